@@ -1,0 +1,44 @@
+# Needs Python 3.11 or newer (with venv), git and make; everything else is installed below this folder.
+PYTHON ?= python3
+UV := .uv/bin/uv
+BIN := .venv/bin
+# Commands that a stage or a test starts find `gotowce` and `dvc` as in an activated environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: install demo test lint dev repro lock
+
+install: .venv/.installed
+
+demo: install
+	gotowce demo
+
+test: install
+	pytest
+
+lint: install
+	ruff format --check .
+	ruff check .
+	ty check
+
+dev: install
+	dagster dev
+
+repro: install
+	dvc repro
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+
+# sam2 comes as source; without its CUDA extension (hole filling, which is done here) it builds anywhere.
+.venv/.installed: requirements.lock pyproject.toml | .uv/bin/uv
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	SAM2_BUILD_CUDA=0 VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes requirements.lock --build-constraints requirements.lock
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --editable .
+	echo "DAGSTER_HOME=$(CURDIR)/.dagster" > .env
+	touch $@
+
+# Pins with hashes and without addresses, for every platform.
+lock: | .uv/bin/uv
+	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements.lock

@@ -1,0 +1,1 @@
+"""Turn the designator a game draws around its target into a trained detector."""

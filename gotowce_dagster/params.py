@@ -1,0 +1,85 @@
+"""params.yaml, typed. The only source of anything that changes an output, and the only place that reads it.
+
+One section a stage. What a number means stands beside it in params.yaml.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gotowce_dagster.errors import InputError
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys are refused, values cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FramesParams(Section):
+    fps: float = Field(ge=0)
+    jpeg_quality: int = Field(ge=1, le=100)
+
+
+class DetectionsParams(Section):
+    detectors: list[str] = Field(min_length=1)
+    min_confidence: float = Field(ge=0, le=1)
+
+
+class MasksParams(Section):
+    segmenter: list[str] = Field(min_length=1)
+
+
+class LabelsParams(Section):
+    pass
+
+
+class DatasetParams(Section):
+    seed: int
+
+
+class TrainingParams(Section):
+    weights: list[str] = Field(min_length=1)
+    seed: int
+
+
+class EvaluationParams(Section):
+    pass
+
+
+class Params(Section):
+    """The whole file; each field is named after its stage."""
+
+    extracted_frames: FramesParams
+    designator_detections: DetectionsParams
+    masks: MasksParams
+    cleaned_labels: LabelsParams
+    yolo_dataset: DatasetParams
+    finetuned_model: TrainingParams
+    evaluation: EvaluationParams
+
+
+def read_params(path: Path) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        InputError: naming the file and every field that is missing, unknown or out of range.
+    """
+    content = read_yaml(path)
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise InputError(f"{path}: {problems}") from None
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse a YAML file; its absence or a syntax error is an InputError that names it."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(f"{path}: not there; run this inside a gotowce project") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None

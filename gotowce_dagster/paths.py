@@ -1,0 +1,75 @@
+"""Where everything lies, told once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of a project below its root folder. A video is named by its key, a slug."""
+
+    root: Path
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def videos(self) -> Path:
+        """The generated list of videos: key -> file and profile."""
+        return self.data / "videos.yaml"
+
+    @property
+    def engines(self) -> Path:
+        """The generated choice of engines for this machine."""
+        return self.data / "engines.yaml"
+
+    @property
+    def raw(self) -> Path:
+        return self.data / "raw"
+
+    @property
+    def profiles(self) -> Path:
+        return self.data / "profiles"
+
+    def profile(self, name: str) -> Path:
+        return self.profiles / f"{name}.toml"
+
+    def truth(self, video: str) -> Path:
+        """Hand-checked boxes of a video, if somebody made them: the columns of tables.read_truth."""
+        return self.data / "truth" / f"{video}.csv"
+
+    def frames(self, video: str) -> Path:
+        return self.data / "frames" / video
+
+    def frame_index(self, video: str) -> Path:
+        return self.frames(video) / "index.parquet"
+
+    def detections(self, video: str) -> Path:
+        return self.data / "detections" / f"{video}.parquet"
+
+    def masks(self, video: str) -> Path:
+        return self.data / "masks" / f"{video}.parquet"
+
+    def labels(self, video: str) -> Path:
+        return self.data / "labels" / f"{video}.parquet"
+
+    @property
+    def dataset(self) -> Path:
+        return self.data / "dataset"
+
+    @property
+    def model(self) -> Path:
+        return self.data / "model"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.data / "evaluation"
+
+    def work(self, stage: str) -> Path:
+        """Unfinished work that a killed run may take up again; never an output."""
+        return self.data / ".work" / stage

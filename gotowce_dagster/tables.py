@@ -1,0 +1,180 @@
+"""The tables that pass between stages: each schema declared once, checked on write and on read.
+
+Frames are named by (video, frame_index), frame_index counting from 0 in decode order of the original
+file. Boxes are float pixels of the original frame, x1, y1 inclusive, x2, y2 exclusive.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.files import fresh_file
+
+
+def _schema(*fields: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) -> pa.Schema:
+    """Fields as (name, type) or (name, type, nullable); nothing is nullable unless it says so."""
+    return pa.schema([pa.field(name, kind, bool(rest and rest[0])) for name, kind, *rest in fields])
+
+
+_BOX = tuple((side, pa.float64()) for side in ("x1", "y1", "x2", "y2"))
+
+FRAMES = _schema(
+    ("frame_index", pa.int64()),
+    ("time_s", pa.float64()),
+    ("shot", pa.int32()),  # counts from 0; a new number after every cut
+    ("sharpness", pa.float32(), True),  # variance of the Laplacian of the luma; null when not decoded
+    ("phash", pa.string(), True),  # 64-bit perceptual hash as 16 hex digits
+    ("kept", pa.bool_()),
+    ("reason", pa.string()),  # why it was not kept; empty when it was
+    ("file", pa.string()),  # name of the JPEG beside the index; empty when not kept
+)
+
+DETECTIONS = _schema(
+    ("video", pa.string()),
+    ("frame_index", pa.int64()),
+    ("detection_id", pa.int32()),  # counts from 0 inside a frame, most confident first
+    *_BOX,
+    ("confidence", pa.float32()),
+    ("class_name", pa.string()),  # the class its target gets
+    ("detector", pa.string()),
+    ("prompt", pa.string()),  # what the detector was asked for: a designator's name or a text
+    ("visible_corners", pa.int8(), True),  # designators only: 2 to 4
+)
+
+MASKS = _schema(
+    ("video", pa.string()),
+    ("frame_index", pa.int64()),
+    ("detection_id", pa.int32()),
+    ("object_id", pa.string()),  # `shot/number`: one object through the frames of one shot
+    ("segmenter", pa.string()),
+    ("prompt", pa.string()),  # which candidate prompt won, for instance "point@3"
+    *_BOX,  # of the mask
+    ("rle", pa.string()),  # COCO RLE counts, compressed, of the whole frame
+    ("height", pa.int32()),
+    ("width", pa.int32()),
+    ("area_px", pa.int32()),
+    ("predicted_iou", pa.float32(), True),  # the model's own guess; null where it makes none
+    ("object_score", pa.float32(), True),  # video models only
+    ("stability", pa.float32(), True),  # IoU of the mask under a shift of its threshold
+    ("fill", pa.float32()),  # mask area / designator area
+    ("inside", pa.float32()),  # share of the mask inside the designator
+    ("mark_overlap", pa.float32()),  # share of the mask on pixels of the designator's mark
+    ("agreement", pa.float32(), True),  # mean IoU with the other candidate prompts' masks
+)
+
+LABELS = _schema(
+    ("video", pa.string()),
+    ("frame_index", pa.int64()),
+    ("detection_id", pa.int32()),
+    ("object_id", pa.string()),
+    ("class_name", pa.string()),
+    *_BOX,  # of the target
+    *((f"designator_{side}", kind) for side, kind in _BOX),
+    ("rle", pa.string(), True),  # the target's mask, as in MASKS; null where there is none
+    ("height", pa.int32()),
+    ("width", pa.int32()),
+    ("confidence", pa.float32()),  # of the detection
+    ("quality", pa.float32()),  # 0 to 1: the weakest of the scores, so one bad score is enough
+    ("verdict", pa.string()),  # accept, review or reject
+    ("reasons", pa.list_(pa.string())),  # the rules that failed, worst first
+    ("scores", pa.map_(pa.string(), pa.float32())),  # every rule's score, failed or not
+)
+
+PROVENANCE = _schema(
+    ("split", pa.string()),  # train, val or test
+    ("image", pa.string()),  # path below the dataset folder
+    ("video", pa.string()),
+    ("frame_index", pa.int64()),
+    ("block", pa.int32()),  # contiguous stretch of the video that went to one split
+    ("cluster", pa.int32()),  # near-duplicate frames share one
+    ("objects", pa.int32()),
+    ("detection_ids", pa.list_(pa.int32())),  # the labels behind the objects
+    ("segmenter", pa.string()),
+    ("detector", pa.string()),
+)
+
+TRUTH_LABELS = ("designator", "designator_partial", "object", "none")
+_TRUTH_COLUMNS = ["clip", "frame_index", "x1", "y1", "x2", "y2", "label"]
+
+
+def empty(schema: pa.Schema) -> pd.DataFrame:
+    """A table with the right columns and no rows."""
+    return schema.empty_table().to_pandas(maps_as_pydicts="strict")
+
+
+def write_table(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
+    """Write rows as parquet, whole or not at all.
+
+    Raises:
+        ValueError: a column is missing, unknown, of the wrong type, or null where it must not be.
+    """
+    table = _checked(rows, schema, path)
+    with fresh_file(path) as new:
+        pq.write_table(table, new)
+
+
+def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
+    """Read what write_table wrote.
+
+    Raises:
+        InputError: the file is missing, damaged, or was written with another schema.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: not there; run the stage that makes it first")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(
+            f"{path}: not a readable parquet file ({error}); remove it and run its stage again"
+        ) from error
+    if not table.schema.equals(schema):
+        missing = sorted(set(schema.names) ^ set(table.schema.names)) or "column types"
+        raise InputError(f"{path}: made by another version ({missing} differ); run its stage again")
+    return table.to_pandas(maps_as_pydicts="strict")
+
+
+def read_truth(path: Path) -> pd.DataFrame:
+    """Hand-checked boxes: clip, frame_index, x1, y1, x2, y2 (pixels, exclusive end), label.
+
+    A row with the label ``none`` has no box and says that the frame shows no designator.
+
+    Raises:
+        InputError: naming the file and the first bad row.
+    """
+    try:
+        rows = pd.read_csv(path, dtype={"clip": str, "label": str})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+    if missing := [column for column in _TRUTH_COLUMNS if column not in rows.columns]:
+        raise InputError(f"{path}: lacks the column(s) {', '.join(missing)}; expected {_TRUTH_COLUMNS}")
+    numbers = rows[["frame_index", "x1", "y1", "x2", "y2"]].apply(pd.to_numeric, errors="coerce")
+    boxed = rows["label"] != "none"
+    problems = {
+        f"label must be one of {', '.join(TRUTH_LABELS)}": ~rows["label"].isin(TRUTH_LABELS),
+        "frame_index must be a whole number from 0": ~(
+            numbers["frame_index"].ge(0) & (numbers["frame_index"] % 1).eq(0)
+        ),
+        "a box needs x1 < x2 and y1 < y2": boxed
+        & ~((numbers["x1"] < numbers["x2"]) & (numbers["y1"] < numbers["y2"])),
+    }
+    for what, bad in problems.items():
+        if bad.any():
+            raise InputError(f"{path}: row {bad.idxmax() + 2}: {what}")
+    rows[numbers.columns] = numbers
+    return rows[_TRUTH_COLUMNS].astype({"frame_index": "int64"})
+
+
+def _checked(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> pa.Table:
+    if unknown := sorted(set(rows.columns) ^ set(schema.names)):
+        raise ValueError(f"{path}: columns missing or unknown: {unknown}")
+    try:
+        table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise ValueError(f"{path}: column {field.name} has empty values")
+    return table.replace_schema_metadata(None)
