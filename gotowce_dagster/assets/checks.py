@@ -1,0 +1,94 @@
+"""Checks that stop a run before bad data goes further, each with one sentence why."""
+
+import dagster as dg
+
+from gotowce_dagster.assets.model import finetuned_model, yolo_dataset
+from gotowce_dagster.assets.partitions import VIDEOS
+from gotowce_dagster.assets.videos import cleaned_labels, designator_detections, extracted_frames
+from gotowce_dagster.labels.split import find_leaks
+from gotowce_dagster.project import Project
+from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, read_table
+from gotowce_dagster.training.finetune import read_metrics
+
+_ERROR, _WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+
+
+def _result(
+    problem: str | None, severity: dg.AssetCheckSeverity = _ERROR, **numbers: float | int | str
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=problem is None, severity=severity, description=problem or "as it should be", metadata=numbers
+    )
+
+
+@dg.asset_check(asset=extracted_frames, blocking=True, partitions_def=VIDEOS)
+def frames_exist(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """The video gave frames, and every kept frame's picture is there."""
+    paths, video = Project.find().paths, context.partition_key
+    index = read_table(paths.frame_index(video), FRAMES)
+    kept = index[index["kept"]]
+    missing = [name for name in kept["file"] if not (paths.frames(video) / name).is_file()]
+    problem = None
+    if kept.empty:
+        problem = f"{video}: no frame was kept of {len(index)} sampled; see the notes of extracted_frames"
+    elif missing:
+        problem = f"{video}: {len(missing)} pictures are missing, the first is {missing[0]}; extract again"
+    return _result(problem, frames=len(kept))
+
+
+@dg.asset_check(asset=designator_detections, blocking=True, partitions_def=VIDEOS)
+def detection_rate_plausible(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Designators are found at all, and not so many that most must be wrong."""
+    project, video = Project.find(), context.partition_key
+    index = read_table(project.paths.frame_index(video), FRAMES)
+    found = read_table(project.paths.detections(video), DETECTIONS)
+    per_frame = len(found) / max(int(index["kept"].sum()), 1)
+    limit = project.params.designator_detections.max_per_frame
+    if per_frame > limit:
+        problem = (
+            f"{video}: {per_frame:.1f} designators a frame, more than {limit}; calibrate its profile again"
+        )
+        return _result(problem, per_frame=per_frame)
+    profile = project.video(video).profile
+    problem = f"{video}: no designator found with the profile {profile!r}; right only if none is shown"
+    return _result(problem if found.empty else None, _WARN, per_frame=per_frame)
+
+
+@dg.asset_check(asset=cleaned_labels, blocking=True, partitions_def=VIDEOS)
+def labels_inside_image(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Every accepted label is a box inside its frame."""
+    video = context.partition_key
+    labels = read_table(Project.find().paths.labels(video), LABELS)
+    accepted = labels[labels["verdict"] == "accept"]
+    inside = (
+        accepted["x1"].ge(0)
+        & accepted["y1"].ge(0)
+        & accepted["x2"].le(accepted["width"])
+        & accepted["y2"].le(accepted["height"])
+        & accepted["x1"].lt(accepted["x2"])
+        & accepted["y1"].lt(accepted["y2"])
+    )
+    outside = sorted(accepted.loc[~inside, "frame_index"])
+    problem = f"{video}: labels outside the image in frames {outside[:5]}" if outside else None
+    return _result(problem, accepted=len(accepted))
+
+
+@dg.asset_check(asset=yolo_dataset, blocking=True)
+def split_leak_free() -> dg.AssetCheckResult:
+    """No frame of validation or test has a neighbour or a near-duplicate in training."""
+    leaks = find_leaks(Project.find())
+    return _result("; ".join(leaks[:3]) if leaks else None, leaks=len(leaks))
+
+
+@dg.asset_check(asset=finetuned_model, blocking=True)
+def model_better_than_nothing() -> dg.AssetCheckResult:
+    """The model finds something right in the validation frames."""
+    project = Project.find()
+    metrics = read_metrics(project.paths.model)
+    score, least = metrics["mAP50"], project.params.finetuned_model.least_map50
+    if score >= least:
+        return _result(None, mAP50=score)
+    start = project.engines["finetuned_model"]
+    problem = f"mAP50 on the validation frames is {score:.3f}, below {least}; it began from {start}"
+    # From random weights a short training may well have learnt nothing: the report still shows it.
+    return _result(problem, _WARN if start.endswith(".yaml") else _ERROR, mAP50=score)

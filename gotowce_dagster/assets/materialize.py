@@ -1,0 +1,81 @@
+"""Materializing a stage: skip it if DVC says it is current, restore it if DVC has it, else run it; then record it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from gotowce_dagster.assets.reporting import ProgressResource, preview_metadata, preview_of
+from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
+from gotowce_dagster.errors import GotowceError, MissingWeightsError
+from gotowce_dagster.project import Project
+from gotowce_dagster.stages.base import Stage
+from gotowce_dagster.stages.table import STAGES
+
+LOCK_FINGERPRINT = "dvc_lock_entry"
+
+
+def materialize(
+    context: dg.AssetExecutionContext, progress: ProgressResource, **callbacks: Callable[..., None]
+) -> dg.MaterializeResult:
+    """Bring the asset's stage up to date and describe what is there.
+
+    Args:
+        callbacks: handed on to the stage's run, for those that report more than progress.
+
+    Raises:
+        dagster.Failure: with the one sentence the stage gave; retried only where a retry can help.
+    """
+    project = Project.find()
+    stage = STAGES[context.asset_key.path[-1]]
+    video = context.partition_key if stage.per_video else None
+    name = stage_name(stage.name, video)
+    repo = DvcRepo(project.paths.root)
+    start = time.monotonic()
+    try:
+        how = _bring_up_to_date(project, stage, video, repo, progress.of(context), callbacks)
+    except GotowceError as error:
+        # Weights may be reachable again in a minute; bad input stays bad.
+        raise dg.Failure(str(error), allow_retries=isinstance(error, MissingWeightsError)) from error
+    context.log.info(f"{name}: {how}")
+    entry = repo.lock_entries()[name]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(output_digest(entry)),
+        metadata=lock_metadata(project, stage, video, entry)
+        | {"how": dg.MetadataValue.text(how), "seconds": dg.MetadataValue.float(time.monotonic() - start)},
+    )
+
+
+def lock_metadata(
+    project: Project, stage: Stage, video: str | None, entry: dict[str, Any]
+) -> dict[str, dg.MetadataValue]:
+    """What is shown of a stage's outputs, whoever made them: preview, engine, digest."""
+    metadata = preview_metadata(preview_of(project, stage, video))
+    if engine := project.engines.get(stage.name):
+        metadata["engine"] = dg.MetadataValue.text(engine)
+    return metadata | {
+        "dvc_md5": dg.MetadataValue.text(output_digest(entry)),
+        LOCK_FINGERPRINT: dg.MetadataValue.text(fingerprint(entry)),
+    }
+
+
+def _bring_up_to_date(
+    project: Project,
+    stage: Stage,
+    video: str | None,
+    repo: DvcRepo,
+    show: Callable[[int, int], None],
+    callbacks: dict,
+) -> str:
+    name = stage_name(stage.name, video)
+    if repo.is_current(name):
+        return "current: nothing to compute"
+    if repo.restore(name):
+        how = "restored from DVC's run cache"
+    else:
+        arguments = (project, video, show) if stage.per_video else (project, show)
+        stage.run(*arguments, **callbacks)
+        how = "computed"
+    repo.commit(name)
+    return how

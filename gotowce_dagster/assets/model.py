@@ -1,0 +1,68 @@
+"""The assets of the whole project: dataset, model, evaluation."""
+
+import dagster as dg
+
+from gotowce_dagster.assets.materialize import materialize
+from gotowce_dagster.assets.reporting import ProgressResource
+from gotowce_dagster.assets.versions import code_version
+from gotowce_dagster.assets.videos import (
+    cleaned_labels,
+    designator_detections,
+    extracted_frames,
+    masks,
+    raw_videos,
+)
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.project import Project
+
+GROUP = "model"
+
+_paths: Paths = Project.find().paths
+
+
+@dg.asset(
+    deps=[extracted_frames, cleaned_labels],
+    group_name=GROUP,
+    code_version=code_version(_paths, "yolo_dataset"),
+    kinds={"yolo"},
+)
+def yolo_dataset(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+    """Accepted labels as a YOLO dataset whose training, validation and test frames have nothing in common."""
+    return materialize(context, progress)
+
+
+@dg.asset(
+    deps=[yolo_dataset],
+    group_name=GROUP,
+    code_version=code_version(_paths, "finetuned_model"),
+    kinds={"yolo", "pytorch"},
+    pool="gpu",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
+)
+def finetuned_model(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+    """A YOLO detector fine-tuned on the dataset; a killed training goes on at its last epoch."""
+
+    def observe(epoch: int, metrics: dict[str, float]) -> None:
+        told = {name: dg.MetadataValue.float(float(value)) for name, value in metrics.items()}
+        context.log_event(dg.AssetObservation(context.asset_key, metadata={"epoch": epoch, **told}))
+
+    return materialize(context, progress, on_epoch=observe)
+
+
+@dg.asset(
+    deps=[
+        raw_videos,
+        extracted_frames,
+        designator_detections,
+        masks,
+        cleaned_labels,
+        yolo_dataset,
+        finetuned_model,
+    ],
+    group_name=GROUP,
+    code_version=code_version(_paths, "evaluation"),
+    kinds={"html"},
+)
+def evaluation(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+    """How good designator detections, labels and the model are, against truth and held-out frames, as a report."""
+    return materialize(context, progress)

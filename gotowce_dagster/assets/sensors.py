@@ -1,0 +1,112 @@
+"""What happens outside Dagster and is shown here: new videos in data/raw, and stages that `dvc repro` ran."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+import yaml
+
+from gotowce_dagster import intake
+from gotowce_dagster.assets.jobs import label_videos
+from gotowce_dagster.assets.materialize import LOCK_FINGERPRINT, lock_metadata
+from gotowce_dagster.assets.partitions import VIDEOS
+from gotowce_dagster.assets.versions import code_version
+from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
+from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.project import Project
+from gotowce_dagster.stages.table import STAGES
+
+# A file that grew in this time is still being copied.
+_SETTLED_S = 10.0
+
+
+@dg.sensor(job=label_videos, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Give each new video in data/raw a partition and label it, once its copying has come to rest."""
+    project = Project.find()
+    sizes = {file.name: file.stat().st_size for file in _files(project)}
+    before = json.loads(context.cursor or "{}")
+    if copying := [file.name for file in _files(project) if _is_copying(file, before)]:
+        context.update_cursor(json.dumps(sizes))
+        return dg.SkipReason(f"still being copied: {', '.join(copying)}")
+    try:
+        intake.sync(project)
+    except GotowceError as error:
+        return dg.SkipReason(str(error))
+    known = set(context.instance.get_dynamic_partitions("videos"))
+    new = [video for video in Project.find().videos if video not in known]
+    if not new:
+        return dg.SkipReason("no new video")
+    labelled = DvcRepo(project.paths.root).lock_entries()
+    return dg.SensorResult(
+        dynamic_partitions_requests=[VIDEOS.build_add_request(new)],
+        run_requests=[
+            dg.RunRequest(partition_key=video, run_key=video)
+            for video in new
+            if stage_name("cleaned_labels", video) not in labelled
+        ],
+        cursor=json.dumps(sizes),
+    )
+
+
+@dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Report what `dvc repro` made as materialized, so that no run is needed for it."""
+    project = Project.find()
+    try:
+        entries = DvcRepo(project.paths.root).lock_entries()
+    except yaml.YAMLError:
+        return dg.SkipReason("dvc.lock is being written")
+    seen = json.loads(context.cursor or "{}")
+    now = {name: fingerprint(entry) for name, entry in entries.items()}
+    videos = set(context.instance.get_dynamic_partitions("videos")) & set(project.videos)
+    events = [
+        event
+        for stage, video in _in_order(videos)
+        if (name := stage_name(stage, video)) in now and seen.get(name) != now[name]
+        for event in _materialization(context.instance, project, stage, video, entries[name])
+    ]
+    # Entries of videos that have no partition yet stay unseen until they have one.
+    reported = {stage_name(stage, video) for stage, video in _in_order(videos)}
+    cursor = json.dumps({name: mark for name, mark in now.items() if name in reported})
+    if not events:
+        context.update_cursor(cursor)
+        return dg.SkipReason("dvc.lock tells nothing new")
+    return dg.SensorResult(asset_events=events, cursor=cursor)
+
+
+def _in_order(videos: set[str]) -> Iterator[tuple[str, str | None]]:
+    for stage in STAGES.values():
+        for video in sorted(videos) if stage.per_video else [None]:
+            yield stage.name, video
+
+
+def _materialization(
+    instance: dg.DagsterInstance, project: Project, stage: str, video: str | None, entry: dict
+) -> list[dg.AssetMaterialization]:
+    """The event to report for a lock entry; none if Dagster itself made that entry."""
+    key = dg.AssetKey(stage)
+    filters = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[video] if video else None)
+    records = instance.fetch_materializations(filters, limit=1).records
+    known = records[0].asset_materialization.metadata if records and records[0].asset_materialization else {}
+    if LOCK_FINGERPRINT in known and known[LOCK_FINGERPRINT].value == fingerprint(entry):
+        return []
+    tags = {
+        "dagster/data_version": output_digest(entry),
+        "dagster/data_version_is_user_provided": "true",
+        "dagster/code_version": code_version(project.paths, stage),
+    }
+    metadata = lock_metadata(project, STAGES[stage], video, entry) | {
+        "how": dg.MetadataValue.text("by dvc repro")
+    }
+    return [dg.AssetMaterialization(key, partition=video, metadata=metadata, tags=tags)]
+
+
+def _files(project: Project) -> list:
+    return [file for file in project.paths.raw.iterdir() if file.suffix.lower() in intake.VIDEO_SUFFIXES]
+
+
+def _is_copying(file, before: dict[str, int]) -> bool:
+    stat = file.stat()
+    return stat.st_size != before.get(file.name, stat.st_size) or time.time() - stat.st_mtime < _SETTLED_S

@@ -1,0 +1,38 @@
+"""The code version of each asset: its stage's source files and parameters as dvc.yaml names them.
+
+So an edit of params.yaml or of a stage's code makes the asset stale in Dagster exactly when it makes the
+stage stale in DVC.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from gotowce_dagster.params import read_yaml
+from gotowce_dagster.paths import Paths
+
+_CODE = "gotowce_dagster/"
+
+
+def pipeline(paths: Paths) -> dict[str, dict[str, Any]]:
+    """The stages of dvc.yaml by name, templates not filled in."""
+    stages = read_yaml(paths.root / "dvc.yaml")["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+def code_version(paths: Paths, stage: str) -> str:
+    """A digest of the stage's source files and its own sections of the parameter files."""
+    spec = pipeline(paths)[stage]
+    digest = hashlib.md5(usedforsecurity=False)
+    for dep in sorted(dep for dep in spec["deps"] if dep.startswith(_CODE)):
+        for file in _sources(paths.root / dep):
+            digest.update(file.read_bytes())
+    params = read_yaml(paths.params)
+    own = {name: params[name] for name in spec["params"] if isinstance(name, str)}
+    digest.update(json.dumps(own, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _sources(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]

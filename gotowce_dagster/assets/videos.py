@@ -1,0 +1,96 @@
+"""The assets of one video, a partition each."""
+
+import dagster as dg
+
+from gotowce_dagster.assets.materialize import materialize
+from gotowce_dagster.assets.partitions import VIDEOS
+from gotowce_dagster.assets.reporting import ProgressResource, data_uri
+from gotowce_dagster.assets.versions import code_version
+from gotowce_dagster.dvc_repo import DvcRepo
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.project import Project
+from gotowce_dagster.video.decode import probe, read_frames
+
+GROUP = "videos"
+
+_paths: Paths = Project.find().paths
+
+
+def _version(stage: str) -> str:
+    return code_version(_paths, stage)
+
+
+@dg.asset(partitions_def=VIDEOS, group_name=GROUP, kinds={"video"})
+def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """A video as its owner recorded it, in data/raw, tracked by DVC and never modified."""
+    project = Project.find()
+    path = project.raw(context.partition_key)
+    metadata: dict[str, dg.MetadataValue] = {"file": dg.MetadataValue.path(path)}
+    try:
+        info = probe(path)
+        picture = next(iter(read_frames(path))).rgb()
+    except InputError as error:
+        metadata["notes"] = dg.MetadataValue.text(str(error))
+    else:
+        metadata |= {
+            "seconds": dg.MetadataValue.float(info.duration_s),
+            "size": dg.MetadataValue.text(
+                f"{info.width}x{info.height} at {info.fps:.3g} frames/s, {info.codec}"
+            ),
+            "picture": dg.MetadataValue.md(f"![first frame]({data_uri(picture)})"),
+        }
+    digest = DvcRepo(project.paths.root).tracked_digest(path)
+    return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)
+
+
+@dg.asset(
+    deps=[raw_videos],
+    partitions_def=VIDEOS,
+    group_name=GROUP,
+    code_version=_version("extracted_frames"),
+    kinds={"opencv"},
+)
+def extracted_frames(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+    """Frames sampled from the video, without near-duplicates and recording stalls, with an index of all."""
+    return materialize(context, progress)
+
+
+@dg.asset(
+    deps=[extracted_frames],
+    partitions_def=VIDEOS,
+    group_name=GROUP,
+    code_version=_version("designator_detections"),
+    kinds={"opencv"},
+)
+def designator_detections(
+    context: dg.AssetExecutionContext, progress: ProgressResource
+) -> dg.MaterializeResult:
+    """Boxes of the designators that the game drew around its targets."""
+    return materialize(context, progress)
+
+
+@dg.asset(
+    deps=[extracted_frames, designator_detections],
+    partitions_def=VIDEOS,
+    group_name=GROUP,
+    code_version=_version("masks"),
+    kinds={"pytorch"},
+    pool="gpu",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
+)
+def masks(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+    """Masks of what stands inside each designator, with the scores that tell how far to trust them."""
+    return materialize(context, progress)
+
+
+@dg.asset(
+    deps=[extracted_frames, designator_detections, masks],
+    partitions_def=VIDEOS,
+    group_name=GROUP,
+    code_version=_version("cleaned_labels"),
+    kinds={"pandas"},
+)
+def cleaned_labels(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+    """Every candidate label with a verdict, its reasons and scores; nothing is dropped silently."""
+    return materialize(context, progress)

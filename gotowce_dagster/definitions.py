@@ -1,0 +1,18 @@
+"""Dagster's door: everything it may load, and nothing else."""
+
+import dagster as dg
+
+from gotowce_dagster.assets import checks, model, videos
+from gotowce_dagster.assets.jobs import label_videos, train_model
+from gotowce_dagster.assets.reporting import ProgressResource
+from gotowce_dagster.assets.sensors import dvc_lock, new_videos
+
+# In one process, because a video's steps share the loaded libraries; videos run side by side as runs.
+defs = dg.Definitions(
+    assets=dg.load_assets_from_modules([videos, model]),
+    asset_checks=dg.load_asset_checks_from_modules([checks]),
+    jobs=[label_videos, train_model],
+    sensors=[new_videos, dvc_lock],
+    resources={"progress": ProgressResource()},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,113 @@
+"""The bridge to DVC, and the only module that imports it.
+
+DVC's Repo class is no public API, so what is used of it is little and held by contract tests. It resolves
+names against the current folder of the process, hence every call runs inside the project's root.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from gotowce_dagster.errors import InputError
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+
+def stage_name(stage: str, video: str | None) -> str:
+    """How dvc.yaml names a stage of a video: ``masks@duel``."""
+    return stage if video is None else f"{stage}@{video}"
+
+
+@dataclass(frozen=True)
+class DvcRepo:
+    """A project's DVC repository."""
+
+    root: Path
+
+    @contextlib.contextmanager
+    def _open(self) -> Generator["Repo"]:
+        from dvc.repo import Repo
+
+        with contextlib.chdir(self.root), Repo(str(self.root), _wait_for_lock=True) as repo:
+            yield repo
+
+    def is_current(self, name: str) -> bool:
+        """Whether the stage's outputs are there and made from the inputs as they are now."""
+        with self._open() as repo:
+            return not repo.status(targets=[name])
+
+    def stale(self) -> list[str]:
+        """The stages and tracked files that are not current."""
+        with self._open() as repo:
+            return sorted(repo.status())
+
+    def restore(self, name: str) -> bool:
+        """Bring back the outputs of an earlier run with the same inputs, if DVC's run cache has them."""
+        from dvc.exceptions import CheckoutError
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        with self._open() as repo, repo.lock:
+            try:
+                repo.stage_cache.restore(repo.stage.load_one(name=name))
+            except (RunCacheNotFoundError, CheckoutError):
+                return False
+            return True
+
+    def commit(self, name: str) -> str:
+        """Record in dvc.lock that the outputs on disk were made from the inputs on disk; give their digest."""
+        with self._open() as repo:
+            (stage,) = repo.commit(name, force=True)
+            (output,) = stage.outs
+            return output.hash_info.value
+
+    def track(self, path: Path) -> None:
+        """Put a file under DVC as a source, as `dvc add` does."""
+        with self._open() as repo:
+            repo.add(str(path.relative_to(self.root)))
+
+    def is_tracked(self, path: Path) -> bool:
+        """Whether `dvc add` was done for the file."""
+        return path.with_name(path.name + ".dvc").exists()
+
+    def tracked_digest(self, path: Path) -> str:
+        """The digest of a tracked source file, as its .dvc file says.
+
+        Raises:
+            InputError: DVC does not track the file.
+        """
+        if not self.is_tracked(path):
+            raise InputError(f"{path}: not tracked by DVC yet; run `gotowce sync`")
+        entry = yaml.safe_load(path.with_name(path.name + ".dvc").read_text(encoding="utf-8"))
+        return output_digest(entry)
+
+    def lock_entries(self) -> dict[str, Any]:
+        """What dvc.lock says of each stage.
+
+        Raises:
+            yaml.YAMLError: DVC is writing the file at this moment (it writes in place): ask again later.
+        """
+        path = self.root / "dvc.lock"
+        if not path.exists():
+            return {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or "stages" not in content:
+            raise yaml.YAMLError(f"{path}: cut short")
+        return content["stages"]
+
+
+def output_digest(entry: dict[str, Any]) -> str:
+    """The digest of a lock entry's one output, equal to what commit gave."""
+    (output,) = entry["outs"]
+    return output["md5"]
+
+
+def fingerprint(entry: dict[str, Any]) -> str:
+    """A digest of a whole lock entry: a new run that gives identical bytes still changes it if an input did."""
+    return hashlib.md5(json.dumps(entry, sort_keys=True).encode(), usedforsecurity=False).hexdigest()

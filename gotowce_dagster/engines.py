@@ -1,0 +1,75 @@
+"""Which engine each stage runs with on this machine.
+
+params.yaml names engines in order of preference; `gotowce sync` writes the first that can run here to
+data/engines.yaml. It stays until --refresh, so another engine is a change that DVC sees, never a surprise.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from gotowce_dagster import weights
+from gotowce_dagster.errors import InputError, MissingWeightsError
+from gotowce_dagster.files import fresh_file
+from gotowce_dagster.params import Params, read_yaml
+
+_HEADER = (
+    "# Written by `gotowce sync`: what each stage runs with. Choose anew with `gotowce sync --refresh`.\n"
+)
+
+
+def preferences(params: Params) -> dict[str, list[str]]:
+    """The stages that have a choice, and their engines, best first."""
+    return {"masks": params.masks.segmenter, "finetuned_model": params.finetuned_model.weights}
+
+
+def weights_of(engine: str) -> str | None:
+    """The weights' file an engine needs: of ``NAME:FILE`` or a bare ``FILE.pt``; None if it needs none."""
+    name = engine.rpartition(":")[2]
+    return name if name.endswith((".pt", ".safetensors")) else None
+
+
+def obstacle(engine: str) -> str | None:
+    """Why an engine cannot run here, or None if it can."""
+    name = weights_of(engine)
+    if name is None or weights.find(name) or weights.reachable(name):
+        return None
+    return f"{name} is neither in {' nor in '.join(map(str, weights.folders()))} nor reachable"
+
+
+def choose(
+    params: Params, kept: dict[str, str], obstacle: Callable[[str], str | None] = obstacle
+) -> dict[str, str]:
+    """The engine of each stage: the kept one while params.yaml still lists it, else the first that can run.
+
+    Raises:
+        MissingWeightsError: none of a stage's engines can run here.
+    """
+    chosen = {}
+    for stage, engines in preferences(params).items():
+        if kept.get(stage) in engines:
+            chosen[stage] = kept[stage]
+            continue
+        reasons = {}
+        for engine in engines:
+            if (reason := obstacle(engine)) is None:
+                chosen[stage] = engine
+                break
+            reasons[engine] = reason
+        else:
+            told = "; ".join(f"{engine}: {reason}" for engine, reason in reasons.items())
+            raise MissingWeightsError(f"params.yaml: {stage}: none of its engines can run here: {told}")
+    return chosen
+
+
+def write_engines(path: Path, params: Params, refresh: bool = False) -> dict[str, str]:
+    """Write data/engines.yaml, keeping earlier choices unless ``refresh``; give what it now says."""
+    kept = read_yaml(path) if path.exists() and not refresh else {}
+    if not isinstance(kept, dict):
+        raise InputError(f"{path}: expected a table stage: engine; run `gotowce sync --refresh`")
+    chosen = choose(params, kept)
+    if chosen != kept:
+        with fresh_file(path) as new:
+            new.write_text(_HEADER + yaml.safe_dump(chosen), encoding="utf-8")
+    return chosen

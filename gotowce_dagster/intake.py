@@ -1,0 +1,153 @@
+"""Videos come in: `gotowce add` and `gotowce sync`, and the sensor that watches data/raw."""
+
+import filecmp
+import os
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from slugify import slugify
+
+from gotowce_dagster.detectors.profile import read_profile
+from gotowce_dagster.dvc_repo import DvcRepo
+from gotowce_dagster.engines import write_engines
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.files import fresh_file
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.project import Project
+from gotowce_dagster.tables import read_truth
+from gotowce_dagster.video.decode import probe
+
+NO_PROFILE = "none"
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
+)
+
+_HEADER = "# Written by `gotowce add` and `gotowce sync` from data/raw and data/profiles; do not edit.\n"
+
+
+def add(project: Project, source: Path, link: bool = False, truth: Path | None = None) -> str:
+    """Bring a video into the project: check it, name it, copy it to data/raw and track it with DVC.
+
+    Adding the same file again changes nothing and gives the same key.
+
+    Args:
+        link: make a hard link instead of a copy (a symbolic link across file systems).
+        truth: hand-checked boxes (see tables.read_truth); the rows of this file's clip come along.
+
+    Returns:
+        The video's key: a slug that names it everywhere.
+
+    Raises:
+        InputError: the file is no video that can be decoded, or the truth is malformed.
+    """
+    probe(source)
+    rows = _truth_of(source, truth) if truth else None
+    key, is_new = _key(project.paths, source)
+    target = project.paths.raw / f"{key}{source.suffix.lower()}"
+    if is_new:
+        with fresh_file(target) as new:
+            _bring(source, new, link)
+        DvcRepo(project.paths.root).track(target)
+    if rows is not None:
+        with fresh_file(project.paths.truth(key)) as new:
+            rows.assign(clip=target.name).to_csv(new, index=False)
+    return key
+
+
+def sync(project: Project, refresh: bool = False) -> None:
+    """Write data/videos.yaml and data/engines.yaml from what is here; track new videos.
+
+    Args:
+        refresh: choose the engines anew instead of keeping the earlier choice.
+
+    Raises:
+        InputError: two files would have one name, or two profiles claim one video.
+    """
+    paths, repo = project.paths, DvcRepo(project.paths.root)
+    write_engines(paths.engines, project.params, refresh)
+    videos = {
+        key: {"file": file.name, "profile": profile_of(paths, key)} for key, file in raw_videos(paths).items()
+    }
+    content = _HEADER + yaml.safe_dump({"videos": videos})
+    if not paths.videos.exists() or paths.videos.read_text(encoding="utf-8") != content:
+        with fresh_file(paths.videos) as new:
+            new.write_text(content, encoding="utf-8")
+    for file in raw_videos(paths).values():
+        if not repo.is_tracked(file):
+            repo.track(file)
+
+
+def raw_videos(paths: Paths) -> dict[str, Path]:
+    """The video files in data/raw by key, sorted; a file dropped in under an unclean name is renamed.
+
+    Raises:
+        InputError: two files share a name up to their suffix.
+    """
+    videos: dict[str, Path] = {}
+    for file in sorted(paths.raw.iterdir()):
+        if file.suffix.lower() not in VIDEO_SUFFIXES or file.name.startswith("."):
+            continue
+        key = slug(file.stem)
+        if key in videos:
+            raise InputError(f"{file} and {videos[key]} would both be named {key}; rename one of them")
+        clean = file.with_name(f"{key}{file.suffix.lower()}")
+        videos[key] = file if file.name == clean.name else file.rename(clean)
+    return videos
+
+
+def slug(stem: str) -> str:
+    """A clean name: lower case letters, digits and underscores."""
+    return slugify(stem, separator="_") or "video"
+
+
+def profile_of(paths: Paths, key: str) -> str:
+    """The profile whose `videos` patterns match the key; "none" when no profile does.
+
+    Raises:
+        InputError: more than one profile matches, or one cannot be read.
+    """
+    names = [
+        file.stem
+        for file in sorted(paths.profiles.glob("*.toml"))
+        if any(fnmatch(key, pattern) for pattern in read_profile(file).videos)
+    ]
+    if len(names) > 1:
+        raise InputError(
+            f"profiles {' and '.join(names)} both claim the video {key}; narrow their `videos` patterns"
+        )
+    return names[0] if names else NO_PROFILE
+
+
+def _key(paths: Paths, source: Path) -> tuple[str, bool]:
+    """The key for a file, and whether it is new: an equal file that is here already keeps its key."""
+    taken = raw_videos(paths)
+    for key, file in taken.items():
+        if file.stat().st_size == source.stat().st_size and filecmp.cmp(file, source, shallow=False):
+            return key, False
+    base = key = slug(source.stem)
+    number = 1
+    while key in taken:
+        number += 1
+        key = f"{base}_{number}"
+    return key, True
+
+
+def _bring(source: Path, target: Path, link: bool) -> None:
+    if not link:
+        shutil.copyfile(source, target)
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        target.symlink_to(source.resolve())
+
+
+def _truth_of(source: Path, truth: Path) -> pd.DataFrame:
+    rows = read_truth(truth)
+    rows = rows[rows["clip"] == source.name]
+    if rows.empty:
+        raise InputError(f"{truth}: no row has the clip {source.name}")
+    return rows
