@@ -1,0 +1,136 @@
+"""Boxes, masks and captions over a frame, whole or close up."""
+
+import zlib
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import supervision as sv
+from PIL import Image, ImageDraw
+
+from gotowce_dagster.pictures import text
+
+_PALETTE = sv.ColorPalette.from_hex(["#00e5ff", "#ffd400", "#ff5ca8", "#7dff5c", "#ff8a3d", "#b28dff"])
+
+
+def draw(image_rgb: np.ndarray, detections: sv.Detections, labels: Sequence[str]) -> np.ndarray:
+    """Draw detections on a copy of a frame; captions stand where they cover neither boxes nor each other.
+
+    Args:
+        image_rgb: RGB uint8 (H, W, 3); left as it is.
+        detections: boxes, with masks if they have them; ``data["class_name"]`` chooses the colour, the
+            same for a class in every picture.
+        labels: one caption a box; empty for none.
+
+    Returns:
+        RGB uint8 (H, W, 3), of the same size.
+
+    Raises:
+        ValueError: labels and detections differ in number.
+    """
+    if len(labels) != len(detections):
+        raise ValueError(f"{len(detections)} detections but {len(labels)} labels")
+    small_side = min(image_rgb.shape[:2])
+    colours = _colours(detections)
+    scene = image_rgb[:, :, ::-1].copy()  # supervision paints BGR, and in place
+    if detections.mask is not None:
+        scene = sv.MaskAnnotator(_PALETTE, opacity=0.4).annotate(scene, detections, colours)
+    thickness = max(1, round(small_side / 400))
+    scene = sv.BoxAnnotator(_PALETTE, thickness).annotate(scene, detections, colours)
+    picture = Image.fromarray(np.ascontiguousarray(scene[:, :, ::-1]))
+    _write(picture, detections.xyxy, labels, colours, size=max(11, round(small_side / 45)))
+    return np.asarray(picture)
+
+
+def closeup(
+    image_rgb: np.ndarray,
+    detections: sv.Detections,
+    labels: Sequence[str],
+    *,
+    box: np.ndarray,
+    side: int = 320,
+    margin: float = 1.0,
+) -> np.ndarray:
+    """Cut a square around a box, enlarge it, and draw what is inside at the enlarged size.
+
+    Args:
+        image_rgb: RGB uint8 (H, W, 3).
+        detections, labels: as for draw, in pixels of the whole frame.
+        box: xyxy (4,) in pixels, the middle of the picture.
+        side: of the result, pixels.
+        margin: shown on each side of the box, in sides of the box.
+
+    Returns:
+        RGB uint8 (side, side, 3); black where the square leaves the frame.
+    """
+    middle = (box[:2] + box[2:]) / 2
+    reach = max(8.0, float((box[2:] - box[:2]).max()) * (0.5 + margin))
+    scale = side / (2 * reach)
+    origin = middle - reach
+    shift = np.array([[scale, 0, -origin[0] * scale], [0, scale, -origin[1] * scale]])
+
+    # The shift maps pixel corners; warpAffine maps pixel centres, half a pixel off at every scale.
+    centred = shift + np.array([[0, 0, scale / 2 - 0.5], [0, 0, scale / 2 - 0.5]])
+    cut = cv2.warpAffine(image_rgb, centred, (side, side), flags=cv2.INTER_CUBIC)
+    moved = sv.Detections(
+        xyxy=(detections.xyxy - np.tile(origin, 2)) * scale,
+        mask=None if detections.mask is None else _warp_masks(np.asarray(detections.mask), centred, side),
+        data=dict(detections.data),
+    )
+    x1, y1, x2, y2 = moved.xyxy.T
+    seen = np.flatnonzero((x2 > 0) & (y2 > 0) & (x1 < side) & (y1 < side))
+    inside = moved[seen]
+    assert isinstance(inside, sv.Detections)
+    return draw(cut, inside, [labels[row] for row in seen])
+
+
+def _warp_masks(masks: np.ndarray, shift: np.ndarray, side: int) -> np.ndarray:
+    warped = [
+        cv2.warpAffine(mask.astype(np.uint8), shift, (side, side), flags=cv2.INTER_NEAREST) for mask in masks
+    ]
+    return np.array(warped, dtype=bool).reshape(-1, side, side)
+
+
+def _write(
+    picture: Image.Image, boxes: np.ndarray, labels: Sequence[str], colours: np.ndarray, size: int
+) -> None:
+    pen = ImageDraw.Draw(picture)
+    face = text.font(size)
+    pad = max(2, size // 6)
+    taken = boxes.astype(float).reshape(-1, 4)
+    for label, box, colour in zip(labels, boxes, colours, strict=True):
+        if not label:
+            continue
+        line = text.fit(label, size, picture.width - 2 * pad)
+        width, height = face.getlength(line) + 2 * pad, size * 1.2 + 2 * pad
+        place = _place(box, (width, height), taken, picture.size)
+        taken = np.vstack([taken, place])
+        pen.rectangle(tuple(place), fill=_PALETTE.by_idx(int(colour)).as_rgb())
+        pen.text((place[0] + pad, place[1] + pad), line, fill=(0, 0, 0), font=face)
+
+
+def _place(
+    box: np.ndarray, label: tuple[float, float], taken: np.ndarray, picture: tuple[int, int]
+) -> np.ndarray:
+    """Where a caption goes: the first of eight places around its box that covers the least."""
+    x1, y1, x2, y2 = box
+    width, height = label
+    corners = np.array(
+        [
+            *((x, y) for y in (y1 - height - 1, y2 + 1) for x in (x1, x2 - width)),
+            *((x, y) for x in (x2 + 1, x1 - width - 1) for y in (y1, y2 - height)),
+        ]
+    )
+    corners = np.clip(corners, 0, np.maximum(np.array(picture) - label, 0))
+    places = np.hstack([corners, corners + label])
+    overlap = np.minimum(places[:, None, 2:], taken[:, 2:]) - np.maximum(places[:, None, :2], taken[:, :2])
+    covered = overlap.clip(min=0).prod(axis=2).sum(axis=1)
+    return places[covered.argmin()]
+
+
+def _colours(detections: sv.Detections) -> np.ndarray:
+    """A palette index for each box: by its class's name, else by its place in the list."""
+    names = detections.data.get("class_name")
+    if names is None:
+        return np.arange(len(detections))
+    return np.array([zlib.crc32(str(name).encode()) % len(_PALETTE.colors) for name in names], dtype=int)
