@@ -4,7 +4,7 @@ import dagster as dg
 
 from gotowce_dagster.assets import checks, model, videos
 from gotowce_dagster.assets.jobs import label_videos, train_model
-from gotowce_dagster.assets.reporting import ProgressResource
+from gotowce_dagster.assets.reporting import log_progress
 from gotowce_dagster.assets.sensors import dvc_lock, new_videos
 
 # In one process, because a video's steps share the loaded libraries; videos run side by side as runs.
@@ -13,6 +13,6 @@ defs = dg.Definitions(
     asset_checks=dg.load_asset_checks_from_modules([checks]),
     jobs=[label_videos, train_model],
     sensors=[new_videos, dvc_lock],
-    resources={"progress": ProgressResource()},
+    resources={"progress": log_progress},
     executor=dg.in_process_executor,
 )

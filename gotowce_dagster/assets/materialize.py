@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from gotowce_dagster.assets.reporting import ProgressResource, preview_metadata, preview_of
+from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata, preview_of
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.errors import GotowceError, MissingWeightsError
 from gotowce_dagster.project import Project
@@ -17,7 +17,7 @@ LOCK_FINGERPRINT = "dvc_lock_entry"
 
 
 def materialize(
-    context: dg.AssetExecutionContext, progress: ProgressResource, **callbacks: Callable[..., None]
+    context: dg.AssetExecutionContext, progress: ProgressOf, **callbacks: Callable[..., None]
 ) -> dg.MaterializeResult:
     """Bring the asset's stage up to date and describe what is there.
 
@@ -34,7 +34,7 @@ def materialize(
     repo = DvcRepo(project.paths.root)
     start = time.monotonic()
     try:
-        how = _bring_up_to_date(project, stage, video, repo, progress.of(context), callbacks)
+        how = _bring_up_to_date(project, stage, video, repo, progress(context), callbacks)
     except GotowceError as error:
         # Weights may be reachable again in a minute; bad input stays bad.
         raise dg.Failure(str(error), allow_retries=isinstance(error, MissingWeightsError)) from error

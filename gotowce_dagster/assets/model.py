@@ -3,7 +3,7 @@
 import dagster as dg
 
 from gotowce_dagster.assets.materialize import materialize
-from gotowce_dagster.assets.reporting import ProgressResource
+from gotowce_dagster.assets.reporting import ProgressOf
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.assets.videos import (
     cleaned_labels,
@@ -26,7 +26,9 @@ _paths: Paths = Project.find().paths
     code_version=code_version(_paths, "yolo_dataset"),
     kinds={"yolo"},
 )
-def yolo_dataset(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+def yolo_dataset(
+    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
+) -> dg.MaterializeResult:
     """Accepted labels as a YOLO dataset whose training, validation and test frames have nothing in common."""
     return materialize(context, progress)
 
@@ -39,7 +41,9 @@ def yolo_dataset(context: dg.AssetExecutionContext, progress: ProgressResource) 
     pool="gpu",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
-def finetuned_model(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+def finetuned_model(
+    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
+) -> dg.MaterializeResult:
     """A YOLO detector fine-tuned on the dataset; a killed training goes on at its last epoch."""
 
     def observe(epoch: int, metrics: dict[str, float]) -> None:
@@ -63,6 +67,8 @@ def finetuned_model(context: dg.AssetExecutionContext, progress: ProgressResourc
     code_version=code_version(_paths, "evaluation"),
     kinds={"html"},
 )
-def evaluation(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+def evaluation(
+    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
+) -> dg.MaterializeResult:
     """How good designator detections, labels and the model are, against truth and held-out frames, as a report."""
     return materialize(context, progress)

@@ -2,6 +2,7 @@
 
 import base64
 import time
+from collections.abc import Callable
 
 import cv2
 import dagster as dg
@@ -11,31 +12,31 @@ from gotowce_dagster.progress import Progress
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Preview, Stage
 
+ProgressOf = Callable[[dg.AssetExecutionContext], Progress]
+"""The resource `progress`: gives a step its progress callback."""
+
 _LOG_EVERY_S = 10.0
 # Dagster's event log keeps every picture for ever, so each one stays small.
 _PICTURE_BYTES = 100_000
 _PICTURE_WIDTH = 1280
 
 
-class ProgressResource(dg.ConfigurableResource):
-    """Progress of a step in Dagster's log: how many, at what rate, how long still."""
+def log_progress(context: dg.AssetExecutionContext) -> Progress:
+    """A progress callback for one step that writes to Dagster's log: how many, how fast, how long still."""
+    start = told = time.monotonic()
 
-    def of(self, context: dg.AssetExecutionContext) -> Progress:
-        """A progress callback for one step."""
-        start = told = time.monotonic()
+    def show(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told < _LOG_EVERY_S or not done:
+            return
+        told = now
+        rate = done / (now - start)
+        context.log.info(
+            f"{done}/{total} ({done / total:.0%}), {rate:.2g}/s, {(total - done) / rate:.0f} s left"
+        )
 
-        def show(done: int, total: int) -> None:
-            nonlocal told
-            now = time.monotonic()
-            if now - told < _LOG_EVERY_S or not done:
-                return
-            told = now
-            rate = done / (now - start)
-            context.log.info(
-                f"{done}/{total} ({done / total:.0%}), {rate:.2g}/s, {(total - done) / rate:.0f} s left"
-            )
-
-        return show
+    return show
 
 
 def preview_of(project: Project, stage: Stage, video: str | None) -> Preview:

@@ -4,7 +4,7 @@ import dagster as dg
 
 from gotowce_dagster.assets.materialize import materialize
 from gotowce_dagster.assets.partitions import VIDEOS
-from gotowce_dagster.assets.reporting import ProgressResource, data_uri
+from gotowce_dagster.assets.reporting import ProgressOf, data_uri
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.errors import InputError
@@ -51,7 +51,9 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     code_version=_version("extracted_frames"),
     kinds={"opencv"},
 )
-def extracted_frames(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+def extracted_frames(
+    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
+) -> dg.MaterializeResult:
     """Frames sampled from the video, without near-duplicates and recording stalls, with an index of all."""
     return materialize(context, progress)
 
@@ -64,7 +66,7 @@ def extracted_frames(context: dg.AssetExecutionContext, progress: ProgressResour
     kinds={"opencv"},
 )
 def designator_detections(
-    context: dg.AssetExecutionContext, progress: ProgressResource
+    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
     """Boxes of the designators that the game drew around its targets."""
     return materialize(context, progress)
@@ -79,7 +81,7 @@ def designator_detections(
     pool="gpu",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
-def masks(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+def masks(context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]) -> dg.MaterializeResult:
     """Masks of what stands inside each designator, with the scores that tell how far to trust them."""
     return materialize(context, progress)
 
@@ -91,6 +93,8 @@ def masks(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.M
     code_version=_version("cleaned_labels"),
     kinds={"pandas"},
 )
-def cleaned_labels(context: dg.AssetExecutionContext, progress: ProgressResource) -> dg.MaterializeResult:
+def cleaned_labels(
+    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
+) -> dg.MaterializeResult:
     """Every candidate label with a verdict, its reasons and scores; nothing is dropped silently."""
     return materialize(context, progress)

@@ -1,0 +1,135 @@
+"""The people's door: `gotowce`. Thin: each command reads its arguments, calls one function, shows the result."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gotowce_dagster import console
+from gotowce_dagster.errors import GotowceError, InputError
+from gotowce_dagster.project import Project
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Videos = Annotated[list[Path], typer.Argument(help="Video files.")]
+
+
+@app.command()
+def add(
+    videos: Videos,
+    link: Annotated[bool, typer.Option(help="Link instead of copying.")] = False,
+    truth: Annotated[Path | None, typer.Option(help="CSV of hand-checked boxes, for evaluation.")] = None,
+    json: Json = False,
+) -> None:
+    """Bring videos into the project: check, name, copy to data/raw, track with DVC."""
+    from gotowce_dagster import intake
+
+    project = Project.find()
+    keys, problems = {}, []
+    with console.progress_bars() as start:
+        show = start("adding")
+        for done, video in enumerate(videos, start=1):
+            try:
+                keys[str(video)] = intake.add(project, video, link, truth)
+            except InputError as error:
+                problems.append(str(error))
+            show(done, len(videos))
+    intake.sync(project)
+    known = Project(project.paths).videos
+    if json:
+        console.show_json({"added": keys, "refused": problems})
+    for video, key in {} if json else keys.items():
+        console.out.print(f"{video} is now {key}, profile {known[key].profile}")
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+@app.command()
+def sync(
+    refresh: Annotated[bool, typer.Option("--refresh", help="Choose the engines anew.")] = False,
+    json: Json = False,
+) -> None:
+    """Write data/videos.yaml and data/engines.yaml from what is here."""
+    from gotowce_dagster import intake
+
+    project = Project.find()
+    intake.sync(project, refresh)
+    if json:
+        console.show_json(
+            {"videos": {k: v.model_dump() for k, v in project.videos.items()}, "engines": project.engines}
+        )
+        return
+    console.show_table(
+        "Videos", ["video", "file", "profile"], ([k, v.file, v.profile] for k, v in project.videos.items())
+    )
+    console.show_table("Engines", ["stage", "engine"], project.engines.items())
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Tell what can run on this machine, and for what cannot: why, and how to get it."""
+    from gotowce_dagster.doctor import diagnose
+
+    findings = list(diagnose(Project.find()))
+    if json:
+        console.show_json([asdict(finding) for finding in findings])
+        return
+    rows = (["[green]yes[/]" if f.ok else "[red]no[/]", f.what, f.says] for f in findings)
+    console.show_table("What can run here", ["", "what", "says"], rows)
+
+
+@app.command()
+def stage(
+    name: Annotated[str, typer.Argument(help="A stage of dvc.yaml, for instance masks.")],
+    video: Annotated[str | None, typer.Argument(help="The video's key, for stages per video.")] = None,
+    json: Json = False,
+) -> None:
+    """Run one stage, as dvc.yaml does."""
+    from gotowce_dagster.stages.table import STAGES
+
+    if name not in STAGES:
+        raise InputError(f"no stage named {name!r}; expected one of {', '.join(STAGES)}")
+    chosen = STAGES[name]
+    if chosen.per_video != (video is not None):
+        raise InputError(
+            f"{name} runs {'on one video: name it' if chosen.per_video else 'on the whole project'}"
+        )
+    project = Project.find()
+    arguments = (project,) if video is None else (project, video)
+    if video is not None:
+        project.video(video)
+    with console.progress_bars() as start:
+        chosen.run(*arguments, start(" ".join(filter(None, (name, video)))))
+    preview = chosen.preview(*arguments)
+    if json:
+        console.show_json({"numbers": preview.numbers, "notes": preview.notes})
+        return
+    rows = ([what, console.number(value)] for what, value in preview.numbers.items())
+    console.show_table(name, ["", ""], rows)
+    for note in preview.notes:
+        console.err.print(f"[yellow]{note}[/]")
+
+
+@app.command()
+def demo() -> None:
+    """Take the two sample clips through the whole pipeline and say where the report is."""
+    from gotowce_dagster import demo as demonstration
+
+    report = demonstration.run(Project.find())
+    console.out.print(f"The report: [bold]{report}[/]\nLook at the pipeline with `make dev`.", soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line; a known error is one sentence, exit code 2 for bad input and 1 for the rest."""
+    try:
+        app()
+    except GotowceError as error:
+        console.err.print(f"[red]gotowce:[/] {error}", highlight=False)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""`gotowce demo`: the two sample clips through the whole pipeline, run by Dagster and recorded by DVC."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from gotowce_dagster import intake
+from gotowce_dagster.assets.reporting import preview_of
+from gotowce_dagster.console import err, number, progress_bars, show_table
+from gotowce_dagster.definitions import defs
+from gotowce_dagster.dvc_repo import stage_name
+from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.project import Project
+from gotowce_dagster.stages.table import STAGES
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run(project: Project) -> Path:
+    """Add the samples, label each, train, evaluate; print what each stage made.
+
+    What is current already is not computed again. A video that fails does not stop the others.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        GotowceError: a step failed; the message says which, and why.
+    """
+    samples = project.paths.data / "samples"
+    for clip in sorted(samples.glob("*.mp4")):
+        intake.add(project, clip, truth=samples / "truth.csv")
+    intake.sync(project)
+    project = Project(project.paths)
+    os.environ.setdefault("DAGSTER_HOME", str(project.paths.root / ".dagster"))
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions("videos", list(project.videos))
+        problems = [
+            problem for video in project.videos for problem in _execute(instance, "label_videos", video)
+        ]
+        problems += _execute(instance, "train_model", None)
+    _show(project)
+    if problems:
+        raise GotowceError("; ".join(problems))
+    return project.paths.evaluation / "report.html"
+
+
+def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[str]:
+    """Run a job in this process; give one sentence for each step that failed."""
+    what = f"{job} {video}" if video else job
+    with progress_bars() as start:
+        result = defs.resolve_job_def(job).execute_in_process(
+            run_config=_QUIET,
+            instance=instance,
+            partition_key=video,
+            raise_on_error=False,
+            resources={"progress": lambda context: start(stage_name(context.asset_key.path[-1], video))},
+        )
+    for event in result.all_events:
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            if not check.passed:
+                err.print(f"[yellow]{what}: check {check.check_name}: {check.description}[/]")
+    return [
+        f"{event.step_key} ({what}): {_reason(event)}" for event in result.all_events if event.is_step_failure
+    ]
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    if error is None:
+        return "no reason given"
+    return (error.cause or error).message.strip()
+
+
+def _show(project: Project) -> None:
+    """A table of what each stage made, one line a stage and video."""
+    rows, notes = [], []
+    for stage in STAGES.values():
+        for video in project.videos if stage.per_video else [None]:
+            name = stage_name(stage.name, video)
+            try:
+                preview = preview_of(project, stage, video)
+            except GotowceError as error:
+                rows.append([name, f"not made: {error}"])
+                continue
+            rows.append(
+                [name, ", ".join(f"{what} {number(value)}" for what, value in preview.numbers.items())]
+            )
+            notes += [f"{name}: {note}" for note in preview.notes]
+    show_table("What each stage made", ["stage", "result"], rows)
+    for note in notes:
+        err.print(f"[yellow]{note}[/]")
