@@ -1,4 +1,6 @@
-"""The people's door: `gotowce`. Thin: each command reads its arguments, calls one function, shows the result."""
+"""Turn the designator a game draws around its target into a trained detector."""
+
+# Thin: each command reads its arguments, calls one function and shows the result.
 
 import sys
 from dataclasses import asdict

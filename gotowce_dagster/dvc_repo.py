@@ -61,7 +61,7 @@ class DvcRepo:
             return True
 
     def commit(self, name: str) -> str:
-        """Record in dvc.lock that the outputs on disk were made from the inputs on disk; give their digest."""
+        """Record in dvc.lock that the output was made from the inputs as they are; give its digest."""
         with self._open() as repo:
             (stage,) = repo.commit(name, force=True)
             (output,) = stage.outs
@@ -109,5 +109,5 @@ def output_digest(entry: dict[str, Any]) -> str:
 
 
 def fingerprint(entry: dict[str, Any]) -> str:
-    """A digest of a whole lock entry: a new run that gives identical bytes still changes it if an input did."""
+    """A digest of a whole lock entry: another input changes it even where the output's bytes stay."""
     return hashlib.md5(json.dumps(entry, sort_keys=True).encode(), usedforsecurity=False).hexdigest()

@@ -26,10 +26,13 @@ class FramesParams(Section):
 class DetectionsParams(Section):
     detectors: list[str] = Field(min_length=1)
     min_confidence: float = Field(ge=0, le=1)
+    max_per_frame: float = Field(gt=0)
 
 
 class MasksParams(Section):
     segmenter: list[str] = Field(min_length=1)
+    crop_scales: list[float] = Field(min_length=1)
+    input_px: int = Field(ge=64, multiple_of=32)
 
 
 class LabelsParams(Section):

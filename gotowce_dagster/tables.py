@@ -172,9 +172,6 @@ def _checked(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> pa.Table:
         raise ValueError(f"{path}: columns missing or unknown: {unknown}")
     try:
         table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-    for field in schema:
-        if not field.nullable and table.column(field.name).null_count:
-            raise ValueError(f"{path}: column {field.name} has empty values")
     return table.replace_schema_metadata(None)

@@ -1,7 +1,8 @@
-"""Materializing a stage: skip it if DVC says it is current, restore it if DVC has it, else run it; then record it."""
+"""Materializing a stage: skip it if current, restore it if DVC has it, else run it; then record it."""
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -32,9 +33,10 @@ def materialize(
     video = context.partition_key if stage.per_video else None
     name = stage_name(stage.name, video)
     repo = DvcRepo(project.paths.root)
+    arguments = (project,) if video is None else (project, video)
     start = time.monotonic()
     try:
-        how = _bring_up_to_date(project, stage, video, repo, progress(context), callbacks)
+        how = _bring_up_to_date(repo, name, partial(stage.run, *arguments, progress(context), **callbacks))
     except GotowceError as error:
         # Weights may be reachable again in a minute; bad input stays bad.
         raise dg.Failure(str(error), allow_retries=isinstance(error, MissingWeightsError)) from error
@@ -60,22 +62,13 @@ def lock_metadata(
     }
 
 
-def _bring_up_to_date(
-    project: Project,
-    stage: Stage,
-    video: str | None,
-    repo: DvcRepo,
-    show: Callable[[int, int], None],
-    callbacks: dict,
-) -> str:
-    name = stage_name(stage.name, video)
+def _bring_up_to_date(repo: DvcRepo, name: str, run: Callable[[], None]) -> str:
     if repo.is_current(name):
         return "current: nothing to compute"
     if repo.restore(name):
         how = "restored from DVC's run cache"
     else:
-        arguments = (project, video, show) if stage.per_video else (project, show)
-        stage.run(*arguments, **callbacks)
+        run()
         how = "computed"
     repo.commit(name)
     return how

@@ -70,5 +70,5 @@ def finetuned_model(
 def evaluation(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """How good designator detections, labels and the model are, against truth and held-out frames, as a report."""
+    """How good detections, labels and model are, against truth and held-out frames, as a report."""
     return materialize(context, progress)

@@ -1,0 +1,51 @@
+"""What tests share: real weights where they can be had, and a project of their own to run in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.project import Project
+
+ROOT = Path(__file__).parent.parent
+_FETCH = ROOT.parent / "shared" / "weights" / "get"
+_CACHE = ROOT / ".cache" / "weights"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point to real weights before any test asks for them; fetch them once where that is possible."""
+    if "GOTOWCE_WEIGHTS_DIR" not in os.environ and _FETCH.exists():
+        subprocess.run([sys.executable, _FETCH, "--into", _CACHE], check=True, stdout=sys.stderr)
+        os.environ["GOTOWCE_WEIGHTS_DIR"] = str(_CACHE)
+
+
+def _tracked_files() -> list[str]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A fresh clone of this project, as it stands, with no videos; commands run inside it."""
+    root = tmp_path / "clone"
+    for name in _tracked_files():
+        if name.startswith(("data/raw/", "data/truth/")) and not name.endswith(".keep"):
+            continue
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
+    (root / "data" / "videos.yaml").write_text("videos: {}\n", encoding="utf-8")
+    for command in (
+        ["git", "init", "-q"],
+        ["git", "add", "-A"],
+        ["git", "-c", "user.name=t", "-c", "user.email=t@t.test", "commit", "-qm", "start"],
+    ):
+        subprocess.run(command, cwd=root, check=True)
+    monkeypatch.setenv("GOTOWCE_ROOT", str(root))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(root)
+    return Project(Paths(root))
