@@ -84,6 +84,26 @@ def doctor(json: Json = False) -> None:
 
 
 @app.command()
+def mark(
+    video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("mark.html"),
+    count: Annotated[int, typer.Option("--count", min=1, max=60, help="How many frames, evenly spaced.")] = 12,
+) -> None:
+    """Write a page to mark boxes on frames of a video; its button saves the CSV that calibrate reads."""
+    from gotowce_dagster.files import fresh_file
+    from gotowce_dagster.pictures.marking import marking_page
+    from gotowce_dagster.video.decode import probe, read_frames
+
+    path = _video_file(video)
+    frames = probe(path).frames
+    wanted = {round((place + 0.5) * frames / count) for place in range(count)}
+    page = marking_page(path.name, ((frame.index, frame.rgb()) for frame in read_frames(path, wanted)))
+    with fresh_file(out) as new:
+        new.write_text(page, encoding="utf-8")
+    console.out.print(f"Open [bold]{out}[/] in a browser, mark 5 boxes, save, then run `gotowce calibrate`.")
+
+
+@app.command()
 def stage(
     name: Annotated[str, typer.Argument(help="A stage of dvc.yaml, for instance masks.")],
     video: Annotated[str | None, typer.Argument(help="The video's key, for stages per video.")] = None,
@@ -122,6 +142,11 @@ def demo() -> None:
 
     report = demonstration.run(Project.find())
     console.out.print(f"The report: [bold]{report}[/]\nLook at the pipeline with `make dev`.", soft_wrap=True)
+
+
+def _video_file(video: str) -> Path:
+    """A file as it is named, or the file of a video's key."""
+    return Path(video) if Path(video).exists() else Project.find().raw(video)
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 import filecmp
 import os
 import shutil
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pandas as pd
@@ -112,7 +111,7 @@ def profile_of(paths: Paths, key: str) -> str:
     names = [
         file.stem
         for file in sorted(paths.profiles.glob("*.toml"))
-        if any(fnmatch(key, pattern) for pattern in read_profile(file).videos)
+        if read_profile(file).fits(key)
     ]
     if len(names) > 1:
         raise InputError(
