@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import yaml
+
+from gotowce_dagster import intake
+from gotowce_dagster.dvc_repo import DvcRepo
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.project import Project
+
+pytestmark = pytest.mark.integration
+
+
+def film(path: Path, shade: int = 90) -> Path:
+    """A real video of ten grey frames."""
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(10):
+            image = np.full((48, 64, 3), shade + index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def videos_of(project: Project) -> dict:
+    return yaml.safe_load(project.paths.videos.read_text(encoding="utf-8"))["videos"]
+
+
+def profile(project: Project, name: str, *patterns: str) -> None:
+    listed = ", ".join(f'"{pattern}"' for pattern in patterns)
+    project.paths.profile(name).write_text(f'name = "{name}"\nvideos = [{listed}]\n', encoding="utf-8")
+
+
+def test_added_video_is_named_copied_tracked_and_listed(clone: Project, tmp_path: Path) -> None:
+    source = film(tmp_path / "Zażółć Gęślą (1).MP4")
+    profile(clone, "poem", "zazolc*")
+    assert intake.add(clone, source) == "zazolc_gesla_1"
+    intake.sync(clone)
+    raw = clone.paths.raw / "zazolc_gesla_1.mp4"
+    assert raw.read_bytes() == source.read_bytes()
+    assert DvcRepo(clone.paths.root).stale() == [
+        name for name in DvcRepo(clone.paths.root).stale() if not name.startswith("data/raw")
+    ]
+    assert videos_of(clone) == {"zazolc_gesla_1": {"file": "zazolc_gesla_1.mp4", "profile": "poem"}}
+    assert set(yaml.safe_load(clone.paths.engines.read_text())) == {"masks", "finetuned_model"}
+
+
+def test_the_same_file_twice_is_one_video_and_another_of_the_same_name_is_two(
+    clone: Project, tmp_path: Path
+) -> None:
+    first = film(tmp_path / "duel.mp4")
+    (tmp_path / "other").mkdir()
+    second = film(tmp_path / "other" / "duel.mp4", shade=30)
+    assert [intake.add(clone, path) for path in (first, first, second, second)] == [
+        "duel",
+        "duel",
+        "duel_2",
+        "duel_2",
+    ]
+
+
+def test_link_shares_the_bytes(clone: Project, tmp_path: Path) -> None:
+    source = film(tmp_path / "duel.mp4")
+    intake.add(clone, source, link=True)
+    assert (clone.paths.raw / "duel.mp4").read_bytes() == source.read_bytes()
+
+
+def test_no_video_is_refused_and_leaves_nothing(clone: Project, tmp_path: Path) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video at all")
+    with pytest.raises(InputError, match=r"notes\.mp4"):
+        intake.add(clone, text)
+    assert [file.name for file in clone.paths.raw.iterdir()] == [".keep"]
+
+
+def test_truth_of_the_clip_comes_along(clone: Project, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text(
+        "clip,frame_index,x1,y1,x2,y2,label\nduel.mp4,2,1,1,9,9,object\nother.mp4,2,1,1,9,9,object\n"
+    )
+    intake.add(clone, film(tmp_path / "duel.mp4"), truth=truth)
+    assert clone.paths.truth("duel").read_text().splitlines()[1:] == ["duel.mp4,2,1.0,1.0,9.0,9.0,object"]
+    with pytest.raises(InputError, match="no row has the clip stranger"):
+        intake.add(clone, film(tmp_path / "stranger.mp4"), truth=truth)
+
+
+def test_sync_takes_in_what_was_dropped_into_the_folder(clone: Project) -> None:
+    film(clone.paths.raw / "Dropped In.mp4")
+    (clone.paths.raw / "readme.txt").touch()
+    intake.sync(clone)
+    assert videos_of(clone) == {"dropped_in": {"file": "dropped_in.mp4", "profile": "none"}}
+    assert DvcRepo(clone.paths.root).is_tracked(clone.paths.raw / "dropped_in.mp4")
+
+
+def test_sync_without_news_writes_nothing(clone: Project) -> None:
+    film(clone.paths.raw / "duel.mp4")
+    intake.sync(clone)
+    before = [path.stat().st_mtime_ns for path in (clone.paths.videos, clone.paths.engines)]
+    intake.sync(Project(clone.paths))
+    assert [path.stat().st_mtime_ns for path in (clone.paths.videos, clone.paths.engines)] == before
+
+
+@pytest.mark.parametrize(
+    ("arrange", "says"),
+    [
+        (lambda p: (film(p.paths.raw / "a b.mp4"), film(p.paths.raw / "a_b.mkv")), "would both be named a_b"),
+        (
+            lambda p: (film(p.paths.raw / "duel.mp4"), profile(p, "one", "duel"), profile(p, "two", "d*")),
+            "profiles one and two both claim the video duel",
+        ),
+    ],
+    ids=["two files of one name", "two profiles for one video"],
+)
+def test_sync_refuses_what_is_ambiguous(clone: Project, arrange, says: str) -> None:
+    arrange(clone)
+    with pytest.raises(InputError, match=says):
+        intake.sync(clone)
