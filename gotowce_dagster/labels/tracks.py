@@ -1,0 +1,96 @@
+"""One object through the frames of one shot: detections linked by where they are and where they were going.
+
+Sampled frames are far apart, so boxes of one object often do not overlap at all. The distance between
+centres is compared with how far an object may have moved instead, and the best assignment over all
+objects of a frame is found by the Hungarian method (scipy), as in SORT (Bewley et al. 2016).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+_SIDES = ["x1", "y1", "x2", "y2"]
+_MAX_GROWTH = 2.0
+_NEVER = 1e6
+
+
+@dataclass
+class _Track:
+    object_id: str
+    class_name: str
+    box: np.ndarray
+    time_s: float
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    def move(self, box: np.ndarray, time_s: float) -> None:
+        self.velocity = (_centre(box) - _centre(self.box)) / (time_s - self.time_s)
+        self.box, self.time_s = box, time_s
+
+
+def link(detections: pd.DataFrame, frames: pd.DataFrame, gap_s: float, speed: float) -> pd.Series:
+    """Name the object behind every detection.
+
+    Args:
+        detections: columns of tables.DETECTIONS, any order; every frame_index must be in ``frames``.
+        frames: columns of tables.FRAMES.
+        gap_s: an object not detected for longer, in seconds, is another one when it comes back.
+        speed: how far an object moves at most, in its own sides a second.
+
+    Returns:
+        ``shot/number`` a detection, with the index of ``detections``; numbers count from 0 in each shot.
+    """
+    timed = detections.join(frames.set_index("frame_index")[["shot", "time_s"]], on="frame_index")
+    names = pd.Series("", index=detections.index, dtype=object)
+    for shot, in_shot in timed.groupby("shot"):
+        tracks: list[_Track] = []
+        started = 0
+        for _, rows in in_shot.groupby("frame_index"):
+            time_s = float(rows["time_s"].iloc[0])
+            tracks = [track for track in tracks if time_s - track.time_s <= gap_s]
+            boxes = rows[_SIDES].to_numpy(float)
+            classes = rows["class_name"].to_numpy()
+            pairs = _assign(tracks, boxes, classes, time_s, speed)
+            for row, box in enumerate(boxes):
+                if row in pairs:
+                    track = tracks[pairs[row]]
+                    track.move(box, time_s)
+                else:
+                    track = _Track(f"{shot}/{started}", classes[row], box, time_s)
+                    tracks.append(track)
+                    started += 1
+                names[rows.index[row]] = track.object_id
+    return names.astype(str)
+
+
+def _assign(
+    tracks: list[_Track], boxes: np.ndarray, classes: np.ndarray, time_s: float, speed: float
+) -> dict[int, int]:
+    """Which box (row) goes on with which track."""
+    if not tracks:
+        return {}
+    cost = np.array([_cost(track, boxes, time_s, speed) for track in tracks])
+    cost[np.array([track.class_name for track in tracks])[:, None] != classes[None, :]] = _NEVER
+    pairs = zip(*linear_sum_assignment(cost), strict=True)
+    return {int(row): int(track) for track, row in pairs if cost[track, row] <= 1}
+
+
+def _cost(track: _Track, boxes: np.ndarray, time_s: float, speed: float) -> np.ndarray:
+    """Distance of each box over what the track may have moved; above 1 it cannot be the same."""
+    passed = time_s - track.time_s
+    side = _side(track.box)
+    centres = _centre(boxes)
+    stays = np.linalg.norm(centres - _centre(track.box), axis=1)
+    goes_on = np.linalg.norm(centres - _centre(track.box) - passed * track.velocity, axis=1)
+    distance = np.minimum(stays, goes_on) / (side * (0.5 + speed * passed))
+    growth = np.abs(np.log(_side(boxes) / side)) / np.log(_MAX_GROWTH)
+    return np.where(growth > 1, _NEVER, distance)
+
+
+def _centre(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
+
+
+def _side(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[..., 2:] - boxes[..., :2]).max(axis=-1)

@@ -1,0 +1,150 @@
+"""Choosing one mask among the candidates by what they agree on, and keeping it one object.
+
+A model's own score does not tell the target from the bracket around it. What does: a mask that the other
+prompts on the other crops also propose, that is stable under a shift of its threshold, lies inside the
+designator and not on its mark. Each of these is a share from 0 to 1 and one bad share must be enough to
+lose, so they are multiplied, never averaged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.params import MasksParams
+from gotowce_dagster.segmenters.base import Candidate
+from gotowce_dagster.segmenters.crops import Crop
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidate that won, tidied, and how it measures."""
+
+    candidate: Candidate
+    fill: float
+    """Mask area / designator area."""
+    inside: float
+    """Share of the mask inside the designator."""
+    mark_overlap: float
+    """Share of the mask on the pixels where the designator's mark is drawn."""
+    agreement: float
+    """Mean IoU with the best of every other prompt's masks; NaN where there is one prompt only."""
+
+
+def choose(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams) -> Choice | None:
+    """The candidate most worth trusting, or None where no prompt found anything.
+
+    Args:
+        candidates: masks of one frame for one designator.
+        box: the designator, xyxy (4,) in pixels.
+    """
+    tidied = [replace(c, mask=tidy(c.mask, params.min_piece, params.max_hole)) for c in candidates]
+    tidied = [c for c in tidied if np.count_nonzero(c.mask) >= params.min_area_px]
+    if not tidied:
+        return None
+    measures = measure(tidied, box, params)
+    winner = int(measures["score"].argmax())
+    shares = measures.loc[winner, ["fill", "inside", "mark_overlap", "agreement"]]
+    return Choice(tidied[winner], **{name: float(value) for name, value in shares.items()})
+
+
+def measure(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams) -> pd.DataFrame:
+    """One row a candidate: prompt, predicted_iou, stability, fill, inside, mark_overlap, agreement, score."""
+    window = _around_all(candidates)
+    masks = np.stack([window.cut(c.mask) for c in candidates])
+    area = masks.sum(axis=(1, 2))
+    inside, mark = designator_regions(box, window, params.mark_band, params.mark_arm)
+    table = pd.DataFrame(
+        {
+            "prompt": [c.prompt for c in candidates],
+            "predicted_iou": [c.predicted_iou for c in candidates],
+            "stability": [c.stability for c in candidates],
+            "fill": area / ((box[2] - box[0]) * (box[3] - box[1])),
+            "inside": (masks & inside).sum(axis=(1, 2)) / area,
+            "mark_overlap": (masks & mark).sum(axis=(1, 2)) / area,
+        }
+    )
+    table["agreement"] = agreement(mask_iou(masks), table["prompt"].to_numpy())
+    # What a segmenter cannot say (a single prompt, no threshold to shift) speaks neither for nor against.
+    table["score"] = (
+        table["agreement"].fillna(1)
+        * table["stability"].fillna(1)
+        * table["inside"]
+        * (1 - table["mark_overlap"])
+    )
+    return table
+
+
+def mask_iou(masks: np.ndarray) -> np.ndarray:
+    """IoU of every pair of masks: bool (n, H, W), none empty, to float (n, n)."""
+    flat = masks.reshape(len(masks), -1).astype(np.float32)
+    both = flat @ flat.T
+    area = both.diagonal()
+    return both / (area[:, None] + area[None, :] - both)
+
+
+def agreement(iou: np.ndarray, prompts: np.ndarray) -> np.ndarray:
+    """How far the other prompts propose the same mask: (n, n) and (n,) to (n,).
+
+    Every prompt gives several masks, of a part, the whole and more than the whole; the one most like
+    the candidate is what that prompt has to say about it.
+    """
+    names = np.unique(prompts)
+    if len(names) == 1:
+        return np.full(len(prompts), np.nan)
+    own = prompts[:, None] == names[None, :]
+    best = np.stack([iou[:, prompts == name].max(axis=1) for name in names], axis=1)
+    return np.where(own, 0, best).sum(axis=1) / (len(names) - 1)
+
+
+def designator_regions(
+    box: np.ndarray, window: Crop, band: float, arm: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the inside of a designator is and where its mark is drawn, as bool masks of the window.
+
+    The mark is taken to be an L in each corner: ``arm`` of the side long and ``band`` of the side thick,
+    as seen from the box's edge inward.
+    """
+    x1, y1, x2, y2 = box
+    x = np.arange(window.x1, window.x2)[None, :] + 0.5
+    y = np.arange(window.y1, window.y2)[:, None] + 0.5
+    # Distance from the nearer edge, in sides; negative outside.
+    across = np.minimum(x - x1, x2 - x) / (x2 - x1)
+    down = np.minimum(y - y1, y2 - y) / (y2 - y1)
+    inside = (across > 0) & (down > 0)
+    mark = inside & (((across < band) & (down < arm)) | ((down < band) & (across < arm)))
+    return inside, mark
+
+
+def tidy(mask: np.ndarray, min_piece: float, max_hole: float) -> np.ndarray:
+    """One object out of a mask: specks dropped, small holes filled.
+
+    Args:
+        mask: bool (H, W).
+        min_piece: pieces smaller than this share of the largest are dropped.
+        max_hole: holes smaller than this share of the largest piece are filled.
+    """
+    window = Crop.of_mask(mask)
+    if window is None:
+        return mask
+    part = window.cut(mask)
+    sizes, pieces = _pieces(part, connectivity=8)
+    part = np.isin(pieces, 1 + np.flatnonzero(sizes >= min_piece * sizes.max()))
+    # One pixel of margin makes the outside one piece, the only one that touches the edge.
+    gap_sizes, gaps = _pieces(~np.pad(part, 1), connectivity=4)
+    small = 1 + np.flatnonzero(gap_sizes < max_hole * sizes.max())
+    filled = part | np.isin(gaps, small[small != gaps[0, 0]])[1:-1, 1:-1]
+    return window.paste(filled, *mask.shape)
+
+
+def _pieces(mask: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes of the connected pieces in pixels (n,), and for every pixel its piece from 1, or 0."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
+    return stats[1:, cv2.CC_STAT_AREA], labels
+
+
+def _around_all(candidates: Sequence[Candidate]) -> Crop:
+    boxes = np.array([window.box for c in candidates if (window := Crop.of_mask(c.mask))]).astype(int)
+    return Crop(*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())

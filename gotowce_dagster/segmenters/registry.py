@@ -1,0 +1,32 @@
+"""The segmenters by name. A new one is one file and one line here."""
+
+from collections.abc import Callable
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.params import MasksParams
+from gotowce_dagster.segmenters.base import Segmenter
+from gotowce_dagster.segmenters.grabcut import GrabCut
+from gotowce_dagster.segmenters.mobile_sam import MobileSam
+from gotowce_dagster.segmenters.sam2 import Sam2
+
+SEGMENTERS: dict[str, Callable[[str, MasksParams], Segmenter]] = {
+    "sam2": Sam2,
+    "mobile_sam": MobileSam,
+    "grabcut": GrabCut,
+}
+
+
+def build_segmenter(engine: str, params: MasksParams) -> Segmenter:
+    """A segmenter, ready to run.
+
+    Args:
+        engine: NAME or NAME:WEIGHTS, as in params.yaml and data/engines.yaml.
+
+    Raises:
+        InputError: there is no such segmenter, or it does not know these weights.
+        MissingWeightsError: its weights are neither here nor reachable.
+    """
+    name, _, weights = engine.partition(":")
+    if name not in SEGMENTERS:
+        raise InputError(f"no segmenter named {name!r}; known: {', '.join(SEGMENTERS)}")
+    return SEGMENTERS[name](weights, params)

@@ -1,0 +1,152 @@
+"""SAM 2 as an image segmenter: several cheap prompts on crops around the designator.
+
+The designator's box as a prompt fails on small targets, because the corner brackets are themselves a
+closed thing with exactly those extents. A point at the centre of a crop does not, and costs a quarter
+of a whole frame; but no single crop or prompt is right on every frame, so each crop is encoded once
+and asked several ways, and segmenters/choose.py picks by agreement.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from gotowce_dagster.errors import InputError, MissingWeightsError
+from gotowce_dagster.params import MasksParams
+from gotowce_dagster.segmenters.base import Candidate
+from gotowce_dagster.segmenters.crops import Crop, around
+from gotowce_dagster.segmenters.device import best_device, inference
+from gotowce_dagster.segmenters.prompts import PROMPTS, Prompt
+from gotowce_dagster.weights import require
+
+CONFIGS = {
+    "sam2_hiera_tiny_image.pt": "configs/sam2/sam2_hiera_t.yaml",
+    "sam2.1_hiera_tiny.pt": "configs/sam2.1/sam2.1_hiera_t.yaml",
+    "sam2.1_hiera_small.pt": "configs/sam2.1/sam2.1_hiera_s.yaml",
+    "sam2.1_hiera_base_plus.pt": "configs/sam2.1/sam2.1_hiera_b+.yaml",
+    "sam2.1_hiera_large.pt": "configs/sam2.1/sam2.1_hiera_l.yaml",
+}
+
+# What an image prompt never uses, so that a checkpoint of the image half may lack it.
+_VIDEO_ONLY = (
+    "mask_downsample", "maskmem_tpos_enc", "memory_attention", "memory_encoder", "no_mem_pos_enc",
+    "no_obj_ptr", "obj_ptr_proj", "obj_ptr_tpos_proj", "no_obj_embed_spatial",
+    "sam_mask_decoder.pred_obj_score_head",
+)  # fmt: skip
+
+_BATCH = 8
+_STABILITY_SHIFT = 1.0
+
+
+class Sam2:
+    """The image predictor of the ``sam2`` package, loaded once a process.
+
+    Raises:
+        InputError: weights that no configuration is known for.
+        MissingWeightsError: the weights are not here, or are not what their name says.
+    """
+
+    name = "sam2"
+
+    def __init__(self, weights: str, params: MasksParams) -> None:
+        self.weights = weights
+        self.device = best_device()
+        self._params = params
+        self._predictor = _predictor(weights, params.input_px, self.device)
+
+    def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
+        """Three masks for every prompt on every crop of every box; see base.Segmenter."""
+        height, width = image.shape[:2]
+        jobs = [
+            (index, scale, around(box, scale, height, width))
+            for index, box in enumerate(boxes)
+            for scale in self._params.crop_scales
+        ]
+        found: list[list[Candidate]] = [[] for _ in boxes]
+        for batch in (jobs[start : start + _BATCH] for start in range(0, len(jobs), _BATCH)):
+            self._encode([crop.cut(image) for *_, crop in batch])
+            for name, prompt in PROMPTS.items():
+                prompts = [prompt(crop.to_crop(boxes[index])) for index, _, crop in batch]
+                for (index, scale, crop), answer in zip(batch, self._ask(prompts), strict=True):
+                    found[index] += _candidates(*answer, f"{name}@{scale:g}", crop, (height, width))
+        return found
+
+    def _encode(self, crops: list[np.ndarray]) -> None:
+        with inference(self.device):
+            self._predictor.set_image_batch(crops)
+
+    def _ask(self, prompts: list[Prompt]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each crop of the batch, logits (3, h, w) and the model's own scores (3,)."""
+        with inference(self.device):
+            logits, scores, _ = self._predictor.predict_batch(
+                [p.points for p in prompts],
+                [p.labels for p in prompts],
+                [p.box for p in prompts],
+                multimask_output=True,
+                return_logits=True,
+            )
+        return zip(logits, scores, strict=True)
+
+
+def _candidates(
+    logits: np.ndarray, scores: np.ndarray, prompt: str, crop: Crop, shape: tuple[int, int]
+) -> list[Candidate]:
+    return [
+        Candidate(crop.paste(one > 0, *shape), prompt, float(score), _stability(one))
+        for one, score in zip(logits, scores, strict=True)
+    ]
+
+
+def _stability(logits: np.ndarray) -> float:
+    """IoU of the mask at a stricter and a laxer threshold, as in Segment Anything's mask generator."""
+    lax = np.count_nonzero(logits > -_STABILITY_SHIFT)
+    return np.count_nonzero(logits > _STABILITY_SHIFT) / lax if lax else 0.0
+
+
+@cache
+def _predictor(weights: str, input_px: int, device: str) -> Any:
+    if weights not in CONFIGS:
+        raise InputError(f"sam2 has no configuration for weights {weights!r}; known: {', '.join(CONFIGS)}")
+    import torch
+
+    model = _build(CONFIGS[weights], input_px)
+    path = require(weights)
+    state = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    missing, unknown = model.load_state_dict(state, strict=False)
+    if wrong := [*unknown, *(key for key in missing if not key.startswith(_VIDEO_ONLY))]:
+        raise MissingWeightsError(
+            f"{path}: not the weights its name says ({len(wrong)} tensors differ, {wrong[0]} first); "
+            "remove it and fetch it again"
+        )
+    return _for_size(model.to(device).eval(), input_px)
+
+
+def _build(config: str, input_px: int) -> Any:
+    """The architecture with random weights.
+
+    ``import sam2`` initialises hydra with a version_base that hydra 1.4 refuses, unless hydra is
+    initialised already. What is left initialised would break the next user of hydra in this process,
+    DVC among them, so it is cleared.
+    """
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    try:
+        hydra.initialize_config_module("sam2")
+        from sam2.build_sam import build_sam2
+
+        with hydra.utils.execution_whitelist(["sam2.*", "torch.*"]):
+            return build_sam2(config, device="cpu", hydra_overrides_extra=[f"++model.image_size={input_px}"])
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _for_size(model: Any, input_px: int) -> Any:
+    """A predictor for a model of another input size than the 1024 pixels the package assumes."""
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
+
+    predictor = SAM2ImagePredictor(model)
+    predictor._bb_feat_sizes = [(input_px // stride, input_px // stride) for stride in (4, 8, 16)]
+    return predictor

@@ -1,0 +1,104 @@
+"""Stage 4: a mask of the target inside each designator, image by image."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import supervision as sv
+
+from gotowce_dagster.files import remove
+from gotowce_dagster.labels.tracks import link
+from gotowce_dagster.pictures.contact_sheet import contact_sheet
+from gotowce_dagster.pictures.targets import GREEN, target_closeup
+from gotowce_dagster.progress import Progress, silent, tracked
+from gotowce_dagster.project import Project
+from gotowce_dagster.segmenters import rle
+from gotowce_dagster.segmenters.registry import build_segmenter
+from gotowce_dagster.segmenters.targets import segment_targets
+from gotowce_dagster.stages.base import Preview
+from gotowce_dagster.tables import DETECTIONS, FRAMES, MASKS, empty, read_table, write_table
+from gotowce_dagster.video.stills import read_still
+
+_SHOWN = 16
+_KEY = ["frame_index", "detection_id"]
+_BOX = ["x1", "y1", "x2", "y2"]
+
+
+def run(project: Project, video: str, progress: Progress = silent) -> None:
+    """Write data/masks/VIDEO.parquet, one row a target; a killed run goes on where it stopped.
+
+    Raises:
+        InputError: frames or detections are not there yet, or a frame's picture is damaged.
+        MissingWeightsError: the engine's weights are neither here nor reachable.
+    """
+    paths, params = project.paths, project.params.masks
+    frames = read_table(paths.frame_index(video), FRAMES)
+    detections = read_table(paths.detections(video), DETECTIONS)
+    pictures = paths.frames(video) / frames.set_index("frame_index")["file"].astype(object)
+    segmenter = cache(lambda: build_segmenter(project.engines["masks"], params))
+    work = _unfinished(project, video)
+    parts = [empty(MASKS)]
+    by_frame = detections.groupby("frame_index")
+    for frame_index, rows in tracked(by_frame, by_frame.ngroups, progress):
+        part = work / f"{frame_index}.parquet"
+        if not part.exists():
+            image = read_still(pictures[frame_index])
+            found = segment_targets(image, _designators(rows), segmenter(), params)
+            write_table(found.assign(video=video, frame_index=frame_index, object_id=""), MASKS, part)
+        parts.append(read_table(part, MASKS))
+    objects = detections[_KEY].assign(
+        object_id=link(detections, frames, params.link_gap_s, params.link_speed)
+    )
+    masks = pd.concat(parts, ignore_index=True).drop(columns="object_id")
+    write_table(masks.merge(objects, on=_KEY, validate="one_to_one"), MASKS, paths.masks(video))
+    remove(work.parent)
+
+
+def preview(project: Project, video: str) -> Preview:
+    """How many designators gave a mask, and a sheet of them over the length of the video."""
+    masks = read_table(project.paths.masks(video), MASKS)
+    detections = read_table(project.paths.detections(video), DETECTIONS)
+    frames = read_table(project.paths.frame_index(video), FRAMES).set_index("frame_index")
+    shown = masks.merge(detections[[*_KEY, *_BOX]], on=_KEY, suffixes=("", "_designator"))
+    shown = shown.iloc[np.unique(np.linspace(0, len(shown) - 1, _SHOWN).astype(int))] if len(shown) else shown
+    images, captions = [], []
+    for row in shown.to_dict("records"):
+        image = read_still(project.paths.frames(video) / frames.loc[row["frame_index"], "file"])
+        designator = np.array([row[f"{side}_designator"] for side in _BOX])
+        mask = rle.decode(row["rle"], row["height"], row["width"])
+        images.append(target_closeup(image, designator, mask, GREEN))
+        captions.append(
+            f"frame {row['frame_index']} · {row['prompt']}\n"
+            f"agreement {row['agreement']:.2f} · stability {row['stability']:.2f} · fill {row['fill']:.2f}"
+        )
+    numbers: dict[str, float | int | str] = {
+        "designators": len(detections),
+        "masks": len(masks),
+        "without_mask": len(detections) - len(masks),
+        "objects": masks["object_id"].nunique(),
+        "median_area_px": float(masks["area_px"].median()) if len(masks) else 0.0,
+        "median_agreement": float(masks["agreement"].median()) if masks["agreement"].notna().any() else 0.0,
+        "segmenter": ", ".join(masks["segmenter"].unique()),
+    }
+    return Preview(numbers, contact_sheet(images, captions) if images else None)
+
+
+def _designators(rows: pd.DataFrame) -> sv.Detections:
+    return sv.Detections(
+        xyxy=rows[_BOX].to_numpy(float), data={"detection_id": rows["detection_id"].to_numpy()}
+    )
+
+
+def _unfinished(project: Project, video: str) -> Path:
+    """Where the frames done so far lie, one file a frame; work that began with other inputs is removed."""
+    inputs = hashlib.sha256(f"{project.engines['masks']} {project.params.masks.model_dump_json()}".encode())
+    for path in (project.paths.frame_index(video), project.paths.detections(video)):
+        inputs.update(path.read_bytes())
+    folder = project.paths.work("masks") / video / inputs.hexdigest()[:16]
+    if folder.parent.exists():
+        for other in set(folder.parent.iterdir()) - {folder}:
+            remove(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
