@@ -4,10 +4,10 @@ One section a stage. What a number means stands beside it in params.yaml.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gotowce_dagster.errors import InputError
 
@@ -33,6 +33,14 @@ class MasksParams(Section):
     segmenter: list[str] = Field(min_length=1)
     crop_scales: list[float] = Field(min_length=1)
     input_px: int = Field(ge=64, multiple_of=32)
+    min_on_screen: float = Field(ge=0, le=1)
+    min_area_px: int = Field(ge=1)
+    min_piece: float = Field(ge=0, le=1)
+    max_hole: float = Field(ge=0, le=1)
+    mark_band: float = Field(ge=0, le=0.5)
+    mark_arm: float = Field(ge=0, le=0.5)
+    link_gap_s: float = Field(gt=0)
+    link_speed: float = Field(gt=0)
 
 
 class LabelsParams(Section):
@@ -41,6 +49,21 @@ class LabelsParams(Section):
 
 class DatasetParams(Section):
     seed: int
+    split_by: Literal["auto", "recording", "blocks"]
+    shares: dict[str, float]
+    cycle_s: float = Field(gt=0)
+    gap_s: float = Field(ge=0)
+    near_duplicate_bits: int = Field(ge=0, le=64)
+    negative_share: float = Field(ge=0, lt=1)
+    polygons: bool
+
+    @field_validator("shares")
+    @classmethod
+    def _whole(cls, shares: dict[str, float]) -> dict[str, float]:
+        whole = set(shares) == {"train", "val", "test"} and abs(sum(shares.values()) - 1) < 1e-6
+        if not whole or min(shares.values()) <= 0:
+            raise ValueError(f"expected train, val and test, each above 0, together 1, not {shares}")
+        return shares
 
 
 class TrainingParams(Section):
