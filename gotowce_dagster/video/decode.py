@@ -1,0 +1,256 @@
+"""Decode a video frame by frame, in bounded memory, with an exact number and time for every frame.
+
+Frames are numbered from 0 in the order a decoder gives them. Counting alone would shift every number
+after a frame that cannot be decoded, and differently with the number of decoder threads. So a frame's
+number is the rank of its time stamp among those of all packets, which are read first; only frames
+without usable time stamps are counted.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import cast
+
+import av
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.sidedata.sidedata import SideDataContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.stream import VideoStream
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.video.packets import Losses, Timeline, demux, opened, read_timeline
+
+_PLANAR_LUMA = ("yuv4", "yuvj4", "nv", "gray")
+"""Pixel formats whose first plane is luma begin so; those of more than 8 bits end in ``le`` or ``be``."""
+
+_LENGTH_PREFIXED = ("h264", "hevc")
+_HOLE = bytes(16)
+"""So many zeros cannot stand in H.264 or H.265 with length prefixes (emulation prevention, H.264 7.4.1): the
+disk or the recorder left a hole there, which a decoder would take for a picture."""
+
+_ONE_FRAME_A_PACKET = ("h264", "hevc", "av1", "vp9", "mjpeg")
+"""Codecs that show one frame for every packet, so that ranks stay exact after a seek."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One decoded frame. Pixels are converted only when asked for."""
+
+    index: int
+    """From 0, in the order of decoding."""
+    time_s: float
+    """Seconds after the first frame."""
+    damaged: bool
+    """Built from broken data or upon a frame that was: the picture may be torn."""
+    picture: av.VideoFrame
+    """As the decoder gave it, before rotation."""
+
+    def rgb(self) -> np.ndarray:
+        """uint8 (H, W, 3), upright, converted with the matrix and range that the video states."""
+        return self._pixels("rgb24")
+
+    def bgr(self) -> np.ndarray:
+        """uint8 (H, W, 3), upright: the order of channels that OpenCV writes."""
+        return self._pixels("bgr24")
+
+    def luma(self) -> np.ndarray:
+        """uint8 (H, W), upright: luma as coded, 16 to 235 in most videos. A view, not a copy, if it can."""
+        name = self.picture.format.name
+        is_plain = name.startswith(_PLANAR_LUMA) and not name.endswith(("le", "be"))
+        planar = self.picture if is_plain else self.picture.reformat(format="yuv420p", threads=1)
+        plane = planar.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        return self._upright(rows[: plane.height, : plane.width])
+
+    def _pixels(self, pixel_format: str) -> np.ndarray:
+        return self._upright(self.picture.to_ndarray(format=pixel_format, threads=1))
+
+    def _upright(self, pixels: np.ndarray) -> np.ndarray:
+        """Apply the display matrix, whose first rows are (a, b, u), (c, d, v): x' = ax + cy, y' = bx + dy."""
+        side_data = cast(SideDataContainer, self.picture.side_data)  # PyAV's stub says a dict
+        if SideDataType.DISPLAYMATRIX not in side_data:
+            return pixels
+        a, b, _, c, d = np.frombuffer(memoryview(side_data[SideDataType.DISPLAYMATRIX]), np.int32)[:5]
+        if abs(b) > abs(a):  # a quarter turn: rows become columns
+            pixels, a, d = pixels.swapaxes(0, 1), c, b
+        flips = tuple(axis for axis, factor in ((0, d), (1, a)) if factor < 0)
+        return np.ascontiguousarray(np.flip(pixels, flips))
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file is."""
+
+    width: int
+    """Pixels, upright."""
+    height: int
+    fps: float
+    """Frames a second, on average."""
+    frames: int
+    """How many frames the file holds or, if it was cut off, should hold."""
+    duration_s: float
+    codec: str
+    pixel_format: str
+    variable_rate: bool
+
+
+def probe(path: Path) -> VideoInfo:
+    """Check that a file is a video of which at least one frame decodes, and say what it is.
+
+    Raises:
+        InputError: the file is missing, a folder, empty, no video, or nothing of it can be decoded.
+    """
+    timeline = read_timeline(path)
+    first = next(_read_through(path, timeline, Losses()), None)
+    if first is None:
+        raise InputError(f"{path}: not one frame of it can be decoded; record or copy the video again")
+    with opened(path) as (_, stream):
+        height, width = first.luma().shape
+        return VideoInfo(
+            width=width,
+            height=height,
+            fps=timeline.fps,
+            frames=timeline.count,
+            duration_s=timeline.count / timeline.fps,
+            codec=stream.codec_context.name,
+            pixel_format=first.picture.format.name,
+            variable_rate=timeline.variable_rate,
+        )
+
+
+def read_frames(
+    path: Path, wanted: Collection[int] | None = None, losses: Losses | None = None
+) -> Iterator[Frame]:
+    """Decode a video in order.
+
+    Args:
+        wanted: yield these frames only. Where numbers stay provably exact, the file is entered at the
+            key frame before each instead of being read through.
+        losses: is told what could not be decoded; of the wanted frames, if ``wanted`` is given.
+
+    Yields:
+        Frames with rising numbers and times. What cannot be decoded is left out; the rest keep their numbers.
+
+    Raises:
+        InputError: the file is missing, a folder, empty or no video.
+    """
+    losses = Losses() if losses is None else losses
+    timeline = read_timeline(path)
+    if wanted is None:
+        yield from _read_through(path, timeline, losses)
+    else:
+        yield from _read_wanted(path, timeline, sorted(set(wanted)), losses)
+
+
+def _read_through(path: Path, timeline: Timeline, losses: Losses) -> Iterator[Frame]:
+    """Every frame; what is missing between them, and at the end, is told to ``losses``."""
+    index, time_s = -1, 0.0
+    origin: float | None = None
+    hidden = 0  # packets that show nothing though all is well, for instance the reference frames of VP8
+    is_torn = False
+    with opened(path) as (container, stream):
+        for picture in _decode(container, stream, losses):
+            rank = timeline.rank(picture.pts) if timeline.is_ranked else index + 1
+            if rank is None or rank - hidden <= index:
+                continue  # its time stamp is broken
+            gap = rank - hidden - index - 1
+            if losses.errors:
+                losses.lose(index + 1, rank - hidden - 1, timeline.time_s(rank - gap))
+                is_torn = is_torn or gap > 0
+            else:
+                hidden += gap
+            is_torn = picture.is_corrupt or (is_torn and not picture.key_frame)
+            losses.damaged += is_torn
+            if timeline.is_ranked:
+                time_s = timeline.time_s(rank)
+            elif origin is None:
+                origin = picture.time or 0.0
+            else:  # a stamp may be missing or jump back
+                stamp = time_s if picture.time is None else picture.time - origin
+                time_s = stamp if stamp > time_s else time_s + 1 / timeline.fps
+            index = rank - hidden
+            yield Frame(index, time_s, is_torn, picture)
+    end = max(timeline.packets if losses.errors else index + hidden + 1, timeline.declared)
+    losses.lose(index + 1, end - hidden - 1, timeline.time_s(index + hidden + 1))
+
+
+def _read_wanted(path: Path, timeline: Timeline, wanted: Sequence[int], losses: Losses) -> Iterator[Frame]:
+    read = 0
+    for frame in _read_by_seeking(path, timeline, wanted):
+        read += 1
+        yield frame
+    if read == len(wanted):
+        return
+    rest, passed_by = set(wanted[read:]), Losses()
+    for frame in _read_through(path, timeline, passed_by):
+        if frame.index in rest:
+            rest.remove(frame.index)
+            losses.damaged += frame.damaged
+            yield frame
+        if frame.index >= wanted[-1]:
+            break
+    losses.errors.update(passed_by.errors)
+    for index in sorted(rest):
+        losses.lose(index, index, timeline.time_s(index))
+
+
+def _read_by_seeking(path: Path, timeline: Timeline, wanted: Sequence[int]) -> Iterator[Frame]:
+    """The wanted frames in order, up to the first that a seek does not give whole; perhaps none."""
+    with opened(path) as (container, stream):
+        if stream.codec_context.name not in _ONE_FRAME_A_PACKET or not timeline.is_ranked:
+            return
+        first = next(_decode(container, stream, Losses()), None)
+        if first is None or first.interlaced_frame or timeline.rank(first.pts) != 0:
+            return
+        within = [index for index in wanted if index < len(timeline.pts)]
+        keys = timeline.keys[:, 0].searchsorted(timeline.pts[within], side="right") - 1
+        for key, group in groupby(zip(keys, within, strict=True), key=itemgetter(0)):
+            if key < 0:
+                return
+            container.seek(int(timeline.keys[key, 1]), stream=stream)
+            expected = deque(index for _, index in group)
+            for picture in _decode(container, stream, Losses()):
+                rank = timeline.rank(picture.pts)
+                if rank is None or rank < expected[0]:
+                    continue
+                if rank > expected[0] or picture.is_corrupt:
+                    return
+                yield Frame(expected.popleft(), timeline.time_s(rank), False, picture)
+                if not expected:
+                    break
+            if expected:
+                return
+
+
+def _decode(container: InputContainer, stream: VideoStream, losses: Losses) -> Iterator[av.VideoFrame]:
+    """Every picture the decoder gives, going on after errors."""
+    if not stream.codec_context.is_open:
+        stream.thread_type = "AUTO"
+    is_length_prefixed = stream.codec_context.name in _LENGTH_PREFIXED and (
+        stream.codec_context.extradata or b""
+    ).startswith(b"\x01")
+    for packet in demux(container, stream, losses):
+        if packet.is_corrupt:
+            losses.errors["the file ends inside a packet"] += 1
+        elif is_length_prefixed and _HOLE in bytes(packet):
+            losses.errors["zeros where a packet's bytes should be"] += 1
+        else:
+            yield from _decode_packet(stream, packet, losses)
+    yield from _decode_packet(stream, None, losses)
+
+
+def _decode_packet(stream: VideoStream, packet: Packet | None, losses: Losses) -> list[av.VideoFrame]:
+    try:
+        pictures = stream.decode(packet)
+    except av.FFmpegError as error:
+        losses.errors[str(error.strerror)] += 1
+        return []
+    if broken := sum(picture.is_corrupt for picture in pictures):
+        losses.errors["broken picture"] += broken
+    return pictures
