@@ -88,6 +88,9 @@ PROVENANCE = _schema(
     ("image", pa.string()),  # path below the dataset folder
     ("video", pa.string()),
     ("frame_index", pa.int64()),
+    ("time_s", pa.float64()),
+    ("phash", pa.string(), True),
+    *((side, kind, True) for side, kind in _BOX),  # around all objects; null in a frame without any
     ("block", pa.int32()),  # contiguous stretch of the video that went to one split
     ("cluster", pa.int32()),  # near-duplicate frames share one
     ("objects", pa.int32()),
@@ -163,7 +166,7 @@ def read_truth(path: Path) -> pd.DataFrame:
     for what, bad in problems.items():
         if bad.any():
             raise InputError(f"{path}: row {bad.idxmax() + 2}: {what}")
-    rows[numbers.columns] = numbers
+    rows[numbers.columns] = numbers.astype("float64")
     return rows[_TRUTH_COLUMNS].astype({"frame_index": "int64"})
 
 
