@@ -1,0 +1,146 @@
+"""Designator profiles: what the mark around a target looks like in a game, as a small TOML file.
+
+``gotowce calibrate`` writes one from a few example boxes; it can be written or corrected by hand as well.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.files import fresh_file
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    """A part of a profile: unknown keys are refused, values cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Colour(_Part):
+    """One cluster of the colours a mark has in the decoded video: a box in YCrCb.
+
+    The space is OpenCV's 8-bit YCrCb of an RGB image: luma 0 to 255, a grey has Cr = Cb = 128.
+    """
+
+    ycrcb: tuple[Byte, Byte, Byte]
+    """The middle of the box."""
+    tolerance: tuple[Byte, Byte, Byte]
+    """How far a pixel may be from it, in each of Y, Cr and Cb."""
+
+    @property
+    def bounds(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Lowest and highest YCrCb that still count, both inclusive."""
+        pairs = list(zip(self.ycrcb, self.tolerance, strict=True))
+        return tuple(max(c - t, 0) for c, t in pairs), tuple(min(c + t, 255) for c, t in pairs)
+
+
+def _ordered(field: str, pair: tuple[float, float]) -> None:
+    if pair[0] > pair[1]:
+        raise ValueError(f"{field}: the smallest comes first, got {list(pair)}")
+
+
+class Designator(_Part):
+    """One kind of mark: four axis-aligned corners around the target, the middle of every side empty."""
+
+    name: str = Field(min_length=1)
+    """What it is called, for instance ``hostile``; kept with every detection as its prompt."""
+    class_name: str = Field(min_length=1)
+    """The class that the target inside gets."""
+    colours: tuple[Colour, ...] = Field(min_length=1)
+    """A pixel belongs to the mark if it lies in any of these."""
+    arm: tuple[Fraction, Fraction]
+    """Length of a corner's arm over the side, shortest and longest."""
+    arm_px: float = Field(ge=3, le=500)
+    """Shortest arm in pixels. A game may draw arms of a fixed length around targets of any size, so a
+    larger mark must show arms of this many pixels, not of this fraction."""
+    gap: tuple[Fraction, Fraction]
+    """Length of the empty middle over the side, shortest and longest."""
+    rounding: float = Field(default=0, ge=0, le=0.7)
+    """Share of an arm that the rounding of the corner takes away from the outer line; 0 is a sharp corner."""
+    thickness_px: float = Field(ge=0.5, le=20)
+    """Width of the lines in pixels."""
+    size_px: tuple[float, float]
+    """Smallest and largest side in pixels; a largest of 0 means that only the frame limits it."""
+    aspect: tuple[float, float] = (0.93, 1.07)
+    """Width over height, smallest and largest."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Designator":
+        for field in ("arm", "gap", "aspect"):
+            _ordered(field, getattr(self, field))
+        if self.arm[1] > 0.5:
+            raise ValueError(f"arm: two arms of {self.arm[1]} do not fit on one side; at most 0.5")
+        if self.arm[0] * 2 + self.gap[0] > 1.0001:
+            raise ValueError(f"gap: two arms of {self.arm[0]} and a gap of {self.gap[0]} are more than a side")
+        if self.gap[0] < 0.1:
+            raise ValueError("gap: at least 0.1 of each side must be empty, or this is a frame, not corners")
+        if self.aspect[0] <= 0:
+            raise ValueError("aspect: must be above 0")
+        smallest, largest = self.size_px
+        if smallest < 2 * self.arm_px * 0.75 or smallest <= 0:
+            raise ValueError(f"size_px: a side of {smallest} px has no room for two arms of {self.arm_px} px")
+        if largest and largest < smallest:
+            raise ValueError(f"size_px: the smallest comes first, got {[smallest, largest]}")
+        return self
+
+
+class Profile(_Part):
+    """All designators of a game. One without any is legal: nothing is known, nothing is found."""
+
+    name: str = Field(min_length=1)
+    videos: tuple[str, ...] = ()
+    """Patterns (``*`` and ``?``) of the keys of videos it is for; a new video gets the first that fits."""
+    designators: tuple[Designator, ...] = ()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Profile":
+        names = [d.name for d in self.designators]
+        if twice := {n for n in names if names.count(n) > 1}:
+            raise ValueError(f"designators: more than one is named {', '.join(sorted(twice))}")
+        return self
+
+    def fits(self, video: str) -> bool:
+        """Whether this profile is meant for the video of that key."""
+        return any(fnmatch(video, pattern) for pattern in self.videos)
+
+
+def read_profile(path: Path) -> Profile:
+    """Read and check a profile.
+
+    Raises:
+        InputError: naming the file and every field that is missing, unknown or impossible.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(f"{path}: not there; make it with `gotowce calibrate`") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+    try:
+        return Profile.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(f"{_place(e['loc'])}{_said(e['msg'])}" for e in error.errors())
+        raise InputError(f"{path}: {problems}") from None
+
+
+def write_profile(profile: Profile, path: Path) -> None:
+    """Write a profile as TOML, whole or not at all."""
+    with fresh_file(path) as new:
+        new.write_text(tomli_w.dumps(profile.model_dump(mode="json")), encoding="utf-8")
+
+
+def _place(location: Sequence[int | str]) -> str:
+    return ".".join(map(str, location)) + ": " if location else ""
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")
