@@ -1,0 +1,124 @@
+"""Labels as YOLO text, written and read back: a line an object, coordinates as fractions of the image."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import supervision as sv
+import yaml
+
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.segmenters import rle
+
+# A mask's outline is traced on a grid so much finer. It then runs 1/8 pixel inside the pixels' outer edge:
+# the box around it is exact to 1/8 pixel, and cutting its coordinates to whole numbers, as ultralytics does
+# to paint it, gives the mask back.
+_FINER = 4
+
+
+def yolo_lines(labels: pd.DataFrame, classes: Mapping[str, int], polygons: bool) -> list[str]:
+    """One line a label: ``class x y w h``, or with ``polygons`` ``class x1 y1 x2 y2 ...``.
+
+    Args:
+        labels: rows of tables.LABELS of one frame.
+        classes: number of each class name.
+        polygons: outlines of the masks; a label without a mask gives its box's four corners, because
+            ultralytics reads no file that has both kinds.
+    """
+    form = _polygon if polygons else _box
+    return [
+        f"{classes[row['class_name']]} " + " ".join(f"{number:.6f}" for number in form(row))
+        for row in labels.to_dict("records")
+    ]
+
+
+def mask_outline(mask: np.ndarray) -> np.ndarray:
+    """One closed outline of a mask, whatever its pieces: float (k, 2), x and y in pixels.
+
+    Pieces are joined at their nearest points by a line there and back, which has no area; ultralytics'
+    merge_multi_segment does the same for COCO labels. Holes are filled: YOLO text cannot say them.
+
+    Raises:
+        ValueError: the mask is empty.
+    """
+    y, x = np.nonzero(mask)
+    if not len(x):
+        raise ValueError("an empty mask has no outline")
+    corner = np.array([x.min(), y.min()])
+    inner = mask[corner[1] : y.max() + 1, corner[0] : x.max() + 1].astype(np.uint8)
+    fine = np.kron(inner, np.ones((_FINER, _FINER), np.uint8))
+    traced, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    pieces = sorted((piece[:, 0, :] for piece in traced), key=len, reverse=True)
+    return (_joined(pieces) + 0.5) / _FINER + corner
+
+
+def read_objects(folder: Path, image: str) -> tuple[np.ndarray, sv.Detections]:
+    """One image of a dataset, RGB, and what its label file says, in its pixels.
+
+    Args:
+        folder: of the dataset.
+        image: path below the folder, as in its provenance.
+    """
+    picture = read_rgb(folder / image)
+    names = class_names(folder)
+    boxes, numbers = [np.zeros((0, 4))], []
+    for line in label_file(folder, image).read_text(encoding="utf-8").splitlines():
+        number, *values = line.split()
+        points = np.array(values, float)
+        if len(points) == 4:
+            points = np.r_[points[:2] - points[2:] / 2, points[:2] + points[2:] / 2]
+        points = points.reshape(-1, 2) * picture.shape[1::-1]
+        boxes.append(np.r_[points.min(axis=0), points.max(axis=0)][None])
+        numbers.append(int(number))
+    objects = sv.Detections(
+        xyxy=np.concatenate(boxes),
+        class_id=np.array(numbers, int),
+        data={"class_name": np.array([names[number] for number in numbers], dtype=str)},
+    )
+    return picture, objects
+
+
+def label_file(folder: Path, image: str) -> Path:
+    """The label file of an image of a dataset."""
+    return folder / Path("labels", *Path(image).parts[1:]).with_suffix(".txt")
+
+
+def class_names(folder: Path) -> dict[int, str]:
+    """The classes of a dataset by their numbers."""
+    return yaml.safe_load((folder / "data.yaml").read_text(encoding="utf-8"))["names"]
+
+
+def _joined(pieces: list[np.ndarray]) -> np.ndarray:
+    whole, *others = pieces
+    for piece in others:
+        distance = ((whole[:, None] - piece[None]) ** 2).sum(axis=2)
+        here, there = np.unravel_index(distance.argmin(), distance.shape)
+        turned = np.roll(piece, -int(there), axis=0)
+        whole = np.concatenate([whole[: here + 1], turned, turned[:1], whole[here:]])
+    return whole
+
+
+def _box(row: Mapping[str, Any]) -> Iterable[float]:
+    (x1, y1), (x2, y2), size = _inside(row)
+    return (*((x1 + x2) / 2 / size[0], (y1 + y2) / 2 / size[1]), (x2 - x1) / size[0], (y2 - y1) / size[1])
+
+
+def _polygon(row: Mapping[str, Any]) -> Iterable[float]:
+    (x1, y1), (x2, y2), size = _inside(row)
+    outline = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
+    if isinstance(row["rle"], str):
+        outline = mask_outline(rle.decode(row["rle"], row["height"], row["width"]))
+    return (outline / size).ravel()
+
+
+def _inside(row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Top left and bottom right corner of a label's box, cut to the image, and the image's size."""
+    size = np.array([row["width"], row["height"]], dtype=float)
+    return (
+        np.clip([row["x1"], row["y1"]], 0, size),
+        np.clip([row["x2"], row["y2"]], 0, size),
+        size,
+    )

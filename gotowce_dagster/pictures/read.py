@@ -1,0 +1,20 @@
+"""Pictures from disk."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gotowce_dagster.errors import InputError
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """An image file as RGB uint8 (H, W, 3).
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if picture is None:
+        raise InputError(f"{path}: not there or not an image; run the stage that makes it again")
+    return np.asarray(picture)

@@ -1,0 +1,149 @@
+"""Stage 6: accepted labels become a YOLO dataset whose splits share nothing."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import yaml
+
+from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.labels.export import class_names, label_file, read_objects, yolo_lines
+from gotowce_dagster.labels.split import SPLITS, choose_negatives, find_leaks, split_frames, usable_frames
+from gotowce_dagster.pictures.contact_sheet import contact_sheet
+from gotowce_dagster.pictures.overlay import closeup
+from gotowce_dagster.progress import Progress, tracked
+from gotowce_dagster.project import Project
+from gotowce_dagster.stages.base import Preview
+from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
+
+_SHOWN = 12
+
+
+def run(project: Project, progress: Progress) -> None:
+    """Split the frames; write images, labels, data.yaml, provenance.parquet and left_out.csv.
+
+    Raises:
+        InputError: no leak-free split exists, or a table is missing.
+    """
+    params, paths = project.params.yolo_dataset, project.paths
+    labels = {video: read_table(paths.labels(video), LABELS) for video in project.videos}
+    kept = pd.concat(
+        usable_frames(video, read_table(paths.frame_index(video), FRAMES), rows)
+        for video, rows in labels.items()
+    )
+    frames = choose_negatives(kept[~kept["doubtful"]], params.negative_share, params.seed)
+    settled = split_frames(frames, params)
+    used = settled[settled["split"] != ""]
+    names = sorted(set(used["classes"].explode().dropna()))
+    numbers = {name: number for number, name in enumerate(names)}
+    used = used.assign(
+        image=[f"images/{row['split']}/{_file_name(row)}" for row in used.to_dict("records")],
+    )
+    with fresh_dir(paths.dataset) as new:
+        for kind in ("images", "labels"):
+            for split in SPLITS:
+                (new / kind / split).mkdir(parents=True)
+        for frame in tracked(used.to_dict("records"), len(used), progress):
+            rows = labels[frame["video"]]
+            objects = rows[rows["frame_index"] == frame["frame_index"]]
+            lines = yolo_lines(objects, numbers, params.polygons)
+            label_file(new, frame["image"]).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+            _link(paths.frames(frame["video"]) / frame["file"], new / frame["image"])
+        # Without `path`, ultralytics takes the folder of data.yaml, wherever it is called from.
+        data = {split: f"images/{split}" for split in SPLITS} | {"names": dict(enumerate(names))}
+        (new / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
+        write_table(_provenance(project, used, labels), PROVENANCE, new / "provenance.parquet")
+        _left_out(kept, settled).to_csv(new / "left_out.csv", index=False, lineterminator="\n")
+
+
+def preview(project: Project) -> Preview:
+    """How many images and objects each split has, what was left out, and some of the images."""
+    folder = project.paths.dataset
+    provenance = read_table(folder / "provenance.parquet", PROVENANCE)
+    left_out = pd.read_csv(folder / "left_out.csv").groupby("reason")["frames"].sum()
+    numbers: dict[str, float | int | str] = {}
+    for split in SPLITS:
+        rows = provenance[provenance["split"] == split]
+        numbers[f"{split}_images"], numbers[f"{split}_objects"] = len(rows), int(rows["objects"].sum())
+    numbers["without_objects"] = int((provenance["objects"] == 0).sum())
+    numbers |= {f"left_out_{reason}".replace("-", "_"): int(n) for reason, n in left_out.items()}
+    some = np.unique(np.linspace(0, len(provenance) - 1, min(_SHOWN, len(provenance))).astype(int))
+    rows = provenance.iloc[some].to_dict("records")
+    sheet = contact_sheet(
+        [_picture(folder, row["image"]) for row in rows],
+        [f"{row['split']}: {row['video']}\nframe {row['frame_index']}" for row in rows],
+    )
+    return Preview(numbers, sheet, leaks(project) + _unseen(folder))
+
+
+def leaks(project: Project) -> list[str]:
+    """What the splits of the dataset on disk share, in sentences; empty when nothing."""
+    provenance = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
+    return find_leaks(provenance, project.params.yolo_dataset)
+
+
+def _file_name(frame: dict) -> str:
+    return f"{frame['video']}_{frame['frame_index']:06d}.jpg"
+
+
+def _link(source: Path, target: Path) -> None:
+    """Hard link, or copy where the file system cannot; the picture is never changed either way."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _provenance(project: Project, used: pd.DataFrame, labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row an image: where it comes from and what its labels were made with."""
+    pieces = []
+    for video, rows in used.groupby("video"):
+        frame = rows["frame_index"]
+        ids = labels[str(video)].groupby("frame_index")["detection_id"].agg(list)
+        pieces.append(
+            rows.assign(
+                detection_ids=[ids.get(index, []) for index in frame],
+                detector=frame.map(_makers(project.paths.detections(str(video)), DETECTIONS, "detector")),
+                segmenter=frame.map(_makers(project.paths.masks(str(video)), MASKS, "segmenter")),
+            )
+        )
+    whole = pd.concat(pieces).sort_values(["split", "video", "frame_index"])
+    return whole.fillna({"detector": "", "segmenter": ""})[PROVENANCE.names]
+
+
+def _makers(path: Path, schema: pa.Schema, column: str) -> dict[int, str]:
+    """The names of all that worked on each frame."""
+    names = read_table(path, schema)[["frame_index", column]].drop_duplicates().sort_values(column)
+    return names.groupby("frame_index")[column].agg("+".join).to_dict()
+
+
+def _left_out(kept: pd.DataFrame, settled: pd.DataFrame) -> pd.DataFrame:
+    """Kept frames that did not enter the dataset: how many, by video and reason."""
+    doubtful = kept[kept["doubtful"]].assign(reason="doubtful")
+    given_way = settled[settled["split"] == ""].assign(reason=lambda rows: rows["left_out"])
+    both = pd.concat([doubtful, given_way])
+    return both.groupby(["video", "reason"]).size().reset_index(name="frames")
+
+
+def _unseen(folder: Path) -> list[str]:
+    """Classes that a split does not show at all."""
+    notes = []
+    for split in SPLITS:
+        texts = [path.read_text(encoding="utf-8") for path in (folder / "labels" / split).iterdir()]
+        shown = {int(line.split()[0]) for text in texts for line in text.splitlines()}
+        means = (
+            "the model cannot learn that class" if split == "train" else "that class is not measured there"
+        )
+        lacking = [name for number, name in class_names(folder).items() if number not in shown]
+        notes += [f"{split} shows no {name}: {means}" for name in lacking]
+    return notes
+
+
+def _picture(folder: Path, image: str) -> np.ndarray:
+    picture, objects = read_objects(folder, image)
+    if not len(objects):
+        return picture
+    return closeup(picture, objects, list(objects.data["class_name"]), box=objects.xyxy[0], margin=2.0)

@@ -1,0 +1,146 @@
+"""A small project whose first five stages are done: a bright square that wanders, exactly labelled."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import yaml
+
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.project import Project
+from gotowce_dagster.segmenters import rle
+from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, empty, write_table
+
+ROOT = Path(__file__).parent.parent
+WIDTH, HEIGHT = 160, 96
+COLOURS = {"hostile": (255, 60, 40), "neutral": (60, 220, 255)}
+
+
+def make_world(
+    root: Path,
+    videos: Mapping[str, Sequence[str | None]],
+    verdicts: Mapping[tuple[str, int], str] | None = None,
+    fps: float = 2.0,
+    **sections: Mapping[str, object],
+) -> Project:
+    """Write a project with these videos.
+
+    Args:
+        videos: for each, the class shown in every sampled frame, or None where nothing is.
+        verdicts: for (video, frame_index), another verdict than accept.
+        sections: values of params.yaml to change, by section.
+    """
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in sections.items():
+        params[section] |= values
+    paths = Paths(root)
+    paths.data.mkdir(parents=True, exist_ok=True)
+    paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
+    entries = {video: {"file": f"{video}.mp4", "profile": "none"} for video in videos}
+    paths.videos.write_text(yaml.safe_dump({"videos": entries}), encoding="utf-8")
+    paths.engines.write_text("masks: grabcut\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8")
+    for video, shown in videos.items():
+        _write_video(paths, video, shown, verdicts or {}, fps)
+    return Project(paths)
+
+
+def box_at(number: int) -> np.ndarray:
+    """The object's box xyxy in the frame of that number: it moves by 6 pixels and more."""
+    x, y = 8 + (number * 37) % (WIDTH - 40), 6 + (number * 23) % (HEIGHT - 36)
+    return np.array([x, y, x + 20, y + 16], float)
+
+
+def _write_video(
+    paths: Paths,
+    video: str,
+    shown: Sequence[str | None],
+    verdicts: Mapping[tuple[str, int], str],
+    fps: float,
+) -> None:
+    shutil.rmtree(paths.frames(video), ignore_errors=True)
+    paths.frames(video).mkdir(parents=True)
+    frames, detections, masks, labels = [], [], [], []
+    for number, name in enumerate(shown):
+        index = number * 10
+        rng = np.random.default_rng([len(video), *video.encode(), number])
+        picture = rng.integers(0, 60, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+        box = box_at(number)
+        if name:
+            x1, y1, x2, y2 = box.astype(int)
+            picture[y1:y2, x1:x2] = COLOURS[name]
+        file = f"{index:06d}.jpg"
+        cv2.imwrite(str(paths.frames(video) / file), picture[:, :, ::-1])
+        frames.append(
+            {
+                "frame_index": index,
+                "time_s": number / fps,
+                "shot": number // 8,
+                "sharpness": 1.0,
+                "phash": f"{rng.integers(0, 2**63):016x}",
+                "kept": True,
+                "reason": "",
+                "file": file,
+            }
+        )
+        if name:
+            key = {"video": video, "frame_index": index, "detection_id": 0}
+            detections.append({**key, **_sides(_mark(box)), **_FOUND, "class_name": name})
+            masks.append({**key, **_sides(box), **_CUT, **_mask(box)})
+            labels.append(
+                {
+                    **key,
+                    **_sides(box),
+                    **_sides(_mark(box), "designator_"),
+                    **_mask(box),
+                    "object_id": "0/0",
+                    "class_name": name,
+                    "confidence": 0.9,
+                    "quality": 0.8,
+                    "verdict": verdicts.get((video, index), "accept"),
+                    "reasons": [],
+                    "scores": {"agreement": 0.9},
+                }
+            )
+    write_table(pd.DataFrame(frames), FRAMES, paths.frame_index(video))
+    for rows, schema, path in (
+        (detections, DETECTIONS, paths.detections(video)),
+        (masks, MASKS, paths.masks(video)),
+        (labels, LABELS, paths.labels(video)),
+    ):
+        write_table(pd.DataFrame(rows) if rows else empty(schema), schema, path)
+
+
+_FOUND = {"confidence": 0.9, "detector": "bracket", "prompt": "mark", "visible_corners": 4}
+_CUT = {
+    "object_id": "0/0",
+    "segmenter": "grabcut",
+    "prompt": "box",
+    "area_px": 320,
+    "predicted_iou": None,
+    "object_score": None,
+    "stability": None,
+    "fill": 0.3,
+    "inside": 1.0,
+    "mark_overlap": 0.0,
+    "agreement": None,
+}
+
+
+def _mark(box: np.ndarray) -> np.ndarray:
+    return box + np.array([-6, -6, 6, 6])
+
+
+def _sides(box: np.ndarray, prefix: str = "") -> dict[str, float]:
+    return {
+        f"{prefix}{side}": float(value) for side, value in zip(("x1", "y1", "x2", "y2"), box, strict=True)
+    }
+
+
+def _mask(box: np.ndarray) -> dict[str, object]:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    x1, y1, x2, y2 = box.astype(int)
+    mask[y1:y2, x1:x2] = True
+    return {"rle": rle.encode(mask), "height": HEIGHT, "width": WIDTH}
