@@ -5,8 +5,8 @@ import dagster as dg
 from gotowce_dagster.assets.model import finetuned_model, yolo_dataset
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.videos import cleaned_labels, designator_detections, extracted_frames
-from gotowce_dagster.labels.split import find_leaks
 from gotowce_dagster.project import Project
+from gotowce_dagster.stages.yolo_dataset import leaks
 from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, read_table
 from gotowce_dagster.training.finetune import read_metrics
 
@@ -76,8 +76,8 @@ def labels_inside_image(context: dg.AssetCheckExecutionContext) -> dg.AssetCheck
 @dg.asset_check(asset=yolo_dataset, blocking=True)
 def split_leak_free() -> dg.AssetCheckResult:
     """No frame of validation or test has a neighbour or a near-duplicate in training."""
-    leaks = find_leaks(Project.find())
-    return _result("; ".join(leaks[:3]) if leaks else None, leaks=len(leaks))
+    found = leaks(Project.find())
+    return _result("; ".join(found[:3]) if found else None, leaks=len(found))
 
 
 @dg.asset_check(asset=finetuned_model, blocking=True)

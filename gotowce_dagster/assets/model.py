@@ -21,7 +21,7 @@ _paths: Paths = Project.find().paths
 
 
 @dg.asset(
-    deps=[extracted_frames, cleaned_labels],
+    deps=[extracted_frames, designator_detections, masks, cleaned_labels],
     group_name=GROUP,
     code_version=code_version(_paths, "yolo_dataset"),
     kinds={"yolo"},

@@ -1,0 +1,155 @@
+"""One pipeline: what Dagster made is done for DVC, and what DVC made is done for Dagster."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from gotowce_dagster import intake
+from gotowce_dagster.assets.sensors import dvc_lock, new_videos
+from gotowce_dagster.definitions import defs
+from gotowce_dagster.dvc_repo import DvcRepo, stage_name
+from gotowce_dagster.project import Project
+from gotowce_dagster.stages.table import STAGES
+from gotowce_dagster.video.synthetic import Bracket, Scene, Target, write_scene
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+SMALL = {
+    "extracted_frames": {"fps": 5.0},
+    "masks": {"segmenter": ["grabcut"]},
+    "yolo_dataset": {"gap_s": 0.3},
+    "finetuned_model": {"weights": ["yolo26n.yaml"], "epochs": 1, "imgsz": 160},
+}
+PROFILE = """
+name = "synthetic"
+videos = ["scene*"]
+
+[[designators]]
+name = "hostile"
+class_name = "ship"
+colours = [{ ycrcb = [95, 185, 110], tolerance = [60, 45, 30] }]
+arm = [0.15, 0.35]
+arm_px = 6
+gap = [0.3, 0.7]
+thickness_px = 2
+size_px = [30, 0]
+"""
+
+
+def film(path: Path, seed: int) -> Path:
+    target = Target(start=(80, 90), velocity=(4, 1.5), bracket=Bracket())
+    write_scene(
+        path, Scene(targets=(target,), frames=120, size=(640, 360), absent=(range(50, 62),), seed=seed)
+    )
+    return path
+
+
+def change(project: Project, **sections: dict) -> None:
+    """Edit params.yaml."""
+    content = yaml.safe_load(project.paths.params.read_text(encoding="utf-8"))
+    for name, values in sections.items():
+        content[name] |= values
+    project.paths.params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+@pytest.fixture
+def project(clone: Project, tmp_path: Path) -> Project:
+    """A clone with two short videos, everything small so that the whole pipeline runs in seconds."""
+    change(clone, **SMALL)
+    (clone.paths.profiles / "synthetic.toml").write_text(PROFILE, encoding="utf-8")
+    for seed in (1, 2):
+        intake.add(clone, film(tmp_path / f"scene_{seed}.mp4", seed))
+    intake.sync(clone)
+    return Project(clone.paths)
+
+
+def names(project: Project) -> list[str]:
+    """Every stage of every video, as dvc.yaml names them."""
+    videos = Project(project.paths).videos
+    return [
+        stage_name(stage.name, video)
+        for stage in STAGES.values()
+        for video in (videos if stage.per_video else [None])
+    ]
+
+
+def materialize_all(project: Project, instance: dg.DagsterInstance) -> dict[str, str]:
+    """Run both jobs over everything; how each stage came about, by its name."""
+    videos = list(Project(project.paths).videos)
+    instance.add_dynamic_partitions("videos", videos)
+    hows = {}
+    for job, video in [*(("label_videos", video) for video in videos), ("train_model", None)]:
+        result = defs.resolve_job_def(job).execute_in_process(instance=instance, partition_key=video)
+        assert result.success
+        for event in result.get_asset_materialization_events():
+            metadata = event.materialization.metadata
+            if "how" in metadata:
+                hows[stage_name(event.asset_key.path[-1], video)] = metadata["how"].value
+    return hows
+
+
+def computed(hows: dict[str, str]) -> set[str]:
+    return {name for name, how in hows.items() if how == "computed"}
+
+
+def test_what_dagster_made_is_done_for_dvc(project: Project, tmp_path: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert computed(materialize_all(project, instance)) == set(names(project))
+        repo = DvcRepo(project.paths.root)
+        assert repo.stale() == []
+        repro = subprocess.run(
+            ["dvc", "repro"], cwd=project.paths.root, capture_output=True, text=True, check=True
+        )
+        assert "Running stage" not in repro.stdout
+
+        # Nothing changed: nothing is computed.
+        assert computed(materialize_all(project, instance)) == set()
+
+        # A parameter changed: only what depends on it is computed.
+        change(project, cleaned_labels={"size_window_s": 3.5})
+        assert "extracted_frames@scene_1" not in repo.stale()
+        after = computed(materialize_all(project, instance))
+        assert after >= {"cleaned_labels@scene_1", "cleaned_labels@scene_2"}
+        assert not any(name.startswith(("extracted", "designator", "masks")) for name in after)
+
+        # One more video costs that video, and what sums up all of them.
+        intake.add(project, film(tmp_path / "scene_3.mp4", 3))
+        intake.sync(Project(project.paths))
+        third = {name for name in names(project) if name.endswith("@scene_3")}
+        assert computed(materialize_all(project, instance)) == third | {
+            "yolo_dataset",
+            "finetuned_model",
+            "evaluation",
+        }
+        assert repo.stale() == []
+
+
+def test_what_dvc_made_is_done_for_dagster(project: Project) -> None:
+    subprocess.run(["dvc", "repro", "-q"], cwd=project.paths.root, check=True)
+    assert DvcRepo(project.paths.root).stale() == []
+    with dg.DagsterInstance.ephemeral() as instance:
+        for video in project.videos:
+            os.utime(project.raw(video), (0, 0))  # as if copied long ago
+        with dg.build_sensor_context(instance) as context:
+            asked = new_videos(context)
+        assert isinstance(asked, dg.SensorResult)
+        assert asked.run_requests == []
+        instance.add_dynamic_partitions("videos", list(project.videos))
+
+        with dg.build_sensor_context(instance) as context:
+            reported = dvc_lock(context)
+        assert isinstance(reported, dg.SensorResult)
+        events = {stage_name(event.asset_key.path[-1], event.partition) for event in reported.asset_events}
+        assert events == set(names(project))
+        for event in reported.asset_events:
+            instance.report_runless_asset_event(event)
+        with dg.build_sensor_context(instance, cursor=reported.cursor) as context:
+            assert isinstance(dvc_lock(context), dg.SkipReason)
+        with dg.build_sensor_context(instance) as context:  # a lost cursor reports nothing twice either
+            assert isinstance(dvc_lock(context), dg.SkipReason)
+
+        assert computed(materialize_all(project, instance)) == set()
