@@ -168,7 +168,7 @@ class Scene:
         return low + reach - np.abs(away % (2 * reach) - reach)
 
     def _designators(self, index: int) -> Iterator[tuple[int, Bracket, np.ndarray]]:
-        """Marked targets' numbers, designators and their outer edges, int xyxy (4,), perhaps off the screen."""
+        """Marked targets' numbers, designators and outer edges as int xyxy (4,), perhaps off the screen."""
         if any(index in gone for gone in self.absent):
             return
         for number, target in enumerate(self.targets):
