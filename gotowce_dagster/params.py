@@ -43,8 +43,23 @@ class MasksParams(Section):
     link_speed: float = Field(gt=0)
 
 
+class RuleParams(Section):
+    """One rule of labels/rules.py: whether it counts, from which score on, and what failing it means."""
+
+    mode: Literal["off", "score", "on"]
+    threshold: float = Field(ge=0, le=1)
+    fails: Literal["review", "reject"]
+    why: str = Field(min_length=1)
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _yaml_word(cls, mode: Any) -> Any:
+        # YAML 1.1 reads the bare words on and off as booleans.
+        return {True: "on", False: "off"}.get(mode, mode) if isinstance(mode, bool) else mode
+
+
 class LabelsParams(Section):
-    pass
+    rules: dict[str, RuleParams]
 
 
 class DatasetParams(Section):

@@ -1,0 +1,116 @@
+"""From masks to labels: every candidate is scored by every rule and gets a verdict with its reasons.
+
+A rule is a function from the table of candidates to one score each, 0 bad and 1 good (labels/rules.py);
+params.yaml says which rules count and how much is enough. A candidate is accepted only if it passes every
+rule that is on, and its quality is its weakest score there: a mean would let several good scores hide the
+one that is wrong.
+"""
+
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.labels.rules import RULES
+from gotowce_dagster.params import LabelsParams, RuleParams
+
+NO_MASK = "no_mask"
+_KEY = ["video", "frame_index", "detection_id"]
+_SIDES = ["x1", "y1", "x2", "y2"]
+_COLUMNS = [
+    *_KEY, "object_id", "class_name", *_SIDES, *(f"designator_{side}" for side in _SIDES), "rle", "height",
+    "width", "confidence", "quality", "verdict", "reasons", "scores",
+]  # fmt: skip
+
+
+def clean(
+    detections: pd.DataFrame, masks: pd.DataFrame, frames: pd.DataFrame, params: LabelsParams
+) -> pd.DataFrame:
+    """Judge every detection.
+
+    Args:
+        detections, masks, frames: columns of tables.DETECTIONS, MASKS and FRAMES of one video; any number
+            of frames, one is enough.
+
+    Returns:
+        Columns of tables.LABELS, one row a detection in its order. A detection without a mask is rejected
+        for ``no_mask``: its box is its designator's, its object_id empty, and its height and width are 0
+        where no mask of the video tells them.
+
+    Raises:
+        InputError: a rule that does not exist.
+    """
+    if unknown := sorted(set(params.rules) - set(RULES)):
+        raise InputError(
+            f"params.yaml: cleaned_labels.rules: no rule named {', '.join(unknown)}; "
+            f"known: {', '.join(RULES)}"
+        )
+    candidates = _candidates(detections, masks, frames)
+    masked = candidates[candidates["rle"].notna()]
+    verdicts = pd.concat(
+        [
+            judge(score(masked, params.rules), params.rules),
+            _without_mask(candidates.index.difference(masked.index)),
+        ]
+    )
+    return candidates.join(verdicts)[_COLUMNS]
+
+
+def score(candidates: pd.DataFrame, rules: dict[str, RuleParams]) -> pd.DataFrame:
+    """A column for every rule that is not off, scores from 0 to 1."""
+    columns = {
+        name: np.clip(np.asarray(RULES[name](candidates), float), 0, 1)
+        for name, rule in rules.items()
+        if rule.mode != "off"
+    }
+    return pd.DataFrame(columns, index=candidates.index)
+
+
+def judge(scores: pd.DataFrame, rules: dict[str, RuleParams]) -> pd.DataFrame:
+    """Columns verdict, quality, reasons and scores, from the scores of each candidate."""
+    deciding = scores[[name for name in scores if rules[str(name)].mode == "on"]]
+    failed = deciding.lt(pd.Series({name: rules[str(name)].threshold for name in deciding}))
+    rejecting = [name for name in deciding if rules[str(name)].fails == "reject"]
+    verdict = np.where(failed.any(axis=1), "review", "accept")
+    verdict[failed[rejecting].any(axis=1)] = "reject"
+    reasons = [
+        sorted((name for name in row if bad[name]), key=lambda name: row[name])
+        for row, bad in zip(deciding.to_dict("records"), failed.to_dict("records"), strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "verdict": verdict,
+            "quality": deciding.min(axis=1).fillna(1.0),
+            "reasons": reasons,
+            "scores": scores.to_dict("records"),
+        },
+        index=scores.index,
+    )
+
+
+def _candidates(detections: pd.DataFrame, masks: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
+    """One row a detection with all that the rules look at; the columns of its mask are null without one."""
+    kept = frames[frames["kept"]]
+    seen = frames[["frame_index", "time_s"]].assign(
+        relative_sharpness=frames["sharpness"] / kept["sharpness"].median()
+    )
+    designators = detections.rename(columns={side: f"designator_{side}" for side in _SIDES})
+    designators = designators.drop(columns="prompt")
+    table = designators.merge(masks, on=_KEY, how="left", validate="one_to_one").merge(
+        seen, on="frame_index", how="left", validate="many_to_one"
+    )
+    for side in _SIDES:
+        table[side] = table[side].fillna(table[f"designator_{side}"])
+    known = masks[["height", "width"]].max().fillna(0).astype(int)
+    return table.fillna({"height": known["height"], "width": known["width"], "object_id": ""})
+
+
+def _without_mask(index: pd.Index) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "verdict": "reject",
+            "quality": 0.0,
+            "reasons": [[NO_MASK] for _ in index],
+            "scores": [{NO_MASK: 0.0} for _ in index],
+        },
+        index=index,
+    )
