@@ -7,6 +7,7 @@ names against the current folder of the process, hence every call runs inside th
 import contextlib
 import hashlib
 import json
+import logging
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ class DvcRepo:
     def _open(self) -> Generator["Repo"]:
         from dvc.repo import Repo
 
+        # Its hints ("to track the changes with git, run ...") are for people who typed a dvc command.
+        logging.getLogger("dvc").setLevel(logging.WARNING)
         with contextlib.chdir(self.root), Repo(str(self.root), _wait_for_lock=True) as repo:
             yield repo
 

@@ -1,0 +1,121 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gotowce_dagster import cli
+from gotowce_dagster.project import Project
+from tests.test_intake import film
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run the command line in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["gotowce", *words])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["stage", "nope"], "no stage named 'nope'; expected one of extracted_frames"),
+        (["stage", "masks"], "masks runs on one video: name it"),
+        (["stage", "evaluation", "duel"], "evaluation runs on the whole project"),
+        (["stage", "masks", "ghost"], "no video named 'ghost'; known: none yet"),
+        (["mark", "ghost"], "no video named 'ghost'"),
+        (["add", "missing.mp4"], "missing.mp4"),
+    ],
+    ids=["unknown stage", "video missing", "video too many", "unknown video", "nothing to mark", "no file"],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    clone: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    words: list[str],
+    says: str,
+) -> None:
+    assert run(monkeypatch, *words) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert "Traceback" not in told
+
+
+def test_outside_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("GOTOWCE_ROOT", str(tmp_path))
+    assert run(monkeypatch, "sync") == 2
+    assert "no params.yaml here or above" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("masks: [", "not valid YAML"),
+        ("extracted_frames: {fps: -1, jpeg_quality: 95, colour: red}", "extracted_frames.fps"),
+        ("extracted_frames: {fps: -1, jpeg_quality: 95, colour: red}", "extracted_frames.colour"),
+    ],
+    ids=["syntax", "out of range", "unknown key"],
+)
+def test_bad_params_name_the_field(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, text: str, says: str
+) -> None:
+    clone.paths.params.write_text(text, encoding="utf-8")
+    assert run(monkeypatch, "sync") == 2
+    told = capsys.readouterr().err
+    assert "params.yaml" in told
+    assert says in told
+
+
+@pytest.mark.integration
+def test_add_goes_on_past_a_bad_file_and_says_which(
+    clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "bad.mp4").write_text("text")
+    good = film(tmp_path / "good.mp4")
+    assert run(monkeypatch, "add", "--json", str(tmp_path / "bad.mp4"), str(good)) == 2
+    told = capsys.readouterr()
+    answer = json.loads(told.out)
+    assert answer["added"] == {str(good): "good"}
+    assert "bad.mp4" in answer["refused"][0]
+    assert "bad.mp4" in told.err
+
+
+@pytest.mark.integration
+def test_doctor_speaks_json(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    assert run(monkeypatch, "doctor", "--json") == 0
+    findings = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert {"device", "video codecs", "masks: grabcut", "yolo26n.pt", "label studio", "disk"} <= set(findings)
+    assert findings["masks: grabcut"]["ok"]
+
+
+HEAVY = ["torch", "ultralytics", "sam2", "transformers", "dvc", "matplotlib", "scenedetect"]
+    "torch",
+    "ultralytics",
+    "sam2",
+    "transformers",
+    "dvc",
+    "matplotlib",
+    "scenedetect",
+    "label_studio_sdk",
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "banned"),
+    [
+        ("gotowce_dagster.cli", [*HEAVY, "dagster", "pandas", "cv2", "supervision", "av"]),
+        ("gotowce_dagster.definitions", HEAVY),
+    ],
+)
+def test_doors_open_without_heavy_libraries(module: str, banned: list[str]) -> None:
+    code = f"import sys, {module}; print(*(set(sys.modules) & set({banned!r})))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []
