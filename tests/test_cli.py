@@ -97,15 +97,6 @@ def test_doctor_speaks_json(
 
 
 HEAVY = ["torch", "ultralytics", "sam2", "transformers", "dvc", "matplotlib", "scenedetect"]
-    "torch",
-    "ultralytics",
-    "sam2",
-    "transformers",
-    "dvc",
-    "matplotlib",
-    "scenedetect",
-    "label_studio_sdk",
-]
 
 
 @pytest.mark.parametrize(
