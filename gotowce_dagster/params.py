@@ -21,6 +21,12 @@ class Section(BaseModel):
 class FramesParams(Section):
     fps: float = Field(ge=0)
     jpeg_quality: int = Field(ge=1, le=100)
+    duplicate_bits: int = Field(ge=0, le=64)
+    duplicate_change: float = Field(ge=0, le=255)
+    stall_s: float = Field(gt=0)
+    cut_change: float = Field(ge=0, le=255)
+    cut_ratio: float = Field(ge=1)
+    cut_similarity: float = Field(ge=-1, le=1)
 
 
 class DetectionsParams(Section):
@@ -84,6 +90,16 @@ class DatasetParams(Section):
 class TrainingParams(Section):
     weights: list[str] = Field(min_length=1)
     seed: int
+    epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    imgsz: int = Field(ge=32, multiple_of=32)
+    batch: int = Field(ge=1)
+    freeze: int = Field(ge=0)
+    mosaic: float = Field(ge=0, le=1)
+    close_mosaic: int = Field(ge=0)
+    scale: float = Field(ge=0, lt=1)
+    workers: int = Field(ge=0)
+    least_map50: float = Field(ge=0, le=1)
 
 
 class EvaluationParams(Section):
