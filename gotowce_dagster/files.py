@@ -3,6 +3,7 @@
 Cached outputs of DVC may be hard links into its cache, so nothing is ever changed in place either.
 """
 
+import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -47,3 +48,11 @@ def fresh_dir(path: Path) -> Generator[Path]:
         new.rename(path)
     finally:
         remove(new)
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Hard link a file that nobody changes in place, or copy it where the file system cannot link."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

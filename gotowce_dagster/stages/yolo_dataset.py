@@ -1,7 +1,5 @@
 """Stage 6: accepted labels become a YOLO dataset whose splits share nothing."""
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
-from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.files import fresh_dir, link_or_copy
 from gotowce_dagster.labels.export import class_names, label_file, read_objects, yolo_lines
 from gotowce_dagster.labels.split import SPLITS, choose_negatives, find_leaks, split_frames, usable_frames
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
@@ -51,7 +49,7 @@ def run(project: Project, progress: Progress) -> None:
             objects = rows[rows["frame_index"] == frame["frame_index"]]
             lines = yolo_lines(objects, numbers, params.polygons)
             label_file(new, frame["image"]).write_text("".join(f"{line}\n" for line in lines), "utf-8")
-            _link(paths.frames(frame["video"]) / frame["file"], new / frame["image"])
+            link_or_copy(paths.frames(frame["video"]) / frame["file"], new / frame["image"])
         # Without `path`, ultralytics takes the folder of data.yaml, wherever it is called from.
         data = {split: f"images/{split}" for split in SPLITS} | {"names": dict(enumerate(names))}
         (new / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
@@ -87,14 +85,6 @@ def leaks(project: Project) -> list[str]:
 
 def _file_name(frame: dict) -> str:
     return f"{frame['video']}_{frame['frame_index']:06d}.jpg"
-
-
-def _link(source: Path, target: Path) -> None:
-    """Hard link, or copy where the file system cannot; the picture is never changed either way."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _provenance(project: Project, used: pd.DataFrame, labels: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -1,0 +1,99 @@
+"""Curves and bars, drawn by matplotlib without its global state."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+_COLOURS = [
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+]  # Okabe and Ito: safe for all eyes
+
+
+def training_curves(history: pd.DataFrame) -> np.ndarray:
+    """Losses and scores by epoch, RGB uint8 (H, W, 3).
+
+    Args:
+        history: one row an epoch; columns train_*_loss, val_*_loss, precision, recall, mAP50, mAP50_95.
+    """
+    losses = [name for name in history.columns if name.endswith("_loss")]
+    panels = {
+        "loss": {name: history[name] for name in losses},
+        "score on the validation frames": {
+            name: history[name] for name in ("precision", "recall", "mAP50", "mAP50_95")
+        },
+    }
+    figure, axes = _figure(len(panels))
+    for axis, (title, lines) in zip(axes, panels.items(), strict=True):
+        for (name, values), colour in zip(lines.items(), _COLOURS, strict=False):
+            axis.plot(
+                history["epoch"], values, label=name, color=colour, marker="." if len(values) < 40 else None
+            )
+        axis.set(title=title, xlabel="epoch")
+        axis.legend(fontsize=8)
+    axes[0].set_yscale("log")
+    axes[1].set_ylim(0, 1.02)
+    return _painted(figure)
+
+
+def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Precision over recall for several things measured, RGB uint8 (H, W, 3).
+
+    Args:
+        curves: recall and precision, each (n,), by name.
+    """
+    figure, (axis,) = _figure(1)
+    for (name, (recall, precision)), colour in zip(curves.items(), _COLOURS * 3, strict=False):
+        axis.plot(recall, precision, label=name, color=colour, drawstyle="steps-pre")
+    axis.set(
+        xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02), title="precision over recall"
+    )
+    if curves:
+        axis.legend(fontsize=8, loc="lower left")
+    return _painted(figure)
+
+
+def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: str) -> np.ndarray:
+    """Scores from 0 to 1 side by side, RGB uint8 (H, W, 3).
+
+    Args:
+        groups: what stands along the axis, for instance videos.
+        series: for each name one value a group; NaN draws nothing.
+    """
+    figure, (axis,) = _figure(1)
+    places = np.arange(len(groups))
+    width = 0.8 / max(len(series), 1)
+    for number, (name, values) in enumerate(series.items()):
+        drawn = axis.bar(
+            places + number * width, values, width * 0.95, label=name, color=_COLOURS[number % 6]
+        )
+        axis.bar_label(drawn, fmt="%.2f", fontsize=7)
+    axis.set_xticks(places + width * (len(series) - 1) / 2, groups)
+    axis.set(title=title, ylim=(0, 1.1))
+    if series:
+        axis.legend(fontsize=8, loc="lower left")
+    return _painted(figure)
+
+
+def _figure(panels: int):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.4 * panels, 3.6), dpi=110, layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _painted(figure) -> np.ndarray:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3])

@@ -1,0 +1,240 @@
+"""Fine-tuning a YOLO detector so that a kill at any moment costs one epoch at most.
+
+Everything happens in a work folder named by a fingerprint of the dataset, the parameters and the starting
+weights. After each epoch the checkpoint is copied into a folder of its own, whole or not at all; a later
+run with the same fingerprint goes on from there, and one that was finished is not trained again.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.files import fresh_dir, link_or_copy, remove
+from gotowce_dagster.offline import keep_offline
+from gotowce_dagster.params import TrainingParams
+from gotowce_dagster.progress import Progress
+from gotowce_dagster.segmenters.device import best_device
+
+OnEpoch = Callable[[int, Mapping[str, float]], None]
+"""Called after each epoch with its number, from 1, and its losses and scores."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a training has come."""
+
+    epoch: int = 0
+    """Epochs done."""
+    stopped: bool = False
+    """The last one is done, or the scores have not improved for ``patience`` epochs."""
+    seconds: float = 0.0
+    """Spent in training, over all runs."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training."""
+
+    weights: Path
+    """The best epoch's model."""
+    history: pd.DataFrame
+    """One row an epoch."""
+    arguments: dict[str, Any]
+    """What ultralytics was told, without the names of this machine's folders."""
+    state: State
+    device: str
+
+
+def finetune(
+    dataset: Path,
+    weights: str | Path,
+    params: TrainingParams,
+    work: Path,
+    *,
+    progress: Progress,
+    on_epoch: OnEpoch,
+) -> Trained:
+    """Train, or go on training, until the epochs are done or nothing improves any more.
+
+    Args:
+        dataset: folder with data.yaml; only read.
+        weights: a .pt file to start from, or the name of an architecture (.yaml): random weights.
+        work: folder for unfinished work; what is there of other datasets or parameters is removed at the end.
+        progress: told epochs.
+
+    Raises:
+        InputError: an image of the dataset is damaged.
+    """
+    place = work / fingerprint(dataset, weights, params)
+    place.mkdir(parents=True, exist_ok=True)
+    device = best_device()
+    arguments = _arguments(weights, params, device)
+    state = read_state(place)
+    progress(state.epoch, params.epochs)
+    if not state.stopped:
+        data = _view(dataset, place / "view")
+        told = {**arguments, "model": str(weights), "data": str(data)}
+        _train(place, told, state, progress=progress, on_epoch=on_epoch)
+        state = read_state(place)
+    progress(params.epochs, params.epochs)
+    for other in work.iterdir():
+        if other != place:
+            remove(other)
+    remove(place / "run")
+    return Trained(
+        weights=place / "checkpoint" / "best.pt",
+        history=pd.read_csv(place / "checkpoint" / "history.csv"),
+        arguments=arguments | {"model": Path(weights).name, "data": "data.yaml"},
+        state=state,
+        device=device,
+    )
+
+
+def fingerprint(dataset: Path, weights: str | Path, params: TrainingParams) -> str:
+    """What decides a training's outcome, as 16 hex digits: every byte of the dataset among it."""
+    told = params.model_dump(exclude={"weights", "least_map50", "workers"})
+    digest = hashlib.blake2b(json.dumps([told, version("ultralytics")]).encode(), digest_size=8)
+    files = sorted(path for path in dataset.rglob("*") if path.is_file())
+    for path in files:
+        digest.update(path.relative_to(dataset).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes())
+    start = Path(weights)
+    digest.update(start.read_bytes() if start.is_file() else str(weights).encode())
+    return digest.hexdigest()
+
+
+def read_state(place: Path) -> State:
+    """How far the training in a work folder has come."""
+    told = place / "checkpoint" / "state.json"
+    return State(**json.loads(told.read_text(encoding="utf-8"))) if told.exists() else State()
+
+
+def read_metrics(model: Path) -> dict[str, float]:
+    """The scores of a finished model on the validation frames, from its folder.
+
+    Raises:
+        InputError: there is no finished model.
+    """
+    path = model / "metrics.json"
+    if not path.exists():
+        raise InputError(f"{path}: not there; run finetuned_model first")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def portable(weights: Path, target: Path, arguments: Mapping[str, Any]) -> None:
+    """Copy a checkpoint as a model to use: half precision, without optimizer, dates and folder names."""
+    import torch
+
+    keep_offline()
+    from ultralytics.utils.torch_utils import strip_optimizer
+
+    shutil.copyfile(weights, target)
+    strip_optimizer(str(target))
+    content = torch.load(target, map_location="cpu", weights_only=False)
+    for key in ("date", "git", "train_results"):
+        content.pop(key, None)
+    content["train_args"] = dict(arguments)
+    content["model"].args = dict(arguments)
+    content["model"].__dict__.pop("pt_path", None)
+    torch.save(content, target)
+
+
+def _arguments(weights: str | Path, params: TrainingParams, device: str) -> dict[str, Any]:
+    import torch
+
+    is_random = str(weights).endswith(".yaml")
+    return {
+        "imgsz": params.imgsz,
+        "epochs": params.epochs,
+        "patience": params.patience,
+        "batch": params.batch,
+        # ultralytics gathers gradients up to 64 images before a step: on a small dataset, one step an epoch.
+        "nbs": params.batch,
+        "warmup_epochs": 1.0,
+        # Random layers must not be frozen: they would stay random.
+        "freeze": None if is_random or not params.freeze else params.freeze,
+        "close_mosaic": params.close_mosaic,
+        "mosaic": params.mosaic,
+        "scale": params.scale,
+        "seed": params.seed,
+        "deterministic": True,
+        "device": device.replace("cuda", "0"),
+        # bf16 needs no trial run with downloaded weights, as fp16 does; without it, full precision.
+        "amp": "bf16" if device == "cuda" and torch.cuda.is_bf16_supported(False) else False,
+        "workers": params.workers,
+        "plots": False,
+        "verbose": False,
+    }
+
+
+def _train(
+    place: Path, arguments: Mapping[str, Any], before: State, *, progress: Progress, on_epoch: OnEpoch
+) -> None:
+    """Run ultralytics' trainer from where ``place`` stands."""
+    keep_offline()
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    class FineTuning(DetectionTrainer):
+        """Its name lacks "Trainer" on purpose: to those, ultralytics attaches every logger it finds."""
+
+        def final_eval(self) -> None:
+            """The best epoch's scores are known; validating it again would add nothing."""
+
+    checkpoint, run = place / "checkpoint", place / "run"
+    remove(run)
+    overrides = {**arguments, "project": str(place), "save_dir": str(run)}
+    rows = []
+    if before.epoch:
+        shutil.copytree(checkpoint, run / "weights")
+        rows = pd.read_csv(checkpoint / "history.csv").to_dict("records")
+        overrides["resume"] = str(run / "weights" / "last.pt")
+    trainer = FineTuning(overrides=overrides)
+    start = time.monotonic()
+
+    def keep(trainer: Any) -> None:
+        """After an epoch's checkpoint is written."""
+        state = State(trainer.epoch + 1, bool(trainer.stop), before.seconds + time.monotonic() - start)
+        row = _row(trainer)
+        rows.append({"epoch": state.epoch, "seconds": round(state.seconds, 1), **row})
+        with fresh_dir(checkpoint) as new:
+            for file in (trainer.last, trainer.best):
+                shutil.copyfile(file, new / file.name)
+            pd.DataFrame(rows).to_csv(new / "history.csv", index=False, lineterminator="\n")
+            (new / "state.json").write_text(json.dumps(asdict(state)), encoding="utf-8")
+        on_epoch(state.epoch, row)
+        progress(state.epoch, trainer.epochs)
+
+    trainer.add_callback("on_model_save", keep)
+    trainer.train()
+
+
+def _row(trainer: Any) -> dict[str, float]:
+    """An epoch's numbers under names that need no quoting: train_box_loss, precision, mAP50, lr ..."""
+    told = {**trainer.label_loss_items(trainer.tloss), **trainer.metrics, "lr": trainer.lr["lr/pg0"]}
+    clean = {
+        name.removeprefix("metrics/").replace("(B)", "").replace("/", "_").replace("-", "_"): float(value)
+        for name, value in told.items()
+    }
+    return {name: round(value, 6) for name, value in clean.items()} | {"fitness": float(trainer.fitness)}
+
+
+def _view(dataset: Path, view: Path) -> Path:
+    """Lay the dataset out anew beside the work, for ultralytics writes its caches among the labels.
+
+    Returns:
+        The view's data.yaml.
+    """
+    with fresh_dir(view) as new:
+        shutil.copyfile(dataset / "data.yaml", new / "data.yaml")
+        shutil.copytree(dataset / "labels", new / "labels")
+        shutil.copytree(dataset / "images", new / "images", copy_function=link_or_copy)
+    return view / "data.yaml"

@@ -1,0 +1,45 @@
+"""What a model was made of, in words, to lie beside its weights."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gotowce_dagster.training.finetune import Trained
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("gotowce_dagster", "training"),
+    undefined=StrictUndefined,
+    autoescape=False,  # noqa: S701 - Markdown
+    keep_trailing_newline=True,
+)
+
+
+def model_card(
+    trained: Trained, best: Mapping[str, Any], provenance: pd.DataFrame, classes: list[str]
+) -> str:
+    """Markdown: what the model finds, where it began, what it saw, how well it did, what it ran on.
+
+    Args:
+        best: the best epoch's row of the history.
+        provenance: rows of tables.PROVENANCE of its dataset.
+    """
+    start = str(trained.arguments["model"])
+    counted = provenance.groupby(["split", "video"], as_index=False)
+    makers = {maker for column in ("detector", "segmenter") for maker in provenance[column] if maker}
+    return _TEMPLATES.get_template("model_card.md.jinja").render(
+        trained=trained,
+        best=best,
+        start=start,
+        random=start.endswith(".yaml"),
+        classes=classes,
+        makers=sorted(makers),
+        data=counted.agg(images=("image", "size"), objects=("objects", "sum")).to_dict("records"),
+        versions=[
+            f"Python {platform.python_version()}",
+            *(f"{library} {version(library)}" for library in ("ultralytics", "torch")),
+        ],
+    )
