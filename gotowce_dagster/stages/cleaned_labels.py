@@ -5,13 +5,13 @@ import pandas as pd
 
 from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
+from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.targets import AMBER, GREEN, RED, target_closeup
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters import rle
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, read_table, write_table
-from gotowce_dagster.video.stills import read_still
 
 _COLOURS = {"accept": GREEN, "review": AMBER, "reject": RED}
 _SHOWN = 8
@@ -68,7 +68,7 @@ def _spread(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def _closeup(project: Project, video: str, label: dict, file: str) -> np.ndarray:
-    image = read_still(project.paths.frames(video) / file)
+    image = read_rgb(project.paths.frames(video) / file)
     mask = rle.decode(label["rle"], label["height"], label["width"]) if label["rle"] else None
     designator = np.array([label[side] for side in _DESIGNATOR])
     return target_closeup(image, designator, mask, _COLOURS[label["verdict"]])

@@ -11,6 +11,7 @@ import supervision as sv
 from gotowce_dagster.files import remove
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
+from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.targets import GREEN, target_closeup
 from gotowce_dagster.progress import Progress, silent, tracked
 from gotowce_dagster.project import Project
@@ -19,7 +20,6 @@ from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.segmenters.targets import segment_targets
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import DETECTIONS, FRAMES, MASKS, empty, read_table, write_table
-from gotowce_dagster.video.stills import read_still
 
 _SHOWN = 16
 _KEY = ["frame_index", "detection_id"]
@@ -44,7 +44,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
     for frame_index, rows in tracked(by_frame, by_frame.ngroups, progress):
         part = work / f"{frame_index}.parquet"
         if not part.exists():
-            image = read_still(pictures[frame_index])
+            image = read_rgb(pictures[frame_index])
             found = segment_targets(image, _designators(rows), segmenter(), params)
             write_table(found.assign(video=video, frame_index=frame_index, object_id=""), MASKS, part)
         parts.append(read_table(part, MASKS))
@@ -65,7 +65,7 @@ def preview(project: Project, video: str) -> Preview:
     shown = shown.iloc[np.unique(np.linspace(0, len(shown) - 1, _SHOWN).astype(int))] if len(shown) else shown
     images, captions = [], []
     for row in shown.to_dict("records"):
-        image = read_still(project.paths.frames(video) / frames.loc[row["frame_index"], "file"])
+        image = read_rgb(project.paths.frames(video) / frames.loc[row["frame_index"], "file"])
         designator = np.array([row[f"{side}_designator"] for side in _BOX])
         mask = rle.decode(row["rle"], row["height"], row["width"])
         images.append(target_closeup(image, designator, mask, GREEN))
