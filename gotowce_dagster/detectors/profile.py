@@ -3,6 +3,7 @@
 ``gotowce calibrate`` writes one from a few example boxes; it can be written or corrected by hand as well.
 """
 
+import re
 import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -72,6 +73,9 @@ class Designator(_Part):
     """Smallest and largest side in pixels; a largest of 0 means that only the frame limits it."""
     aspect: tuple[float, float] = (0.93, 1.07)
     """Width over height, smallest and largest."""
+    inset_px: float = Field(default=0, ge=-3, le=3)
+    """How far inside the outer edge of the lines a box is to lie. Learned from how the examples were drawn,
+    so that found boxes agree with boxes of the same hand."""
 
     @model_validator(mode="after")
     def _possible(self) -> "Designator":
@@ -80,7 +84,9 @@ class Designator(_Part):
         if self.arm[1] > 0.5:
             raise ValueError(f"arm: two arms of {self.arm[1]} do not fit on one side; at most 0.5")
         if self.arm[0] * 2 + self.gap[0] > 1.0001:
-            raise ValueError(f"gap: two arms of {self.arm[0]} and a gap of {self.gap[0]} are more than a side")
+            raise ValueError(
+                f"gap: two arms of {self.arm[0]} and a gap of {self.gap[0]} are more than a side"
+            )
         if self.gap[0] < 0.1:
             raise ValueError("gap: at least 0.1 of each side must be empty, or this is a frame, not corners")
         if self.aspect[0] <= 0:
@@ -134,8 +140,11 @@ def read_profile(path: Path) -> Profile:
 
 def write_profile(profile: Profile, path: Path) -> None:
     """Write a profile as TOML, whole or not at all."""
+    content = tomli_w.dumps(profile.model_dump(mode="json"))
+    # tomli_w gives every number of a list its own line.
+    content = re.sub(r"\[\s+([^\[\]=]+?),\s+\]", lambda m: f"[{' '.join(m[1].split())}]", content)
     with fresh_file(path) as new:
-        new.write_text(tomli_w.dumps(profile.model_dump(mode="json")), encoding="utf-8")
+        new.write_text(f"# What each field means is told in docs/profiles.md.\n{content}", encoding="utf-8")
 
 
 def _place(location: Sequence[int | str]) -> str:

@@ -1,0 +1,95 @@
+"""Run detectors over frames and tell what they found as rows of a table."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import supervision as sv
+
+from gotowce_dagster.detectors.base import Detector
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.progress import Progress, silent, tracked
+from gotowce_dagster.tables import DETECTIONS, empty
+from gotowce_dagster.video.decode import probe, read_frames
+
+BATCH = 8
+"""Images a detector is given at once."""
+VIDEO_COLUMNS = ["video", "frame_index", "x1", "y1", "x2", "y2", "confidence", "class_name", "detector"]
+
+
+def detect_frames(
+    video: str,
+    frames: Iterable[tuple[int, np.ndarray]],
+    detectors: Sequence[Detector],
+    min_confidence: float,
+) -> pd.DataFrame:
+    """Rows of tables.DETECTIONS for a stream of frames; a batch of images is held at a time.
+
+    Args:
+        video: what the rows call the video.
+        frames: (frame_index, RGB uint8 (H, W, 3)) in any order.
+        min_confidence: less confident detections are left out.
+    """
+    stream = iter(frames)
+    parts = [empty(DETECTIONS)]
+    while batch := list(islice(stream, BATCH)):
+        indices, images = zip(*batch, strict=True)
+        answers = [detector.detect(images) for detector in detectors]
+        for frame_index, *found in zip(indices, *answers, strict=True):
+            rows = pd.concat([_rows(d, boxes) for d, boxes in zip(detectors, found, strict=True)])
+            rows = rows[rows["confidence"] >= min_confidence].sort_values(
+                "confidence", ascending=False, kind="stable"
+            )
+            if len(rows):
+                numbers = np.arange(len(rows), dtype=np.int32)
+                parts.append(rows.assign(video=video, frame_index=frame_index, detection_id=numbers))
+    table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    return table[DETECTIONS.names]
+
+
+def detect_video(
+    path: Path,
+    detector: Detector,
+    frames: Collection[int] | None = None,
+    min_confidence: float = 0.5,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """Detections in a video file, in VIDEO_COLUMNS; ``video`` is the file's name.
+
+    Args:
+        frames: look at these frames only; default every one.
+
+    Raises:
+        InputError: the file is no video, or lacks one of the frames.
+    """
+    seen: list[int] = []
+
+    def images() -> Iterator[tuple[int, np.ndarray]]:
+        total = len(set(frames)) if frames is not None else probe(path).frames
+        for frame in tracked(read_frames(path, frames), total, progress):
+            seen.append(frame.index)
+            yield frame.index, frame.rgb()
+
+    table = detect_frames(path.name, images(), [detector], min_confidence)
+    if missing := sorted(set(frames or ()) - set(seen)):
+        raise InputError(f"{path}: has no readable frame {', '.join(map(str, missing))}")
+    return table[VIDEO_COLUMNS]
+
+
+def _rows(detector: Detector, found: sv.Detections) -> pd.DataFrame:
+    count = len(found)
+    corners = found.data.get("visible_corners")
+    return pd.DataFrame(
+        {
+            **dict(zip(("x1", "y1", "x2", "y2"), found.xyxy.reshape(-1, 4).T.astype(float), strict=True)),
+            "confidence": np.asarray([] if found.confidence is None else found.confidence, np.float32),
+            "class_name": np.asarray(found.data.get("class_name", []), dtype=object),
+            "detector": np.full(count, detector.name, dtype=object),
+            "prompt": np.asarray(found.data.get("prompt", []), dtype=object),
+            "visible_corners": pd.array(
+                [None] * count if corners is None else np.asarray(corners).tolist(), dtype="Int8"
+            ),
+        }
+    )
