@@ -195,7 +195,8 @@ def _read_wanted(path: Path, timeline: Timeline, wanted: Sequence[int], losses: 
             yield frame
         if frame.index >= wanted[-1]:
             break
-    losses.errors.update(passed_by.errors)
+    for error, times in passed_by.errors.items():
+        losses.complain(error, times)
     for index in sorted(rest):
         losses.lose(index, index, timeline.time_s(index))
 
@@ -237,9 +238,9 @@ def _decode(container: InputContainer, stream: VideoStream, losses: Losses) -> I
     ).startswith(b"\x01")
     for packet in demux(container, stream, losses):
         if packet.is_corrupt:
-            losses.errors["the file ends inside a packet"] += 1
+            losses.complain("the file ends inside a packet")
         elif is_length_prefixed and _HOLE in bytes(packet):
-            losses.errors["zeros where a packet's bytes should be"] += 1
+            losses.complain("zeros where a packet's bytes should be")
         else:
             yield from _decode_packet(stream, packet, losses)
     yield from _decode_packet(stream, None, losses)
@@ -249,8 +250,8 @@ def _decode_packet(stream: VideoStream, packet: Packet | None, losses: Losses) -
     try:
         pictures = stream.decode(packet)
     except av.FFmpegError as error:
-        losses.errors[str(error.strerror)] += 1
+        losses.complain(str(error.strerror))
         return []
     if broken := sum(picture.is_corrupt for picture in pictures):
-        losses.errors["broken picture"] += broken
+        losses.complain("broken picture", broken)
     return pictures

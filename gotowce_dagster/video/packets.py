@@ -1,7 +1,6 @@
 """What a video file holds, read from its packets alone: nothing is decoded."""
 
 from array import array
-from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,13 +40,17 @@ class Losses:
     spans: list[LostSpan] = field(default_factory=list)
     damaged: int = 0
     """Frames that were given, but built from broken data."""
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, int] = field(default_factory=dict)
     """What the decoder complained of, and how often."""
 
     @property
     def frames(self) -> int:
         """How many frames are missing."""
         return sum(span.last - span.first + 1 for span in self.spans)
+
+    def complain(self, error: str, times: int = 1) -> None:
+        """Record an error of the decoder."""
+        self.errors[error] = self.errors.get(error, 0) + times
 
     def lose(self, first: int, last: int, time_s: float) -> None:
         """Record the frames ``first`` to ``last``, if there are any, the first shown at ``time_s``."""
@@ -144,7 +147,7 @@ def demux(container: InputContainer, stream: VideoStream, losses: Losses) -> Ite
     try:
         yield from (packet for packet in container.demux(stream) if packet.size)
     except av.FFmpegError as error:
-        losses.errors[str(error.strerror)] += 1
+        losses.complain(str(error.strerror))
 
 
 def read_timeline(path: Path) -> Timeline:

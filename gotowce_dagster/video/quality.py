@@ -1,0 +1,42 @@
+"""Scores of a frame, all from its luma: nothing is converted to colour for them."""
+
+import cv2
+import numpy as np
+
+_HASH_SIDE, _DCT_SIDE = 8, 32
+
+
+def sharpness(luma: np.ndarray) -> float:
+    """Variance of the Laplacian: low in a blurred frame.
+
+    Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
+
+    Args:
+        luma: uint8 (H, W). At half the size of a frame the noise of compression counts for less.
+    """
+    edges = cv2.Laplacian(luma, cv2.CV_16S)
+    return cv2.norm(edges, cv2.NORM_L2SQR) / edges.size - cv2.mean(edges)[0] ** 2
+
+
+def shrink(luma: np.ndarray) -> np.ndarray:
+    """Half the size, each pixel the mean of four."""
+    return cv2.resize(luma, (luma.shape[1] // 2 or 1, luma.shape[0] // 2 or 1), interpolation=cv2.INTER_AREA)
+
+
+def phash(luma: np.ndarray) -> int:
+    """Perceptual hash: which of the lowest 8 x 8 frequencies are stronger than their median.
+
+    As imagehash.phash does, but for averaging down to 32 x 32, which is several times faster: at most a
+    few of the 64 bits differ. <https://www.hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html>
+
+    Args:
+        luma: uint8 (H, W); a reduced picture does.
+    """
+    small = cv2.resize(luma, (_DCT_SIDE, _DCT_SIDE), interpolation=cv2.INTER_AREA)
+    low = cv2.dct(small.astype(np.float64))[:_HASH_SIDE, :_HASH_SIDE]
+    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
+
+
+def change(before: np.ndarray, after: np.ndarray) -> float:
+    """Largest difference anywhere between two luma pictures, in levels of 255; of another size, 255."""
+    return 255.0 if before.shape != after.shape else cv2.norm(before, after, cv2.NORM_INF)

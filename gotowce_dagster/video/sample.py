@@ -1,0 +1,67 @@
+"""Choose the frames worth keeping: evenly in time, without duplicates, stalls and torn pictures."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gotowce_dagster.params import FramesParams
+from gotowce_dagster.video import quality
+from gotowce_dagster.video.decode import Frame
+from gotowce_dagster.video.shots import ShotCutter
+
+NEAR_DUPLICATE, STALL, DAMAGED = "near-duplicate", "stall", "damaged"
+"""Why a sampled frame is not kept."""
+
+_ROUNDING_S = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """A frame that was due, kept or not."""
+
+    frame: Frame
+    half: np.ndarray
+    """Its luma at half the size, uint8 (H / 2, W / 2)."""
+    phash: int
+    reason: str
+    """Why it is not kept; empty if it is."""
+
+
+def sample(frames: Iterable[Frame], params: FramesParams, cutter: ShotCutter) -> Iterator[Sampled]:
+    """Pick the first frame of every ``1 / fps`` seconds (all, if fps is 0) and say which of them to keep.
+
+    Time counts, not the number of frames, so a variable frame rate is sampled evenly too.
+
+    Args:
+        frames: in order. All are looked at: cuts and stalls lie between sampled frames too.
+        cutter: is given every frame.
+    """
+    due_s, still_since_s = 0.0, 0.0
+    before: np.ndarray | None = None
+    kept: tuple[int, np.ndarray] | None = None
+    for frame in frames:
+        half = quality.shrink(frame.luma())
+        small = quality.shrink(half)
+        cutter.add(frame.index, quality.shrink(quality.shrink(small)))
+        if before is None or quality.change(before, small) > params.duplicate_change:
+            still_since_s = frame.time_s
+        before = small
+        if frame.time_s + _ROUNDING_S < due_s:
+            continue
+        if params.fps:
+            due_s = (math.floor((frame.time_s + _ROUNDING_S) * params.fps) + 1) / params.fps
+        phash = quality.phash(small)
+        is_duplicate = (
+            kept is not None
+            and (phash ^ kept[0]).bit_count() <= params.duplicate_bits
+            and quality.change(kept[1], small) <= params.duplicate_change
+        )
+        if frame.damaged:
+            reason = DAMAGED
+        elif is_duplicate:
+            reason = STALL if frame.time_s - still_since_s >= params.stall_s else NEAR_DUPLICATE
+        else:
+            reason, kept = "", (phash, small)
+        yield Sampled(frame, half, phash, reason)
