@@ -87,7 +87,9 @@ def doctor(json: Json = False) -> None:
 def mark(
     video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("mark.html"),
-    count: Annotated[int, typer.Option("--count", min=1, max=60, help="How many frames, evenly spaced.")] = 12,
+    count: Annotated[
+        int, typer.Option("--count", min=1, max=60, help="How many frames, evenly spaced.")
+    ] = 12,
 ) -> None:
     """Write a page to mark boxes on frames of a video; its button saves the CSV that calibrate reads."""
     from gotowce_dagster.files import fresh_file
@@ -101,6 +103,71 @@ def mark(
     with fresh_file(out) as new:
         new.write_text(page, encoding="utf-8")
     console.out.print(f"Open [bold]{out}[/] in a browser, mark 5 boxes, save, then run `gotowce calibrate`.")
+
+
+@app.command()
+def calibrate(
+    video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
+    boxes: Annotated[
+        Path, typer.Option(help="CSV with 3 or more boxes labelled `designator` on this video.")
+    ],
+    out: Annotated[Path, typer.Option(help="The profile; a designator is added to one that is there.")],
+    designator: Annotated[str, typer.Option(help="What the mark is called.")] = "target",
+    class_name: Annotated[str, typer.Option("--class", help="The class its target gets.")] = "target",
+    json: Json = False,
+) -> None:
+    """Learn from example boxes what a game's designator looks like; writes a picture beside the profile."""
+    from gotowce_dagster import intake
+    from gotowce_dagster.detectors.calibrate import calibrate as learn
+    from gotowce_dagster.detectors.profile import read_profile, write_profile
+    from gotowce_dagster.pictures.calibration import calibration_picture
+    from gotowce_dagster.pictures.write import write_rgb
+
+    into = read_profile(out) if out.exists() else None
+    learned = learn(
+        _video_file(video), boxes, profile_name=out.stem, name=designator, class_name=class_name, into=into
+    )
+    write_profile(learned.profile, out)
+    picture = out.with_name(f"{out.stem}_{designator}.png")
+    write_rgb(picture, calibration_picture(learned))
+    if out.resolve().parent.parts[-2:] == ("data", "profiles"):
+        intake.sync(Project.find(out.parent))
+    if json:
+        console.show_json(
+            learned.designator.model_dump(mode="json") | {"picture": picture, "notes": learned.notes}
+        )
+        return
+    for note in learned.notes:
+        console.err.print(f"[yellow]{note}[/]")
+    console.out.print(f"[bold]{out}[/] knows {designator}; look at {picture}", soft_wrap=True)
+
+
+@app.command()
+def detect(
+    video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
+    profile: Annotated[Path, typer.Option(help="The profile of its designators.")],
+    out: Annotated[Path, typer.Option(help="The CSV to write.")],
+    detector: Annotated[str, typer.Option(help="Which detector.")] = "bracket",
+    frames: Annotated[str | None, typer.Option(help="Only these frames, for instance 62,187.")] = None,
+    json: Json = False,
+) -> None:
+    """Detect designators in any video file, on every frame or those named, and write a CSV of boxes."""
+    from gotowce_dagster.detectors.detect import detect_video
+    from gotowce_dagster.detectors.profile import read_profile
+    from gotowce_dagster.detectors.registry import build_detector
+    from gotowce_dagster.files import fresh_file
+
+    path, wanted = _video_file(video), _numbers(frames) if frames is not None else None
+    chosen = build_detector(detector, read_profile(profile))
+    with console.progress_bars() as start:
+        rows = detect_video(path, chosen, wanted, progress=start(f"{detector} {path.name}"))
+    with fresh_file(out) as new:
+        rows.to_csv(new, index=False, lineterminator="\n")
+    found = {"boxes": len(rows), "frames_with_boxes": int(rows["frame_index"].nunique()), "out": str(out)}
+    if json:
+        console.show_json(found)
+        return
+    console.out.print(f"{found['boxes']} boxes in {found['frames_with_boxes']} frames: {out}", soft_wrap=True)
 
 
 @app.command()
@@ -142,6 +209,13 @@ def demo() -> None:
 
     report = demonstration.run(Project.find())
     console.out.print(f"The report: [bold]{report}[/]\nLook at the pipeline with `make dev`.", soft_wrap=True)
+
+
+def _numbers(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words or not all(word.isdecimal() for word in words):
+        raise InputError(f"--frames: expected frame numbers from 0, such as 62,187, got {text!r}")
+    return [int(word) for word in words]
 
 
 def _video_file(video: str) -> Path:

@@ -3,6 +3,7 @@
 import filecmp
 import os
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pandas as pd
@@ -105,19 +106,22 @@ def slug(stem: str) -> str:
 def profile_of(paths: Paths, key: str) -> str:
     """The profile whose `videos` patterns match the key; "none" when no profile does.
 
+    Where several match, the longest pattern wins: a profile made for one video beats one for ``naev*``.
+
     Raises:
-        InputError: more than one profile matches, or one cannot be read.
+        InputError: two profiles match equally well, or one cannot be read.
     """
-    names = [
-        file.stem
+    fitting = {
+        file.stem: max(len(pattern) for pattern in profile.videos if fnmatch(key, pattern))
         for file in sorted(paths.profiles.glob("*.toml"))
-        if read_profile(file).fits(key)
-    ]
-    if len(names) > 1:
+        if (profile := read_profile(file)).fits(key)
+    }
+    best = [name for name, length in fitting.items() if length == max(fitting.values())]
+    if len(best) > 1:
         raise InputError(
-            f"profiles {' and '.join(names)} both claim the video {key}; narrow their `videos` patterns"
+            f"profiles {' and '.join(best)} both claim the video {key}; narrow their `videos` patterns"
         )
-    return names[0] if names else NO_PROFILE
+    return best[0] if best else NO_PROFILE
 
 
 def _key(paths: Paths, source: Path) -> tuple[str, bool]:

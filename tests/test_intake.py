@@ -93,6 +93,18 @@ def test_sync_takes_in_what_was_dropped_into_the_folder(clone: Project) -> None:
     assert DvcRepo(clone.paths.root).is_tracked(clone.paths.raw / "dropped_in.mp4")
 
 
+def test_the_profile_made_for_one_video_beats_the_one_for_many(clone: Project) -> None:
+    film(clone.paths.raw / "duel_1.mp4")
+    film(clone.paths.raw / "duel_2.mp4")
+    profile(clone, "many", "duel*")
+    profile(clone, "one", "duel_2")
+    intake.sync(clone)
+    assert {key: video["profile"] for key, video in videos_of(clone).items()} == {
+        "duel_1": "many",
+        "duel_2": "one",
+    }
+
+
 def test_sync_without_news_writes_nothing(clone: Project) -> None:
     film(clone.paths.raw / "duel.mp4")
     intake.sync(clone)
@@ -106,7 +118,7 @@ def test_sync_without_news_writes_nothing(clone: Project) -> None:
     [
         (lambda p: (film(p.paths.raw / "a b.mp4"), film(p.paths.raw / "a_b.mkv")), "would both be named a_b"),
         (
-            lambda p: (film(p.paths.raw / "duel.mp4"), profile(p, "one", "duel"), profile(p, "two", "d*")),
+            lambda p: (film(p.paths.raw / "duel.mp4"), profile(p, "one", "due*"), profile(p, "two", "d*el")),
             "profiles one and two both claim the video duel",
         ),
     ],
