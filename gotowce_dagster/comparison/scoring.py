@@ -1,0 +1,167 @@
+"""How well boxes that were found agree with boxes that are there."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import supervision as sv
+from scipy.optimize import linear_sum_assignment
+
+FALSE_ALARM, IGNORED = -1, -2
+
+
+def _none() -> np.ndarray:
+    return np.zeros((0, 4))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One frame that somebody knows the truth about."""
+
+    video: str
+    frame_index: int
+    found: sv.Detections
+    """With confidence; without, each counts as sure."""
+    truth: sv.Detections
+    ignored: np.ndarray = field(default_factory=_none)
+    """xyxy (n, 4) of what is neither asked for nor wrong, for instance half hidden marks."""
+
+
+def matches(case: Case, iou: float, by_class: bool = False) -> np.ndarray:
+    """What each found box is: the number of its truth, FALSE_ALARM or IGNORED.
+
+    Boxes are paired one to one so that the sum of their IoU is greatest (Hungarian method, scipy), pairs
+    below ``iou`` not counted. A box left over is ignored when at least half of it lies on an ignored one,
+    as COCO does with its crowds.
+
+    Returns:
+        int (number found,).
+    """
+    overlap = pair_iou(case, by_class)
+    overlap[overlap < iou] = 0
+    there, here = linear_sum_assignment(overlap, maximize=True)
+    real = overlap[there, here] > 0
+    result = np.full(len(case.found), FALSE_ALARM)
+    result[here[real]] = there[real]
+    result[(result == FALSE_ALARM) & (_share_on(case.found.xyxy, case.ignored) >= 0.5)] = IGNORED
+    return result
+
+
+def pair_iou(case: Case, by_class: bool = False) -> np.ndarray:
+    """IoU of every truth with every found box (truths, found); 0 between classes with ``by_class``."""
+    overlap = sv.box_iou_batch(case.truth.xyxy, case.found.xyxy).astype(float)
+    if by_class:
+        overlap *= _classes(case.truth)[:, None] == _classes(case.found)[None]
+    return overlap
+
+
+def scores(cases: Sequence[Case], *, confidence: float = 0.0, by_class: bool = False) -> dict[str, float]:
+    """Everything that can be said in numbers; what has no meaning (0/0) is left out.
+
+    Args:
+        confidence: found boxes below it count for mAP only.
+
+    Returns:
+        frames, truths; precision, recall, f1 at IoU 0.5 and 0.75 as ``recall_50`` ...; mAP50 and mAP50_95
+        (COCO's, by supervision); mean_iou, median_iou and iou_75_share (at least 0.75) of the pairs that
+        overlap at all.
+    """
+    sure = [_confident(case, confidence) for case in cases]
+    result = {"frames": float(len(cases)), "truths": float(sum(len(case.truth) for case in cases))}
+    for name, iou in (("50", 0.5), ("75", 0.75)):
+        result |= {f"{what}_{name}": value for what, value in _rates(sure, iou, by_class).items()}
+    result |= _average_precision(cases, by_class)
+    pairs = np.array([iou for case in sure for iou in paired_iou(case, by_class)])
+    if len(pairs):
+        result |= {
+            "mean_iou": float(pairs.mean()),
+            "median_iou": float(np.median(pairs)),
+            "iou_75_share": float((pairs >= 0.75).mean()),
+        }
+    return result
+
+
+def paired_iou(case: Case, by_class: bool = False) -> list[float]:
+    """IoU of every truth with the found box that is paired with it, if any touches it."""
+    overlap = pair_iou(case, by_class)
+    pairs = matches(case, np.finfo(float).tiny, by_class)
+    return [float(overlap[there, here]) for here, there in enumerate(pairs) if there >= 0]
+
+
+def precision_recall_curve(
+    cases: Sequence[Case], iou: float = 0.5, by_class: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Recall and precision, each (n,), while the confidence asked for falls; both empty without truth."""
+    truths = sum(len(case.truth) for case in cases)
+    if not truths:
+        return np.zeros(0), np.zeros(0)
+    found = [np.stack([_confidence(case.found), matches(case, iou, by_class)]) for case in cases]
+    confidence, match = np.concatenate(found, axis=1) if found else np.zeros((2, 0))
+    counted = match != IGNORED
+    order = np.argsort(-confidence[counted], kind="stable")
+    right = match[counted][order] >= 0
+    hits = np.cumsum(right)
+    return hits / truths, hits / np.arange(1, len(right) + 1)
+
+
+def worst(cases: Iterable[Case], *, confidence: float = 0.0, by_class: bool = False) -> list[Case]:
+    """The cases with something wrong at IoU 0.5, most wrong boxes first, then the least IoU."""
+    judged = []
+    for case in (_confident(case, confidence) for case in cases):
+        match = matches(case, 0.5, by_class)
+        wrong = int((match == FALSE_ALARM).sum()) + len(case.truth) - int((match >= 0).sum())
+        judged.append((-wrong, min(paired_iou(case, by_class), default=0.0), case))
+    return [case for wrong, _, case in sorted(judged, key=lambda row: row[:2]) if wrong]
+
+
+def _rates(cases: Sequence[Case], iou: float, by_class: bool) -> dict[str, float]:
+    match = np.concatenate([np.zeros(0, int), *(matches(case, iou, by_class) for case in cases)])
+    hits, counted = int((match >= 0).sum()), int((match != IGNORED).sum())
+    truths = sum(len(case.truth) for case in cases)
+    rates = {"precision": (hits, counted), "recall": (hits, truths), "f1": (2 * hits, counted + truths)}
+    return {name: part / whole for name, (part, whole) in rates.items() if whole}
+
+
+def _average_precision(cases: Sequence[Case], by_class: bool) -> dict[str, float]:
+    from supervision.metrics import MeanAveragePrecision
+
+    if not any(len(case.truth) for case in cases):
+        return {}
+    names = sorted({name for case in cases for part in (case.truth, case.found) for name in _classes(part)})
+    numbers = {name: number if by_class else 0 for number, name in enumerate(names)}
+    metric = MeanAveragePrecision()
+    for case in cases:
+        stays = np.flatnonzero(matches(case, 0.5, by_class) != IGNORED)
+        metric.update(_numbered(case.found, stays, numbers), _numbered(case.truth, slice(None), numbers))
+    result = metric.compute()
+    return {"mAP50": float(result.map50), "mAP50_95": float(result.map50_95)}
+
+
+def _numbered(boxes: sv.Detections, rows: np.ndarray | slice, numbers: dict[str, int]) -> sv.Detections:
+    classes = np.array([numbers[name] for name in _classes(boxes)], int)
+    return sv.Detections(
+        xyxy=boxes.xyxy[rows].astype(float), confidence=_confidence(boxes)[rows], class_id=classes[rows]
+    )
+
+
+def _confident(case: Case, confidence: float) -> Case:
+    rows = np.flatnonzero(_confidence(case.found) >= confidence)
+    found = case.found[rows]
+    assert isinstance(found, sv.Detections)
+    return Case(case.video, case.frame_index, found, case.truth, case.ignored)
+
+
+def _confidence(boxes: sv.Detections) -> np.ndarray:
+    return np.ones(len(boxes)) if boxes.confidence is None else boxes.confidence
+
+
+def _classes(boxes: sv.Detections) -> np.ndarray:
+    return np.asarray(boxes.data.get("class_name", np.full(len(boxes), "")), dtype=str)
+
+
+def _share_on(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The greatest share of each box that lies on one of the others: (n, 4), (m, 4) -> (n,)."""
+    if not len(boxes) or not len(others):
+        return np.zeros(len(boxes))
+    corner = np.minimum(boxes[:, None, 2:], others[:, 2:]) - np.maximum(boxes[:, None, :2], others[:, :2])
+    return (corner.clip(min=0).prod(axis=2) / (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None]).max(axis=1)
