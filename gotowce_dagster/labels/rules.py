@@ -17,10 +17,10 @@ from gotowce_dagster.segmenters.crops import Crop
 _SIDES = ["x1", "y1", "x2", "y2"]
 _DESIGNATOR = [f"designator_{side}" for side in _SIDES]
 
-# Fewer say nothing about what is usual for an object.
-_MIN_TRACK = 4
+# Frames of one object in time, itself among them, that tell what is usual; fewer tell nothing.
+_NEARBY, _FEWEST = 5, 3
 # On a side of fewer pixels every outline is straight.
-_MIN_STRAIGHT_PX = 12
+_MIN_STRAIGHT_PX = 24
 _FULL_SIZE_PX = 10
 
 
@@ -88,10 +88,11 @@ def sharp(c: pd.DataFrame) -> pd.Series:
 
 
 def usual_size(c: pd.DataFrame) -> pd.Series:
-    """Area, seen against the designator, over its object's median or the other way round."""
-    by_object = c.groupby("object_id")["fill"]
-    ratio = c["fill"] / by_object.transform("median")
-    return np.minimum(ratio, 1 / ratio).where(by_object.transform("size") >= _MIN_TRACK, 1.0)
+    """Area, seen against the designator, over its object's median close in time, or the other way round."""
+    fill = c.sort_values("time_s").groupby("object_id")["fill"]
+    usual = fill.rolling(_NEARBY, center=True, min_periods=_FEWEST).median().droplevel(0)
+    ratio = c["fill"] / usual.reindex(c.index)
+    return np.minimum(ratio, 1 / ratio).fillna(1.0)
 
 
 def steady(c: pd.DataFrame) -> pd.Series:

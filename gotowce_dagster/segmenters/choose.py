@@ -30,7 +30,7 @@ class Choice:
     mark_overlap: float
     """Share of the mask on the pixels where the designator's mark is drawn."""
     agreement: float
-    """Mean IoU with the best of every other prompt's masks; NaN where there is one prompt only."""
+    """Mean IoU with the other prompts' masks, the best of each, one prompt left out; NaN with one prompt."""
 
 
 def choose(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams) -> Choice | None:
@@ -89,14 +89,17 @@ def agreement(iou: np.ndarray, prompts: np.ndarray) -> np.ndarray:
     """How far the other prompts propose the same mask: (n, n) and (n,) to (n,).
 
     Every prompt gives several masks, of a part, the whole and more than the whole; the one most like
-    the candidate is what that prompt has to say about it.
+    the candidate is what that prompt has to say about it. One prompt may dissent without harm: the box
+    does on every small target, a point on a large one that falls between two of its parts.
     """
     names = np.unique(prompts)
-    if len(names) == 1:
+    others = len(names) - 1
+    if others == 0:
         return np.full(len(prompts), np.nan)
     own = prompts[:, None] == names[None, :]
     best = np.stack([iou[:, prompts == name].max(axis=1) for name in names], axis=1)
-    return np.where(own, 0, best).sum(axis=1) / (len(names) - 1)
+    agreeing = np.sort(np.where(own, -1, best), axis=1)[:, -max(others - 1, 1) :]
+    return agreeing.mean(axis=1)
 
 
 def designator_regions(

@@ -1,7 +1,7 @@
 """What this machine computes with."""
 
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 
 def best_device() -> str:
@@ -13,11 +13,26 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-@contextmanager
-def inference(device: str) -> Generator[None]:
-    """No gradients, and half precision (bfloat16) where the device is built for it."""
+def half_precision(device: str) -> bool:
+    """Whether the device computes bfloat16 itself; elsewhere it would only be imitated, slowly.
+
+    On a processor that does, SAM 2 takes less than half the time, and the same masks win.
+    """
     import torch
 
-    half = torch.autocast("cuda", torch.bfloat16) if device == "cuda" else nullcontext()
-    with torch.inference_mode(), half:
+    if device == "cpu":
+        features = torch.cpu.get_capabilities()
+        return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+    return device == "cuda"
+
+
+@contextmanager
+def inference(device: str) -> Generator[None]:
+    """No gradients, and bfloat16 where the device is built for it."""
+    import torch
+
+    with (
+        torch.inference_mode(),
+        torch.autocast(device, torch.bfloat16, enabled=half_precision(device)),
+    ):
         yield
