@@ -9,7 +9,7 @@ without usable time stamps are counted.
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import cast
@@ -17,8 +17,8 @@ from typing import cast
 import av
 import av.error
 import numpy as np
+from av.codec.context import ThreadType
 from av.container import InputContainer
-from av.packet import Packet
 from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.stream import VideoStream
@@ -155,7 +155,7 @@ def _read_through(path: Path, timeline: Timeline, losses: Losses) -> Iterator[Fr
     hidden = 0  # packets that show nothing though all is well, for instance the reference frames of VP8
     is_torn = False
     with opened(path) as (container, stream):
-        for picture in _decode(container, stream, losses):
+        for picture, is_broken in _decode(container, stream, losses):
             rank = timeline.rank(picture.pts) if timeline.is_ranked else index + 1
             if rank is None or rank - hidden <= index:
                 continue  # its time stamp is broken
@@ -165,7 +165,7 @@ def _read_through(path: Path, timeline: Timeline, losses: Losses) -> Iterator[Fr
                 is_torn = is_torn or gap > 0
             else:
                 hidden += gap
-            is_torn = picture.is_corrupt or (is_torn and not picture.key_frame)
+            is_torn = is_broken or (is_torn and not picture.key_frame)
             losses.damaged += is_torn
             if timeline.is_ranked:
                 time_s = timeline.time_s(rank)
@@ -206,7 +206,7 @@ def _read_by_seeking(path: Path, timeline: Timeline, wanted: Sequence[int]) -> I
     with opened(path) as (container, stream):
         if stream.codec_context.name not in _ONE_FRAME_A_PACKET or not timeline.is_ranked:
             return
-        first = next(_decode(container, stream, Losses()), None)
+        first, _ = next(_decode(container, stream, Losses()), (None, True))
         if first is None or first.interlaced_frame or timeline.rank(first.pts) != 0:
             return
         within = [index for index in wanted if index < len(timeline.pts)]
@@ -216,11 +216,11 @@ def _read_by_seeking(path: Path, timeline: Timeline, wanted: Sequence[int]) -> I
                 return
             container.seek(int(timeline.keys[key, 1]), stream=stream)
             expected = deque(index for _, index in group)
-            for picture in _decode(container, stream, Losses()):
+            for picture, is_broken in _decode(container, stream, Losses()):
                 rank = timeline.rank(picture.pts)
                 if rank is None or rank < expected[0]:
                     continue
-                if rank > expected[0] or picture.is_corrupt:
+                if rank > expected[0] or is_broken:
                     return
                 yield Frame(expected.popleft(), timeline.time_s(rank), False, picture)
                 if not expected:
@@ -229,29 +229,28 @@ def _read_by_seeking(path: Path, timeline: Timeline, wanted: Sequence[int]) -> I
                 return
 
 
-def _decode(container: InputContainer, stream: VideoStream, losses: Losses) -> Iterator[av.VideoFrame]:
-    """Every picture the decoder gives, going on after errors."""
-    if not stream.codec_context.is_open:
-        stream.thread_type = "AUTO"
-    is_length_prefixed = stream.codec_context.name in _LENGTH_PREFIXED and (
-        stream.codec_context.extradata or b""
-    ).startswith(b"\x01")
-    for packet in demux(container, stream, losses):
-        if packet.is_corrupt:
-            losses.complain("the file ends inside a packet")
-        elif is_length_prefixed and _HOLE in bytes(packet):
+def _decode(
+    container: InputContainer, stream: VideoStream, losses: Losses
+) -> Iterator[tuple[av.VideoFrame, bool]]:
+    """Every picture the decoder gives, and whether its own data was broken, going on after errors."""
+    codec = stream.codec_context
+    if not codec.is_open:
+        codec.thread_type = ThreadType.AUTO
+    has_no_holes = codec.name in _LENGTH_PREFIXED and (codec.extradata or b"").startswith(b"\x01")
+    incomplete: set[int | None] = set()
+    for packet in chain(demux(container, stream, losses), [None]):
+        if packet and has_no_holes and _HOLE in bytes(packet):
             losses.complain("zeros where a packet's bytes should be")
-        else:
-            yield from _decode_packet(stream, packet, losses)
-    yield from _decode_packet(stream, None, losses)
-
-
-def _decode_packet(stream: VideoStream, packet: Packet | None, losses: Losses) -> list[av.VideoFrame]:
-    try:
-        pictures = stream.decode(packet)
-    except av.FFmpegError as error:
-        losses.complain(str(error.strerror))
-        return []
-    if broken := sum(picture.is_corrupt for picture in pictures):
-        losses.complain("broken picture", broken)
-    return pictures
+            continue
+        if packet and packet.is_corrupt:
+            losses.complain("a packet is not complete")
+            incomplete.add(packet.pts)
+        try:
+            pictures = stream.decode(packet)
+        except av.FFmpegError as error:
+            losses.complain(str(error.strerror))
+            continue
+        for picture in pictures:
+            if picture.is_corrupt:
+                losses.complain("a picture is broken")
+            yield picture, picture.is_corrupt or picture.pts in incomplete

@@ -259,7 +259,7 @@ def write_video(
     upcoming = iter(images)
     first = next(upcoming)
     times = (index / fps for index in count()) if times_s is None else times_s
-    time_base = Fraction(1, 90_000)
+    time_base = Fraction(1, 60_000)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
             codec, rate=Fraction(fps).limit_denominator(1001), options=options or {}

@@ -1,0 +1,306 @@
+"""Frame numbers, times, colours and orientation of real encoded files, whole and broken."""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.video import decode
+from gotowce_dagster.video.decode import probe, read_frames
+from gotowce_dagster.video.packets import Losses, read_timeline
+from gotowce_dagster.video.synthetic import write_video
+
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+SHORT_GOP = {"g": "10", "bf": "3"}
+
+
+def shades(count: int) -> list[np.ndarray]:
+    """Frames that tell their number by their grey."""
+    return [np.full((48, 64, 3), 20 + 4 * number, np.uint8) for number in range(count)]
+
+
+def numbers_seen(path: Path, wanted: Iterable[int] | None = None) -> dict[int, int]:
+    """Frame index -> number that its grey tells."""
+    indices = None if wanted is None else list(wanted)
+    return {f.index: round((float(f.rgb().mean()) - 20) / 4) for f in read_frames(path, indices)}
+
+
+@pytest.mark.parametrize(
+    ("file", "codec", "options", "ranked"),
+    [
+        pytest.param("a.mp4", "libx264", SHORT_GOP, True, id="reordered frames"),
+        pytest.param("a.mkv", "libx264", SHORT_GOP, True, id="stamps rounded to milliseconds"),
+        pytest.param("a.ts", "libx264", SHORT_GOP, True, id="stamps that do not start at 0"),
+        pytest.param("a.h264", "libx264", SHORT_GOP, False, id="no stamps"),
+        pytest.param("a.mp4", "libx265", {"x265-params": "log-level=none"}, True, id="HEVC"),
+        pytest.param("a.mp4", "libsvtav1", {}, True, id="AV1"),
+        pytest.param("a.webm", "libvpx-vp9", {}, True, id="VP9"),
+        pytest.param("a.webm", "libvpx", {"b": "2M", "crf": "4"}, True, id="VP8"),
+        pytest.param("a.mov", "mjpeg", {}, True, id="only key frames"),
+    ],
+)
+def test_every_frame_has_its_number_and_time(
+    tmp_path: Path, file: str, codec: str, options: dict[str, str], ranked: bool
+) -> None:
+    path = tmp_path / file
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    write_video(path, shades(45), fps=25, codec=codec, options=options, pixel_format=pixels)
+    frames = list(read_frames(path))
+    assert read_timeline(path).is_ranked == ranked
+    assert [f.time_s for f in frames] == pytest.approx([i / 25 for i in range(45)], abs=1e-3)
+    assert numbers_seen(path) == {i: i for i in range(45)}
+    assert numbers_seen(path, [44, 3, 29, 30, 31, 400]) == {i: i for i in (3, 29, 30, 31, 44)}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_variable_frame_rate_keeps_each_frames_time(tmp_path: Path, suffix: str) -> None:
+    times = [0.0, 0.05, 0.1, 0.5, 0.52, 1.7, 1.75, 2.4]
+    path = tmp_path / f"variable{suffix}"
+    write_video(path, shades(len(times)), times_s=times, options=SHORT_GOP)
+    assert [f.time_s for f in read_frames(path)] == pytest.approx(times, abs=1e-3)
+    assert probe(path).variable_rate
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wanted=st.sets(st.integers(0, 49), max_size=8))
+def test_seeking_gives_what_reading_through_gives(tmp_path_factory: pytest.TempPathFactory, wanted: set[int]):
+    path = tmp_path_factory.getbasetemp() / "seek.mp4"
+    if not path.exists():
+        write_video(path, shades(50), options=SHORT_GOP)
+    assert numbers_seen(path, wanted) == {i: i for i in sorted(wanted)}
+
+
+def test_a_wanted_frame_beyond_the_end_is_a_loss(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", shades(10))
+    losses = Losses()
+    assert [f.index for f in read_frames(tmp_path / "a.mp4", [4, 12], losses)] == [4]
+    assert [(span.first, span.last) for span in losses.spans] == [(12, 12)]
+
+
+def test_recordings_joined_end_to_end_are_counted_and_time_goes_on(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.ts", shades(30), options=SHORT_GOP)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() * 2)
+    frames = list(read_frames(joined))
+    assert [f.index for f in frames] == list(range(60))
+    assert (np.diff([f.time_s for f in frames]) > 0).all()
+
+
+def test_packets_that_show_nothing_take_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.mp4"
+    write_video(path, shades(20), options=SHORT_GOP)
+    timeline = read_timeline(path)
+    between = (timeline.pts[7] + timeline.pts[8]) // 2
+    more = replace(timeline, pts=np.insert(timeline.pts, 8, between), packets=21)
+    monkeypatch.setattr(decode, "read_timeline", lambda _: more)
+    losses = Losses()
+    frames = list(read_frames(path, losses=losses))
+    assert [f.index for f in frames] == list(range(20))
+    assert [f.time_s for f in frames] == pytest.approx([i / 20 for i in range(20)])
+    assert losses == Losses()
+
+
+def _arrow() -> np.ndarray:
+    """A picture that looks different in all eight orientations."""
+    picture = np.full((48, 96, 3), 40, np.uint8)
+    picture[4:20, 4:60] = 220
+    picture[4:44, 4:16] = 220
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("degrees", "hflip", "vflip"),
+    [
+        (0, False, False),
+        (90, False, False),
+        (180, False, False),
+        (-90, False, False),
+        (0, True, False),
+        (90, False, True),
+    ],
+)
+def test_the_display_matrix_is_honoured(tmp_path: Path, degrees: int, hflip: bool, vflip: bool) -> None:
+    path = tmp_path / "turned.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=20, options={"crf": "5"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 96, 48, "yuv420p"
+        stream.set_display_rotation(degrees, hflip=hflip, vflip=vflip)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(_arrow(), format="rgb24")))
+        container.mux(stream.encode())
+    expected = np.rot90(_arrow(), degrees // 90)  # both count counter-clockwise
+    if hflip:
+        expected = expected[:, ::-1]
+    if vflip:
+        expected = expected[::-1]
+    frame = next(read_frames(path))
+    assert frame.rgb().shape == expected.shape
+    assert np.abs(frame.rgb().astype(int) - expected).mean() < 4
+    assert np.abs(frame.luma().astype(int) - cv2.cvtColor(frame.rgb(), cv2.COLOR_RGB2GRAY)).mean() < 20
+    assert (probe(path).width, probe(path).height) == expected.shape[1::-1]
+
+
+PATCHES = np.array(
+    [[210, 40, 40], [60, 220, 70], [205, 60, 190], [235, 200, 60], [120, 70, 100], [20, 20, 200]]
+)
+
+
+@pytest.mark.parametrize("matrix", [5, 1], ids=["BT.601", "BT.709"])
+@pytest.mark.parametrize("full", [False, True], ids=["limited", "full range"])
+def test_colours_come_back_as_they_were_recorded(tmp_path: Path, matrix: int, full: bool) -> None:
+    """The designator is found by its colour: a wrong matrix or range shifts it by 10 levels and more."""
+    picture = np.repeat(np.repeat(PATCHES[None], 32, axis=0), 32, axis=1).astype(np.uint8)
+    path = tmp_path / "colours.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=20, options={"crf": "1"})
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = picture.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = matrix, 2 if full else 1
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace=matrix, dst_color_range=2 if full else 1
+        )
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    decoded = next(read_frames(path))
+    middles = decoded.rgb()[16, 16::32].astype(int)
+    assert np.abs(middles - PATCHES).max() <= 4
+    assert (decoded.bgr()[..., ::-1] == decoded.rgb()).all()
+
+
+def test_unstated_colours_are_read_as_opencv_reads_them() -> None:
+    path = SAMPLES / "oolite_red_sample.mp4"
+    capture = cv2.VideoCapture(str(path))
+    for _, frame in zip(range(3), read_frames(path), strict=False):
+        assert (capture.read()[1] == frame.bgr()).all()
+
+
+def test_luma_is_a_view_of_what_was_decoded(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", shades(3))
+    write_video(tmp_path / "deep.mp4", shades(3), pixel_format="yuv420p10le")
+    plain, deep = (next(read_frames(tmp_path / name)) for name in ("a.mp4", "deep.mp4"))
+    assert not plain.luma().flags.owndata
+    assert plain.luma().shape == (48, 64)
+    assert np.abs(plain.luma().astype(int) - deep.luma()).max() <= 2
+
+
+KEY_EVERY = 60  # frames, in the sample
+
+
+@pytest.fixture(scope="module")
+def clip() -> tuple[bytes, dict[int, slice]]:
+    """A real clip's bytes, and where each frame's packet lies in them."""
+    path = SAMPLES / "naev_hostile_sample.mp4"
+    timeline = read_timeline(path)
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    places = {timeline.rank(p.pts) or 0: slice(p.pos or 0, (p.pos or 0) + p.size) for p in packets}
+    return path.read_bytes(), places
+
+
+@pytest.mark.parametrize("noise", [False, True], ids=["zeros", "noise"])
+def test_a_corrupt_middle_is_recorded_and_the_rest_is_exact(
+    tmp_path: Path, clip: tuple[bytes, dict[int, slice]], noise: bool
+) -> None:
+    broken, places = bytearray(clip[0]), clip[1]
+    rng = np.random.default_rng(1)
+    for number in range(190, 200):
+        size = places[number].stop - places[number].start
+        broken[places[number]] = rng.bytes(size) if noise else bytes(size)
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(broken)
+    losses = Losses()
+    sound = {f.index: f.luma().copy() for f in read_frames(path, losses=losses) if not f.damaged}
+    assert set(range(188)) <= set(sound)
+    assert not set(range(190, 200)) & set(sound)
+    assert set(range(240, 540)) <= set(sound)
+    original = {f.index: f.luma() for f in read_frames(SAMPLES / "naev_hostile_sample.mp4", [187, 240, 539])}
+    assert all((sound[index] == original[index]).all() for index in original)
+    assert losses.errors
+    assert 10 <= losses.frames + losses.damaged <= KEY_EVERY
+    assert all(190 / 20 <= span.time_s < 240 / 20 for span in losses.spans)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.75])
+def test_a_clip_cut_off_keeps_its_beginning(
+    tmp_path: Path, clip: tuple[bytes, dict[int, slice]], share: float
+) -> None:
+    end = int(len(clip[0]) * share)
+    whole = sum(place.stop <= end for place in clip[1].values())
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(clip[0][:end])
+    losses = Losses()
+    indices = [f.index for f in read_frames(path, losses=losses)]
+    assert indices == list(range(len(indices)))
+    assert whole - 8 <= len(indices) <= whole
+    assert [(span.first, span.last) for span in losses.spans] == [(len(indices), 539)]
+    assert probe(path).frames == 540
+
+
+def _write_sound(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44_100, layout="mono")
+        assert isinstance(stream, AudioStream)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.time_base = 44_100, Fraction(1, 44_100)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def _write_undecodable(path: Path) -> None:
+    """A sound container whose every packet is noise."""
+    write_video(path, shades(5))
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 4
+    (size,) = struct.unpack(">I", data[start - 8 : start - 4])
+    data[start : start + size - 8] = bytes(size - 8)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("missing.mp4", lambda path: None, "not there"),
+        ("folder.mp4", Path.mkdir, "not a file"),
+        ("empty.mp4", Path.touch, "empty file"),
+        ("text.mp4", lambda path: path.write_text("not a video\n" * 50), "no video can be read"),
+        ("headless.mp4", lambda path: path.write_bytes(bytes(9000)), "no video can be read"),
+        ("sound.mp4", _write_sound, "no video stream"),
+        ("picture.png", lambda path: cv2.imwrite(str(path), _arrow()), "a picture or text"),
+        (
+            "notes.txt",
+            lambda path: path.write_text("a line\n" * 50),
+            "a picture or text|no video can be read",
+        ),
+        (
+            "playlist.m3u8",
+            lambda path: path.write_text("#EXTM3U\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n"),
+            "no video",
+        ),
+        ("zeroed.mp4", _write_undecodable, "not one frame"),
+    ],
+)
+def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path, name: str, make, message: str) -> None:
+    path = tmp_path / name
+    make(path)
+    with pytest.raises(InputError, match=message) as caught:
+        probe(path)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_probe_says_what_a_sample_is() -> None:
+    info = probe(SAMPLES / "oolite_red_sample.mp4")
+    assert (info.width, info.height, info.frames, info.codec) == (1280, 720, 584, "h264")
+    assert (info.fps, info.duration_s, info.variable_rate) == (20.0, 29.2, False)
