@@ -45,9 +45,9 @@ def sample(frames: Iterable[Frame], params: FramesParams, cutter: ShotCutter) ->
         half = quality.shrink(frame.luma())
         small = quality.shrink(half)
         cutter.add(frame.index, quality.shrink(quality.shrink(small)))
-        if before is None or quality.change(before, small) > params.duplicate_change:
+        if before is None or quality.change(before, half) > params.duplicate_change:
             still_since_s = frame.time_s
-        before = small
+        before = half
         if frame.time_s + _ROUNDING_S < due_s:
             continue
         if params.fps:
@@ -56,12 +56,12 @@ def sample(frames: Iterable[Frame], params: FramesParams, cutter: ShotCutter) ->
         is_duplicate = (
             kept is not None
             and (phash ^ kept[0]).bit_count() <= params.duplicate_bits
-            and quality.change(kept[1], small) <= params.duplicate_change
+            and quality.change(kept[1], half) <= params.duplicate_change
         )
         if frame.damaged:
             reason = DAMAGED
         elif is_duplicate:
             reason = STALL if frame.time_s - still_since_s >= params.stall_s else NEAR_DUPLICATE
         else:
-            reason, kept = "", (phash, small)
+            reason, kept = "", (phash, half)
         yield Sampled(frame, half, phash, reason)
