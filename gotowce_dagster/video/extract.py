@@ -32,7 +32,7 @@ def extract(frames: Iterable[Frame], folder: Path, params: FramesParams) -> pd.D
     cutter = ShotCutter(params.cut_change, params.cut_ratio, params.cut_similarity)
     write = partial(_write, folder=folder, jpeg_quality=params.jpeg_quality)
     sampled = sample(frames, params, cutter)
-    rows = pd.DataFrame(_map_beside(write, sampled, workers=os.cpu_count() or 1))
+    rows = pd.DataFrame(map_beside(write, sampled, workers=os.cpu_count() or 1))
     if rows.empty:
         return empty(FRAMES)
     return rows.assign(shot=np.searchsorted(cutter.cuts, rows["frame_index"], side="right"))
@@ -66,7 +66,7 @@ def _write(sampled: Sampled, folder: Path, jpeg_quality: int) -> dict[str, Any]:
     }
 
 
-def _map_beside(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+def map_beside(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """The built-in map in threads, few items ahead: memory stays bounded however slow they are."""
     pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:

@@ -248,7 +248,7 @@ def test_a_clip_cut_off_keeps_its_beginning(
     assert probe(path).frames == 540
 
 
-def _write_sound(path: Path) -> None:
+def write_sound(path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44_100, layout="mono")
         assert isinstance(stream, AudioStream)
@@ -276,7 +276,7 @@ def _write_undecodable(path: Path) -> None:
         ("empty.mp4", Path.touch, "empty file"),
         ("text.mp4", lambda path: path.write_text("not a video\n" * 50), "no video can be read"),
         ("headless.mp4", lambda path: path.write_bytes(bytes(9000)), "no video can be read"),
-        ("sound.mp4", _write_sound, "no video stream"),
+        ("sound.mp4", write_sound, "no video stream"),
         ("picture.png", lambda path: cv2.imwrite(str(path), _arrow()), "a picture or text"),
         (
             "notes.txt",
