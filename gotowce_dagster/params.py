@@ -43,6 +43,8 @@ class MasksParams(Section):
     min_area_px: int = Field(ge=1)
     min_piece: float = Field(ge=0, le=1)
     max_hole: float = Field(ge=0, le=1)
+    alike: float = Field(gt=0, le=1)
+    majority: float = Field(gt=0, le=1)
     mark_band: float = Field(ge=0, le=0.5)
     mark_arm: float = Field(ge=0, le=0.5)
     link_gap_s: float = Field(gt=0)
@@ -103,7 +105,11 @@ class TrainingParams(Section):
 
 
 class EvaluationParams(Section):
-    pass
+    confidence: float = Field(ge=0, le=1)
+    max_truth_frames: int = Field(ge=1)
+    videos_shown: int = Field(ge=0)
+    worst_shown: int = Field(ge=0)
+    pictures_mb: float = Field(gt=0)
 
 
 class Params(Section):

@@ -67,7 +67,7 @@ def scores(cases: Sequence[Case], *, confidence: float = 0.0, by_class: bool = F
         overlap at all.
     """
     sure = [_confident(case, confidence) for case in cases]
-    result = {"frames": float(len(cases)), "truths": float(sum(len(case.truth) for case in cases))}
+    result: dict[str, float] = {"frames": len(cases), "truths": sum(len(case.truth) for case in cases)}
     for name, iou in (("50", 0.5), ("75", 0.75)):
         result |= {f"{what}_{name}": value for what, value in _rates(sure, iou, by_class).items()}
     result |= _average_precision(cases, by_class)

@@ -53,8 +53,7 @@ def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.
     axis.set(
         xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02), title="precision over recall"
     )
-    if curves:
-        axis.legend(fontsize=8, loc="lower left")
+    _legend(figure)
     return _painted(figure)
 
 
@@ -75,20 +74,25 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: st
         axis.bar_label(drawn, fmt="%.2f", fontsize=7)
     axis.set_xticks(places + width * (len(series) - 1) / 2, groups)
     axis.set(title=title, ylim=(0, 1.1))
-    if series:
-        axis.legend(fontsize=8, loc="lower left")
+    _legend(figure)
     return _painted(figure)
 
 
 def _figure(panels: int):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.4 * panels, 3.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(6.0 * panels, 4.2), dpi=110, layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _legend(figure) -> None:
+    """Below the axes, where it hides nothing."""
+    if any(axis.get_legend_handles_labels()[0] for axis in figure.axes):
+        figure.legend(fontsize=8, loc="outside lower center", ncols=2)
 
 
 def _painted(figure) -> np.ndarray:

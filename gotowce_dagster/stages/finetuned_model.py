@@ -16,7 +16,7 @@ from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.stages.yolo_dataset import leaks
 from gotowce_dagster.tables import PROVENANCE, read_table
-from gotowce_dagster.training.finetune import OnEpoch, finetune, portable, read_metrics
+from gotowce_dagster.training.finetune import OnEpoch, finetune, portable, read_arguments, read_metrics
 from gotowce_dagster.training.model_card import model_card
 
 _SCORES = ["epoch", "precision", "recall", "mAP50", "mAP50_95"]
@@ -61,7 +61,7 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
 def preview(project: Project) -> Preview:
     """The best epoch's scores on the validation frames, and the curves."""
     folder = project.paths.model
-    start = yaml.safe_load((folder / "args.yaml").read_text(encoding="utf-8"))["model"]
+    start = read_arguments(folder)["model"]
     notes = []
     if is_random(start):
         notes.append(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir, link_or_copy, remove
@@ -124,10 +125,22 @@ def read_metrics(model: Path) -> dict[str, float]:
     Raises:
         InputError: there is no finished model.
     """
-    path = model / "metrics.json"
-    if not path.exists():
-        raise InputError(f"{path}: not there; run finetuned_model first")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(_of_model(model, "metrics.json"))
+
+
+def read_arguments(model: Path) -> dict[str, Any]:
+    """What ultralytics was told for a finished model, from its folder.
+
+    Raises:
+        InputError: there is no finished model.
+    """
+    return yaml.safe_load(_of_model(model, "args.yaml"))
+
+
+def _of_model(model: Path, name: str) -> str:
+    if not (model / name).exists():
+        raise InputError(f"{model / name}: not there; run finetuned_model first")
+    return (model / name).read_text(encoding="utf-8")
 
 
 def portable(weights: Path, target: Path, arguments: Mapping[str, Any]) -> None:

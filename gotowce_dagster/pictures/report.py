@@ -1,0 +1,69 @@
+"""A report as one page that needs nothing else: no network, no files beside it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gotowce_dagster.pictures.embed import data_uri
+
+Value = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under headings. Numbers are shown to three digits, None as a dash."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[Value]]
+    caption: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A part of the report, with parts of its own."""
+
+    title: str
+    text: str = ""
+    notes: Sequence[str] = ()
+    """What went wrong or is worth a look, in sentences."""
+    numbers: Mapping[str, Value] = field(default_factory=dict)
+    tables: Sequence[Table] = ()
+    pictures: Sequence[tuple[str, np.ndarray]] = ()
+    """Captions and RGB uint8 (H, W, 3)."""
+    parts: Sequence["Section"] = ()
+
+
+def render_report(title: str, summary: Mapping[str, Value], sections: Sequence[Section], limit: int) -> str:
+    """The page as HTML.
+
+    Args:
+        summary: the few numbers that stand on top.
+        limit: bytes of all pictures together, about; each gets an even share.
+    """
+    count = sum(_pictures(section) for section in sections)
+    share = max(20_000, limit // max(count, 1))
+    environment = Environment(
+        loader=PackageLoader("gotowce_dagster", "pictures"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = _shown
+    environment.filters["embedded"] = lambda picture: data_uri(picture, share)
+    template = environment.get_template("report.html.jinja")
+    return template.render(title=title, summary=summary, sections=sections)
+
+
+def _pictures(section: Section) -> int:
+    return len(section.pictures) + sum(_pictures(part) for part in section.parts)
+
+
+def _shown(value: Value) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) > 1 else f"{value:.3f}"
+    return str(value)

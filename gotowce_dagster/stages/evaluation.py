@@ -1,0 +1,111 @@
+"""Stage 8: how good detections, labels and the model are, as numbers, plots and a report."""
+
+import json
+from functools import cache
+
+import cv2
+import pandas as pd
+
+from gotowce_dagster.detectors.profile import read_profile
+from gotowce_dagster.detectors.registry import build_detector
+from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.progress import Progress
+from gotowce_dagster.project import Project
+from gotowce_dagster.segmenters.registry import build_segmenter
+from gotowce_dagster.stages.base import Preview
+from gotowce_dagster.stages.report import report
+from gotowce_dagster.tables import (
+    DETECTIONS,
+    FRAMES,
+    LABELS,
+    MASKS,
+    PROVENANCE,
+    empty,
+    read_table,
+    read_truth,
+)
+from gotowce_dagster.training import evaluate
+from gotowce_dagster.training.evaluate import Tables
+from gotowce_dagster.training.findings import plots
+from gotowce_dagster.training.finetune import read_arguments
+from gotowce_dagster.training.measures import MEASURES, Findings
+
+_ON_TOP = ("precision_50", "recall_50", "mAP50", "median_iou")
+
+
+def run(project: Project, progress: Progress) -> None:
+    """Measure; write metrics.json, notes.json, plots/ and report.html.
+
+    Raises:
+        InputError: an earlier stage has not run, or a truth table is malformed.
+    """
+    confidence = project.params.evaluation.confidence
+    findings = _find(project, progress)
+    scored = {name: findings.scored(name, confidence) for name in MEASURES}
+    metrics = {
+        name: groups["all"] | {"by_video": {video: some for video, some in groups.items() if video != "all"}}
+        for name, groups in scored.items()
+        if groups
+    }
+    with fresh_dir(project.paths.evaluation) as new:
+        (new / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+        (new / "notes.json").write_text(json.dumps([*findings.notes, *findings.missing()], indent=1), "utf-8")
+        (new / "plots").mkdir()
+        drawn = plots(findings, scored)
+        for name, picture in drawn.items():
+            cv2.imwrite(str(new / "plots" / f"{name}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        (new / "report.html").write_text(report(project, findings, scored, drawn), encoding="utf-8")
+
+
+def preview(project: Project) -> Preview:
+    """The scores that matter most, what could not be measured, and the scores as bars."""
+    folder = project.paths.evaluation
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    numbers: dict[str, float | int | str] = {
+        f"{measure}_{name}": scores[name]
+        for measure, scores in metrics.items()
+        for name in _ON_TOP
+        if name in scores
+    }
+    notes = json.loads((folder / "notes.json").read_text(encoding="utf-8"))
+    bars = folder / "plots" / "scores.png"
+    return Preview(numbers, read_rgb(bars) if bars.exists() else None, notes)
+
+
+def _find(project: Project, progress: Progress) -> Findings:
+    """Run detectors, segmenter and model over every frame whose truth is known."""
+    paths, params = project.paths, project.params
+    truth = {video: paths.truth(video) for video in project.videos if paths.truth(video).exists()}
+    steps = len(truth) + 1
+    progress(0, steps)
+    provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
+    predict = evaluate.load_model(paths.model / "best.pt", read_arguments(paths.model)["imgsz"])
+    segmenter = cache(lambda: build_segmenter(project.engines["masks"], params.masks))
+    cases = {name: [] for name in MEASURES}
+    cases["model_test"] = evaluate.held_out_cases(paths.dataset, provenance, predict)
+    known, labels, notes = {}, [empty(LABELS)], []
+    for done, (video, file) in enumerate(truth.items(), start=1):
+        progress(done, steps)
+        frames = known[video] = evaluate.known_frames(
+            video, project.raw(video), read_truth(file), params.evaluation.max_truth_frames
+        )
+        profile = read_profile(paths.profile(project.video(video).profile))
+        detectors = [build_detector(name, profile) for name in params.designator_detections.detectors]
+        tables = Tables(
+            read_table(paths.frame_index(video), FRAMES),
+            read_table(paths.detections(video), DETECTIONS),
+            read_table(paths.masks(video), MASKS),
+        )
+        found, labelled = evaluate.label_known_frames(frames, tables, detectors, segmenter, params)
+        modelled = evaluate.model_cases(frames, predict)
+        apart = evaluate.apart_from_training(frames, provenance, params.yolo_dataset.gap_s)
+        cases["designators"] += evaluate.designator_cases(frames, found)
+        cases["targets"] += evaluate.target_cases(frames, labelled)
+        cases["model_truth"] += modelled
+        cases["model_truth_apart"] += [case for case in modelled if case.frame_index in apart]
+        labels.append(labelled)
+        if lost := frames.unreadable:
+            notes.append(f"{video}: {len(lost)} frames with truth cannot be decoded, the first is {lost[0]}")
+    progress(steps, steps)
+    return Findings(cases, pd.concat([part for part in labels if len(part)] or labels), known, notes)

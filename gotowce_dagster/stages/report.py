@@ -1,0 +1,147 @@
+"""What stands in the report, from top to bottom."""
+
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import numpy as np
+
+from gotowce_dagster import weights
+from gotowce_dagster.comparison.scoring import Case
+from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.pictures.report import Section, Table, Value, render_report
+from gotowce_dagster.project import Project
+from gotowce_dagster.segmenters.device import best_device
+from gotowce_dagster.stages import (
+    cleaned_labels,
+    designator_detections,
+    extracted_frames,
+    finetuned_model,
+    masks,
+    yolo_dataset,
+)
+from gotowce_dagster.stages.base import Preview
+from gotowce_dagster.training.evaluate import picture_of
+from gotowce_dagster.training.findings import case_sheet, score_table
+from gotowce_dagster.training.measures import MEASURES, Findings
+
+Scored = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Scores by measure and by video, ``all`` first."""
+
+_PER_VIDEO = {
+    "Frames": extracted_frames.preview,
+    "Designators": designator_detections.preview,
+    "Masks": masks.preview,
+    "Labels": cleaned_labels.preview,
+}
+_TOP = {
+    "designators found": ("designators", "recall_50"),
+    "designators right": ("designators", "precision_50"),
+    "labels right": ("targets", "precision_50"),
+    "median IoU of labels": ("targets", "median_iou"),
+    "model mAP50, test split": ("model_test", "mAP50"),
+    "model mAP50, truth apart from training": ("model_truth_apart", "mAP50"),
+}
+_LIBRARIES = ("ultralytics", "torch", "sam2", "supervision", "opencv-python-headless", "av", "dagster", "dvc")
+
+
+def report(project: Project, findings: Findings, scored: Scored, plots: Mapping[str, np.ndarray]) -> str:
+    """The whole report as HTML."""
+    params = project.params.evaluation
+    sections = [
+        _results(findings, scored, plots),
+        *(_measured(project, findings, name, scored[name]) for name in MEASURES if scored[name]),
+        _section("The dataset", yolo_dataset.preview(project)),
+        _section("The training", finetuned_model.preview(project)),
+        _videos(project),
+        _ran(project),
+    ]
+    summary = {
+        title: scored[measure]["all"].get(name) if scored[measure] else None
+        for title, (measure, name) in _TOP.items()
+    }
+    return render_report("What the pipeline made", summary, sections, round(params.pictures_mb * 1e6))
+
+
+def _results(findings: Findings, scored: Scored, plots: Mapping[str, np.ndarray]) -> Section:
+    overall = {MEASURES[name].title: groups["all"] for name, groups in scored.items() if groups}
+    return Section(
+        "Scores",
+        "A box counts as right when its IoU with a box that is there is at least 0.5 (or 0.75, where it says "
+        "so). mAP is COCO's.",
+        notes=[*findings.notes, *findings.missing()],
+        tables=[score_table(overall, "")] if overall else [],
+        pictures=[(name.replace("_", " "), picture) for name, picture in plots.items()],
+    )
+
+
+def _measured(
+    project: Project, findings: Findings, name: str, scores: Mapping[str, Mapping[str, float]]
+) -> Section:
+    params, measure = project.params.evaluation, MEASURES[name]
+    wrong = findings.worst(name, params.confidence)
+    tables = [score_table({video: some for video, some in scores.items() if video != "all"}, "video")]
+    if name == "targets" and len(findings.labels):
+        counted = Counter(
+            zip(findings.labels["verdict"], findings.labels["reasons"].map(", ".join), strict=True)
+        )
+        rows = [[*verdict, count] for verdict, count in counted.most_common()]
+        tables.append(Table(["verdict", "because", "labels"], rows, "Verdicts in known frames"))
+    text = f"{measure.says} Frames with something wrong: {len(wrong)} of {len(findings.cases[name])}."
+
+    def picture(case: Case) -> np.ndarray:
+        return picture_of(case, findings.known, project.paths.dataset)
+
+    shown = wrong[: params.worst_shown]
+    pictures = [("The worst of them", case_sheet(shown, picture))] if shown else []
+    return Section(measure.title, text, tables=tables, pictures=pictures)
+
+
+def _videos(project: Project) -> Section:
+    """Every step of some videos in pictures; of the others, what went wrong and the numbers."""
+    shown = project.params.evaluation.videos_shown
+    parts = []
+    for number, video in enumerate(project.videos):
+        steps = [
+            _section(title, _preview(preview, project, video), pictures=number < shown)
+            for title, preview in _PER_VIDEO.items()
+        ]
+        parts.append(Section(video, parts=steps))
+    return Section("The videos, step by step", parts=parts)
+
+
+def _preview(preview, project: Project, video: str) -> Preview:
+    try:
+        return preview(project, video)
+    except GotowceError as error:
+        return Preview({}, None, [str(error)])
+
+
+def _section(title: str, preview: Preview, pictures: bool = True) -> Section:
+    shown = [("", preview.picture)] if pictures and preview.picture is not None else []
+    return Section(title, notes=preview.notes, numbers=preview.numbers, pictures=shown)
+
+
+def _ran(project: Project) -> Section:
+    """Engines, their weights, the device, versions and every parameter."""
+    engines: list[list[Value]] = []
+    for stage, engine in project.engines.items():
+        name = engine.rpartition(":")[2]
+        file = weights.find(name)
+        digest = (
+            weights.digest(file)[:16] if file else "random, no file" if name.endswith(".yaml") else "none"
+        )
+        engines.append([stage, engine, digest])
+    settings: list[list[Value]] = [
+        [section, name, str(value)]
+        for section, values in project.params.model_dump().items()
+        for name, value in values.items()
+    ]
+    return Section(
+        "What ran",
+        numbers={"device": best_device(), "Python": platform.python_version()}
+        | {library: version(library) for library in _LIBRARIES},
+        tables=[Table(["stage", "engine", "SHA-256 of its weights"], engines)],
+        parts=[Section("Parameters", tables=[Table(["section", "name", "value"], settings)])],
+    )
