@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from gotowce_dagster.errors import InputError, MissingWeightsError
+from gotowce_dagster.segmenters.registry import SEGMENTERS, build_segmenter
+from tests.shipped import masks_params, params
+
+
+def test_grabcut_needs_nothing() -> None:
+    built = build_segmenter("grabcut", masks_params())
+    assert (built.name, built.weights, built.device) == ("grabcut", "", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        ("sam9:x.pt", "no segmenter named 'sam9'; known: sam2, mobile_sam, grabcut"),
+        ("grabcut:x.pt", "grabcut needs no weights"),
+        ("sam2:yolo26n.pt", "no configuration for weights 'yolo26n.pt'"),
+        ("sam2", "no configuration for weights ''"),
+    ],
+)
+def test_engines_that_cannot_be(engine: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_segmenter(engine, masks_params())
+
+
+def test_missing_weights_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # Another size than any test uses, so that no predictor of this process is taken from memory.
+    with pytest.raises(MissingWeightsError, match=r"sam2_hiera_tiny_image\.pt: not in"):
+        build_segmenter("sam2:sam2_hiera_tiny_image.pt", masks_params(input_px=128))
+
+
+def test_every_engine_of_params_has_a_segmenter() -> None:
+    assert {engine.partition(":")[0] for engine in params().masks.segmenter} <= set(SEGMENTERS)
