@@ -19,21 +19,32 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.detectors.base import Cost
-from gotowce_dagster.detectors.corners import BOTTOM, RIGHT, Corners, Search, alike, arm_lengths, find_corners
+from gotowce_dagster.detectors.corners import (
+    BOTTOM,
+    CONTRAST,
+    RIGHT,
+    Corners,
+    Search,
+    alike,
+    arm_lengths,
+    find_corners,
+)
 from gotowce_dagster.detectors.profile import Designator, Profile
 
 OUTSIDE, INSIDE = 4, 8
 """Pixels looked at on either side of a box's edge."""
 VISIBLE = 0.6
 """A corner counts as visible when this share of its probes is there."""
-CONTRAST = np.array([24.0, 12.0, 12.0])
-"""A line that differs by so much in Y, Cr or Cb stands out from compression noise and clouds."""
 STEP = 30.0
 """A rise or fall of luma along a side that can be the border of a panel which hides the corner behind it."""
 SIGHT = {2: 0.75, 3: 0.9, 4: 1.0}
 """What is left of the confidence when so many corners are visible."""
-UNEXPLAINED = 0.6
-"""What is left of the confidence when nothing is seen that could hide a missing corner."""
+SPARED = {2: 0, 3: 1, 4: 2}
+"""Of the half-sides with a visible corner so many may be crossed by a shot or touched by text, for free."""
+CROWDED = {2: 2.5, 3: 2.0, 4: 1.5}
+"""How much clutter around the arms counts: text is all clutter, and two corners in it are two letters."""
+UNEXPLAINED = {2: 0.6, 3: 0.85, 4: 1.0}
+"""What is left of it when nothing is seen that could hide the missing ones."""
 
 
 def to_ycrcb(image: np.ndarray) -> np.ndarray:
@@ -267,24 +278,28 @@ def judge(measured: Measured, designator: Designator) -> float:
     side = (width + height) / 2
     longest = 1.4 * designator.arm[1] * side + 2
     # Short arms on a large mark are possible, but two such corners far apart are two letters somewhere.
-    shortest = max(0.6 * designator.arm_px, 0.5 * designator.arm[0] * side * (count < 4))
+    shortest = max(0.6 * designator.arm_px, 0.8 * designator.arm[0] * side * (count < 4))
     if count < 2 or diagonal or not shortest <= typical <= longest:
         return 0.0
     lo, hi = designator.aspect
     off_aspect = max(lo * height - width, width - hi * height, 0.0)
     scores = (
-        measured.coverage[visible].mean(),
-        alike(arms, typical).mean(),
-        1 - measured.gap_on[visible].mean(),
+        _mean_of_best(measured.coverage[visible], SPARED[count]),
+        _mean_of_best(alike(arms, typical), SPARED[count]),
+        _mean_of_best(1 - measured.gap_on[visible], SPARED[count]),
         # Text may touch the mark on one side, so the middle arm speaks for all.
         np.median(measured.contrast[visible]),
         max(1 - off_aspect / 4, 0.0),
         SIGHT[count],
-        1.0 if count == 4 else 1 - (1 - UNEXPLAINED) * (~measured.hidden[~visible]).mean(),
-        # The fewer corners, the less may stand around them: two in clutter are two letters.
-        max(1 - (4.5 - count) * measured.clutter[visible].mean(), 0.0),
+        1 - (1 - UNEXPLAINED[count]) * (~measured.hidden[~visible]).sum() / max(4 - count, 1),
+        max(1 - CROWDED[count] * (1 - _mean_of_best(1 - measured.clutter[visible], SPARED[count])), 0.0),
     )
     return float(np.prod(scores))
+
+
+def _mean_of_best(values: np.ndarray, spared: int) -> float:
+    """Mean without the ``spared`` lowest."""
+    return float(np.sort(values, axis=None)[spared:].mean())
 
 
 @dataclass(frozen=True)
@@ -302,7 +317,7 @@ def find_marks(ycrcb: np.ndarray, designator: Designator, min_confidence: float)
     mask = mark_mask(ycrcb, designator)
     search = Search.of(designator, mask.shape)
     marks: list[Mark] = []
-    for box in propose(find_corners(mask, search), designator, mask.shape):
+    for box in propose(find_corners(ycrcb, mask, search), designator, mask.shape):
         if any(_clash(box, mark.box) for mark in marks if mark.confidence > 0.9):
             continue
         measured = measure(ycrcb, mask, box, designator, search)

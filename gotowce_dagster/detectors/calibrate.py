@@ -16,7 +16,6 @@ import pandas as pd
 from slugify import slugify
 
 from gotowce_dagster.detectors.bracket import (
-    CONTRAST,
     INSIDE,
     OUTSIDE,
     half_sides,
@@ -27,7 +26,7 @@ from gotowce_dagster.detectors.bracket import (
     onto_lines,
     to_ycrcb,
 )
-from gotowce_dagster.detectors.corners import Search, arm_lengths
+from gotowce_dagster.detectors.corners import CONTRAST, Search, arm_lengths
 from gotowce_dagster.detectors.profile import Colour, Designator, Profile
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.tables import read_truth

@@ -14,6 +14,8 @@ from gotowce_dagster.detectors.profile import Designator
 RIGHT = np.array([False, True, False, True])
 BOTTOM = np.array([False, False, True, True])
 """The four kinds of corner, in the order top left, top right, bottom left, bottom right."""
+CONTRAST = np.array([24, 12, 12])
+"""A line that differs by so much in Y, Cr or Cb stands out from compression noise and clouds."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,17 @@ class Corners:
     """float (n,): mean length of its two arms."""
 
 
-def find_corners(mask: np.ndarray, search: Search, limit: int = 48) -> Corners:
+def find_corners(ycrcb: np.ndarray, mask: np.ndarray, search: Search, limit: int = 64) -> Corners:
     """Find corners in a mask of 0 and 1.
 
     A probe's outer line, two pixels wide because anti-aliasing may put it into either, must be filled for
     7 tenths of what is expected. The square inside the corner, which reaches beyond the arms, must be
-    empty: in text, bars and small circles it is not. Both arms must be of about one length.
+    empty: in text, bars and small circles it is not. The arms must stand out from what is beside them, as
+    the fringes of a cloud do not, and both must be of about one length.
 
     Args:
-        mask: uint8 (H, W).
+        ycrcb: uint8 (H, W, 3), the frame.
+        mask: uint8 (H, W), of 0 and 1.
         limit: at most so many of each kind, those with the fullest probes.
     """
     probe = search.probe
@@ -94,15 +98,42 @@ def find_corners(mask: np.ndarray, search: Search, limit: int = 48) -> Corners:
         )
         empty = clear <= 0.15 * search.clear**2
         xy = _strongest(np.c_[corner_x, corner_y][empty], strength[empty])
+        xy = xy[_stand_out(ycrcb, xy, search, right=bool(right), bottom=bool(bottom))][:limit]
         over, along = (-steps if right else steps), (-steps if bottom else steps)
         arms = np.c_[
             arm_lengths(_at(rows, xy[:, [0]] + over, xy[:, [1]] - bottom), probe),
             arm_lengths(_at(columns, xy[:, [0]] - right, xy[:, [1]] + along), probe),
         ]
         same = alike(arms, arms.mean(axis=1, keepdims=True)).all(axis=1)
-        xy, arms = xy[same][:limit], arms[same][:limit]
-        found.append((xy, np.full(len(xy), kind), arms.mean(axis=1)))
+        found.append((xy[same], np.full(int(same.sum()), kind), arms[same].mean(axis=1)))
     return Corners(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def _stand_out(
+    ycrcb: np.ndarray, xy: np.ndarray, search: Search, *, right: bool, bottom: bool, least: float = 0.6
+) -> np.ndarray:
+    """Whether both arms differ from what is inside them, and one also from what is outside: bool (n,).
+
+    Only one, because text may touch the mark on one side.
+    """
+    inward = np.array([-1 if right else 1, -1 if bottom else 1])
+    along = np.linspace(0.5, 1, 4) * (search.probe - 1)
+    across = np.array([0, 1, search.thickness + 2, -3])
+    differ = []
+    for axis in range(2):
+        step = np.zeros((len(along), len(across), 2))
+        step[..., axis] = np.round(along)[:, None]
+        step[..., 1 - axis] = across
+        places = xy[:, None, None] + (step * inward).astype(int)
+        x = np.clip(places[..., 0], 0, ycrcb.shape[1] - 1)
+        y = np.clip(places[..., 1], 0, ycrcb.shape[0] - 1)
+        colours = ycrcb[y, x].astype(np.int16)
+        line, beside = colours[:, :, :2], colours[:, :, 2:]
+        contrast = (np.abs(line[:, :, :, None] - beside[:, :, None]) / CONTRAST).max(axis=-1)
+        # Of the line's two possible rows the better one, of the places along the arm the middle one.
+        differ.append(np.median(contrast.max(axis=2), axis=1))
+    inside, outside = np.stack(differ, axis=1).transpose(2, 0, 1)
+    return (inside >= least).all(axis=1) & (outside >= least).any(axis=1)
 
 
 def arm_lengths(lines: np.ndarray, probe: int) -> np.ndarray:
