@@ -1,5 +1,7 @@
 """Checks that stop a run before bad data goes further, each with one sentence why."""
 
+import warnings
+
 import dagster as dg
 
 from gotowce_dagster.assets.model import finetuned_model, yolo_dataset
@@ -9,6 +11,9 @@ from gotowce_dagster.project import Project
 from gotowce_dagster.stages.yolo_dataset import leaks
 from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, read_table
 from gotowce_dagster.training.finetune import read_metrics
+
+# Checks of a partition are in preview since 1.10; the version is pinned.
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 _ERROR, _WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 

@@ -3,12 +3,10 @@
 import dagster as dg
 
 from gotowce_dagster.assets import model, videos
-from gotowce_dagster.assets.partitions import VIDEOS
 
 label_videos = dg.define_asset_job(
     "label_videos",
     selection=dg.AssetSelection.groups(videos.GROUP),
-    partitions_def=VIDEOS,
     description="From a raw video to cleaned labels.",
 )
 
