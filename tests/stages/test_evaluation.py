@@ -1,0 +1,139 @@
+"""The whole way from a drawn video to the report, with truth and without."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from playwright.sync_api import Page
+
+from gotowce_dagster.detectors.calibrate import calibrate
+from gotowce_dagster.detectors.profile import write_profile
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.progress import silent
+from gotowce_dagster.project import Project
+from gotowce_dagster.stages import (
+    cleaned_labels,
+    designator_detections,
+    evaluation,
+    extracted_frames,
+    finetuned_model,
+    masks,
+    yolo_dataset,
+)
+from gotowce_dagster.video.synthetic import Scene, Target, write_scene
+from tests.training.test_finetune import SMALL
+from tests.worlds import ROOT
+
+SCENE = Scene(
+    targets=(Target(shape="freighter", length=30, start=(120, 110), velocity=(1.3, 0.7)),),
+    frames=240,
+    fps=8,
+    size=(480, 320),
+    absent=(range(200, 216),),
+)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two stages short of the end, with a model of one epoch."""
+    root = tmp_path_factory.mktemp("drawn")
+    paths = Paths(root)
+    paths.raw.mkdir(parents=True)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["finetuned_model"] |= {**SMALL, "epochs": 1}
+    paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
+    paths.videos.write_text("videos:\n  scene: {file: scene.mp4, profile: drawn}\n", encoding="utf-8")
+    paths.engines.write_text("masks: grabcut\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8")
+    truth = write_scene(paths.raw / "scene.mp4", SCENE).drop(columns="target")
+    known = truth[truth["frame_index"] % 23 == 5]
+    paths.truth("scene").parent.mkdir()
+    known.to_csv(paths.truth("scene"), index=False)
+    paths.profiles.mkdir()
+    learned = calibrate(paths.raw / "scene.mp4", paths.truth("scene"), profile_name="drawn")
+    write_profile(learned.profile, paths.profile("drawn"))
+    made = Project(paths)
+    for stage in (extracted_frames, designator_detections, masks, cleaned_labels):
+        stage.run(made, "scene", silent)
+    yolo_dataset.run(made, silent)
+    finetuned_model.run(made, silent)
+    return made
+
+
+@pytest.fixture(scope="module")
+def evaluated(project: Project) -> Project:
+    evaluation.run(project, silent)
+    return project
+
+
+def _metrics(project: Project) -> dict:
+    return json.loads((project.paths.evaluation / "metrics.json").read_text())
+
+
+def test_every_measure_is_there(evaluated: Project) -> None:
+    metrics = _metrics(evaluated)
+    assert set(metrics) == {"designators", "targets", "model_test", "model_truth", "model_truth_apart"}
+    truth = pd.read_csv(evaluated.paths.truth("scene"))
+    assert metrics["designators"]["truths"] == (truth["label"] == "designator").sum()
+    assert metrics["designators"]["frames"] == truth["frame_index"].nunique()
+    assert metrics["targets"]["truths"] == (truth["label"] == "object").sum()
+    assert 0 < metrics["model_truth_apart"]["frames"] < metrics["model_truth"]["frames"]
+    assert metrics["designators"]["by_video"]["scene"]["recall_50"] == metrics["designators"]["recall_50"]
+
+
+def test_the_pipeline_finds_what_was_drawn(evaluated: Project) -> None:
+    metrics = _metrics(evaluated)
+    assert metrics["designators"]["recall_50"] == 1
+    assert metrics["designators"]["precision_50"] == 1
+    assert metrics["targets"]["precision_50"] >= 0.9
+    assert metrics["targets"]["recall_50"] >= 0.5
+
+
+def test_outputs_and_preview(evaluated: Project) -> None:
+    folder = evaluated.paths.evaluation
+    assert {path.name for path in folder.iterdir()} == {"metrics.json", "notes.json", "plots", "report.html"}
+    assert {path.name for path in (folder / "plots").iterdir()} == {"scores.png", "precision_over_recall.png"}
+    preview = evaluation.preview(evaluated)
+    assert preview.numbers["designators_recall_50"] == 1
+    assert preview.picture is not None
+    assert preview.notes == []
+
+
+def test_report(evaluated: Project, page: Page) -> None:
+    file = evaluated.paths.evaluation / "report.html"
+    assert file.stat().st_size < 5e6
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    titles = page.locator("h2").all_inner_texts()
+    assert titles[0] == "Scores"
+    assert {"Accepted labels against truth", "The dataset", "The training", "What ran"} <= set(titles)
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    assert page.locator("img").count() >= 9
+    assert all(url.startswith(("file:", "data:")) for url in asked)
+    content = file.read_text(encoding="utf-8")
+    assert "yolo26n.yaml" in content
+    assert "random weights" in content
+    assert str(evaluated.paths.root) not in content
+
+
+def test_without_truth_it_says_so(evaluated: Project, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(evaluated.paths.root, root)
+    other = Project(Paths(root))
+    shutil.rmtree(other.paths.truth("scene").parent)
+    evaluation.run(other, silent)
+    assert set(_metrics(other)) == {"model_test"}
+    notes = evaluation.preview(other).notes
+    assert any("Designators against truth: not measured" in note for note in notes)
+    assert "not measured, no video has boxes checked by hand" in (
+        other.paths.evaluation / "report.html"
+    ).read_text(encoding="utf-8")
+
+
+def test_again_gives_the_same_numbers(evaluated: Project) -> None:
+    before = (evaluated.paths.evaluation / "metrics.json").read_bytes()
+    evaluation.run(evaluated, silent)
+    assert (evaluated.paths.evaluation / "metrics.json").read_bytes() == before
