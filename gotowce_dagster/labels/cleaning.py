@@ -52,6 +52,8 @@ def clean(
             _without_mask(candidates.index.difference(masked.index)),
         ]
     )
+    # Of no rows at all, pandas would take lists for numbers.
+    verdicts = verdicts.astype({"verdict": str, "reasons": object, "scores": object})
     return candidates.join(verdicts)[_COLUMNS]
 
 

@@ -69,7 +69,7 @@ def _spread(labels: pd.DataFrame) -> pd.DataFrame:
 
 def _closeup(project: Project, video: str, label: dict, file: str) -> np.ndarray:
     image = read_rgb(project.paths.frames(video) / file)
-    mask = rle.decode(label["rle"], label["height"], label["width"]) if label["rle"] else None
+    mask = rle.decode(label["rle"], label["height"], label["width"]) if pd.notna(label["rle"]) else None
     designator = np.array([label[side] for side in _DESIGNATOR])
     return target_closeup(image, designator, mask, _COLOURS[label["verdict"]])
 

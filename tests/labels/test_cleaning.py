@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.labels.cleaning import NO_MASK, clean, judge
+from gotowce_dagster.labels.rules import RULES
+from gotowce_dagster.params import LabelsParams, RuleParams
+from gotowce_dagster.project import Project
+from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, read_table, write_table
+from tests.shipped import labels_params
+from tests.worlds import make_world
+
+Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_world(tmp_path_factory.mktemp("world"), {"a": ["hostile"] * 8})
+
+
+@pytest.fixture
+def tables(world: Project) -> Tables:
+    paths = world.paths
+    return (
+        read_table(paths.detections("a"), DETECTIONS),
+        read_table(paths.masks("a"), MASKS),
+        read_table(paths.frame_index("a"), FRAMES),
+    )
+
+
+def rule(threshold: float, mode: object = "on", fails: str = "review") -> RuleParams:
+    return RuleParams.model_validate({"mode": mode, "threshold": threshold, "fails": fails, "why": "because"})
+
+
+def test_every_detection_has_a_label_that_can_be_written(tables: Tables, tmp_path: Path) -> None:
+    detections, masks, frames = tables
+    labels = clean(detections, masks.drop(index=[2]), frames, labels_params())
+    write_table(labels, LABELS, tmp_path / "labels.parquet")
+    read = read_table(tmp_path / "labels.parquet", LABELS)
+    assert read["frame_index"].tolist() == detections["frame_index"].tolist()
+    assert read["designator_x1"].tolist() == detections["x1"].tolist()
+    assert read.loc[0, ["x1", "y1", "x2", "y2"]].tolist() == masks.loc[0, ["x1", "y1", "x2", "y2"]].tolist()
+    assert set(dict(read["scores"][0])) == {
+        name for name, chosen in labels_params().rules.items() if chosen.mode != "off"
+    }
+
+
+def test_a_detection_without_a_mask_is_rejected_not_dropped(tables: Tables) -> None:
+    detections, masks, frames = tables
+    label = clean(detections, masks.drop(index=[2]), frames, labels_params()).loc[2]
+    assert (label["verdict"], label["reasons"], label["quality"]) == ("reject", [NO_MASK], 0)
+    assert label[["x1", "y2"]].tolist() == detections.loc[2, ["x1", "y2"]].tolist()
+    assert (label["object_id"], label["height"]) == ("", masks["height"][0])
+    assert pd.isna(label["rle"])
+
+
+@pytest.mark.parametrize("keep", [[], [0]], ids=["no masks at all", "a single frame"])
+def test_few_rows_are_enough(tables: Tables, keep: list[int], tmp_path: Path) -> None:
+    detections, masks, frames = tables
+    labels = clean(detections.loc[[0]], masks.loc[keep], frames.loc[[0]], labels_params())
+    write_table(labels, LABELS, tmp_path / "labels.parquet")
+    assert labels["verdict"].tolist() == ["accept" if keep else "reject"]
+
+
+def test_no_detections_no_labels(tables: Tables, tmp_path: Path) -> None:
+    detections, masks, frames = tables
+    labels = clean(detections.iloc[:0], masks.iloc[:0], frames, labels_params())
+    write_table(labels, LABELS, tmp_path / "labels.parquet")
+    assert read_table(tmp_path / "labels.parquet", LABELS).empty
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict", "reasons", "quality"),
+    [
+        ({"a": 0.9, "b": 0.9, "c": 0.0}, "accept", [], 0.9),
+        ({"a": 0.5, "b": 0.7, "c": 1.0}, "accept", [], 0.5),
+        ({"a": 0.4, "b": 0.9, "c": 1.0}, "review", ["a"], 0.4),
+        ({"a": 0.9, "b": 0.1, "c": 1.0}, "reject", ["b"], 0.1),
+        ({"a": 0.3, "b": 0.1, "c": 1.0}, "reject", ["b", "a"], 0.1),
+        ({"a": 0.1, "b": 0.3, "c": 1.0}, "reject", ["a", "b"], 0.1),
+    ],
+    ids=["score-only decides nothing", "at the threshold", "doubtful", "wrong", "worst first", "both fail"],
+)
+def test_verdicts(scores: dict[str, float], verdict: str, reasons: list[str], quality: float) -> None:
+    rules = {"a": rule(0.5), "b": rule(0.6, fails="reject"), "c": rule(0.5, mode="score", fails="reject")}
+    judged = judge(pd.DataFrame([scores]), rules).iloc[0]
+    assert (judged["verdict"], judged["reasons"], judged["quality"]) == (verdict, reasons, quality)
+    assert judged["scores"] == scores
+
+
+def test_a_rule_that_is_off_is_not_computed(tables: Tables) -> None:
+    params = LabelsParams(rules={"confidence": rule(1.0, mode="off"), "size": rule(0.1)})
+    labels = clean(*tables, params)
+    assert set(labels["scores"][0]) == {"size"}
+    assert set(labels["verdict"]) == {"accept"}
+
+
+def test_an_unknown_rule_is_refused_by_name(tables: Tables) -> None:
+    with pytest.raises(InputError, match=r"no rule named beauty; known: confidence, agreement"):
+        clean(*tables, LabelsParams(rules={"beauty": rule(0.5)}))
+
+
+def test_bare_yaml_words_are_modes() -> None:
+    assert rule(0.5, mode=True).mode == "on"
+    assert rule(0.5, mode=False).mode == "off"
+
+
+def test_params_name_every_rule_and_say_why() -> None:
+    assert set(labels_params().rules) == set(RULES)
