@@ -38,6 +38,37 @@ _ONE_FRAME_A_PACKET = ("h264", "hevc", "av1", "vp9", "mjpeg")
 """Codecs that show one frame for every packet, so that ranks stay exact after a seek."""
 
 
+@dataclass(frozen=True)
+class Orientation:
+    """How decoded pixels are turned to stand upright."""
+
+    is_transposed: bool = False
+    flips: tuple[int, ...] = ()
+    """Axes, after transposing."""
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame) -> "Orientation":
+        """Read the display matrix, whose rows begin (a, b, u), (c, d, v): x' = ax + cy, y' = bx + dy.
+
+        Ask one picture a video: PyAV then keeps it in memory until the garbage collector comes round.
+        """
+        side_data = cast(SideDataContainer, picture.side_data)  # PyAV's stub says a dict
+        if SideDataType.DISPLAYMATRIX not in side_data:
+            return cls()
+        a, b, _, c, d = np.frombuffer(memoryview(side_data[SideDataType.DISPLAYMATRIX]), np.int32)[:5]
+        is_transposed = abs(b) > abs(a)
+        across, down = (c, b) if is_transposed else (a, d)
+        return cls(is_transposed, tuple(axis for axis, factor in ((0, down), (1, across)) if factor < 0))
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """Turn an array (H, W, ...); without a copy if nothing is to be done."""
+        if not (self.is_transposed or self.flips):
+            return pixels
+        return np.ascontiguousarray(
+            np.flip(pixels.swapaxes(0, 1) if self.is_transposed else pixels, self.flips)
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One decoded frame. Pixels are converted only when asked for."""
@@ -49,7 +80,8 @@ class Frame:
     damaged: bool
     """Built from broken data or upon a frame that was: the picture may be torn."""
     picture: av.VideoFrame
-    """As the decoder gave it, before rotation."""
+    """As the decoder gave it."""
+    orientation: Orientation
 
     def rgb(self) -> np.ndarray:
         """uint8 (H, W, 3), upright, converted with the matrix and range that the video states."""
@@ -66,21 +98,10 @@ class Frame:
         planar = self.picture if is_plain else self.picture.reformat(format="yuv420p", threads=1)
         plane = planar.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        return self._upright(rows[: plane.height, : plane.width])
+        return self.orientation.apply(rows[: plane.height, : plane.width])
 
     def _pixels(self, pixel_format: str) -> np.ndarray:
-        return self._upright(self.picture.to_ndarray(format=pixel_format, threads=1))
-
-    def _upright(self, pixels: np.ndarray) -> np.ndarray:
-        """Apply the display matrix, whose first rows are (a, b, u), (c, d, v): x' = ax + cy, y' = bx + dy."""
-        side_data = cast(SideDataContainer, self.picture.side_data)  # PyAV's stub says a dict
-        if SideDataType.DISPLAYMATRIX not in side_data:
-            return pixels
-        a, b, _, c, d = np.frombuffer(memoryview(side_data[SideDataType.DISPLAYMATRIX]), np.int32)[:5]
-        if abs(b) > abs(a):  # a quarter turn: rows become columns
-            pixels, a, d = pixels.swapaxes(0, 1), c, b
-        flips = tuple(axis for axis, factor in ((0, d), (1, a)) if factor < 0)
-        return np.ascontiguousarray(np.flip(pixels, flips))
+        return self.orientation.apply(self.picture.to_ndarray(format=pixel_format, threads=1))
 
 
 @dataclass(frozen=True)
@@ -152,6 +173,7 @@ def _read_through(path: Path, timeline: Timeline, losses: Losses) -> Iterator[Fr
     """Every frame; what is missing between them, and at the end, is told to ``losses``."""
     index, time_s = -1, 0.0
     origin: float | None = None
+    orientation: Orientation | None = None
     hidden = 0  # packets that show nothing though all is well, for instance the reference frames of VP8
     is_torn = False
     with opened(path) as (container, stream):
@@ -175,7 +197,8 @@ def _read_through(path: Path, timeline: Timeline, losses: Losses) -> Iterator[Fr
                 stamp = time_s if picture.time is None else picture.time - origin
                 time_s = stamp if stamp > time_s else time_s + 1 / timeline.fps
             index = rank - hidden
-            yield Frame(index, time_s, is_torn, picture)
+            orientation = orientation or Orientation.of(picture)
+            yield Frame(index, time_s, is_torn, picture, orientation)
     end = max(timeline.packets if losses.errors else index + hidden + 1, timeline.declared)
     losses.lose(index + 1, end - hidden - 1, timeline.time_s(index + hidden + 1))
 
@@ -209,6 +232,7 @@ def _read_by_seeking(path: Path, timeline: Timeline, wanted: Sequence[int]) -> I
         first, _ = next(_decode(container, stream, Losses()), (None, True))
         if first is None or first.interlaced_frame or timeline.rank(first.pts) != 0:
             return
+        orientation = Orientation.of(first)
         within = [index for index in wanted if index < len(timeline.pts)]
         keys = timeline.keys[:, 0].searchsorted(timeline.pts[within], side="right") - 1
         for key, group in groupby(zip(keys, within, strict=True), key=itemgetter(0)):
@@ -222,7 +246,7 @@ def _read_by_seeking(path: Path, timeline: Timeline, wanted: Sequence[int]) -> I
                     continue
                 if rank > expected[0] or is_broken:
                     return
-                yield Frame(expected.popleft(), timeline.time_s(rank), False, picture)
+                yield Frame(expected.popleft(), timeline.time_s(rank), False, picture, orientation)
                 if not expected:
                     break
             if expected:
