@@ -222,7 +222,8 @@ def _measure_halves(
     colour = (colours[:, lines, arm] * weight).sum(axis=(1, 2)) / np.maximum(weight.sum(axis=(1, 2)), 1)
     differ = [np.abs(colour - colours[:, rows, arm].mean(axis=(1, 2))) / CONTRAST for rows in beside]
     contrast = np.minimum(differ[0].max(axis=1), differ[1].max(axis=1))
-    around = [on[:, rows, search.thickness + 2 : search.probe].mean(axis=(1, 2)) for rows in beside]
+    inner = slice(min(search.thickness + 2, search.probe - 1), search.probe)
+    around = [on[:, rows, inner].mean(axis=(1, 2)) for rows in beside]
     beyond = np.arange(line.shape[1]) >= lengths[:, None] + 3
     stray = (line * beyond).sum(axis=1) / np.maximum(beyond.sum(axis=1), 1)
     clutter = np.minimum(around[0] + around[1] + stray, 1)

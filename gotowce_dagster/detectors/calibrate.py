@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import supervision as sv
 from slugify import slugify
 
 from gotowce_dagster.detectors.bracket import (
     INSIDE,
     OUTSIDE,
+    find_marks,
     half_sides,
     inset,
     judge,
@@ -35,6 +37,8 @@ from gotowce_dagster.video.decode import read_frames
 MIN_EXAMPLES = 3
 _SAME = np.array([40.0, 16.0, 16.0])
 """Pixels of one mark differ by at most so much in Y, Cr, Cb after anti-aliasing and compression."""
+_OUTLIERS = (0.05, 0.1, 0.2, 0.3, 0.02)
+"""Shares of the mark's pixels whose colour is left out, tried in this order."""
 _OFF = 2
 """Pixels by which a box may be off."""
 
@@ -143,12 +147,33 @@ def learn(examples: Sequence[Example], name: str, class_name: str) -> Designator
         raise ValueError(f"{len(examples)} examples, at least {MIN_EXAMPLES} are needed")
     scenes = [to_ycrcb(example.image) for example in examples]
     boxes = [example.box for example in examples]
-    colours = _learn_colours(scenes, boxes)
-    draft = _draft(colours, boxes, name, class_name)
-    # Twice, because lines are found better once the arms' length is known.
-    for _ in range(2):
-        draft = _learn_shape(scenes, boxes, draft)
-    return draft
+    groups = _shared_colours(scenes, boxes)
+    tried = []
+    for share in _OUTLIERS:
+        draft = _draft(tuple(_colour(pixels, share) for pixels in groups), boxes, name, class_name)
+        try:
+            # Twice, because lines are found better once the arms' length is known.
+            learned = _learn_shape(scenes, boxes, _learn_shape(scenes, boxes, draft))
+        except ValueError as error:
+            tried.append((-1.0, error))
+        else:
+            tried.append((_separation(scenes, boxes, learned), learned))
+    best = max(tried, key=lambda pair: pair[0])[1]
+    if isinstance(best, ValueError):
+        raise best
+    return best
+
+
+def _separation(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray], designator: Designator) -> float:
+    """How much surer than of anything else the detector is of the marks in the examples, on average."""
+    margins = []
+    for scene, box in zip(scenes, boxes, strict=True):
+        marks = find_marks(scene, designator, 0.0)
+        confidence = np.array([mark.confidence for mark in marks])
+        found = np.stack([box, *(mark.box for mark in marks)])
+        right = sv.box_iou_batch(found[:1], found[1:])[0] >= 0.5
+        margins.append(confidence[right].max(initial=0) - confidence[~right].max(initial=0))
+    return float(np.mean(margins))
 
 
 def _fit(example: Example, designator: Designator) -> Fit:
@@ -158,11 +183,11 @@ def _fit(example: Example, designator: Designator) -> Fit:
     return Fit(example, inset(measured.box, designator), judge(measured, designator))
 
 
-def _learn_colours(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> tuple[Colour, ...]:
-    """The colour that the most corners share, and further ones that other examples share as well."""
+def _shared_colours(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Pixels (n, 3) of the colour that the most corners share, and of further ones on other examples."""
     pixels, halves = _outstanding(scenes, boxes)
     open_examples = np.arange(len(scenes))
-    colours: list[Colour] = []
+    groups: list[np.ndarray] = []
     while len(open_examples):
         open_ = np.isin(halves // 8, open_examples)
         shared = _most_shared(pixels[open_], halves[open_])
@@ -171,13 +196,13 @@ def _learn_colours(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) ->
         explained = example[corners >= 5]
         if not len(explained):
             break
-        colours.append(_colour(pixels[open_][shared]))
+        groups.append(pixels[open_][shared])
         open_examples = np.setdiff1d(open_examples, explained)
-    if not colours:
+    if not groups:
         raise ValueError(
             "the corners of the boxes share no colour; is each box around the same kind of mark?"
         )
-    return tuple(colours)
+    return groups
 
 
 def _outstanding(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -216,22 +241,30 @@ def _most_shared(pixels: np.ndarray, halves: np.ndarray, seeds: int = 300) -> np
     return (np.abs(pixels - middle) <= _SAME).all(axis=-1)
 
 
-def _colour(pixels: np.ndarray) -> Colour:
+def _colour(pixels: np.ndarray, outliers: float) -> Colour:
     """The box in YCrCb in which a mark of these pixels stays in other scenes and at other sizes.
 
-    Anti-aliasing and chroma subsampling pull it down and towards grey; a line that is wide enough shows
-    its full colour; a mark drawn with two thirds of opacity is lifted by a bright scene.
+    Anti-aliasing and chroma subsampling pull it down and towards grey, but not all the way; a line that is
+    wide enough shows its full colour; a mark drawn with two thirds of opacity is lifted by a bright scene.
+
+    Args:
+        outliers: share of the pixels on either side that the box need not hold.
     """
-    low, high = np.percentile(pixels, (5, 95), axis=0)
-    bounds = [(0.7 * low[0], high[0] + (255 - high[0]) / 3)]
-    for least, most in zip(low[1:] - 128, high[1:] - 128, strict=True):
+    low, middle, high = np.quantile(pixels, (outliers, 0.5, 1 - outliers), axis=0)
+    bounds = [(max(0.7 * low[0], 0.4 * middle[0]), high[0] + (255 - high[0]) / 3)]
+    tint = middle[1:] - 128
+    for axis, (least, most) in enumerate(zip(low[1:] - 128, high[1:] - 128, strict=True)):
         down = 0.3 * least if least > 0 else 0.5 * -least
         up = 0.3 * -most if most < 0 else 0.5 * most
-        bounds.append((128 + least - max(down, 5), 128 + most + max(up, 5)))
+        bottom, top = least - max(down, 5), most + max(up, 5)
+        if abs(tint[axis]) == abs(tint).max() >= 6:  # it is coloured: greys must stay out
+            bottom = max(bottom, 0.35 * tint[axis]) if tint[axis] > 0 else bottom
+            top = min(top, 0.35 * tint[axis]) if tint[axis] < 0 else top
+        bounds.append((128 + bottom, 128 + top))
     lowest, highest = np.clip(np.array(bounds).T, 0, 255)
-    middle = np.round((lowest + highest) / 2).astype(int)
-    tolerance = np.ceil((highest - lowest) / 2).astype(int)
-    return Colour(ycrcb=tuple(middle.tolist()), tolerance=tuple(tolerance.tolist()))
+    centre = np.round((lowest + highest) / 2).astype(int)
+    tolerance = np.round((highest - lowest) / 2).astype(int)
+    return Colour(ycrcb=tuple(centre.tolist()), tolerance=tuple(tolerance.tolist()))
 
 
 def _draft(
