@@ -1,6 +1,7 @@
 """Stage 8: how good detections, labels and the model are, as numbers, plots and a report."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 
 import cv2
@@ -8,10 +9,12 @@ import pandas as pd
 
 from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detector
+from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.progress import Progress
+from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.project import Project
+from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.stages.report import report
@@ -26,7 +29,7 @@ from gotowce_dagster.tables import (
     read_truth,
 )
 from gotowce_dagster.training import evaluate
-from gotowce_dagster.training.evaluate import Tables
+from gotowce_dagster.training.evaluate import KnownFrames, Tables
 from gotowce_dagster.training.findings import plots
 from gotowce_dagster.training.finetune import read_arguments
 from gotowce_dagster.training.measures import MEASURES, Findings
@@ -38,7 +41,7 @@ def run(project: Project, progress: Progress) -> None:
     """Measure; write metrics.json, notes.json, plots/ and report.html.
 
     Raises:
-        InputError: an earlier stage has not run, or a truth table is malformed.
+        InputError: there is no dataset or no model.
     """
     confidence = project.params.evaluation.confidence
     findings = _find(project, progress)
@@ -74,32 +77,24 @@ def preview(project: Project) -> Preview:
 
 
 def _find(project: Project, progress: Progress) -> Findings:
-    """Run detectors, segmenter and model over every frame whose truth is known."""
-    paths, params = project.paths, project.params
-    truth = {video: paths.truth(video) for video in project.videos if paths.truth(video).exists()}
-    steps = len(truth) + 1
-    progress(0, steps)
+    """Run the model over the test split, and everything over every frame whose truth is known."""
+    paths = project.paths
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
     predict = evaluate.load_model(paths.model / "best.pt", read_arguments(paths.model)["imgsz"])
-    segmenter = cache(lambda: build_segmenter(project.engines["masks"], params.masks))
+    segmenter = cache(lambda: build_segmenter(project.engines["masks"], project.params.masks))
+    checked = [video for video in project.videos if paths.truth(video).exists()]
     cases = {name: [] for name in MEASURES}
     cases["model_test"] = evaluate.held_out_cases(paths.dataset, provenance, predict)
-    known, labels, notes = {}, [empty(LABELS)], []
-    for done, (video, file) in enumerate(truth.items(), start=1):
-        progress(done, steps)
-        frames = known[video] = evaluate.known_frames(
-            video, project.raw(video), read_truth(file), params.evaluation.max_truth_frames
-        )
-        profile = read_profile(paths.profile(project.video(video).profile))
-        detectors = [build_detector(name, profile) for name in params.designator_detections.detectors]
-        tables = Tables(
-            read_table(paths.frame_index(video), FRAMES),
-            read_table(paths.detections(video), DETECTIONS),
-            read_table(paths.masks(video), MASKS),
-        )
-        found, labelled = evaluate.label_known_frames(frames, tables, detectors, segmenter, params)
+    labels, notes = [empty(LABELS)], []
+    for video in tracked(checked, len(checked), progress):
+        try:
+            frames = _known(project, video)
+            found, labelled = _labelled(project, frames, segmenter)
+        except InputError as error:
+            notes.append(f"{video} was not measured: {error}")
+            continue
         modelled = evaluate.model_cases(frames, predict)
-        apart = evaluate.apart_from_training(frames, provenance, params.yolo_dataset.gap_s)
+        apart = evaluate.apart_from_training(frames, provenance, project.params.yolo_dataset.gap_s)
         cases["designators"] += evaluate.designator_cases(frames, found)
         cases["targets"] += evaluate.target_cases(frames, labelled)
         cases["model_truth"] += modelled
@@ -107,5 +102,25 @@ def _find(project: Project, progress: Progress) -> Findings:
         labels.append(labelled)
         if lost := frames.unreadable:
             notes.append(f"{video}: {len(lost)} frames with truth cannot be decoded, the first is {lost[0]}")
-    progress(steps, steps)
-    return Findings(cases, pd.concat([part for part in labels if len(part)] or labels), known, notes)
+    return Findings(cases, pd.concat([part for part in labels if len(part)] or labels), notes)
+
+
+def _known(project: Project, video: str) -> KnownFrames:
+    truth = read_truth(project.paths.truth(video))
+    limit = project.params.evaluation.max_truth_frames
+    return evaluate.known_frames(video, project.raw(video), truth, limit)
+
+
+def _labelled(
+    project: Project, frames: KnownFrames, segmenter: Callable[[], Segmenter]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Detections and labels of the known frames."""
+    paths, params, video = project.paths, project.params, frames.video
+    profile = read_profile(paths.profile(project.video(video).profile))
+    detectors = [build_detector(name, profile) for name in params.designator_detections.detectors]
+    tables = Tables(
+        read_table(paths.frame_index(video), FRAMES),
+        read_table(paths.detections(video), DETECTIONS),
+        read_table(paths.masks(video), MASKS),
+    )
+    return evaluate.label_known_frames(frames, tables, detectors, segmenter, params)

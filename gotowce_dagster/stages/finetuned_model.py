@@ -61,7 +61,8 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
 def preview(project: Project) -> Preview:
     """The best epoch's scores on the validation frames, and the curves."""
     folder = project.paths.model
-    start = read_arguments(folder)["model"]
+    told = read_arguments(folder)
+    start = told["model"]
     notes = []
     if is_random(start):
         notes.append(
@@ -70,7 +71,7 @@ def preview(project: Project) -> Preview:
             "`gotowce sync --refresh`"
         )
     curves = training_curves(pd.read_csv(folder / "results.csv"))
-    return Preview(read_metrics(folder) | {"began_from": start}, curves, notes)
+    return Preview(read_metrics(folder) | {"began_from": start, "device": told["device"]}, curves, notes)
 
 
 def is_random(engine: str) -> bool:

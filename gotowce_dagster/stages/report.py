@@ -10,6 +10,7 @@ import numpy as np
 from gotowce_dagster import weights
 from gotowce_dagster.comparison.scoring import Case
 from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.report import Section, Table, Value, render_report
 from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters.device import best_device
@@ -22,9 +23,9 @@ from gotowce_dagster.stages import (
     yolo_dataset,
 )
 from gotowce_dagster.stages.base import Preview
-from gotowce_dagster.training.evaluate import picture_of
 from gotowce_dagster.training.findings import case_sheet, score_table
 from gotowce_dagster.training.measures import MEASURES, Findings
+from gotowce_dagster.video.decode import read_frames
 
 Scored = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Scores by measure and by video, ``all`` first."""
@@ -91,7 +92,12 @@ def _measured(
     text = f"{measure.says} Frames with something wrong: {len(wrong)} of {len(findings.cases[name])}."
 
     def picture(case: Case) -> np.ndarray:
-        return picture_of(case, findings.known, project.paths.dataset)
+        if name == "model_test":
+            file = f"{case.video}_{case.frame_index:06d}.jpg"
+            return read_rgb(project.paths.dataset / "images" / "test" / file)
+        # Decoded once more: holding every known frame until here would fill the memory.
+        (frame,) = read_frames(project.raw(case.video), {case.frame_index})
+        return frame.rgb()
 
     shown = wrong[: params.worst_shown]
     pictures = [("The worst of them", case_sheet(shown, picture))] if shown else []

@@ -7,11 +7,13 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
+from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir, link_or_copy
 from gotowce_dagster.labels.export import class_names, label_file, read_objects, yolo_lines
 from gotowce_dagster.labels.split import SPLITS, choose_negatives, find_leaks, split_frames, usable_frames
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
+from gotowce_dagster.pictures.read import is_whole_jpeg
 from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Preview
@@ -27,12 +29,21 @@ def run(project: Project, progress: Progress) -> None:
         InputError: no leak-free split exists, or a table is missing.
     """
     params, paths = project.params.yolo_dataset, project.paths
-    labels = {video: read_table(paths.labels(video), LABELS) for video in project.videos}
+    ready = [video for video in project.videos if paths.labels(video).exists()]
+    if not ready:
+        raise InputError(f"{paths.data / 'labels'}: no video has labels yet; run the stages before first")
+    labels = {video: read_table(paths.labels(video), LABELS) for video in ready}
     kept = pd.concat(
         usable_frames(video, read_table(paths.frame_index(video), FRAMES), rows)
         for video, rows in labels.items()
     )
-    frames = choose_negatives(kept[~kept["doubtful"]], params.negative_share, params.seed)
+    # A detector passes over a damaged picture, which would then count as one without objects.
+    kept["damaged"] = [
+        not is_whole_jpeg(paths.frames(video) / file)
+        for video, file in zip(kept["video"], kept["file"], strict=True)
+    ]
+    sound = kept[~kept["doubtful"] & ~kept["damaged"]]
+    frames = choose_negatives(sound, params.negative_share, params.seed)
     settled = split_frames(frames, params)
     used = settled[settled["split"] != ""]
     names = sorted(set(used["classes"].explode().dropna()))
@@ -54,27 +65,31 @@ def run(project: Project, progress: Progress) -> None:
         data = {split: f"images/{split}" for split in SPLITS} | {"names": dict(enumerate(names))}
         (new / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
         write_table(_provenance(project, used, labels), PROVENANCE, new / "provenance.parquet")
-        _left_out(kept, settled).to_csv(new / "left_out.csv", index=False, lineterminator="\n")
+        absent = [video for video in project.videos if video not in ready]
+        _left_out(kept, settled, absent).to_csv(new / "left_out.csv", index=False, lineterminator="\n")
 
 
 def preview(project: Project) -> Preview:
     """How many images and objects each split has, what was left out, and some of the images."""
     folder = project.paths.dataset
     provenance = read_table(folder / "provenance.parquet", PROVENANCE)
-    left_out = pd.read_csv(folder / "left_out.csv").groupby("reason")["frames"].sum()
+    left_out = pd.read_csv(folder / "left_out.csv")
+    absent = left_out.loc[left_out["reason"] == "no labels", "video"]
+    notes = [f"{video} has no labels yet, so nothing of it is in the dataset" for video in absent]
     numbers: dict[str, float | int | str] = {}
     for split in SPLITS:
         rows = provenance[provenance["split"] == split]
         numbers[f"{split}_images"], numbers[f"{split}_objects"] = len(rows), int(rows["objects"].sum())
     numbers["without_objects"] = int((provenance["objects"] == 0).sum())
-    numbers |= {f"left_out_{reason}".replace("-", "_"): int(n) for reason, n in left_out.items()}
+    counted = left_out[left_out["frames"] > 0].groupby("reason")["frames"].sum()
+    numbers |= {f"left_out_{reason}".replace("-", "_"): int(count) for reason, count in counted.items()}
     some = np.unique(np.linspace(0, len(provenance) - 1, min(_SHOWN, len(provenance))).astype(int))
     rows = provenance.iloc[some].to_dict("records")
     sheet = contact_sheet(
         [_picture(folder, row["image"]) for row in rows],
         [f"{row['split']}: {row['video']}\nframe {row['frame_index']}" for row in rows],
     )
-    return Preview(numbers, sheet, leaks(project) + _unseen(folder))
+    return Preview(numbers, sheet, [*notes, *leaks(project), *_unseen(folder)])
 
 
 def leaks(project: Project) -> list[str]:
@@ -110,12 +125,18 @@ def _makers(path: Path, schema: pa.Schema, column: str) -> dict[int, str]:
     return names.groupby("frame_index")[column].agg("+".join).to_dict()
 
 
-def _left_out(kept: pd.DataFrame, settled: pd.DataFrame) -> pd.DataFrame:
-    """Kept frames that did not enter the dataset: how many, by video and reason."""
-    doubtful = kept[kept["doubtful"]].assign(reason="doubtful")
-    given_way = settled[settled["split"] == ""].assign(reason=lambda rows: rows["left_out"])
-    both = pd.concat([doubtful, given_way])
-    return both.groupby(["video", "reason"]).size().reset_index(name="frames")
+def _left_out(kept: pd.DataFrame, settled: pd.DataFrame, absent: list[str]) -> pd.DataFrame:
+    """What did not enter the dataset: kept frames by video and reason, and whole videos."""
+    gone = pd.concat(
+        [
+            kept[kept["damaged"]].assign(reason="damaged"),
+            kept[kept["doubtful"] & ~kept["damaged"]].assign(reason="doubtful"),
+            settled[settled["split"] == ""].assign(reason=lambda rows: rows["left_out"]),
+        ]
+    )
+    counted = gone.groupby(["video", "reason"]).size().reset_index(name="frames")
+    whole = pd.DataFrame({"video": absent, "reason": "no labels", "frames": 0})
+    return pd.concat([counted, whole])
 
 
 def _unseen(folder: Path) -> list[str]:

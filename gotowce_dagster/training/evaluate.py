@@ -16,7 +16,6 @@ from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.offline import keep_offline
 from gotowce_dagster.params import Params
-from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.segmenters.targets import segment_targets
@@ -205,14 +204,6 @@ def load_model(weights: Path, imgsz: int) -> Predict:
         return sv.Detections.from_ultralytics(result)
 
     return predict
-
-
-def picture_of(case: Case, known: Mapping[str, KnownFrames], dataset: Path) -> np.ndarray:
-    """The frame of a case, RGB: decoded for its truth, else an image of the test split."""
-    images = known[case.video].images if case.video in known else {}
-    if case.frame_index in images:
-        return images[case.frame_index]
-    return read_rgb(dataset / "images" / "test" / f"{case.video}_{case.frame_index:06d}.jpg")
 
 
 def _frames_of(known: KnownFrames, frames: pd.DataFrame) -> pd.DataFrame:

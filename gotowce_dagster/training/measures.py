@@ -1,12 +1,11 @@
 """What is measured, and under which terms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
 from gotowce_dagster.comparison.scoring import Case, scores, worst
-from gotowce_dagster.training.evaluate import KnownFrames
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,6 @@ class Findings:
     """By the name of the measure."""
     labels: pd.DataFrame
     """Rows of tables.LABELS of the frames with truth."""
-    known: Mapping[str, KnownFrames] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
     def missing(self) -> list[str]:

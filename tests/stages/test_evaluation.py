@@ -137,3 +137,18 @@ def test_again_gives_the_same_numbers(evaluated: Project) -> None:
     before = (evaluated.paths.evaluation / "metrics.json").read_bytes()
     evaluation.run(evaluated, silent)
     assert (evaluated.paths.evaluation / "metrics.json").read_bytes() == before
+
+
+def test_a_bad_video_does_not_stop_the_others(evaluated: Project, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(evaluated.paths.root, root)
+    videos = (
+        "videos:\n  broken: {file: broken.mp4, profile: drawn}\n  scene: {file: scene.mp4, profile: drawn}\n"
+    )
+    (root / "data/videos.yaml").write_text(videos, encoding="utf-8")
+    (root / "data/raw/broken.mp4").write_bytes(b"no video")
+    shutil.copyfile(root / "data/truth/scene.csv", root / "data/truth/broken.csv")
+    other = Project(Paths(root))
+    evaluation.run(other, silent)
+    assert _metrics(other) == _metrics(evaluated)
+    assert any(note.startswith("broken was not measured") for note in evaluation.preview(other).notes)

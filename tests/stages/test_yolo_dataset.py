@@ -138,3 +138,25 @@ def test_polygons(tmp_path: Path) -> None:
     text = next(iter(sorted(made.paths.dataset.glob("labels/train/*.txt")))).read_text()
     assert len(text.splitlines()) == 1
     assert len(text.split()) == 1 + 8
+
+
+def test_a_damaged_picture_is_not_taken_for_empty(tmp_path: Path) -> None:
+    made = make_world(tmp_path, {"a": ["hostile"] * 40 + [None] * 4})
+    picture = made.paths.frames("a") / "000400.jpg"
+    picture.write_bytes(picture.read_bytes()[:-200])
+    (made.paths.frames("a") / "000410.jpg").unlink()
+    yolo_dataset.run(made, silent)
+    rows = read_table(made.paths.dataset / "provenance.parquet", PROVENANCE)
+    assert not set(rows["frame_index"]) & {400, 410}
+    assert yolo_dataset.preview(made).numbers["left_out_damaged"] == 2
+
+
+def test_a_video_without_labels_is_left_out_and_told(tmp_path: Path) -> None:
+    made = make_world(tmp_path, {"a": ["hostile"] * 40, "b": ["hostile"] * 40})
+    made.paths.labels("b").unlink()
+    yolo_dataset.run(made, silent)
+    assert set(read_table(made.paths.dataset / "provenance.parquet", PROVENANCE)["video"]) == {"a"}
+    assert "b has no labels yet" in yolo_dataset.preview(made).notes[0]
+    made.paths.labels("a").unlink()
+    with pytest.raises(InputError, match="no video has labels yet"):
+        yolo_dataset.run(made, silent)
