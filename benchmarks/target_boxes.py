@@ -37,7 +37,7 @@ WRONG = 0.5
 _BOX = ["x1", "y1", "x2", "y2"]
 
 WAYS: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
-    "chosen by agreement (ours)": lambda c: c["score"],
+    "by agreement (ours, unvoted)": lambda c: c["score"],
     "by the model's own score": lambda c: c["predicted_iou"],
     "by stability alone": lambda c: c["stability"],
     "by own score, only point@3": lambda c: c["predicted_iou"].where(c["prompt"] == "point@3", -1),

@@ -45,6 +45,7 @@ class MasksParams(Section):
     max_hole: float = Field(ge=0, le=1)
     alike: float = Field(gt=0, le=1)
     majority: float = Field(gt=0, le=1)
+    min_voters: int = Field(ge=1)
     mark_band: float = Field(ge=0, le=0.5)
     mark_arm: float = Field(ge=0, le=0.5)
     link_gap_s: float = Field(gt=0)

@@ -51,25 +51,26 @@ def choose(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams
     best = int(measures["score"].argmax())
     if not measures["score"].iloc[best] > 0:
         return None
-    voted = tidy(vote(tidied, best, params.alike, params.majority), params.min_piece, params.max_hole)
+    voted = tidy(vote(tidied, best, params), params.min_piece, params.max_hole)
     chosen = replace(tidied[best], mask=voted)
     shares = measure([chosen], box, params).loc[0, ["fill", "inside", "mark_overlap"]].to_dict()
     return Choice(chosen, **shares, agreement=float(measures["agreement"].iloc[best]))
 
 
-def vote(candidates: Sequence[Candidate], best: int, alike: float, majority: float) -> np.ndarray:
+def vote(candidates: Sequence[Candidate], best: int, params: MasksParams) -> np.ndarray:
     """The pixels, bool (H, W), that most candidates like the best one agree on.
 
-    Args:
-        alike: IoU with the best from which on a candidate votes, with its stability as its weight.
-        majority: share of the votes that a pixel needs.
+    Each votes with its stability. Too few voters would leave what all of them share, less than the
+    target; then the best one's word stands.
     """
     window = _around_all(candidates)
     masks = np.stack([window.cut(c.mask) for c in candidates])
-    voters = mask_iou(masks)[best] >= alike
+    voters = mask_iou(masks)[best] >= params.alike
+    if np.count_nonzero(voters) < params.min_voters:
+        return candidates[best].mask
     weights = np.nan_to_num([c.stability for c in candidates], nan=1.0)[voters]
     share = np.tensordot(weights, masks[voters], axes=1) / weights.sum()
-    return window.paste(share >= majority, *candidates[best].mask.shape)
+    return window.paste(share >= params.majority, *candidates[best].mask.shape)
 
 
 def measure(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams) -> pd.DataFrame:

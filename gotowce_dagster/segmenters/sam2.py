@@ -6,8 +6,11 @@ of a whole frame; but no single crop or prompt is right on every frame, so each 
 and asked several ways, and segmenters/choose.py picks by agreement.
 """
 
+import warnings
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -35,6 +38,7 @@ _VIDEO_ONLY = (
     "sam_mask_decoder.pred_obj_score_head",
 )  # fmt: skip
 
+_NOT_THE_WEIGHTS = "{}: damaged, or not the weights its name says ({}); remove it and fetch it again"
 _BATCH = 8
 _STABILITY_SHIFT = 1.0
 
@@ -50,6 +54,10 @@ class Sam2:
     name = "sam2"
 
     def __init__(self, weights: str, params: MasksParams) -> None:
+        if weights not in CONFIGS:
+            raise InputError(
+                f"sam2 has no configuration for weights {weights!r}; known: {', '.join(CONFIGS)}"
+            )
         self.weights = weights
         self.device = best_device()
         self._params = params
@@ -106,20 +114,24 @@ def _stability(logits: np.ndarray) -> float:
 
 @cache
 def _predictor(weights: str, input_px: int, device: str) -> Any:
-    if weights not in CONFIGS:
-        raise InputError(f"sam2 has no configuration for weights {weights!r}; known: {', '.join(CONFIGS)}")
+    model = _build(CONFIGS[weights], input_px)
+    _load(model, require(weights))
+    return _for_size(model.to(device).eval(), input_px)
+
+
+def _load(model: Any, path: Path) -> None:
+    """Weights into the architecture; only what an image prompt never uses may be missing."""
     import torch
 
-    model = _build(CONFIGS[weights], input_px)
-    path = require(weights)
-    state = torch.load(path, map_location="cpu", weights_only=True)["model"]
-    missing, unknown = model.load_state_dict(state, strict=False)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["model"]
+        missing, unknown = model.load_state_dict(state, strict=False)
+    except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:
+        raise MissingWeightsError(_NOT_THE_WEIGHTS.format(path, str(error).splitlines()[0])) from None
     if wrong := [*unknown, *(key for key in missing if not key.startswith(_VIDEO_ONLY))]:
         raise MissingWeightsError(
-            f"{path}: not the weights its name says ({len(wrong)} tensors differ, {wrong[0]} first); "
-            "remove it and fetch it again"
+            _NOT_THE_WEIGHTS.format(path, f"{len(wrong)} tensors differ, as {wrong[0]}")
         )
-    return _for_size(model.to(device).eval(), input_px)
 
 
 def _build(config: str, input_px: int) -> Any:
@@ -147,6 +159,9 @@ def _for_size(model: Any, input_px: int) -> Any:
     """A predictor for a model of another input size than the 1024 pixels the package assumes."""
     from sam2.sam2_image_predictor import SAM2ImagePredictor
 
-    predictor = SAM2ImagePredictor(model)
+    with warnings.catch_warnings():
+        # The package compiles its transforms with torch.jit.script, which torch has come to discourage.
+        warnings.simplefilter("ignore", FutureWarning)
+        predictor = SAM2ImagePredictor(model)
     predictor._bb_feat_sizes = [(input_px // stride, input_px // stride) for stride in (4, 8, 16)]
     return predictor

@@ -126,20 +126,24 @@ def test_nothing_found_is_no_choice() -> None:
     assert choose([candidate(speck, "a"), candidate(speck & False, "b")], DESIGNATOR, masks_params()) is None
 
 
-def test_a_pixel_that_one_of_four_adds_is_voted_out() -> None:
-    candidates = [candidate(SHIP, name) for name in ("a", "b", "c")] + [
-        candidate(SHIP_TOO, "d", stability=1.0)
-    ]
+def test_a_pixel_that_one_of_five_adds_is_voted_out() -> None:
+    candidates = [candidate(SHIP, name) for name in "abcd"] + [candidate(SHIP_TOO, "e", stability=1.0)]
     choice = choose(candidates, DESIGNATOR, masks_params())
     assert choice is not None
     assert np.array_equal(choice.candidate.mask, SHIP)
 
 
+def test_few_voters_change_nothing() -> None:
+    candidates = [candidate(SHIP_TOO, "a", stability=1.0), candidate(SHIP, "b"), candidate(SHIP, "c")]
+    assert np.array_equal(vote(candidates, 0, masks_params(min_voters=4)), SHIP_TOO)
+
+
 def test_what_is_unlike_the_best_has_no_vote() -> None:
     candidates = [candidate(SHIP, "a"), candidate(HULL, "b"), candidate(HULL, "c"), candidate(SHIP_TOO, "d")]
-    assert np.array_equal(vote(candidates, 0, alike=0.6, majority=0.5), SHIP_TOO)
-    assert np.array_equal(vote(candidates, 0, alike=0.6, majority=0.6), SHIP)
-    assert np.array_equal(vote(candidates, 1, alike=0.6, majority=0.6), HULL)
+    half, most = (masks_params(majority=share, min_voters=2) for share in (0.5, 0.6))
+    assert np.array_equal(vote(candidates, 0, half), SHIP_TOO)
+    assert np.array_equal(vote(candidates, 0, most), SHIP)
+    assert np.array_equal(vote(candidates, 1, most), HULL)
 
 
 def test_measures_are_shares() -> None:

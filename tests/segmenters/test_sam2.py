@@ -1,0 +1,123 @@
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pytest
+import supervision as sv
+from hydra.core.global_hydra import GlobalHydra
+
+from gotowce_dagster import weights
+from gotowce_dagster.errors import MissingWeightsError
+from gotowce_dagster.segmenters.base import Segmenter
+from gotowce_dagster.segmenters.registry import build_segmenter
+from gotowce_dagster.segmenters.targets import segment_targets
+from gotowce_dagster.tables import read_truth
+from gotowce_dagster.video.decode import read_frames
+from tests.shipped import masks_params
+
+SAMPLES = Path(__file__).parent.parent.parent / "data" / "samples"
+SAM2, MOBILE_SAM = "sam2_hiera_tiny_image.pt", "mobile_sam.pt"
+BOX = ["x1", "y1", "x2", "y2"]
+
+pytestmark = pytest.mark.weights
+
+
+def needs(name: str) -> None:
+    if weights.find(name) is None:
+        pytest.skip(f"{name} is not on this machine; set GOTOWCE_WEIGHTS_DIR")
+
+
+@pytest.fixture(scope="module")
+def sam2() -> Segmenter:
+    needs(SAM2)
+    return build_segmenter(f"sam2:{SAM2}", masks_params())
+
+
+def truth_frames(clip: str, limit: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Image, designator and object of the first frames of a sample that have both."""
+    rows = read_truth(SAMPLES / "truth.csv").query("clip == @clip").set_index(["frame_index", "label"])
+    both = [
+        index
+        for index in rows.index.get_level_values(0).unique()
+        if {"designator", "object"} <= set(rows.loc[index].index)
+    ][:limit]
+    frames = {frame.index: frame.rgb() for frame in read_frames(SAMPLES / clip, set(both))}
+    return [
+        (
+            frames[index],
+            *(rows.loc[[(index, label)], BOX].to_numpy(float)[0] for label in ("designator", "object")),
+        )
+        for index in both
+    ]
+
+
+def ious(segmenter: Segmenter, clip: str, limit: int) -> list[float]:
+    found = []
+    for image, designator, target in truth_frames(clip, limit):
+        rows = segment_targets(image, sv.Detections(designator[None]), segmenter, masks_params())
+        found.append(float(sv.box_iou_batch(rows[BOX].to_numpy(float), target[None]).max(initial=0)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("clip", "at_least"), [("naev_hostile_sample.mp4", 0.93), ("oolite_red_sample.mp4", 0.85)]
+)
+def test_boxes_on_real_footage(sam2: Segmenter, clip: str, at_least: float) -> None:
+    found = ious(sam2, clip, 4)
+    assert len(found) >= 2
+    assert np.median(found) >= at_least
+
+
+def test_mobile_sam_on_real_footage() -> None:
+    needs(MOBILE_SAM)
+    segmenter = build_segmenter(f"mobile_sam:{MOBILE_SAM}", masks_params())
+    assert ious(segmenter, "naev_hostile_sample.mp4", 1)[0] >= 0.8
+
+
+def test_a_frame_gives_the_same_alone_and_among_others(sam2: Segmenter) -> None:
+    image, designator, _ = truth_frames("naev_hostile_sample.mp4", 1)[0]
+    elsewhere = designator + np.array([200.0, 60, 200, 60])
+    alone = sam2.segment(image, designator[None])[0]
+    among = sam2.segment(image, np.stack([elsewhere, designator]))[1]
+    assert [c.prompt for c in alone] == [c.prompt for c in among]
+    assert {c.prompt for c in alone} == {f"{p}@{s}" for p in ("point", "ring", "box") for s in (2, 3)}
+    for one, other in zip(alone, among, strict=True):
+        assert one.mask.shape == image.shape[:2]
+        differing = np.count_nonzero(one.mask ^ other.mask)
+        assert differing <= 0.02 * max(np.count_nonzero(one.mask), 100)
+
+
+def test_a_cut_designator_at_the_screens_edge_is_segmented(sam2: Segmenter) -> None:
+    image, designator, _ = truth_frames("naev_hostile_sample.mp4", 1)[0]
+    x1 = int(designator[0]) + 12
+    cut = np.ascontiguousarray(image[:, x1:])
+    found = sam2.segment(cut, (designator - [x1, 0, x1, 0])[None])[0]
+    assert len(found) == 18
+    assert all(c.mask.shape == cut.shape[:2] for c in found)
+
+
+@pytest.mark.parametrize("content", ["another model", "half a file", "no weights at all"])
+def test_wrong_weights_are_refused(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs(SAM2)
+    found = weights.find(SAM2)
+    assert found is not None
+    path = tmp_path / "sam2.1_hiera_small.pt"
+    if content == "another model":
+        path.symlink_to(found)
+    else:
+        path.write_bytes(found.read_bytes()[:1_000_000] if content == "half a file" else b"<html>")
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
+    with pytest.raises(MissingWeightsError, match=r"sam2\.1_hiera_small\.pt: damaged, or not the weights"):
+        build_segmenter("sam2:sam2.1_hiera_small.pt", masks_params(input_px=64))
+
+
+@pytest.mark.parametrize("used_before", [True, False], ids=["used before", "not used before"])
+def test_hydra_is_left_as_others_need_it(used_before: bool) -> None:
+    needs(SAM2)
+    if used_before:
+        hydra.initialize_config_module("sam2")
+    # A size that no other test asks for, so that it is built anew.
+    build_segmenter(f"sam2:{SAM2}", masks_params(input_px=96 if used_before else 160))
+    assert not GlobalHydra.instance().is_initialized()
+    with hydra.initialize_config_module("sam2"):
+        assert "model" in hydra.compose("configs/sam2/sam2_hiera_t.yaml")
