@@ -1,8 +1,9 @@
 """Fine-tuning a YOLO detector so that a kill at any moment costs one epoch at most.
 
 Everything happens in a work folder named by a fingerprint of the dataset, the parameters and the starting
-weights. After each epoch the checkpoint is copied into a folder of its own, whole or not at all; a later
-run with the same fingerprint goes on from there, and one that was finished is not trained again.
+weights. After each epoch the checkpoint is copied into a folder of its own, whole or not at all, and only
+then the one before it is removed. A later run with the same fingerprint goes on from there, and one that
+was finished is not trained again.
 """
 
 import hashlib
@@ -71,9 +72,6 @@ def finetune(
         weights: a .pt file to start from, or the name of an architecture (.yaml): random weights.
         work: folder for unfinished work; what is there of other datasets or parameters is removed at the end.
         progress: told epochs.
-
-    Raises:
-        InputError: an image of the dataset is damaged.
     """
     place = work / fingerprint(dataset, weights, params)
     place.mkdir(parents=True, exist_ok=True)
@@ -92,8 +90,8 @@ def finetune(
             remove(other)
     remove(place / "run")
     return Trained(
-        weights=place / "checkpoint" / "best.pt",
-        history=pd.read_csv(place / "checkpoint" / "history.csv"),
+        weights=_epoch(place, state.epoch) / "best.pt",
+        history=pd.read_csv(_epoch(place, state.epoch) / "history.csv"),
         arguments=arguments | {"model": Path(weights).name, "data": "data.yaml"},
         state=state,
         device=device,
@@ -115,8 +113,8 @@ def fingerprint(dataset: Path, weights: str | Path, params: TrainingParams) -> s
 
 def read_state(place: Path) -> State:
     """How far the training in a work folder has come."""
-    told = place / "checkpoint" / "state.json"
-    return State(**json.loads(told.read_text(encoding="utf-8"))) if told.exists() else State()
+    done = sorted(place.glob("epoch-*/state.json"))
+    return State(**json.loads(done[-1].read_text(encoding="utf-8"))) if done else State()
 
 
 def read_metrics(model: Path) -> dict[str, float]:
@@ -202,13 +200,13 @@ def _train(
         def final_eval(self) -> None:
             """The best epoch's scores are known; validating it again would add nothing."""
 
-    checkpoint, run = place / "checkpoint", place / "run"
+    run = place / "run"
     remove(run)
     overrides = {**arguments, "project": str(place), "save_dir": str(run)}
     rows = []
     if before.epoch:
-        shutil.copytree(checkpoint, run / "weights")
-        rows = pd.read_csv(checkpoint / "history.csv").to_dict("records")
+        shutil.copytree(_epoch(place, before.epoch), run / "weights")
+        rows = pd.read_csv(run / "weights" / "history.csv").to_dict("records")
         overrides["resume"] = str(run / "weights" / "last.pt")
     trainer = FineTuning(overrides=overrides)
     start = time.monotonic()
@@ -218,16 +216,23 @@ def _train(
         state = State(trainer.epoch + 1, bool(trainer.stop), before.seconds + time.monotonic() - start)
         row = _row(trainer)
         rows.append({"epoch": state.epoch, "seconds": round(state.seconds, 1), **row})
-        with fresh_dir(checkpoint) as new:
+        with fresh_dir(_epoch(place, state.epoch)) as new:
             for file in (trainer.last, trainer.best):
                 shutil.copyfile(file, new / file.name)
             pd.DataFrame(rows).to_csv(new / "history.csv", index=False, lineterminator="\n")
             (new / "state.json").write_text(json.dumps(asdict(state)), encoding="utf-8")
+        for older in set(place.glob("epoch-*")) - {_epoch(place, state.epoch)}:
+            remove(older)
         on_epoch(state.epoch, row)
         progress(state.epoch, trainer.epochs)
 
     trainer.add_callback("on_model_save", keep)
     trainer.train()
+
+
+def _epoch(place: Path, number: int) -> Path:
+    """Where the checkpoint of an epoch lies."""
+    return place / f"epoch-{number:05d}"
 
 
 def _row(trainer: Any) -> dict[str, float]:

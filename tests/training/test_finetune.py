@@ -76,6 +76,9 @@ def test_killed_after_an_epoch_it_goes_on_there(
     assert 1 <= done < 3
     # What a kill in the middle of writing leaves behind is not taken for whole.
     (place / "run" / "weights" / "last.pt").write_bytes(b"half")
+    half = place / f".epoch-{done + 1:05d}.new"
+    half.mkdir(exist_ok=True)
+    (half / "state.json").write_text("{", encoding="utf-8")
 
     told: list[int] = []
     steps: list[tuple[int, int]] = []
@@ -93,6 +96,7 @@ def test_killed_after_an_epoch_it_goes_on_there(
     assert trained.history["epoch"].tolist() == [1, 2, 3]
     assert trained.history["seconds"].is_monotonic_increasing
     assert trained.state.stopped
+    assert len(list(place.glob("epoch-*"))) == 1
 
     portable(trained.weights, elsewhere / "best.pt", trained.arguments)
     once = (elsewhere / "best.pt").read_bytes()
@@ -154,7 +158,7 @@ def test_fingerprint_of_the_parameters(project: Project, update: dict, changes: 
 
 
 def test_unfinished_work_of_others_is_cleared(project: Project, tmp_path: Path) -> None:
-    old = tmp_path / "work" / "0123456789abcdef" / "checkpoint"
+    old = tmp_path / "work" / "0123456789abcdef" / "epoch-00001"
     old.mkdir(parents=True)
     params = _params(project).model_copy(update={"epochs": 1})
     trained = finetune(
