@@ -59,7 +59,7 @@ def _write(sampled: Sampled, folder: Path, jpeg_quality: int) -> dict[str, Any]:
         "frame_index": sampled.frame.index,
         "time_s": sampled.frame.time_s,
         "sharpness": quality.sharpness(sampled.half),
-        "phash": f"{sampled.phash:016x}",
+        "phash": f"{quality.phash(sampled.half):016x}",
         "kept": not sampled.reason,
         "reason": sampled.reason,
         "file": file,

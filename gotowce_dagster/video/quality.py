@@ -30,8 +30,10 @@ def phash(luma: np.ndarray) -> int:
     few of the 64 bits differ. <https://www.hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html>
 
     Args:
-        luma: uint8 (H, W); a reduced picture does.
+        luma: uint8 (H, W).
     """
+    while min(luma.shape) >= 4 * _DCT_SIDE:  # halving is quick, resizing by other factors is not
+        luma = shrink(luma)
     small = cv2.resize(luma, (_DCT_SIDE, _DCT_SIDE), interpolation=cv2.INTER_AREA)
     low = cv2.dct(small.astype(np.float64))[:_HASH_SIDE, :_HASH_SIDE]
     return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")

@@ -24,7 +24,6 @@ class Sampled:
     frame: Frame
     half: np.ndarray
     """Its luma at half the size, uint8 (H / 2, W / 2)."""
-    phash: int
     reason: str
     """Why it is not kept; empty if it is."""
 
@@ -40,11 +39,10 @@ def sample(frames: Iterable[Frame], params: FramesParams, cutter: ShotCutter) ->
     """
     due_s, still_since_s = 0.0, 0.0
     before: np.ndarray | None = None
-    kept: tuple[int, np.ndarray] | None = None
+    kept: np.ndarray | None = None
     for frame in frames:
         half = quality.shrink(frame.luma())
-        small = quality.shrink(half)
-        cutter.add(frame.index, quality.shrink(quality.shrink(small)))
+        cutter.add(frame.index, quality.shrink(quality.shrink(quality.shrink(half))))
         if before is None or quality.change(before, half) > params.duplicate_change:
             still_since_s = frame.time_s
         before = half
@@ -52,16 +50,16 @@ def sample(frames: Iterable[Frame], params: FramesParams, cutter: ShotCutter) ->
             continue
         if params.fps:
             due_s = (math.floor((frame.time_s + _ROUNDING_S) * params.fps) + 1) / params.fps
-        phash = quality.phash(small)
-        is_duplicate = (
-            kept is not None
-            and (phash ^ kept[0]).bit_count() <= params.duplicate_bits
-            and quality.change(kept[1], half) <= params.duplicate_change
-        )
         if frame.damaged:
             reason = DAMAGED
-        elif is_duplicate:
+        elif kept is not None and _is_duplicate(kept, half, params):
             reason = STALL if frame.time_s - still_since_s >= params.stall_s else NEAR_DUPLICATE
         else:
-            reason, kept = "", (phash, half)
-        yield Sampled(frame, half, phash, reason)
+            reason, kept = "", half
+        yield Sampled(frame, half, reason)
+
+
+def _is_duplicate(kept: np.ndarray, half: np.ndarray, params: FramesParams) -> bool:
+    if quality.change(kept, half) > params.duplicate_change:
+        return False
+    return (quality.phash(kept) ^ quality.phash(half)).bit_count() <= params.duplicate_bits

@@ -1,0 +1,157 @@
+"""Speed and memory of frame extraction against the plain loop.
+
+    python benchmarks/extract_frames.py [VIDEO] [--repeats 5]
+
+The plain loop is supervision's frame generator and image sink, which write JPEGs of the same quality and
+score nothing. Every measurement is a process of its own; of the repeats, taken in turn, the fastest counts.
+The video (by default a sample) is repeated without encoding anew to 75 seconds, and to 10 minutes for memory.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import supervision as sv
+
+from gotowce_dagster.params import FramesParams, read_params
+from gotowce_dagster.tables import FRAMES, write_table
+from gotowce_dagster.video.decode import probe, read_frames
+from gotowce_dagster.video.extract import extract
+from gotowce_dagster.video.packets import Losses, demux, opened
+
+ROOT = Path(__file__).parents[1]
+SHORT_S, LONG_S = 75, 600
+
+
+def params(fps: float) -> FramesParams:
+    """The project's own, but that nothing short of an equal picture is a duplicate: all are to be written."""
+    ours = read_params(ROOT / "params.yaml").extracted_frames
+    return ours.model_copy(update={"fps": fps, "duplicate_bits": 0, "duplicate_change": 0.0})
+
+
+def decode(video: Path, folder: Path) -> int:
+    """Decoding alone, nothing converted or looked at."""
+    with av.open(str(video)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        return sum(1 for _ in container.decode(video=0))
+
+
+def plain(video: Path, folder: Path, stride: int) -> int:
+    with sv.ImageSink(str(folder), image_name_pattern="{:06d}.jpg") as sink:
+        for image in sv.get_video_frames_generator(str(video), stride=stride):
+            sink.save_image(image)
+    return sink.image_count
+
+
+def ours(video: Path, folder: Path, stride: int) -> int:
+    fps = 0 if stride == 1 else probe(video).fps / stride
+    rows = extract(read_frames(video), folder, params(fps))
+    write_table(rows, FRAMES, folder / "index.parquet")
+    return int(rows["kept"].sum())
+
+
+CASES = {
+    "decode": decode,
+    "plain, every frame": lambda video, folder: plain(video, folder, 1),
+    "ours, every frame": lambda video, folder: ours(video, folder, 1),
+    "plain, one in four": lambda video, folder: plain(video, folder, 4),
+    "ours, one in four": lambda video, folder: ours(video, folder, 4),
+}
+
+
+def measure_here(case: str, video: Path) -> dict[str, float]:
+    """Run one case in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        started, cpu_started = time.perf_counter(), time.process_time()
+        frames = CASES[case](video, Path(folder))
+        seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
+        megabytes = sum(path.stat().st_size for path in Path(folder).glob("*.jpg")) / 1e6
+    return {
+        "frames": frames,
+        "seconds": seconds,
+        "cpu_s": cpu_s,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "written_mb": megabytes,
+    }
+
+
+def measure(case: str, video: Path) -> dict[str, float]:
+    """Run one case in a fresh process."""
+    command = [sys.executable, __file__, str(video), "--case", case]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def repeat(video: Path, target: Path, seconds: float) -> Path:
+    """Copy a video's packets again and again until it is so long."""
+    length = probe(video).duration_s
+    with av.open(str(target), "w") as out:
+        stream = None
+        for turn in range(round(seconds / length + 0.5)):
+            with opened(video) as (container, source):
+                if stream is None:
+                    stream = out.add_stream_from_template(source)
+                assert source.time_base is not None
+                offset = round(turn * length / source.time_base)
+                for packet in demux(container, source, Losses()):
+                    packet.pts, packet.dts = (packet.pts or 0) + offset, (packet.dts or 0) + offset
+                    packet.stream = stream
+                    out.mux(packet)
+    return target
+
+
+def rounds(video: Path, repeats: int) -> dict[str, dict[str, float]]:
+    """Of each case the fastest of so many rounds; the cases take turns, so that all meet the same weather."""
+    results = [{case: measure(case, video) for case in CASES} for _ in range(repeats)]
+    return {case: min((r[case] for r in results), key=lambda one: one["seconds"]) for case in CASES}
+
+
+def report(video: Path, repeats: int) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        short = repeat(video, Path(folder) / "short.mp4", SHORT_S)
+        info = probe(short)
+        size = f"{info.width}x{info.height}, {info.frames} frames"
+        yield f"{video.name}: {size}; {os.cpu_count()} cores; best of {repeats} rounds"
+        yield f"{'':22}{'frames':>8}{'seconds':>9}{'fps':>7}{'CPU s':>7}{'peak MB':>9}{'written MB':>12}"
+        best = rounds(short, repeats)
+        for case, m in best.items():
+            yield (
+                f"{case:22}{m['frames']:8.0f}{m['seconds']:9.2f}{info.frames / m['seconds']:7.0f}"
+                f"{m['cpu_s']:7.2f}{m['peak_mb']:9.0f}{m['written_mb']:12.1f}"
+            )
+        seconds = {case: m["seconds"] for case, m in best.items()}
+        speedup = seconds["plain, every frame"] / seconds["ours, every frame"]
+        yield f"every frame: {speedup:.2f} times the speed of the plain loop (target >= 1.8)"
+        for who in ("ours", "plain"):
+            share = seconds[f"{who}, one in four"] / seconds["decode"]
+            yield f"one in four, {who}: {share:.2f} times the time of decoding alone (target <= 1.3)"
+        long = repeat(video, Path(folder) / "long.mp4", LONG_S)
+        for case in ("ours, every frame", "ours, one in four"):
+            peak = measure(case, long)["peak_mb"]
+            yield f"{case}: peak {best[case]['peak_mb']:.0f} MB for {SHORT_S} s, {peak:.0f} MB for {LONG_S} s"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("video", type=Path, nargs="?", default=ROOT / "data/samples/naev_hostile_sample.mp4")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        print(json.dumps(measure_here(arguments.case, arguments.video)))
+        return
+    for line in report(arguments.video, arguments.repeats):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
