@@ -64,9 +64,8 @@ class Orientation:
         """Turn an array (H, W, ...); without a copy if nothing is to be done."""
         if not (self.is_transposed or self.flips):
             return pixels
-        return np.ascontiguousarray(
-            np.flip(pixels.swapaxes(0, 1) if self.is_transposed else pixels, self.flips)
-        )
+        turned = pixels.swapaxes(0, 1) if self.is_transposed else pixels
+        return np.ascontiguousarray(np.flip(turned, self.flips))
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,12 +238,12 @@ def _read_by_seeking(path: Path, timeline: Timeline, wanted: Sequence[int]) -> I
             if key < 0:
                 return
             container.seek(int(timeline.keys[key, 1]), stream=stream)
-            expected = deque(index for _, index in group)
-            for picture, is_broken in _decode(container, stream, Losses()):
+            expected, trouble = deque(index for _, index in group), Losses()
+            for picture, _ in _decode(container, stream, trouble):
                 rank = timeline.rank(picture.pts)
                 if rank is None or rank < expected[0]:
                     continue
-                if rank > expected[0] or is_broken:
+                if rank > expected[0] or trouble.errors:
                     return
                 yield Frame(expected.popleft(), timeline.time_s(rank), False, picture, orientation)
                 if not expected:

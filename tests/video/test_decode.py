@@ -232,6 +232,20 @@ def test_a_corrupt_middle_is_recorded_and_the_rest_is_exact(
     assert all(190 / 20 <= span.time_s < 240 / 20 for span in losses.spans)
 
 
+def test_wanted_frames_of_a_broken_clip_are_those_of_reading_through(
+    tmp_path: Path, clip: tuple[bytes, dict[int, slice]]
+) -> None:
+    broken, places = bytearray(clip[0]), clip[1]
+    broken[places[192]] = bytes(places[192].stop - places[192].start)
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(broken)
+    wanted, losses = {5, 130, 192, 230, 300}, Losses()
+    through = {f.index: f.damaged for f in read_frames(path) if f.index in wanted}
+    assert {f.index: f.damaged for f in read_frames(path, wanted, losses)} == through
+    assert through == {5: False, 130: False, 230: True, 300: False}
+    assert [(span.first, span.last) for span in losses.spans] == [(192, 192)]
+
+
 @pytest.mark.parametrize("share", [0.4, 0.75])
 def test_a_clip_cut_off_keeps_its_beginning(
     tmp_path: Path, clip: tuple[bytes, dict[int, slice]], share: float
