@@ -39,6 +39,9 @@ STEP = 30.0
 """A rise or fall of luma along a side that can be the border of a panel which hides the corner behind it."""
 SIGHT = {2: 0.75, 3: 0.9, 4: 1.0}
 """What is left of the confidence when so many corners are visible."""
+SHORT = 0.8
+"""Arms shorter than this times the shortest of the profile, as fractions of the side, need all four corners:
+a game may draw short arms around a large target, but two such corners far apart are two letters somewhere."""
 SPARED = {2: 0, 3: 1, 4: 2}
 """Of the half-sides with a visible corner so many may be crossed by a shot or touched by text, for free."""
 CROWDED = {2: 2.5, 3: 2.0, 4: 1.5}
@@ -54,10 +57,9 @@ def to_ycrcb(image: np.ndarray) -> np.ndarray:
 
 def mark_mask(ycrcb: np.ndarray, designator: Designator) -> np.ndarray:
     """Pixels that have one of the mark's colours: uint8 (H, W) of 0 and 1."""
-    mask = np.zeros(ycrcb.shape[:2], np.uint8)
-    for colour in designator.colours:
-        cv2.bitwise_or(mask, cv2.inRange(ycrcb, *colour.bounds), dst=mask)
-    return np.asarray(cv2.threshold(mask, 0, 1, cv2.THRESH_BINARY)[1])
+    masks = [np.asarray(cv2.inRange(ycrcb, *colour.bounds)) for colour in designator.colours]
+    mask = masks[0] if len(masks) == 1 else np.maximum.reduce(masks)
+    return np.bitwise_and(mask, 1, out=mask)
 
 
 def propose(corners: Corners, designator: Designator, shape: tuple[int, ...], limit: int = 12) -> np.ndarray:
@@ -104,8 +106,10 @@ def _pair_boxes(corners: Corners, one: int, other: int, designator: Designator) 
     else:
         possible &= down > 0
     arms = np.c_[corners.arm[i], corners.arm[j]]
-    possible &= alike(arms, arms.mean(axis=1, keepdims=True)).all(axis=1)
-    possible &= arms.mean(axis=1) <= 1.4 * designator.arm[1] * np.maximum(width, height) + 2
+    arm, side = arms.mean(axis=1), np.maximum(width, height)
+    possible &= alike(arms, arm[:, None]).all(axis=1) & (arm <= 1.4 * designator.arm[1] * side + 2)
+    if RIGHT[one] == RIGHT[other] or BOTTOM[one] == BOTTOM[other]:
+        possible &= arm >= SHORT * designator.arm[0] * side
     x1 = a[:, 0] + 1 - width if RIGHT[one] else a[:, 0]
     y1 = a[:, 1] + 1 - height if BOTTOM[one] else a[:, 1]
     return np.c_[x1, y1, x1 + width, y1 + height][possible].astype(float)
@@ -278,8 +282,7 @@ def judge(measured: Measured, designator: Designator) -> float:
     typical = float(np.median(arms)) if count else 0.0
     side = (width + height) / 2
     longest = 1.4 * designator.arm[1] * side + 2
-    # Short arms on a large mark are possible, but two such corners far apart are two letters somewhere.
-    shortest = max(0.6 * designator.arm_px, 0.8 * designator.arm[0] * side * (count < 4))
+    shortest = max(0.6 * designator.arm_px, SHORT * designator.arm[0] * side * (count < 4))
     if count < 2 or diagonal or not shortest <= typical <= longest:
         return 0.0
     lo, hi = designator.aspect

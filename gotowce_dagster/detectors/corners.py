@@ -79,27 +79,18 @@ def find_corners(ycrcb: np.ndarray, mask: np.ndarray, search: Search, limit: int
     points = cv2.findNonZero(cv2.threshold(across, needed - 1, 1, cv2.THRESH_BINARY)[1])
     if points is None:
         return Corners(np.zeros((0, 2), int), np.zeros(0, int), np.zeros(0))
-    integral = cv2.integral(mask)
     x, y = points.reshape(-1, 2).T.astype(np.intp)
-    steps = np.arange(search.longest)
+    steps = np.arange(max(search.longest, search.thickness + 2 + search.clear))
     found = []
     for kind, (right, bottom) in enumerate(zip(RIGHT, BOTTOM, strict=True)):
         corner_x, corner_y = x + (probe - 1) * right, y + bottom
         vertical = _at(down, corner_x - right, corner_y - (probe - 1) * bottom)
         good = vertical >= needed
         strength = across[y[good], x[good]] + vertical[good]
-        corner_x, corner_y = corner_x[good], corner_y[good]
-        skip = search.thickness + 2
-        clear = _square_sum(
-            integral,
-            corner_x - (skip + search.clear - 1) if right else corner_x + skip,
-            corner_y - (skip + search.clear - 1) if bottom else corner_y + skip,
-            search.clear,
-        )
-        empty = clear <= 0.15 * search.clear**2
-        xy = _strongest(np.c_[corner_x, corner_y][empty], strength[empty])
-        xy = xy[_stand_out(ycrcb, xy, search, right=bool(right), bottom=bool(bottom))][:limit]
+        xy = _strongest(np.c_[corner_x[good], corner_y[good]], strength)
         over, along = (-steps if right else steps), (-steps if bottom else steps)
+        xy = xy[_empty_inside(mask, xy, over, along, search)]
+        xy = xy[_stand_out(ycrcb, xy, search, right=bool(right), bottom=bool(bottom))][:limit]
         arms = np.c_[
             arm_lengths(_at(rows, xy[:, [0]] + over, xy[:, [1]] - bottom), probe),
             arm_lengths(_at(columns, xy[:, [0]] - right, xy[:, [1]] + along), probe),
@@ -107,6 +98,19 @@ def find_corners(ycrcb: np.ndarray, mask: np.ndarray, search: Search, limit: int
         same = alike(arms, arms.mean(axis=1, keepdims=True)).all(axis=1)
         found.append((xy[same], np.full(int(same.sum()), kind), arms[same].mean(axis=1)))
     return Corners(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def _empty_inside(
+    mask: np.ndarray, xy: np.ndarray, over: np.ndarray, along: np.ndarray, search: Search
+) -> np.ndarray:
+    """Whether the square inside each corner is empty but for a few pixels: bool (n,).
+
+    Args:
+        over, along: steps from the corner inwards, in x and in y.
+    """
+    inner = slice(search.thickness + 2, search.thickness + 2 + search.clear)
+    x, y = xy[:, 0, None, None] + over[None, inner, None], xy[:, 1, None, None] + along[None, None, inner]
+    return _at(mask, x, y).mean(axis=(1, 2)) <= 0.15
 
 
 def _stand_out(
@@ -170,10 +174,8 @@ def _box_sum(mask: np.ndarray, width: int, height: int) -> np.ndarray:
 def _or_next(mask: np.ndarray, axis: int) -> np.ndarray:
     """Each pixel or its neighbour further along ``axis``."""
     both = mask.copy()
-    if axis == 0:
-        both[:-1] |= mask[1:]
-    else:
-        both[:, :-1] |= mask[:, 1:]
+    inner, ahead = (both[:-1], mask[1:]) if axis == 0 else (both[:, :-1], mask[:, 1:])
+    np.maximum(inner, ahead, out=inner)
     return both
 
 
@@ -182,14 +184,6 @@ def _at(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     height, width = values.shape
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     return np.where(inside, values[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)], 0).astype(int)
-
-
-def _square_sum(integral: np.ndarray, x: np.ndarray, y: np.ndarray, side: int) -> np.ndarray:
-    """Sums over squares from (x, y) on, from an image's integral; what lies outside the image counts 0."""
-    height, width = integral.shape
-    left, right = np.clip(x, 0, width - 1), np.clip(x + side, 0, width - 1)
-    top, bottom = np.clip(y, 0, height - 1), np.clip(y + side, 0, height - 1)
-    return integral[bottom, right] - integral[top, right] - integral[bottom, left] + integral[top, left]
 
 
 def _strongest(xy: np.ndarray, strength: np.ndarray, cell: int = 4) -> np.ndarray:

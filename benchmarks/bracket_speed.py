@@ -1,0 +1,57 @@
+"""Speed of the bracket detector on one core, from decoded frames.
+
+    python benchmarks/bracket_speed.py VIDEO PROFILE.toml [--frames 200]
+
+Beside it one cv2.inRange over the same frames, the least that looking at every pixel costs. Times are of
+this process's processor, so other work on the machine does not count.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gotowce_dagster.detectors.bracket import Bracket
+from gotowce_dagster.detectors.profile import read_profile
+from gotowce_dagster.video.decode import probe, read_frames
+
+
+def milliseconds(work: Callable[[np.ndarray], object], images: Sequence[np.ndarray]) -> float:
+    """Processor time per image, the best of three rounds."""
+    rounds = []
+    for _ in range(3):
+        start = time.process_time()
+        for image in images:
+            work(image)
+        rounds.append(1000 * (time.process_time() - start) / len(images))
+    return min(rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("video", type=Path)
+    parser.add_argument("profile", type=Path)
+    parser.add_argument("--frames", type=int, default=200, help="how many, evenly spaced; all are held")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    info = probe(arguments.video)
+    wanted = np.linspace(0, info.frames - 1, min(arguments.frames, info.frames)).round().astype(int)
+    images = [frame.rgb() for frame in read_frames(arguments.video, set(wanted.tolist()))]
+    profile = read_profile(arguments.profile)
+    detector = Bracket(profile)
+    ours = milliseconds(lambda image: detector.detect([image]), images)
+    floor = milliseconds(lambda image: cv2.inRange(image, (0, 0, 64), (255, 255, 192)), images)
+    print(
+        f"{arguments.video.name}, {len(images)} frames of {info.width}x{info.height}, "
+        f"{len(profile.designators)} designators, one core\n"
+        f"bracket      {ours:6.2f} ms a frame, {1000 / ours:6.0f} frames a second\n"
+        f"cv2.inRange  {floor:6.2f} ms a frame, {1000 / floor:6.0f} frames a second\n"
+        f"ratio        {ours / floor:6.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
