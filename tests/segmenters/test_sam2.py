@@ -1,19 +1,22 @@
 from pathlib import Path
 
+import cv2
 import hydra
 import numpy as np
+import pandas as pd
 import pytest
 import supervision as sv
 from hydra.core.global_hydra import GlobalHydra
 
 from gotowce_dagster import weights
 from gotowce_dagster.errors import MissingWeightsError
+from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.segmenters.targets import segment_targets
 from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import read_frames
-from tests.shipped import masks_params
+from tests.shipped import labels_params, masks_params
 
 SAMPLES = Path(__file__).parent.parent.parent / "data" / "samples"
 SAM2, MOBILE_SAM = "sam2_hiera_tiny_image.pt", "mobile_sam.pt"
@@ -66,6 +69,32 @@ def test_boxes_on_real_footage(sam2: Segmenter, clip: str, at_least: float) -> N
     found = ious(sam2, clip, 4)
     assert len(found) >= 2
     assert np.median(found) >= at_least
+
+
+@pytest.mark.parametrize("corner", [(150, 120), (900, 500)], ids=["sky", "more sky"])
+def test_nothing_in_a_designator_is_never_accepted(sam2: Segmenter, corner: tuple[int, int]) -> None:
+    image = truth_frames("oolite_red_sample.mp4", 1)[0][0]
+    (x, y), side = corner, 60
+    for cx, cy, right, down in (
+        (x, y, 1, 1),
+        (x + side, y, -1, 1),
+        (x, y + side, 1, -1),
+        (x + side, y + side, -1, -1),
+    ):
+        cv2.line(image, (cx, cy), (cx + right * 15, cy), (180, 10, 5), 2)
+        cv2.line(image, (cx, cy), (cx, cy + down * 15), (180, 10, 5), 2)
+    box = np.array([[x, y, x + side, y + side]], float)
+    rows = segment_targets(image, sv.Detections(box), sam2, masks_params())
+    assert _verdict(rows, box[0]) == "reject"
+
+
+def _verdict(rows: pd.DataFrame, box: np.ndarray) -> str:
+    key = {"video": "v", "frame_index": 0}
+    found = {"detection_id": 0, "confidence": 0.9, "class_name": "a", "detector": "d", "prompt": "p"}
+    detections = pd.DataFrame([{**key, **found, **dict(zip(BOX, box, strict=True)), "visible_corners": 4}])
+    frames = pd.DataFrame([{"frame_index": 0, "time_s": 0.0, "shot": 0, "sharpness": 1.0, "kept": True}])
+    labels = clean(detections, rows.assign(**key, object_id="0/0"), frames, labels_params())
+    return labels["verdict"].iloc[0]
 
 
 def test_mobile_sam_on_real_footage() -> None:
