@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 
 import numpy as np
+import pandas as pd
 
 from gotowce_dagster import weights
 from gotowce_dagster.comparison.scoring import Case
@@ -139,15 +140,12 @@ def _ran(project: Project) -> Section:
             weights.digest(file)[:16] if file else "random, no file" if name.endswith(".yaml") else "none"
         )
         engines.append([stage, engine, digest])
-    settings: list[list[Value]] = [
-        [section, name, str(value)]
-        for section, values in project.params.model_dump().items()
-        for name, value in values.items()
-    ]
+    flat = pd.json_normalize(project.params.model_dump()).iloc[0]
+    settings: list[list[Value]] = [[str(name), str(value)] for name, value in flat.items()]
     return Section(
         "What ran",
         numbers={"device": best_device(), "Python": platform.python_version()}
         | {library: version(library) for library in _LIBRARIES},
         tables=[Table(["stage", "engine", "SHA-256 of its weights"], engines)],
-        parts=[Section("Parameters", tables=[Table(["section", "name", "value"], settings)])],
+        parts=[Section("Parameters", tables=[Table(["params.yaml", "value"], settings)])],
     )
