@@ -117,11 +117,13 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Learn from example boxes what a game's designator looks like; writes a picture beside the profile."""
+    from PIL import Image
+
     from gotowce_dagster import intake
     from gotowce_dagster.detectors.calibrate import calibrate as learn
     from gotowce_dagster.detectors.profile import read_profile, write_profile
-    from gotowce_dagster.pictures.calibration import calibration_picture
-    from gotowce_dagster.pictures.write import write_rgb
+    from gotowce_dagster.files import fresh_file
+    from gotowce_dagster.pictures.calibrated import calibration_picture
 
     into = read_profile(out) if out.exists() else None
     learned = learn(
@@ -129,7 +131,8 @@ def calibrate(
     )
     write_profile(learned.profile, out)
     picture = out.with_name(f"{out.stem}_{designator}.png")
-    write_rgb(picture, calibration_picture(learned))
+    with fresh_file(picture) as new:
+        Image.fromarray(calibration_picture(learned)).save(new, format="PNG")
     if out.resolve().parent.parts[-2:] == ("data", "profiles"):
         intake.sync(Project.find(out.parent))
     if json:
