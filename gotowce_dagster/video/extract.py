@@ -2,8 +2,9 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +33,8 @@ def extract(frames: Iterable[Frame], folder: Path, params: FramesParams) -> pd.D
     cutter = ShotCutter(params.cut_change, params.cut_ratio, params.cut_similarity)
     write = partial(_write, folder=folder, jpeg_quality=params.jpeg_quality)
     sampled = sample(frames, params, cutter)
-    rows = pd.DataFrame(map_beside(write, sampled, workers=os.cpu_count() or 1))
+    with _opencv_in_one_thread():
+        rows = pd.DataFrame(map_beside(write, sampled, workers=os.cpu_count() or 1))
     if rows.empty:
         return empty(FRAMES)
     return rows.assign(shot=np.searchsorted(cutter.cuts, rows["frame_index"], side="right"))
@@ -64,6 +66,17 @@ def _write(sampled: Sampled, folder: Path, jpeg_quality: int) -> dict[str, Any]:
         "reason": sampled.reason,
         "file": file,
     }
+
+
+@contextmanager
+def _opencv_in_one_thread() -> Generator[None]:
+    """OpenCV's threads for one small picture cost more than they gain, beside threads for many pictures."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def map_beside(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
