@@ -81,7 +81,7 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: st
 def _figure(panels: int):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.0 * panels, 4.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(5.8 * panels, 4.1), dpi=110, layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for axis in axes:
         axis.grid(alpha=0.3)

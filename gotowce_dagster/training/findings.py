@@ -55,7 +55,7 @@ def case_sheet(cases: Sequence[Case], picture: Callable[[Case], np.ndarray]) -> 
         labels = ["there"] * len(case.truth) + [f"found {value:.2f}" for value in sure]
         # Beside a target of 10 pixels, a margin in sides of its box would show nothing around it.
         box = both.xyxy[0]
-        margin = max(1.0, 60 / max(float((box[2:] - box[:2]).max()), 1.0))
+        margin = max(1.0, 40 / max(float((box[2:] - box[:2]).max()), 1.0))
         images.append(closeup(picture(case), both, labels, box=box, margin=margin))
         captions.append(
             f"{case.video} · frame {case.frame_index}\n{len(case.truth)} there, {len(sure)} found"
