@@ -84,7 +84,9 @@ def detect(profile: Profile, images: Iterable[np.ndarray]) -> Iterator[sv.Detect
     detector = Bracket(profile)
     for image in images:
         found = detector.detect([image])[0]
-        yield found[np.asarray(found.confidence) >= MIN_CONFIDENCE]  # type: ignore[misc]
+        sure = found[np.asarray(found.confidence) >= MIN_CONFIDENCE]
+        assert isinstance(sure, sv.Detections)
+        yield sure
 
 
 def score(designator: Designator, rows: pd.DataFrame, images: Images) -> Score:
@@ -108,7 +110,7 @@ def evaluate(clip: str, rows: pd.DataFrame, images: Images, draws: int) -> Desig
     """Print the scores of one clip; give the designator learned from evenly spaced boxes."""
     full = rows[rows["label"].eq("designator")]
     used = spread(full, BOXES)
-    designator = learned(used, images, clip.split(".")[0])
+    designator = learned(used, images, clip.split(".", maxsplit=1)[0])
     print(f"\n{clip}: learned from {len(used)} of {len(full)} boxes, sides {_sides(full)} px")
     print("  other rows   ", score(designator, without(rows, used), images).row())
     print("  learned rows ", score(designator, used, images).row())

@@ -291,12 +291,16 @@ def _learn_shape(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray], draf
     fitted, arms, rounding, thickness = (np.array(column) for column in zip(*shapes, strict=True))
     size = fitted[:, 2:] - fitted[:, :2]
     share = arms / size.mean(axis=1)
-    if not arms.min() >= 3 or share.max() > 0.45:
+    # A wrong box among right ones must not spoil what is learned; the caller tells of it.
+    good = (arms >= 3) & (share <= 0.45)
+    if good.sum() < MIN_EXAMPLES:
         raise ValueError(
             f"the corners' arms measure {np.round(arms, 1).tolist()} px on sides of "
-            f"{np.round(size.mean(axis=1), 1).tolist()} px; a designator has four corners with gaps between"
+            f"{np.round(size.mean(axis=1), 1).tolist()} px; at least {MIN_EXAMPLES} boxes must have four "
+            f"corners with gaps between"
         )
-    inwards = (np.stack(boxes) - fitted) * (1, 1, -1, -1)
+    fitted, arms, size, share = fitted[good], arms[good], size[good], share[good]
+    inwards = (np.stack(boxes)[good] - fitted) * (1, 1, -1, -1)
     aspect = size[:, 0] / size[:, 1]
     arm = 0.9 * share.min(), 1.1 * share.max()
     return Designator.model_validate(
@@ -305,8 +309,8 @@ def _learn_shape(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray], draf
             "arm": _rounded(*arm),
             "arm_px": round(float(arms.min()), 1),
             "gap": _rounded(1 - 2 * arm[1], 1 - 2 * arm[0]),
-            "rounding": round(float(np.clip(np.median(rounding), 0, 0.7)), 2),
-            "thickness_px": round(float(np.median(thickness)), 1),
+            "rounding": round(float(np.clip(np.median(rounding[good]), 0, 0.7)), 2),
+            "thickness_px": round(float(np.median(thickness[good])), 1),
             "size_px": (float(np.floor(0.6 * size.min())), 0.0),
             "aspect": _rounded(0.95 * aspect.min(), 1.05 * aspect.max()),
             "inset_px": round(float(np.clip(np.median(inwards), -_OFF, _OFF)), 1),

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import cv2
+import pandas as pd
+import pytest
+import yaml
+
+from gotowce_dagster.detectors.profile import write_profile
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.project import Project
+from gotowce_dagster.stages import designator_detections
+from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, write_table
+from tests.detectors.marks import PROFILE, put_mark, sky
+
+VIDEO = "drawn_one"
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Six kept frames, marks in 0, 10, 20 and 30, and one that was not kept."""
+    paths = Paths(tmp_path)
+    paths.params.write_text(PARAMS.read_text(encoding="utf-8"), encoding="utf-8")
+    write_profile(PROFILE, paths.profile("drawn"))
+    entry = {"videos": {VIDEO: {"file": f"{VIDEO}.mp4", "profile": "drawn"}}}
+    paths.videos.write_text(yaml.safe_dump(entry), encoding="utf-8")
+    paths.frames(VIDEO).mkdir(parents=True)
+    rows = []
+    for number in range(6):
+        image = sky(seed=number)
+        if number < 4:
+            put_mark(image, 50 + 40 * number, 60, 48)
+        name = f"{10 * number:06d}.jpg"
+        cv2.imwrite(str(paths.frames(VIDEO) / name), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        rows.append((10 * number, number / 2, 0, 50.0, "0" * 16, True, "", name))
+    rows.append((60, 3.0, 0, 50.0, "0" * 16, False, "duplicate", ""))
+    index = pd.DataFrame(rows, columns=FRAMES.names).astype({"shot": "int32", "sharpness": "float32"})
+    write_table(index, FRAMES, paths.frame_index(VIDEO))
+    return Project(paths)
+
+
+def test_kept_frames_give_a_table(project: Project) -> None:
+    steps = []
+    designator_detections.run(project, VIDEO, lambda *now: steps.append(now))
+    rows = read_table(project.paths.detections(VIDEO), DETECTIONS)
+    assert rows["frame_index"].tolist() == [0, 10, 20, 30]
+    assert rows["x1"].to_numpy() == pytest.approx([50, 90, 130, 170], abs=1)
+    assert set(rows["prompt"]) == {"target"}
+    assert set(rows["class_name"]) == {"ship"}
+    assert steps[-1] == (6, 6)
+
+
+def test_same_frames_give_the_same_bytes(project: Project) -> None:
+    designator_detections.run(project, VIDEO)
+    first = project.paths.detections(VIDEO).read_bytes()
+    designator_detections.run(project, VIDEO)
+    assert project.paths.detections(VIDEO).read_bytes() == first
+
+
+def test_preview_tells_how_often_one_was_found(project: Project) -> None:
+    designator_detections.run(project, VIDEO)
+    preview = designator_detections.preview(project, VIDEO)
+    assert preview.numbers["frames"] == 6
+    assert preview.numbers["frames_with_designator"] == 4
+    assert preview.numbers["target_detections"] == 4
+    assert preview.numbers["detection_rate"] == pytest.approx(4 / 6)
+    assert preview.picture is not None
+    assert preview.picture.shape[1] > 1000
+    assert preview.notes == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 half a picture", None])
+def test_damaged_picture_is_passed_over_and_told_of(project: Project, content: bytes | None) -> None:
+    picture = project.paths.frames(VIDEO) / "000010.jpg"
+    if content is None:
+        picture.unlink()
+    else:
+        picture.write_bytes(content)
+    designator_detections.run(project, VIDEO)
+    rows = read_table(project.paths.detections(VIDEO), DETECTIONS)
+    assert rows["frame_index"].tolist() == [0, 20, 30]
+    preview = designator_detections.preview(project, VIDEO)
+    assert preview.numbers["frames"] == 5
+    assert "000010.jpg is damaged" in preview.notes[0]
+
+
+def test_nothing_whole_is_an_error(project: Project) -> None:
+    for picture in project.paths.frames(VIDEO).glob("*.jpg"):
+        picture.write_bytes(b"")
+    with pytest.raises(InputError, match="every picture is damaged"):
+        designator_detections.run(project, VIDEO)
+    assert not project.paths.detections(VIDEO).exists()
+
+
+def test_profile_without_designators_gives_an_empty_table(project: Project) -> None:
+    write_profile(PROFILE.model_copy(update={"designators": ()}), project.paths.profile("drawn"))
+    designator_detections.run(project, VIDEO)
+    preview = designator_detections.preview(project, VIDEO)
+    assert preview.numbers["detections"] == 0
+    assert preview.picture is not None
+
+
+def test_missing_profile_is_named(project: Project) -> None:
+    project.paths.profile("drawn").unlink()
+    with pytest.raises(InputError, match=r"drawn\.toml: not there"):
+        designator_detections.run(project, VIDEO)
