@@ -86,9 +86,9 @@ def materialize_all(project: Project, instance: dg.DagsterInstance) -> dict[str,
         result = defs.resolve_job_def(job).execute_in_process(instance=instance, partition_key=video)
         assert result.success
         for event in result.get_asset_materialization_events():
-            metadata = event.materialization.metadata
-            if "how" in metadata:
-                hows[stage_name(event.asset_key.path[-1], video)] = metadata["how"].value
+            made = event.materialization
+            if "how" in made.metadata:
+                hows[stage_name(made.asset_key.path[-1], video)] = str(made.metadata["how"].value)
     return hows
 
 

@@ -16,7 +16,9 @@ CALM = np.full((100, 200, 3), (250, 20, 20), np.uint8)
 def _picture(uri: str) -> np.ndarray:
     kind, _, data = uri.partition(",")
     assert kind == "data:image/jpeg;base64"
-    return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR_RGB)
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert picture is not None
+    return picture
 
 
 def test_even_noise_fits_the_limit() -> None:
@@ -44,16 +46,10 @@ def test_preview_as_metadata() -> None:
 
 def test_log_tells_rate_and_estimate_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now, told = [0.0], []
-
-    class Log:
-        def info(self, text: str) -> None:
-            told.append(text)
-
-    class Context:
-        log = Log()
-
+    context = dg.build_asset_context()
+    monkeypatch.setattr(context.log, "info", told.append)
     monkeypatch.setattr(reporting.time, "monotonic", lambda: now[0])
-    show = log_progress(Context())
+    show = log_progress(context)
     for done in range(1, 31):
         now[0] += 1
         show(done, 40)

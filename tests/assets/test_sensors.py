@@ -36,7 +36,7 @@ def test_a_new_file_waits_for_its_copy_to_end_then_is_labelled_once(clone: Proje
 
         result, cursor = _tick(instance, cursor)
         assert isinstance(result, dg.SensorResult)
-        assert [request.partition_key for request in result.run_requests] == ["new_clip"]
+        assert [request.partition_key for request in result.run_requests or []] == ["new_clip"]
         assert list(videos_of(clone)) == ["new_clip"]
         instance.add_dynamic_partitions("videos", ["new_clip"])
         result, _ = _tick(instance, cursor)
