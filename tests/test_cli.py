@@ -3,10 +3,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from gotowce_dagster import cli
 from gotowce_dagster.project import Project
+from gotowce_dagster.tables import read_truth
 from tests.test_intake import film
 
 
@@ -110,3 +113,65 @@ def test_doors_open_without_heavy_libraries(module: str, banned: list[str]) -> N
     code = f"import sys, {module}; print(*(set(sys.modules) & set({banned!r})))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.split() == []
+
+
+@pytest.mark.integration
+def test_calibrate_then_detect_on_a_sample(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    clip, truth = "data/samples/naev_hostile_sample.mp4", "data/samples/truth.csv"
+    rows = read_truth(Path(truth)).query("clip == 'naev_hostile_sample.mp4' and label == 'designator'")
+    words = [
+        "--boxes",
+        truth,
+        "--out",
+        "data/profiles/mine.toml",
+        "--designator",
+        "hostile",
+        "--class",
+        "ship",
+    ]
+    assert run(monkeypatch, "calibrate", clip, *words) == 0
+    assert Path("data/profiles/mine_hostile.png").stat().st_size > 10_000
+    wanted = ",".join(map(str, rows["frame_index"]))
+    assert (
+        run(
+            monkeypatch,
+            "detect",
+            clip,
+            "--profile",
+            "data/profiles/mine.toml",
+            "--frames",
+            wanted,
+            "--out",
+            "o.csv",
+        )
+        == 0
+    )
+    found = pd.read_csv("o.csv")
+    assert found["frame_index"].tolist() == rows["frame_index"].tolist()
+    assert set(found["class_name"]) == {"ship"}
+    sides = ["x1", "y1", "x2", "y2"]
+    assert np.abs(found[sides].to_numpy() - rows[sides].to_numpy()).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--frames", "62,x"], "--frames: expected frame numbers"),
+        (["--frames", "99999"], "has no readable frame 99999"),
+        (["--detector", "magic"], "no detector named 'magic'; expected one of bracket"),
+    ],
+    ids=["text for a number", "frame past the end", "unknown detector"],
+)
+def test_detect_refuses(
+    clone: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    words: list[str],
+    says: str,
+) -> None:
+    clip, profile = "data/samples/naev_hostile_sample.mp4", "data/profiles/naev.toml"
+    assert run(monkeypatch, "detect", clip, "--profile", profile, "--out", "o.csv", *words) == 2
+    assert says in capsys.readouterr().err
+    assert not Path("o.csv").exists()
