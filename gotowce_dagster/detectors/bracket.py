@@ -33,6 +33,10 @@ from gotowce_dagster.detectors.profile import Designator, Profile
 
 OUTSIDE, INSIDE = 4, 8
 """Pixels looked at on either side of a box's edge."""
+FLOOD = 0.015
+"""A mask that fills more of the frame than this has taken a cloud or a planet for the mark."""
+SURROUNDINGS = 11
+"""Side in pixels of the square around a pixel from which it must stand out then."""
 VISIBLE = 0.6
 """A corner counts as visible when this share of its probes is there."""
 STEP = 30.0
@@ -56,9 +60,16 @@ def to_ycrcb(image: np.ndarray) -> np.ndarray:
 
 
 def mark_mask(ycrcb: np.ndarray, designator: Designator) -> np.ndarray:
-    """Pixels that have one of the mark's colours: uint8 (H, W) of 0 and 1."""
+    """Pixels that have one of the mark's colours: uint8 (H, W) of 0 and 1.
+
+    Where much of the scene has them too, only those that stand out from their surroundings.
+    """
     masks = [np.asarray(cv2.inRange(ycrcb, *colour.bounds)) for colour in designator.colours]
     mask = masks[0] if len(masks) == 1 else np.maximum.reduce(masks)
+    if cv2.countNonZero(mask) > FLOOD * mask.size:
+        around = cv2.blur(ycrcb, (SURROUNDINGS, SURROUNDINGS))
+        alike_around = cv2.inRange(cv2.absdiff(ycrcb, around), (0.0, 0.0, 0.0), tuple(CONTRAST / 2))
+        mask[np.asarray(alike_around, bool)] = 0
     return np.bitwise_and(mask, 1, out=mask)
 
 
