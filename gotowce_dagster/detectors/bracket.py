@@ -82,23 +82,30 @@ def propose(corners: Corners, designator: Designator, shape: tuple[int, ...], li
     Returns:
         float (n, 4) xyxy, exclusive end, at most ``limit``.
     """
-    boxes = np.concatenate(
-        [_pair_boxes(corners, one, other, designator) for one, other in combinations(range(4), 2)]
-    )
-    side = boxes[:, 2:] - boxes[:, :2]
+    pairs = [_pair_boxes(corners, one, other, designator) for one, other in combinations(range(4), 2)]
+    boxes, arm = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    side = np.maximum(width, height)
     smallest, largest = designator.size_px
     lo, hi = designator.aspect
-    fits = (side.min(axis=1) >= smallest) & (side.max(axis=1) <= (largest or max(shape[:2])))
-    fits &= (side[:, 0] >= lo * side[:, 1] - 2) & (side[:, 0] <= hi * side[:, 1] + 2)
-    boxes = boxes[fits]
+    fits = (np.minimum(width, height) >= smallest) & (side <= (largest or max(shape[:2])))
+    fits &= (width >= lo * height - 2) & (width <= hi * height + 2)
+    fits &= arm <= 1.4 * designator.arm[1] * side + 2
+    boxes, long_enough = boxes[fits], (arm >= SHORT * designator.arm[0] * side)[fits]
     count, off = _support(boxes, corners)
-    boxes = boxes[np.lexsort((off, -count))]
+    ranked = np.lexsort((off, -count))
+    boxes = boxes[ranked[((count > 2) | long_enough)[ranked]]]
     _, first = np.unique(np.round(boxes / 4), axis=0, return_index=True)
     return boxes[np.sort(first)[:limit]]
 
 
-def _pair_boxes(corners: Corners, one: int, other: int, designator: Designator) -> np.ndarray:
-    """Boxes with these two kinds of corner; two on one side leave the other side to the aspect."""
+def _pair_boxes(
+    corners: Corners, one: int, other: int, designator: Designator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes with these two kinds of corner, (n, 4), and the mean length of their arms, (n,).
+
+    Two corners on one side say nothing of the other side, which follows from the aspect.
+    """
     first, second = np.flatnonzero(corners.kind == one), np.flatnonzero(corners.kind == other)
     i, j = (grid.ravel() for grid in np.meshgrid(first, second, indexing="ij"))
     a, b = corners.xy[i], corners.xy[j]
@@ -117,13 +124,11 @@ def _pair_boxes(corners: Corners, one: int, other: int, designator: Designator) 
     else:
         possible &= down > 0
     arms = np.c_[corners.arm[i], corners.arm[j]]
-    arm, side = arms.mean(axis=1), np.maximum(width, height)
-    possible &= alike(arms, arm[:, None]).all(axis=1) & (arm <= 1.4 * designator.arm[1] * side + 2)
-    if RIGHT[one] == RIGHT[other] or BOTTOM[one] == BOTTOM[other]:
-        possible &= arm >= SHORT * designator.arm[0] * side
+    possible &= alike(arms, arms.mean(axis=1, keepdims=True)).all(axis=1)
     x1 = a[:, 0] + 1 - width if RIGHT[one] else a[:, 0]
     y1 = a[:, 1] + 1 - height if BOTTOM[one] else a[:, 1]
-    return np.c_[x1, y1, x1 + width, y1 + height][possible].astype(float)
+    boxes = np.c_[x1, y1, x1 + width, y1 + height].astype(float)
+    return boxes[possible], arms[possible].mean(axis=1)
 
 
 def corner_places(boxes: np.ndarray) -> np.ndarray:
