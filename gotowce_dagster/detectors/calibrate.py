@@ -16,19 +16,10 @@ import pandas as pd
 import supervision as sv
 from slugify import slugify
 
-from gotowce_dagster.detectors.bracket import (
-    INSIDE,
-    OUTSIDE,
-    find_marks,
-    half_sides,
-    inset,
-    judge,
-    mark_mask,
-    measure,
-    onto_lines,
-    to_ycrcb,
-)
-from gotowce_dagster.detectors.corners import CONTRAST, Search, arm_lengths
+from gotowce_dagster.detectors.bracket import find_marks, inset
+from gotowce_dagster.detectors.corners import Search, arm_lengths
+from gotowce_dagster.detectors.evidence import CONTRAST, mark_mask, to_ycrcb
+from gotowce_dagster.detectors.measures import INSIDE, OUTSIDE, half_sides, judge, measure, onto_lines
 from gotowce_dagster.detectors.profile import Colour, Designator, Profile
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.tables import read_truth

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from gotowce_dagster.detectors.evidence import CONTRAST
 from gotowce_dagster.detectors.profile import Designator
 
 RIGHT = np.array([False, True, False, True])
 BOTTOM = np.array([False, False, True, True])
 """The four kinds of corner, in the order top left, top right, bottom left, bottom right."""
-CONTRAST = np.array([24, 12, 12])
-"""A line that differs by so much in Y, Cr or Cb stands out from compression noise and clouds."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.detectors.bracket import mark_mask, to_ycrcb
 from gotowce_dagster.detectors.calibrate import Calibration, Fit
+from gotowce_dagster.detectors.evidence import mark_mask, to_ycrcb
 from gotowce_dagster.detectors.profile import Colour, Designator
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup

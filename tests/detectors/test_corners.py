@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from gotowce_dagster.detectors.bracket import mark_mask, to_ycrcb
 from gotowce_dagster.detectors.corners import Search, arm_lengths, find_corners
+from gotowce_dagster.detectors.evidence import mark_mask, to_ycrcb
 from tests.detectors.marks import TARGET, compressed, put_mark, sky
 
 
