@@ -14,9 +14,13 @@ from playwright.sync_api import Page, sync_playwright
 
 def asset_graph(page: Page, url: str) -> None:
     """The whole pipeline, every asset in view."""
-    page.goto(f"{url}/asset-groups")
-    page.get_by_text("evaluation", exact=True).first.wait_for(timeout=60_000)
-    page.wait_for_timeout(3000)
+    for group in ("videos", "model"):
+        page.goto(f"{url}/asset-groups")
+        page.locator(f"div[data-tooltip='{group}']").first.click(timeout=60_000)
+        page.wait_for_timeout(2000)
+    page.goto(f"{url}/asset-groups")  # with both groups open, drawn to fit
+    page.get_by_text("Hide navigation").click()
+    page.wait_for_timeout(8000)
 
 
 def asset_page(page: Page, url: str, asset: str, partition: str) -> None:
@@ -40,7 +44,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1500, "height": 900})
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
         asset_graph(page, options.url)
         page.screenshot(path=options.out / "dagster_graph.png")
         asset_page(page, options.url, options.asset, options.partition)

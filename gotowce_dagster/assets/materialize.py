@@ -11,10 +11,12 @@ from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata, previ
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.errors import GotowceError, MissingWeightsError
 from gotowce_dagster.project import Project
+from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.stages.base import Stage
 from gotowce_dagster.stages.table import STAGES
 
 LOCK_FINGERPRINT = "dvc_lock_entry"
+COMPUTED = "computed"
 
 
 def materialize(
@@ -42,10 +44,12 @@ def materialize(
         raise dg.Failure(str(error), allow_retries=isinstance(error, MissingWeightsError)) from error
     context.log.info(f"{name}: {how}")
     entry = repo.lock_entries()[name]
+    run = {"how": dg.MetadataValue.text(how), "seconds": dg.MetadataValue.float(time.monotonic() - start)}
+    if how == COMPUTED and stage.name in project.engines:
+        run["device"] = dg.MetadataValue.text(best_device())
     return dg.MaterializeResult(
         data_version=dg.DataVersion(output_digest(entry)),
-        metadata=lock_metadata(project, stage, video, entry)
-        | {"how": dg.MetadataValue.text(how), "seconds": dg.MetadataValue.float(time.monotonic() - start)},
+        metadata=lock_metadata(project, stage, video, entry) | run,
     )
 
 
@@ -69,6 +73,6 @@ def _bring_up_to_date(repo: DvcRepo, name: str, run: Callable[[], None]) -> str:
         how = "restored from DVC's run cache"
     else:
         run()
-        how = "computed"
+        how = COMPUTED
     repo.commit(name)
     return how

@@ -1,13 +1,12 @@
 """How a running step shows where it is, and how its result is shown."""
 
-import base64
 import time
 from collections.abc import Callable
 
-import cv2
 import dagster as dg
 import numpy as np
 
+from gotowce_dagster.pictures.embed import data_uri
 from gotowce_dagster.progress import Progress
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Preview, Stage
@@ -18,7 +17,6 @@ ProgressOf = Callable[[dg.AssetExecutionContext], Progress]
 _LOG_EVERY_S = 10.0
 # Dagster's event log keeps every picture for ever, so each one stays small.
 _PICTURE_BYTES = 100_000
-_PICTURE_WIDTH = 1280
 
 
 def log_progress(context: dg.AssetExecutionContext) -> Progress:
@@ -53,22 +51,13 @@ def preview_metadata(preview: Preview) -> dict[str, dg.MetadataValue]:
     if preview.notes:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in preview.notes))
     if preview.picture is not None:
-        metadata["picture"] = dg.MetadataValue.md(f"![picture]({data_uri(preview.picture)})")
+        metadata["picture"] = picture_metadata(preview.picture)
     return metadata
 
 
-def data_uri(picture: np.ndarray, limit: int = _PICTURE_BYTES) -> str:
-    """An RGB picture as a JPEG data URI of at most ``limit`` bytes, smaller and coarser until it fits."""
-    scale = min(1.0, _PICTURE_WIDTH / picture.shape[1])
-    for quality in (85, 75, 65, 55, 45, 35, 25):
-        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        jpeg = cv2.imencode(
-            ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
-        )[1]
-        if jpeg.size <= limit * 3 // 4:
-            break
-        scale *= 0.9
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+def picture_metadata(picture: np.ndarray, what: str = "picture") -> dg.MetadataValue:
+    """A picture, RGB uint8 (H, W, 3), that Dagster shows inline."""
+    return dg.MetadataValue.md(f"![{what}]({data_uri(picture, _PICTURE_BYTES)})")
 
 
 def _number(value: float) -> dg.MetadataValue:

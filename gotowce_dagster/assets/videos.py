@@ -4,7 +4,7 @@ import dagster as dg
 
 from gotowce_dagster.assets.materialize import materialize
 from gotowce_dagster.assets.partitions import VIDEOS
-from gotowce_dagster.assets.reporting import ProgressOf, data_uri
+from gotowce_dagster.assets.reporting import ProgressOf, picture_metadata
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.errors import InputError
@@ -38,7 +38,7 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "size": dg.MetadataValue.text(
                 f"{info.width}x{info.height} at {info.fps:.3g} frames/s, {info.codec}"
             ),
-            "picture": dg.MetadataValue.md(f"![first frame]({data_uri(picture)})"),
+            "picture": picture_metadata(picture, "first frame"),
         }
     digest = DvcRepo(project.paths.root).tracked_digest(path)
     return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)

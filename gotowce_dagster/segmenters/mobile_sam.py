@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gotowce_dagster.offline import keep_offline
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.crops import around
@@ -62,6 +63,7 @@ class MobileSam:
 @cache
 def _predictor(weights: str, device: str) -> Any:
     path = require(weights)
+    keep_offline()
     from ultralytics.models.sam import Predictor
 
     settings = {

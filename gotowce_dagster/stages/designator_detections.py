@@ -1,7 +1,6 @@
 """Stage 3: the designators in every kept frame."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from gotowce_dagster.detectors.registry import build_detector
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
-from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.pictures.read import is_whole_jpeg, read_rgb
 from gotowce_dagster.progress import Progress, silent, tracked
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Preview
@@ -34,7 +33,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
     profile = read_profile(project.paths.profile(project.video(video).profile))
     detectors = [build_detector(name, profile) for name in params.detectors]
     pictures = _pictures(project, video)
-    whole = pictures[pictures.map(_is_whole)]
+    whole = pictures[pictures.map(is_whole_jpeg)]
     if len(pictures) and whole.empty:
         raise InputError(f"{project.paths.frames(video)}: every picture is damaged; extract the frames again")
 
@@ -50,7 +49,7 @@ def preview(project: Project, video: str) -> Preview:
     """How often a designator was found, and a sheet of frames with and without one."""
     rows = read_table(project.paths.detections(video), DETECTIONS)
     pictures = _pictures(project, video)
-    damaged = pictures[~pictures.map(_is_whole).astype(bool)]
+    damaged = pictures[~pictures.map(is_whole_jpeg).astype(bool)]
     looked_at = pictures.drop(damaged.index)
     found = rows["frame_index"].nunique()
     numbers: dict[str, float | int | str] = {
@@ -74,14 +73,6 @@ def _pictures(project: Project, video: str) -> pd.Series:
     kept = index[index["kept"]].set_index("frame_index")["file"]
     folder = project.paths.frames(video)
     return kept.astype(object).map(lambda name: folder / name)
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a JPEG is there from its first marker to its last."""
-    if not path.is_file():
-        return False
-    content = path.read_bytes()
-    return content.startswith(b"\xff\xd8") and content.rstrip(b"\0").endswith(b"\xff\xd9")
 
 
 def _sheet(pictures: pd.Series, rows: pd.DataFrame) -> np.ndarray:

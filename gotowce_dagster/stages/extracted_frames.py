@@ -63,14 +63,14 @@ def preview(project: Project, video: str) -> Preview:
     return Preview(
         numbers={
             "seconds": round(about.get("duration_s", 0.0), 2),
-            "frames sampled": len(index),
-            "frames kept": len(kept),
+            "frames_sampled": len(index),
+            "frames_kept": len(kept),
             **{
-                f"dropped: {reason}": n
+                f"dropped_{reason}": n
                 for reason, n in index.loc[~index["kept"], "reason"].value_counts().items()
             },
             "shots": index["shot"].nunique(),
-            "frames lost": about["lost"]["frames"],
+            "frames_lost": about["lost"]["frames"],
         },
         picture=contact_sheet(
             [read_rgb(folder / file) for file in shown["file"]],

@@ -100,11 +100,11 @@ def test_preview_tells_numbers_and_shows_frames(done: Project) -> None:
     preview = extracted_frames.preview(done, "cut")
     assert preview.numbers == {
         "seconds": 4.0,
-        "frames sampled": 8,
-        "frames kept": 6,
-        "dropped: stall": 2,
+        "frames_sampled": 8,
+        "frames_kept": 6,
+        "dropped_stall": 2,
         "shots": 2,
-        "frames lost": 0,
+        "frames_lost": 0,
     }
     assert preview.notes == []
     assert preview.picture is not None
@@ -130,7 +130,7 @@ def test_an_undecodable_file_ends_in_a_clear_result(tmp_path: Path, content: byt
     assert error in _about(project, "bad")["error"]
     assert str(tmp_path) not in _about(project, "bad")["error"], "outputs name no folders of this machine"
     preview = extracted_frames.preview(project, "bad")
-    assert preview.numbers["frames kept"] == 0
+    assert preview.numbers["frames_kept"] == 0
     assert any("NOTHING" in note and error in note for note in preview.notes)
 
 
