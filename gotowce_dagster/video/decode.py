@@ -16,11 +16,14 @@ from typing import cast
 
 import av
 import av.error
+import cv2
 import numpy as np
 from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from gotowce_dagster.errors import InputError
@@ -28,6 +31,9 @@ from gotowce_dagster.video.packets import Losses, Timeline, demux, opened, read_
 
 _PLANAR_LUMA = ("yuv4", "yuvj4", "nv", "gray")
 """Pixel formats whose first plane is luma begin so; those of more than 8 bits end in ``le`` or ``be``."""
+
+_JPEGS_MATRIX = (2, 5, 6)
+"""Matrix coefficients (H.273) equal to JPEG's, those of BT.601; 2 is unspecified: FFmpeg takes BT.601."""
 
 _LENGTH_PREFIXED = ("h264", "hevc")
 _HOLE = bytes(16)
@@ -95,12 +101,38 @@ class Frame:
         name = self.picture.format.name
         is_plain = name.startswith(_PLANAR_LUMA) and not name.endswith(("le", "be"))
         planar = self.picture if is_plain else self.picture.reformat(format="yuv420p", threads=1)
-        plane = planar.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        return self.orientation.apply(rows[: plane.height, : plane.width])
+        return self.orientation.apply(_pixels_of(planar.planes[0]))
+
+    def jpeg_planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Y, Cb and Cr as a JPEG holds them, in full range: uint8 (H, W) and twice (H / 2, W / 2), rounded up.
+
+        None if the video holds its colour in another way, or on its side: ``bgr`` serves then.
+        """
+        name, picture = self.picture.format.name, self.picture
+        is_same = name in {"yuv420p", "yuvj420p"} and picture.colorspace in _JPEGS_MATRIX
+        if not is_same or self.orientation != Orientation():
+            return None
+        luma, *chroma = (_pixels_of(plane) for plane in picture.planes)
+        if name == "yuv420p" and picture.color_range != ColorRange.JPEG:
+            luma, chroma = (
+                _stretch(luma, 16, 0, 255 / 219),
+                [_stretch(c, 128, 128, 255 / 224) for c in chroma],
+            )
+        return luma, chroma[0], chroma[1]
 
     def _pixels(self, pixel_format: str) -> np.ndarray:
         return self.orientation.apply(self.picture.to_ndarray(format=pixel_format, threads=1))
+
+
+def _pixels_of(plane: VideoPlane) -> np.ndarray:
+    """uint8 (h, w): a view of a plane of 8 bits."""
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: plane.height, : plane.width]
+
+
+def _stretch(plane: np.ndarray, middle: float, target: float, factor: float) -> np.ndarray:
+    """(plane - middle) * factor + target, rounded and saturated, in one pass."""
+    return cv2.addWeighted(plane, factor, plane, 0, target - factor * middle)
 
 
 @dataclass(frozen=True)

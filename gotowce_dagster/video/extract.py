@@ -7,21 +7,34 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
 import pandas as pd
+import simplejpeg
 
 from gotowce_dagster.params import FramesParams
 from gotowce_dagster.tables import FRAMES, empty
 from gotowce_dagster.video import quality
 from gotowce_dagster.video.decode import Frame
-from gotowce_dagster.video.sample import Sampled, sample
+from gotowce_dagster.video.sample import REASONS, Sampled, sample
 from gotowce_dagster.video.shots import ShotCutter
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_FILE = "{:06d}.jpg"
+_ROW = np.dtype(
+    [
+        ("frame_index", np.int64),
+        ("time_s", np.float64),
+        ("sharpness", np.float64),
+        ("phash", np.uint64),
+        ("kept", np.bool_),
+        ("reason", f"U{max(map(len, REASONS))}"),
+    ]
+)
 
 
 def extract(frames: Iterable[Frame], folder: Path, params: FramesParams) -> pd.DataFrame:
@@ -34,10 +47,15 @@ def extract(frames: Iterable[Frame], folder: Path, params: FramesParams) -> pd.D
     write = partial(_write, folder=folder, jpeg_quality=params.jpeg_quality)
     sampled = sample(frames, params, cutter)
     with _opencv_in_one_thread():
-        rows = pd.DataFrame(map_beside(write, sampled, workers=os.cpu_count() or 1))
+        # An array, not a list of objects: of a long video there are many rows.
+        rows = pd.DataFrame(np.fromiter(map_beside(write, sampled, workers=os.cpu_count() or 1), _ROW))
     if rows.empty:
         return empty(FRAMES)
-    return rows.assign(shot=np.searchsorted(cutter.cuts, rows["frame_index"], side="right"))
+    return rows.assign(
+        shot=np.searchsorted(cutter.cuts, rows["frame_index"], side="right"),
+        phash=rows["phash"].map("{:016x}".format),
+        file=rows["frame_index"].map(_FILE.format).where(rows["kept"], ""),
+    )
 
 
 def write_jpeg(frame: Frame, path: Path, jpeg_quality: int) -> None:
@@ -49,23 +67,19 @@ def write_jpeg(frame: Frame, path: Path, jpeg_quality: int) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    _, data = cv2.imencode(".jpg", frame.bgr(), [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
-    path.write_bytes(data.data)
+    planes = frame.jpeg_planes()
+    if planes is None:
+        path.write_bytes(simplejpeg.encode_jpeg(frame.bgr(), jpeg_quality, "BGR", "420"))
+    else:
+        path.write_bytes(simplejpeg.encode_jpeg_yuv_planes(*planes, jpeg_quality))
 
 
-def _write(sampled: Sampled, folder: Path, jpeg_quality: int) -> dict[str, Any]:
-    file = "" if sampled.reason else f"{sampled.frame.index:06d}.jpg"
-    if file:
-        write_jpeg(sampled.frame, folder / file, jpeg_quality)
-    return {
-        "frame_index": sampled.frame.index,
-        "time_s": sampled.frame.time_s,
-        "sharpness": quality.sharpness(sampled.half),
-        "phash": f"{quality.phash(sampled.half):016x}",
-        "kept": not sampled.reason,
-        "reason": sampled.reason,
-        "file": file,
-    }
+def _write(sampled: Sampled, folder: Path, jpeg_quality: int) -> tuple[int, float, float, int, bool, str]:
+    frame, is_kept = sampled.frame, not sampled.reason
+    if is_kept:
+        write_jpeg(frame, folder / _FILE.format(frame.index), jpeg_quality)
+    sharpness, phash = quality.sharpness(sampled.half), quality.phash(sampled.half)
+    return frame.index, frame.time_s, sharpness, phash, is_kept, sampled.reason
 
 
 @contextmanager

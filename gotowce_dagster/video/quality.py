@@ -20,7 +20,13 @@ def sharpness(luma: np.ndarray) -> float:
 
 def shrink(luma: np.ndarray) -> np.ndarray:
     """Half the size, each pixel the mean of four."""
-    return cv2.resize(luma, (luma.shape[1] // 2 or 1, luma.shape[0] // 2 or 1), interpolation=cv2.INTER_AREA)
+    return squeeze(luma, 2, 2)
+
+
+def squeeze(luma: np.ndarray, across: int, down: int) -> np.ndarray:
+    """So many times narrower and lower, each pixel the mean of those it stands for."""
+    height, width = luma.shape
+    return cv2.resize(luma, (width // across or 1, height // down or 1), interpolation=cv2.INTER_AREA)
 
 
 def phash(luma: np.ndarray) -> int:
