@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.files import fresh_dir
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import extracted_frames
@@ -193,6 +194,35 @@ def test_a_killed_run_leaves_nothing_half_written(tmp_path: Path, earlier: bool)
     extracted_frames.run(project, "a")
     assert _index(project, "a")["frame_index"].tolist() == list(range(0, 540, 10))
     assert [path.name for path in folder.parent.iterdir()] == ["a"]
+
+
+@pytest.mark.integration
+def test_dvc_passes_over_what_a_killed_run_left(tmp_path: Path) -> None:
+    def dvc(*arguments: str) -> str:
+        command = [sys.executable, "-m", "dvc", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+
+    dvc("init", "--no-scm", "--quiet")
+    (tmp_path / ".dvcignore").write_bytes((ROOT / ".dvcignore").read_bytes())
+    frames = Paths(tmp_path).frames("a").parent
+    with fresh_dir(frames / "a") as folder:
+        (folder / "000000.jpg").write_bytes(b"whole")
+    dvc(
+        "stage",
+        "add",
+        "--name",
+        "count",
+        "--deps",
+        str(frames.relative_to(tmp_path)),
+        "--run",
+        "echo counted",
+    )
+    leftover = frames / folder.name
+    leftover.mkdir()
+    (leftover / "000000.jpg").write_bytes(b"half")
+    assert json.loads(dvc("status", "--json")) == {}
+    leftover.rename(frames / "b")
+    assert "count" in json.loads(dvc("status", "--json")), "the same under a whole video's name counts"
 
 
 def test_progress_counts_every_frame(tmp_path: Path) -> None:
