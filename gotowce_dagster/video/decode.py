@@ -104,7 +104,7 @@ class Frame:
         return self.orientation.apply(_pixels_of(planar.planes[0]))
 
     def jpeg_planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Y, Cb and Cr as a JPEG holds them, in full range: uint8 (H, W) and twice (H / 2, W / 2), rounded up.
+        """Y, Cb, Cr as a JPEG holds them, in full range: uint8 (H, W) and twice (H / 2, W / 2), rounded up.
 
         None if the video holds its colour in another way, or on its side: ``bgr`` serves then.
         """
