@@ -110,11 +110,18 @@ def test_what_dagster_made_is_done_for_dvc(project: Project, tmp_path: Path) -> 
         assert computed(materialize_all(project, instance)) == set()
 
         # A parameter changed: only what depends on it is computed.
-        change(project, cleaned_labels={"size_window_s": 3.5})
+        rules = project.params.cleaned_labels.model_dump()["rules"]
+        change(project, cleaned_labels={"rules": rules | {"sharp": rules["sharp"] | {"mode": "off"}}})
         assert "extracted_frames@scene_1" not in repo.stale()
         after = computed(materialize_all(project, instance))
         assert after >= {"cleaned_labels@scene_1", "cleaned_labels@scene_2"}
         assert not any(name.startswith(("extracted", "designator", "masks")) for name in after)
+
+        # Changed back: what was computed before is restored.
+        change(project, cleaned_labels={"rules": rules})
+        hows = materialize_all(project, instance)
+        assert hows["cleaned_labels@scene_1"] == "restored from DVC's run cache"
+        assert computed(hows) == set()
 
         # One more video costs that video, and what sums up all of them.
         intake.add(project, film(tmp_path / "scene_3.mp4", 3))
