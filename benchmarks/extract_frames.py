@@ -2,6 +2,8 @@
 
     python benchmarks/extract_frames.py [VIDEO] [--repeats 5]
 
+With TMPDIR=/dev/shm files go to memory: to create one on a disk can cost as much as to decode a frame.
+
 The plain loop is supervision's frame generator and image sink, which write JPEGs of the same quality and
 score nothing. Every measurement is a process of its own; of the repeats, taken in turn, the fastest counts.
 The video (by default a sample) is repeated without encoding anew to 75 seconds, and to 10 minutes for memory.
@@ -28,13 +30,13 @@ from gotowce_dagster.video.extract import extract
 from gotowce_dagster.video.packets import Losses, demux, opened
 
 ROOT = Path(__file__).parents[1]
+PARAMS = read_params(ROOT / "params.yaml").extracted_frames
 SHORT_S, LONG_S = 75, 600
 
 
 def params(fps: float) -> FramesParams:
     """The project's own, but that nothing short of an equal picture is a duplicate: all are to be written."""
-    ours = read_params(ROOT / "params.yaml").extracted_frames
-    return ours.model_copy(update={"fps": fps, "duplicate_bits": 0, "duplicate_change": 0.0})
+    return PARAMS.model_copy(update={"fps": fps, "duplicate_bits": 0, "duplicate_change": 0.0})
 
 
 def decode(video: Path, folder: Path) -> int:

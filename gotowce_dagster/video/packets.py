@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import av
@@ -82,7 +83,7 @@ class Timeline:
     def is_ranked(self) -> bool:
         return len(self.pts) > 0
 
-    @property
+    @cached_property
     def fps(self) -> float:
         """Frames a second, on average."""
         if len(self.pts) < 2:
