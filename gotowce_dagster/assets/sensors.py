@@ -31,14 +31,16 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
         context.update_cursor(json.dumps(sizes))
         return dg.SkipReason(f"still being copied: {', '.join(copying)}")
     try:
+        labelled = DvcRepo(project.paths.root).lock_entries()
         intake.sync(project)
+    except yaml.YAMLError:
+        return dg.SkipReason("dvc.lock is being written")
     except GotowceError as error:
         return dg.SkipReason(str(error))
     known = set(context.instance.get_dynamic_partitions("videos"))
     new = [video for video in Project.find().videos if video not in known]
     if not new:
         return dg.SkipReason("no new video")
-    labelled = DvcRepo(project.paths.root).lock_entries()
     return dg.SensorResult(
         dynamic_partitions_requests=[VIDEOS.build_add_request(new)],
         run_requests=[

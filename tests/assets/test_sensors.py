@@ -53,8 +53,13 @@ def test_a_file_that_still_grows_is_left_alone(clone: Project) -> None:
 
 
 def test_a_half_written_lock_is_read_again_later(clone: Project) -> None:
+    os.utime(film(clone.paths.raw / "clip.mp4"), (0, 0))
     (clone.paths.root / "dvc.lock").write_text(
         "schema: '2.0'\nstages:\n  masks@a:\n    cmd: 'x", encoding="utf-8"
     )
-    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance) as context:
-        assert isinstance(dvc_lock(context), dg.SkipReason)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result, _ = _tick(instance)
+        assert isinstance(result, dg.SkipReason)
+        assert "dvc.lock is being written" in str(result.skip_message)
+        with dg.build_sensor_context(instance) as context:
+            assert isinstance(dvc_lock(context), dg.SkipReason)
