@@ -14,14 +14,22 @@ from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.files import fresh_file
 from gotowce_dagster.params import Params, read_yaml
 
+UNUSED = "unused"
+"""The engine of what params.yaml does not ask for."""
+
 _HEADER = (
     "# Written by `gotowce sync`: what each stage runs with. Choose anew with `gotowce sync --refresh`.\n"
 )
 
 
 def preferences(params: Params) -> dict[str, list[str]]:
-    """The stages that have a choice, and their engines, best first."""
-    return {"masks": params.masks.segmenter, "finetuned_model": params.finetuned_model.weights}
+    """What there is a choice of, and the engines for it, best first."""
+    carried = params.masks.mode == "video"
+    return {
+        "masks": params.masks.segmenter,
+        "propagation": params.masks.propagation.engine if carried else [UNUSED],
+        "finetuned_model": params.finetuned_model.weights,
+    }
 
 
 def weights_of(engine: str) -> str | None:
@@ -48,6 +56,9 @@ def choose(
     """
     chosen = {}
     for stage, engines in preferences(params).items():
+        if engines == [UNUSED]:
+            chosen[stage] = UNUSED
+            continue
         if kept.get(stage) in engines:
             chosen[stage] = kept[stage]
             continue

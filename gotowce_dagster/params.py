@@ -35,7 +35,28 @@ class DetectionsParams(Section):
     max_per_frame: float = Field(gt=0)
 
 
+class GateParams(Section):
+    """One gate of propagation/gates.py: below ``sure`` a mask is doubtful, below ``lost`` it is lost."""
+
+    sure: float
+    lost: float
+
+
+class PropagationParams(Section):
+    engine: list[str] = Field(min_length=1)
+    fps: float = Field(gt=0)
+    input_px: int = Field(ge=64, multiple_of=32)
+    chunk: int = Field(ge=16)
+    max_conditioning: int = Field(ge=1)
+    trust: float = Field(ge=0, le=1)
+    give_up_s: float = Field(gt=0)
+    usual_frames: int = Field(ge=1)
+    point_class: str = Field(min_length=1)
+    gates: dict[str, GateParams]
+
+
 class MasksParams(Section):
+    mode: Literal["image", "video"]
     segmenter: list[str] = Field(min_length=1)
     crop_scales: list[float] = Field(min_length=1)
     input_px: int = Field(ge=64, multiple_of=32)
@@ -50,6 +71,7 @@ class MasksParams(Section):
     mark_arm: float = Field(ge=0, le=0.5)
     link_gap_s: float = Field(gt=0)
     link_speed: float = Field(gt=0)
+    propagation: PropagationParams
 
 
 class RuleParams(Section):

@@ -47,22 +47,34 @@ DETECTIONS = _schema(
 MASKS = _schema(
     ("video", pa.string()),
     ("frame_index", pa.int64()),
+    # Of its designator; an object carried into a frame where it has none continues the frame's count.
     ("detection_id", pa.int32()),
     ("object_id", pa.string()),  # `shot/number`: one object through the frames of one shot
+    ("class_name", pa.string()),
     ("segmenter", pa.string()),
-    ("prompt", pa.string()),  # which candidate prompt won, for instance "point@3"
-    *_BOX,  # of the mask
-    ("rle", pa.string()),  # COCO RLE counts, compressed, of the whole frame
+    # Which prompt gave it: the candidate that won, for instance "point@3"; "points" of a human; "carried"
+    # from the frame before or "carried back" from the one after.
+    ("prompt", pa.string()),
+    *((side, kind, True) for side, kind in _BOX),  # of the mask; null where the object is lost
+    ("rle", pa.string(), True),  # COCO RLE counts, compressed, of the whole frame; null where it is lost
     ("height", pa.int32()),
     ("width", pa.int32()),
     ("area_px", pa.int32()),
     ("predicted_iou", pa.float32(), True),  # the model's own guess; null where it makes none
     ("object_score", pa.float32(), True),  # video models only
     ("stability", pa.float32(), True),  # IoU of the mask under a shift of its threshold
-    ("fill", pa.float32()),  # mask area / designator area
-    ("inside", pa.float32()),  # share of the mask inside the designator
-    ("mark_overlap", pa.float32()),  # share of the mask on pixels of the designator's mark
+    # Measured on the designator; null where there is none.
+    ("fill", pa.float32(), True),  # mask area / designator area
+    ("inside", pa.float32(), True),  # share of the mask inside the designator
+    ("mark_overlap", pa.float32(), True),  # share of the mask on pixels of the designator's mark
     ("agreement", pa.float32(), True),  # mean IoU with the other candidate prompts' masks
+    ("neighbours", pa.float32(), True),  # likeness in shape to the object's masks just before and after
+    # Of masks carried through a video; null in image mode (propagation/gates.py tells what they mean).
+    ("area_change", pa.float32(), True),
+    ("motion", pa.float32(), True),
+    ("appearance", pa.float32(), True),
+    ("detected", pa.float32(), True),  # IoU with the mask of this frame's detection, where there is one
+    ("state", pa.string(), True),  # sure, doubtful or lost
 )
 
 LABELS = _schema(
@@ -72,11 +84,11 @@ LABELS = _schema(
     ("object_id", pa.string()),
     ("class_name", pa.string()),
     *_BOX,  # of the target
-    *((f"designator_{side}", kind) for side, kind in _BOX),
+    *((f"designator_{side}", kind, True) for side, kind in _BOX),  # null where it was carried, not marked
     ("rle", pa.string(), True),  # the target's mask, as in MASKS; null where there is none
     ("height", pa.int32()),
     ("width", pa.int32()),
-    ("confidence", pa.float32()),  # of the detection
+    ("confidence", pa.float32(), True),  # of the detection, where there is one
     ("quality", pa.float32()),  # 0 to 1: the weakest of the scores, so one bad score is enough
     ("verdict", pa.string()),  # accept, review or reject
     ("reasons", pa.list_(pa.string())),  # the rules that failed, worst first
@@ -109,7 +121,7 @@ def empty(schema: pa.Schema) -> pd.DataFrame:
 
 
 def write_table(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
-    """Write rows as parquet, whole or not at all.
+    """Write rows as parquet, whole or not at all; columns that may be null may be left out.
 
     Raises:
         ValueError: a column is missing, unknown, of the wrong type, or null where it must not be.
@@ -171,8 +183,10 @@ def read_truth(path: Path) -> pd.DataFrame:
 
 
 def _checked(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> pa.Table:
-    if unknown := sorted(set(rows.columns) ^ set(schema.names)):
+    nullable = {field.name for field in schema if field.nullable}
+    if unknown := sorted((set(rows.columns) ^ set(schema.names)) - (nullable - set(rows.columns))):
         raise ValueError(f"{path}: columns missing or unknown: {unknown}")
+    rows = rows.assign(**dict.fromkeys(nullable - set(rows.columns)))
     try:
         table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:

@@ -38,7 +38,7 @@ def params() -> Params:
 )
 def test_choice(params: Params, here: set[str], kept: dict, expected: str) -> None:
     chosen = choose(params, kept, lambda e: None if e in here | {"n.yaml"} else "missing")
-    assert chosen == {"masks": expected, "finetuned_model": "n.yaml"}
+    assert chosen == {"masks": expected, "propagation": "unused", "finetuned_model": "n.yaml"}
 
 
 def test_no_engine_at_all_says_why_for_each(params: Params) -> None:
@@ -64,4 +64,5 @@ def test_file_is_kept_until_refresh(tmp_path: Path, params: Params, monkeypatch:
     (tmp_path / "a.pt").touch()
     assert write_engines(path, params)["masks"] == "mobile_sam:b.pt"
     assert write_engines(path, params, refresh=True)["masks"] == "sam2:a.pt"
-    assert yaml.safe_load(path.read_text()) == {"masks": "sam2:a.pt", "finetuned_model": "n.yaml"}
+    written = {"masks": "sam2:a.pt", "propagation": "unused", "finetuned_model": "n.yaml"}
+    assert yaml.safe_load(path.read_text()) == written

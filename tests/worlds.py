@@ -41,7 +41,9 @@ def make_world(
     paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
     entries = {video: {"file": f"{video}.mp4", "profile": "none"} for video in videos}
     paths.videos.write_text(yaml.safe_dump({"videos": entries}), encoding="utf-8")
-    paths.engines.write_text("masks: grabcut\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8")
+    paths.engines.write_text(
+        "masks: grabcut\npropagation: unused\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8"
+    )
     for video, shown in videos.items():
         _write_video(paths, video, shown, verdicts or {}, fps)
     return Project(paths)
@@ -88,7 +90,7 @@ def _write_video(
         if name:
             key = {"video": video, "frame_index": index, "detection_id": 0}
             detections.append({**key, **_sides(_mark(box)), **_FOUND, "class_name": name})
-            masks.append({**key, **_sides(box), **_CUT, **_mask(box)})
+            masks.append({**key, **_sides(box), **_CUT, **_mask(box), "class_name": name})
             labels.append(
                 {
                     **key,

@@ -97,9 +97,9 @@ def _candidates(detections: pd.DataFrame, masks: pd.DataFrame, frames: pd.DataFr
     )
     designators = detections.rename(columns={side: f"designator_{side}" for side in _SIDES})
     designators = designators.drop(columns="prompt")
-    table = designators.merge(masks, on=_KEY, how="left", validate="one_to_one").merge(
-        seen, on="frame_index", how="left", validate="many_to_one"
-    )
+    table = designators.merge(
+        masks.drop(columns="class_name"), on=_KEY, how="left", validate="one_to_one"
+    ).merge(seen, on="frame_index", how="left", validate="many_to_one")
     for side in _SIDES:
         table[side] = table[side].fillna(table[f"designator_{side}"])
     known = masks[["height", "width"]].max().fillna(0).astype(int)

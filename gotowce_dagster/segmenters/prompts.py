@@ -10,11 +10,16 @@ _OUTWARD = 1.2
 
 @dataclass(frozen=True)
 class Prompt:
-    """Points and their labels (1 target, 0 not), or a box; in the pixels of one picture."""
+    """Points and their labels, or a box, or a mask; in the pixels of one picture."""
 
     points: np.ndarray | None = None
+    """float (n, 2) as x, y."""
     labels: np.ndarray | None = None
+    """int (n,): 1 target, 0 not."""
     box: np.ndarray | None = None
+    """xyxy float (4,)."""
+    mask: np.ndarray | None = None
+    """bool (H, W); only propagators take one, image segmenters do not."""
 
 
 def point(box: np.ndarray) -> Prompt:

@@ -11,8 +11,8 @@ from gotowce_dagster.segmenters.choose import Choice, choose
 from gotowce_dagster.segmenters.crops import Crop
 
 COLUMNS = [
-    "detection_id", "segmenter", "prompt", "x1", "y1", "x2", "y2", "rle", "height", "width", "area_px",
-    "predicted_iou", "object_score", "stability", "fill", "inside", "mark_overlap", "agreement",
+    "detection_id", "class_name", "segmenter", "prompt", "x1", "y1", "x2", "y2", "rle", "height", "width",
+    "area_px", "predicted_iou", "object_score", "stability", "fill", "inside", "mark_overlap", "agreement",
 ]  # fmt: skip
 
 
@@ -25,19 +25,21 @@ def segment_targets(
 
     Args:
         image_rgb: uint8 (H, W, 3).
-        detections: designators; ``data["detection_id"]`` names them, else their place in the list does.
+        detections: designators; ``data["detection_id"]`` names them, else their place in the list does;
+            ``data["class_name"]`` names the classes of their targets, else they are called target.
 
     Returns:
-        The columns of tables.MASKS but video, frame_index and object_id; one row a target.
+        Columns of tables.MASKS, without video, frame_index and object_id; one row a target.
     """
     height, width = image_rgb.shape[:2]
     boxes = detections.xyxy.astype(float)
     names = np.asarray(detections.data.get("detection_id", np.arange(len(boxes))))
+    classes = np.asarray(detections.data.get("class_name", np.full(len(boxes), "target")))
     tried = np.flatnonzero(on_screen(boxes, height, width) >= params.min_on_screen)
     found = segmenter.segment(image_rgb, boxes[tried]) if len(tried) else []
     engine = f"{segmenter.name}:{segmenter.weights}" if segmenter.weights else segmenter.name
     rows = [
-        {"detection_id": names[index], "segmenter": engine, **_row(choice)}
+        {"detection_id": names[index], "class_name": classes[index], "segmenter": engine, **_row(choice)}
         for index, candidates in zip(tried, found, strict=True)
         if (choice := choose(candidates, boxes[index], params))
     ]

@@ -86,9 +86,8 @@ def preview(project: Project, video: str) -> Preview:
 
 
 def _designators(rows: pd.DataFrame) -> sv.Detections:
-    return sv.Detections(
-        xyxy=rows[_BOX].to_numpy(float), data={"detection_id": rows["detection_id"].to_numpy()}
-    )
+    names = {column: rows[column].to_numpy() for column in ("detection_id", "class_name")}
+    return sv.Detections(rows[_BOX].to_numpy(float), data=names)
 
 
 def _unfinished(project: Project, video: str) -> Path:

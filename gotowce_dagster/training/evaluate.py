@@ -107,9 +107,8 @@ def label_known_frames(
         rows = found[found["frame_index"] == index]
         if rows.empty:
             continue
-        designators = sv.Detections(
-            rows[_BOX].to_numpy(float), data={"detection_id": rows["detection_id"].to_numpy()}
-        )
+        names = {column: rows[column].to_numpy() for column in ("detection_id", "class_name")}
+        designators = sv.Detections(rows[_BOX].to_numpy(float), data=names)
         masks = segment_targets(image, designators, segmenter(), params.masks)
         cut.append(masks.assign(video=known.video, frame_index=index, object_id=""))
     frames = _among(tables.frames, _frames_of(known, tables.frames), known)

@@ -22,7 +22,10 @@ def picture() -> np.ndarray:
 
 def segment(picture: np.ndarray, boxes: list[tuple[float, ...]], names: list[int]):
     params = masks_params()
-    detections = sv.Detections(np.array(boxes, float).reshape(-1, 4), data={"detection_id": np.array(names)})
+    detections = sv.Detections(
+        np.array(boxes, float).reshape(-1, 4),
+        data={"detection_id": np.array(names, int), "class_name": np.full(len(names), "ship")},
+    )
     return segment_targets(picture, detections, GrabCut("", params), params)
 
 
