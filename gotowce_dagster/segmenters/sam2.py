@@ -21,36 +21,19 @@ One frame with one designator takes 1.7 s of one processor core, 0.75 s where it
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 
-from gotowce_dagster.errors import InputError, MissingWeightsError
+from gotowce_dagster.errors import InputError
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.crops import Crop, around
 from gotowce_dagster.segmenters.device import best_device, inference
 from gotowce_dagster.segmenters.prompts import PROMPTS, Prompt
+from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
 from gotowce_dagster.weights import require
 
-CONFIGS = {
-    "sam2_hiera_tiny_image.pt": "configs/sam2/sam2_hiera_t.yaml",
-    "sam2.1_hiera_tiny.pt": "configs/sam2.1/sam2.1_hiera_t.yaml",
-    "sam2.1_hiera_small.pt": "configs/sam2.1/sam2.1_hiera_s.yaml",
-    "sam2.1_hiera_base_plus.pt": "configs/sam2.1/sam2.1_hiera_b+.yaml",
-    "sam2.1_hiera_large.pt": "configs/sam2.1/sam2.1_hiera_l.yaml",
-}
-
-# What an image prompt never uses, so that a checkpoint of the image half may lack it.
-_VIDEO_ONLY = (
-    "mask_downsample", "maskmem_tpos_enc", "memory_attention", "memory_encoder", "no_mem_pos_enc",
-    "no_obj_ptr", "obj_ptr_proj", "obj_ptr_tpos_proj", "no_obj_embed_spatial",
-    "sam_mask_decoder.pred_obj_score_head",
-)  # fmt: skip
-
-_NOT_THE_WEIGHTS = "{}: damaged, or not the weights its name says ({}); remove it and fetch it again"
 _BATCH = 8
 _STABILITY_SHIFT = 1.0
 
@@ -126,45 +109,9 @@ def _stability(logits: np.ndarray) -> float:
 
 @cache
 def _predictor(weights: str, input_px: int, device: str) -> Any:
-    model = _build(CONFIGS[weights], input_px)
-    _load(model, require(weights))
+    model = build(CONFIGS[weights], input_px)
+    load(model, require(weights))
     return _for_size(model.to(device).eval(), input_px)
-
-
-def _load(model: Any, path: Path) -> None:
-    """Weights into the architecture; only what an image prompt never uses may be missing."""
-    import torch
-
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["model"]
-        missing, unknown = model.load_state_dict(state, strict=False)
-    except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:
-        raise MissingWeightsError(_NOT_THE_WEIGHTS.format(path, str(error).splitlines()[0])) from None
-    if wrong := [*unknown, *(key for key in missing if not key.startswith(_VIDEO_ONLY))]:
-        raise MissingWeightsError(
-            _NOT_THE_WEIGHTS.format(path, f"{len(wrong)} tensors differ, as {wrong[0]}")
-        )
-
-
-def _build(config: str, input_px: int) -> Any:
-    """The architecture with random weights.
-
-    ``import sam2`` initialises hydra with a version_base that hydra 1.4 refuses, unless hydra is
-    initialised already. What is left initialised would break the next user of hydra in this process,
-    DVC among them, so it is cleared.
-    """
-    import hydra
-    from hydra.core.global_hydra import GlobalHydra
-
-    GlobalHydra.instance().clear()
-    try:
-        hydra.initialize_config_module("sam2")
-        from sam2.build_sam import build_sam2
-
-        with hydra.utils.execution_whitelist(["sam2.*", "torch.*"]):
-            return build_sam2(config, device="cpu", hydra_overrides_extra=[f"++model.image_size={input_px}"])
-    finally:
-        GlobalHydra.instance().clear()
 
 
 def _for_size(model: Any, input_px: int) -> Any:
