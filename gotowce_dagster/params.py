@@ -51,6 +51,9 @@ class PropagationParams(Section):
     trust: float = Field(ge=0, le=1)
     give_up_s: float = Field(gt=0)
     usual_frames: int = Field(ge=1)
+    track_px: int = Field(ge=64, multiple_of=32)
+    jump_change: float = Field(ge=0, le=255)
+    jump_similarity: float = Field(ge=-1, le=1)
     point_class: str = Field(min_length=1)
     gates: dict[str, GateParams]
 

@@ -1,0 +1,243 @@
+"""What speaks for and against a carried mask, measured against its object's own past, and what follows.
+
+A propagator drifts without saying so: its own scores stay high on the wrong object and on the background.
+So each mask is measured against the last frames in which this object was sure, and every measure is a gate
+of its own. They are joined by AND: a mean of them creeps back above any threshold a few frames after a cut,
+while the area alone had already told. Only sure frames become part of the past, as in DAM4SAM (Videnovic
+et al., CVPR 2025: area within a fifth of the median of ten frames) and SAMURAI (Yang et al., 2024: motion
+and scores select what is remembered); so what is doubtful never teaches what is usual.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, Field
+
+from gotowce_dagster.params import GateParams, PropagationParams
+from gotowce_dagster.propagation.base import Observation
+from gotowce_dagster.segmenters.crops import Crop, around
+
+State = Literal["sure", "doubtful", "lost"]
+
+_MOST = 0.5
+"""A mask over more than this share of the frame is of no object: what SAM 2 may give for one it has lost."""
+
+_LEAST_SIDE = 8.0
+"""Pixels. A smaller object's distances are measured as if it had this size: its mask is uncertain by one."""
+
+_TREND = 4
+"""Looks from which on a trend in size is believed."""
+
+_BINS = 16
+_SURROUNDINGS = 2.0
+"""Surroundings are what lies in a square of so many sides of the object."""
+
+
+class Look(BaseModel, frozen=True):
+    """What an object was like in one frame in which it was sure."""
+
+    time_s: float
+    box: tuple[float, float, float, float]
+    """xyxy, pixels of the frame."""
+    area_px: float
+    colours: list[float]
+    """Histograms of the three channels of Lab in the mask, one after another; together 1."""
+    surroundings: list[float]
+    """The same of the pixels around the mask."""
+
+
+class History(BaseModel):
+    """One object's past in one direction of a video: the last frames in which it was sure.
+
+    As text: ``model_dump_json()`` and ``History.model_validate_json(text)``, which give it back exactly.
+    """
+
+    usual_frames: int = Field(ge=1)
+    """How many looks are kept, and tell what is usual."""
+    looks: list[Look] = Field(default_factory=list)
+
+    def add(self, observation: Observation, image_rgb: np.ndarray, time_s: float) -> None:
+        """Remember a sure frame; an empty mask is none and is passed over.
+
+        Args:
+            image_rgb: uint8 (H, W, 3).
+            time_s: on any clock that runs evenly, forward or backward.
+        """
+        window = Crop.of_mask(observation.mask)
+        if window is None:
+            return
+        colours, surroundings = _colours(observation.mask, window, image_rgb)
+        look = Look(
+            time_s=time_s,
+            box=tuple(window.box.tolist()),
+            area_px=float(np.count_nonzero(observation.mask)),
+            colours=colours.tolist(),
+            surroundings=surroundings.tolist(),
+        )
+        self.looks = [*self.looks[1 - self.usual_frames :], look] if self.usual_frames > 1 else [look]
+
+    def expected(self, time_s: float) -> np.ndarray:
+        """The box xyxy (4,) where constant velocity, and growth if there is a trend, lead at a time.
+
+        Raises:
+            ValueError: there is no past yet.
+        """
+        if not self.looks:
+            raise ValueError("an object without a past is expected nowhere")
+        boxes = np.array([look.box for look in self.looks])
+        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        middle = middles[-1] + _slope(self._times(), middles) * (time_s - self.looks[-1].time_s)
+        size = (boxes[-1, 2:] - boxes[-1, :2]) * np.sqrt(self._growth(time_s))
+        return np.concatenate([middle - size / 2, middle + size / 2])
+
+    def _times(self) -> np.ndarray:
+        return np.array([look.time_s for look in self.looks])
+
+    def _growth(self, time_s: float) -> float:
+        """Area at a time over that of the last look, at most doubled or halved; 1 without a trend."""
+        if len(self.looks) < _TREND:
+            return 1.0
+        logs = np.log([[look.area_px] for look in self.looks])
+        change = _slope(self._times(), logs)[0] * (time_s - self.looks[-1].time_s)
+        return float(np.exp(np.clip(change, -np.log(2), np.log(2))))
+
+
+def measure(
+    history: History,
+    observation: Observation,
+    image_rgb: np.ndarray,
+    time_s: float,
+    detection_mask: np.ndarray | None,
+) -> dict[str, float]:
+    """How far one mask agrees with what is known of its object; NaN speaks neither for nor against.
+
+    Args:
+        image_rgb: uint8 (H, W, 3), the frame of the mask.
+        time_s: on the clock of ``history``.
+        detection_mask: bool (H, W) of this frame's detection of the object; None where there is none.
+
+    Returns:
+        predicted_iou: the model's own guess. Confident on wrong masks of small targets, so a weak gate.
+        object_score: the model's logit of the object being in sight (SAM 2: tracked 6 to 8, lost below 0).
+        stability: IoU of the mask under a shift of its threshold, the best single sign of a good mask.
+        area_change: 1 for the usual area, or where a smooth zoom leads it; half or double is 0.5. 0 for an
+            empty mask and for one over most of the frame, whatever the past.
+        motion: 1 in the place where constant velocity leads, 0.37 one size of the object away. Before a
+            velocity is known one size of distance is free.
+        appearance: 1 for the usual colours, 0 for none of those that tell the object from its surroundings.
+        detected: IoU with the detection's mask.
+    """
+    area = float(np.count_nonzero(observation.mask))
+    window = Crop.of_mask(observation.mask)
+    nothing = window is None or area > _MOST * observation.mask.size
+    measures = {
+        "predicted_iou": observation.predicted_iou,
+        "object_score": observation.object_score,
+        "stability": observation.stability,
+        "area_change": 0.0 if nothing else np.nan,
+        "motion": np.nan,
+        "appearance": np.nan,
+        "detected": np.nan if detection_mask is None else _iou(observation.mask, detection_mask),
+    }
+    if nothing or window is None or not history.looks:
+        return measures
+    return measures | {
+        "area_change": _area_change(history, area, time_s),
+        "motion": _motion(history, window.box, time_s),
+        "appearance": _appearance(history, _colours(observation.mask, window, image_rgb)[0]),
+    }
+
+
+def state(measures: Mapping[str, float], gates: Mapping[str, GateParams]) -> State:
+    """Sure if every gate is passed, lost if one measure is below its ``lost`` or there is no object at all.
+
+    Measures without a gate, and those that are NaN, decide nothing.
+    """
+    if measures["area_change"] == 0 or any(measures[name] < gate.lost for name, gate in gates.items()):
+        return "lost"
+    return "doubtful" if any(measures[name] < gate.sure for name, gate in gates.items()) else "sure"
+
+
+def scene_jump(before_rgb: np.ndarray, after_rgb: np.ndarray, params: PropagationParams) -> bool:
+    """Whether the picture jumped between two frames visited one after the other: a cut, or a jump of zoom.
+
+    The middle of the later frame is looked for everywhere in the earlier one, so a turn of the camera by up
+    to a quarter of the picture is no jump. What moves or flashes in an even picture is none either: the
+    picture must also have changed as a whole. Objects must then be found anew, by detections.
+
+    Args:
+        before_rgb: uint8 (H, W, 3).
+        after_rgb: the same; another size is always a jump.
+    """
+    if before_rgb.shape != after_rgb.shape:
+        return True
+    before, after = (_glance(image) for image in (before_rgb, after_rgb))
+    if cv2.norm(before, after, cv2.NORM_L1) / before.size < params.jump_change:
+        return False
+    height, width = after.shape
+    middle = after[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    return float(cv2.matchTemplate(before, middle, cv2.TM_CCOEFF_NORMED).max()) < params.jump_similarity
+
+
+def _glance(image_rgb: np.ndarray) -> np.ndarray:
+    """Luma uint8, 128 pixels wide: enough for the structure of a whole picture."""
+    height, width = image_rgb.shape[:2]
+    small = cv2.resize(image_rgb, (128, max(8, round(128 * height / width))), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+
+
+def _area_change(history: History, area: float, time_s: float) -> float:
+    """Against the usual area or against its trend, whichever fits: a trend may end at any time."""
+    areas = [look.area_px for look in history.looks]
+    usual = (float(np.median(areas)), areas[-1] * history._growth(time_s))
+    return max(min(area / one, one / area) for one in usual)
+
+
+def _motion(history: History, box: np.ndarray, time_s: float) -> float:
+    expected = history.expected(time_s)
+    size = max(_LEAST_SIDE, float((expected[2:] - expected[:2]).max()))
+    distance = float(np.hypot(*((box[:2] + box[2:]) - (expected[:2] + expected[2:])) / 2)) / size
+    free = 1.0 if len(history.looks) == 1 else 0.0
+    return float(np.exp(-max(0.0, distance - free)))
+
+
+def _appearance(history: History, colours: np.ndarray) -> float:
+    """Bhattacharyya coefficient with the mean of the recent looks, each colour weighted by how far it tells
+    the object from its surroundings: the background-weighted histogram of Comaniciu et al., Kernel-based
+    object tracking, TPAMI 2003.
+    """
+    own = np.mean([look.colours for look in history.looks], axis=0)
+    around_it = np.mean([look.surroundings for look in history.looks], axis=0)
+    weight = own / np.maximum(own + around_it, 1e-12)
+    return float((weight * np.sqrt(own * colours)).sum() / (weight * own).sum())
+
+
+def _colours(mask: np.ndarray, window: Crop, image_rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Histograms of the mask and of what is around it, (3 * bins,) each, their sum 1 or 0."""
+    wide = around(window.box, _SURROUNDINGS, *mask.shape)
+    inside = wide.cut(mask)
+    lab = cv2.cvtColor(wide.cut(image_rgb), cv2.COLOR_RGB2LAB)
+    return _histogram(lab[inside]), _histogram(lab[~inside])
+
+
+def _histogram(pixels: np.ndarray) -> np.ndarray:
+    """Of Lab uint8 (n, 3) to (3 * bins,). Each pixel counts in its bin and, half, in those beside it: a small
+    object has few pixels, and their noise must not change its looks.
+    """
+    counts = np.stack([np.bincount(channel // (256 // _BINS), minlength=_BINS) for channel in pixels.T])
+    soft = counts + (np.pad(counts, ((0, 0), (1, 1)))[:, :-2] + np.pad(counts, ((0, 0), (1, 1)))[:, 2:]) / 2
+    return (soft / max(soft.sum(), 1)).ravel()
+
+
+def _slope(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Of the least-squares line through values (n, k) at times (n,): (k,) a unit of time; 0 for one."""
+    away = times - times.mean()
+    spread = (away**2).sum()
+    return (away @ (values - values.mean(axis=0))) / spread if spread > 0 else np.zeros(values.shape[1])
+
+
+def _iou(one: np.ndarray, other: np.ndarray) -> float:
+    either = np.count_nonzero(one | other)
+    return np.count_nonzero(one & other) / either if either else 0.0
