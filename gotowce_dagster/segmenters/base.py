@@ -1,9 +1,12 @@
 """What a segmenter is. One file a segmenter; the table that names them is in segmenters/registry.py."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
+from gotowce_dagster.segmenters.prompts import Prompt
 
 
 @dataclass(frozen=True)
@@ -37,5 +40,37 @@ class Segmenter(Protocol):
 
         Returns:
             For each box the candidate masks, possibly none.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says to one prompt on one picture: several masks, of a part, the whole and more."""
+
+    logits: np.ndarray
+    """float32 (m, h, w), as large as the picture; a mask is where they are above 0."""
+    scores: np.ndarray
+    """float (m,): the model's own guess of each mask's IoU with the object."""
+
+
+class Promptable(Protocol):
+    """A model that is asked by points and boxes, of any pictures and for any objects."""
+
+    name: str
+    weights: str
+    device: str
+
+    def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
+        """Encode every picture once and ask it everything.
+
+        An answer does not depend on what else is asked in the same call.
+
+        Args:
+            crops: RGB uint8 (h, w, 3), of any sizes.
+            prompts: for each crop what it is asked, in its own pixels; points, a box or both, no masks.
+
+        Returns:
+            For each crop, for each of its prompts, the answer.
         """
         ...

@@ -4,6 +4,7 @@ Its encoder takes 1024 pixels and nothing else, several times the cost of SAM 2 
 only the widest of the crops is encoded.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -11,11 +12,14 @@ import numpy as np
 
 from gotowce_dagster.offline import keep_offline
 from gotowce_dagster.params import MasksParams
-from gotowce_dagster.segmenters.base import Candidate
-from gotowce_dagster.segmenters.crops import around
+from gotowce_dagster.segmenters.base import Answer, Candidate
 from gotowce_dagster.segmenters.device import best_device
-from gotowce_dagster.segmenters.prompts import PROMPTS, Prompt
+from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
+from gotowce_dagster.segmenters.proposals import propose
 from gotowce_dagster.weights import require
+
+_INPUT_PX = 1024
+_DECODED = 16
 
 
 class MobileSam:
@@ -35,29 +39,50 @@ class MobileSam:
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
         """Three masks for every prompt on one crop of every box; see base.Segmenter."""
-        return [self._segment(image, box) for box in boxes]
+        return propose(self, image, boxes, [self._scale])
 
-    def _segment(self, image: np.ndarray, box: np.ndarray) -> list[Candidate]:
-        crop = around(box, self._scale, *image.shape[:2])
-        self._predictor.set_image(np.ascontiguousarray(crop.cut(image)[..., ::-1]))
-        return [
-            Candidate(crop.paste(mask, *image.shape[:2]), f"{name}@{self._scale:g}", score, np.nan)
-            for name, prompt in PROMPTS.items()
-            for mask, score in self._ask(prompt(crop.to_crop(box)))
-        ]
+    def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
+        """Three masks for every prompt; see base.Promptable.
 
-    def _ask(self, prompt: Prompt) -> list[tuple[np.ndarray, float]]:
-        found = self._predictor(
-            # One object with several points, not several objects with one each.
-            points=None if prompt.points is None else prompt.points[None],
-            labels=None if prompt.labels is None else prompt.labels[None],
-            bboxes=prompt.box,
+        Encoder and decoder take one crop at a time.
+        """
+        return [self._ask(crop, asked) for crop, asked in zip(crops, prompts, strict=True)]
+
+    def _ask(self, crop: np.ndarray, asked: Sequence[Prompt]) -> list[Answer]:
+        import torch
+
+        answers: dict[tuple[int, int], Answer] = {}
+        with torch.inference_mode():
+            self._predictor.set_image(np.ascontiguousarray(crop[..., ::-1]))
+            for batch in batches([asked], _DECODED):
+                answers |= self._decode(batch, *crop.shape[:2])
+        return [answers[0, number] for number in range(len(asked))]
+
+    def _decode(self, batch: Batch, height: int, width: int) -> dict[tuple[int, int], Answer]:
+        import torch
+        from torch.nn.functional import interpolate
+
+        model, side = self._predictor.model, max(height, width)
+        points = torch.as_tensor(batch.points / side * _INPUT_PX, dtype=torch.float32, device=self.device)
+        labels = torch.as_tensor(batch.labels, dtype=torch.int32, device=self.device)
+        # Unlike SAM 2, the prompt encoder expects a box beside the points, not among them.
+        boxed = 2 if batch.labels[0, 0] == 2 else 0
+        sparse, dense = model.prompt_encoder(
+            points=(points[:, boxed:], labels[:, boxed:]) if points.shape[1] > boxed else None,
+            boxes=points[:, :boxed] if boxed else None,
+            masks=None,
+        )
+        low, scores = model.mask_decoder(
+            image_embeddings=self._predictor.features,
+            image_pe=model.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
             multimask_output=True,
-        )[0]
-        if found.masks is None:
-            return []
-        masks = found.masks.data.cpu().numpy().astype(bool)
-        return list(zip(masks, found.boxes.conf.tolist(), strict=True))
+        )
+        # The model sees a square: the crop in its upper left corner, nothing below or beside it.
+        logits = interpolate(low, (side, side), mode="bilinear")[..., :height, :width].cpu().numpy()
+        own = scores.cpu().numpy()
+        return {place: Answer(logits[row], own[row]) for row, place in enumerate(batch.places)}
 
 
 @cache
@@ -69,7 +94,7 @@ def _predictor(weights: str, device: str) -> Any:
     settings = {
         "model": str(path),
         "device": device,
-        "imgsz": 1024,
+        "imgsz": _INPUT_PX,
         "conf": 0.0,
         "save": False,
         "verbose": False,

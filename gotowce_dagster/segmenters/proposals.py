@@ -1,0 +1,57 @@
+"""Candidates from a promptable model: crops around each designator, each asked in several ways."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gotowce_dagster.segmenters.base import Answer, Candidate, Promptable
+from gotowce_dagster.segmenters.crops import Crop, around
+from gotowce_dagster.segmenters.prompts import PROMPTS
+
+_STABILITY_SHIFT = 1.0
+
+
+def propose(
+    model: Promptable, image: np.ndarray, boxes: np.ndarray, scales: Sequence[float]
+) -> list[list[Candidate]]:
+    """Every mask for every prompt on every crop of every box, all of a frame asked at once.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        boxes: xyxy float (n, 4) in pixels: the designators.
+        scales: sides of the crops in sides of their designator.
+    """
+    shape = image.shape[:2]
+    crops = [[around(box, scale, *shape) for scale in scales] for box in boxes]
+    answers = iter(
+        model.ask(
+            [crop.cut(image) for of_box in crops for crop in of_box],
+            [
+                [prompt(crop.to_crop(box)) for prompt in PROMPTS.values()]
+                for box, of_box in zip(boxes, crops, strict=True)
+                for crop in of_box
+            ],
+        )
+    )
+    return [
+        [
+            candidate
+            for scale, crop in zip(scales, of_box, strict=True)
+            for name, answer in zip(PROMPTS, next(answers), strict=True)
+            for candidate in _candidates(answer, f"{name}@{scale:g}", crop, shape)
+        ]
+        for of_box in crops
+    ]
+
+
+def stability(logits: np.ndarray) -> float:
+    """IoU of the mask at a stricter and a laxer threshold, as in Segment Anything's mask generator."""
+    lax = np.count_nonzero(logits > -_STABILITY_SHIFT)
+    return np.count_nonzero(logits > _STABILITY_SHIFT) / lax if lax else 0.0
+
+
+def _candidates(answer: Answer, prompt: str, crop: Crop, shape: tuple[int, int]) -> list[Candidate]:
+    return [
+        Candidate(crop.paste(logits > 0, *shape), prompt, float(score), stability(logits))
+        for logits, score in zip(answer.logits, answer.scores, strict=True)
+    ]
