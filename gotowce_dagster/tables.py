@@ -77,6 +77,18 @@ MASKS = _schema(
     ("state", pa.string(), True),  # sure, doubtful or lost
 )
 
+# Masks carried through a video, before they are joined with those of the detections.
+CARRIED = pa.schema(
+    [
+        MASKS.field(name)
+        for name in (
+            "frame_index", "object_id", "class_name", "prompt", "x1", "y1", "x2", "y2", "rle", "height",
+            "width", "area_px", "predicted_iou", "object_score", "stability", "area_change", "motion",
+            "appearance", "detected", "state",
+        )
+    ]
+)  # fmt: skip
+
 LABELS = _schema(
     ("video", pa.string()),
     ("frame_index", pa.int64()),
