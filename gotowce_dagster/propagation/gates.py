@@ -31,6 +31,12 @@ _TREND = 4
 """Looks from which on a trend in size is believed."""
 
 _BINS = 16
+
+_PRIOR = 0.003
+"""Added to shares of colours, of which all make 1, before they are compared: below it none is told apart."""
+
+_RELUCTANCE = 0.3
+"""Evidence of colour, in nats, that an object must have for being one size away from where it is expected."""
 _SURROUNDINGS = 2.0
 """Surroundings are what lies in a square of so many sides of the object."""
 
@@ -65,18 +71,12 @@ class History(BaseModel):
             image_rgb: uint8 (H, W, 3).
             time_s: on any clock that runs evenly, forward or backward.
         """
-        window = Crop.of_mask(observation.mask)
-        if window is None:
-            return
-        colours, surroundings = _colours(observation.mask, window, image_rgb)
-        look = Look(
-            time_s=time_s,
-            box=tuple(window.box.tolist()),
-            area_px=float(np.count_nonzero(observation.mask)),
-            colours=colours.tolist(),
-            surroundings=surroundings.tolist(),
-        )
-        self.looks = [*self.looks[1 - self.usual_frames :], look] if self.usual_frames > 1 else [look]
+        if (look := look_of(observation, image_rgb, time_s)) is not None:
+            self.remember(look)
+
+    def remember(self, look: Look) -> None:
+        """Add a look, and drop the oldest beyond ``usual_frames``."""
+        self.looks = [*self.looks, look][-self.usual_frames :]
 
     def expected(self, time_s: float) -> np.ndarray:
         """The box xyxy (4,) where constant velocity, and growth if there is a trend, lead at a time.
@@ -102,6 +102,22 @@ class History(BaseModel):
         logs = np.log([[look.area_px] for look in self.looks])
         change = _slope(self._times(), logs)[0] * (time_s - self.looks[-1].time_s)
         return float(np.exp(np.clip(change, -np.log(2), np.log(2))))
+
+
+def look_of(observation: Observation, image_rgb: np.ndarray, time_s: float) -> Look | None:
+    """What an object is like in a frame; None where its mask is empty."""
+    window = Crop.of_mask(observation.mask)
+    if window is None:
+        return None
+    colours, surroundings = _colours(observation.mask, window, image_rgb)
+    x1, y1, x2, y2 = window.box.tolist()
+    return Look(
+        time_s=time_s,
+        box=(x1, y1, x2, y2),
+        area_px=float(np.count_nonzero(observation.mask)),
+        colours=colours.tolist(),
+        surroundings=surroundings.tolist(),
+    )
 
 
 def measure(
@@ -148,6 +164,32 @@ def measure(
         "motion": _motion(history, window.box, time_s),
         "appearance": _appearance(history, _colours(observation.mask, window, image_rgb)[0]),
     }
+
+
+def likely_place(history: History, image_rgb: np.ndarray, window: Crop, time_s: float) -> np.ndarray:
+    """Where in a window the object's colours are, near where constant velocity leads: its box, xyxy (4,).
+
+    Each pixel counts by how far its colour is the object's rather than its surroundings' (the back-projection
+    of Swain and Ballard, Color indexing, IJCV 1991), each place by how much of that lies there. It finds
+    what has turned, or made a leap, since its last look.
+
+    Args:
+        image_rgb: uint8 (H, W, 3).
+    """
+    expected = history.expected(time_s)
+    own, around_it = _recent(history)
+    evidence = np.log((own + _PRIOR) / (around_it + _PRIOR)).clip(-2, 2).reshape(3, _BINS)
+    bins = cv2.cvtColor(window.cut(image_rgb), cv2.COLOR_RGB2LAB) // (256 // _BINS)
+    likely = sum(evidence[channel][bins[..., channel]] for channel in range(3)) / 3
+    size = expected[2:] - expected[:2]
+    side = max(3, round(float(np.sqrt(history.looks[-1].area_px * history._growth(time_s)))))
+    there = cv2.blur(np.asarray(likely, np.float32), (side, side), borderType=cv2.BORDER_REFLECT)
+    x, y = np.meshgrid(np.arange(window.x1, window.x2) + 0.5, np.arange(window.y1, window.y2) + 0.5)
+    middle = (expected[:2] + expected[2:]) / 2
+    away = np.hypot(x - middle[0], y - middle[1]) / max(_LEAST_SIDE, float(size.max()))
+    row, column = np.unravel_index(np.argmax(there - _RELUCTANCE * away), there.shape)
+    found = np.array([window.x1 + column + 0.5, window.y1 + row + 0.5])
+    return np.concatenate([found - size / 2, found + size / 2])
 
 
 def state(measures: Mapping[str, float], gates: Mapping[str, GateParams]) -> State:
@@ -208,10 +250,15 @@ def _appearance(history: History, colours: np.ndarray) -> float:
     the object from its surroundings: the background-weighted histogram of Comaniciu et al., Kernel-based
     object tracking, TPAMI 2003.
     """
-    own = np.mean([look.colours for look in history.looks], axis=0)
-    around_it = np.mean([look.surroundings for look in history.looks], axis=0)
+    own, around_it = _recent(history)
     weight = own / np.maximum(own + around_it, 1e-12)
     return float((weight * np.sqrt(own * colours)).sum() / (weight * own).sum())
+
+
+def _recent(history: History) -> tuple[np.ndarray, np.ndarray]:
+    """Mean histograms (3 * bins,) of the object and of its surroundings."""
+    looks = history.looks
+    return np.mean([k.colours for k in looks], axis=0), np.mean([k.surroundings for k in looks], axis=0)
 
 
 def _colours(mask: np.ndarray, window: Crop, image_rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
