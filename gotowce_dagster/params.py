@@ -138,6 +138,37 @@ class EvaluationParams(Section):
     pictures_mb: float = Field(gt=0)
 
 
+class DoubtParams(Section):
+    """How much each kind of doubt weighs in review/choose.py."""
+
+    verdict: float = Field(ge=0)
+    quality: float = Field(ge=0)
+    disagreement: float = Field(ge=0)
+    temporal: float = Field(ge=0)
+
+
+class ReviewTasksParams(Section):
+    project: str = Field(min_length=3)
+    select: Literal["all", "doubtful"]
+    doubtful: int = Field(ge=0)
+    audit_share: float = Field(ge=0, le=1)
+    seed: int
+    verdicts: list[Literal["accept", "review", "reject"]] = Field(min_length=1)
+    doubt: DoubtParams
+    disagreement: list[str]
+    temporal: list[str]
+    masks: Literal["bitmask", "polygon"]
+    polygon_px: float = Field(gt=0)
+    classes: list[str]
+    batch: int = Field(ge=1, le=1000)
+
+
+class ReviewedLabelsParams(Section):
+    interval: float = Field(gt=0, lt=1)
+    error_px: float = Field(ge=0)
+    error_mask_iou: float = Field(ge=0, le=1)
+
+
 class Params(Section):
     """The whole file; each field is named after its stage."""
 
@@ -145,6 +176,8 @@ class Params(Section):
     designator_detections: DetectionsParams
     masks: MasksParams
     cleaned_labels: LabelsParams
+    review_tasks: ReviewTasksParams
+    reviewed_labels: ReviewedLabelsParams
     yolo_dataset: DatasetParams
     finetuned_model: TrainingParams
     evaluation: EvaluationParams

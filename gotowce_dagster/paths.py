@@ -39,6 +39,10 @@ class Paths:
     def profile(self, name: str) -> Path:
         return self.profiles / f"{name}.toml"
 
+    def points(self, name: str) -> Path:
+        """A human's points for one video, or ``none``: the columns of propagation.points.read_points."""
+        return self.data / "points" / f"{name}.csv"
+
     def truth(self, video: str) -> Path:
         """Hand-checked boxes of a video, if somebody made them: the columns of tables.read_truth."""
         return self.data / "truth" / f"{video}.csv"
@@ -57,6 +61,14 @@ class Paths:
 
     def labels(self, video: str) -> Path:
         return self.data / "labels" / f"{video}.parquet"
+
+    @property
+    def reviewed_videos(self) -> Path:
+        return self.data / "reviewed"
+
+    def reviewed(self, video: str) -> Path:
+        """What humans said about a video's frames: a source, like the video itself."""
+        return self.reviewed_videos / f"{video}.json"
 
     @property
     def dataset(self) -> Path:

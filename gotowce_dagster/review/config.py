@@ -1,0 +1,146 @@
+"""The labelling page: what a reviewer sees and can say, as Label Studio's configuration."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+from xml.etree import ElementTree
+
+from gotowce_dagster.errors import InputError
+
+MaskForm = Literal["bitmask", "polygon"]
+
+VERDICTS = {"accept": "a", "fix": "f", "reject": "r"}
+"""What a reviewer must say of a frame, and the key that says it."""
+QUALITY = ("blur", "occluded", "missing_object", "wrong_class", "bad_mask")
+
+# Apart for people who do not tell red from green (Okabe and Ito), bright enough on dark games.
+_COLOURS = ("#56B4E9", "#E69F00", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
+_MASKS = {"bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
+
+
+def labelling_config(classes: Iterable[str], masks: MaskForm) -> str:
+    """The page for these classes: verdict, quality, picture, boxes, masks, reasons and neighbours."""
+    view = ElementTree.Element("View", style="display:flex;gap:16px")
+    picture = _add(view, "View", style="flex:1;min-width:0")
+    verdict = _add(
+        picture,
+        "Choices",
+        name="verdict",
+        toName="image",
+        choice="single",
+        showInline="true",
+        required="true",
+        requiredMessage=f"Choose {_spoken(tuple(VERDICTS))} first",
+    )
+    for value, key in VERDICTS.items():
+        _add(verdict, "Choice", value=value, hotkey=key)
+    _add(
+        picture,
+        "Image",
+        name="image",
+        value="$image",
+        zoom="true",
+        zoomControl="true",
+        rotateControl="false",
+        smoothing="false",
+        maxWidth="100%",
+    )
+    boxes = _add(
+        picture,
+        "RectangleLabels",
+        name="box",
+        toName="image",
+        strokeWidth="2",
+        opacity="0.05",
+        canRotate="false",
+    )
+    outlines = _add(picture, _MASKS[masks], name="mask", toName="image")
+    for control in (boxes, outlines):
+        _add_classes(control, classes)
+    side = _add(view, "View", style="width:300px;flex:none")
+    _add(side, "HyperText", name="context", value="$context", inline="true")
+    quality = _add(side, "Choices", name="quality", toName="image", choice="multiple")
+    for value in QUALITY:
+        _add(quality, "Choice", value=value)
+    ElementTree.indent(view)
+    return ElementTree.tostring(view, encoding="unicode")
+
+
+def classes_of(config: str) -> list[str]:
+    """The classes a configuration offers for boxes, in its order.
+
+    Raises:
+        InputError: it lacks a control that we read, or is no XML.
+    """
+    return [str(label.get("value")) for label in _controls(config)[1]["box"].findall("Label")]
+
+
+def mask_form(config: str) -> MaskForm:
+    """How a configuration takes masks."""
+    return "polygon" if _controls(config)[1]["mask"].tag == "PolygonLabels" else "bitmask"
+
+
+def extended(config: str, classes: Iterable[str]) -> str:
+    """A project's configuration, as people left it, with the classes added that it lacks.
+
+    None is taken away: Label Studio would let a class go that annotations use, and they would be unreadable.
+
+    Raises:
+        InputError: it lacks a control that we read, or is no XML.
+    """
+    view, controls = _controls(config)
+    known = classes_of(config)
+    new = [name for name in classes if name not in known]
+    if not new:
+        return config
+    for name in ("box", "mask"):
+        _add_classes(controls[name], new, len(known))
+    return ElementTree.tostring(view, encoding="unicode")
+
+
+def offered_classes(wanted: Sequence[str], in_use: Iterable[str]) -> list[str]:
+    """The classes that reviewers may choose: those wanted, or if that is empty those in use.
+
+    Raises:
+        InputError: a class in use is not wanted.
+    """
+    used = sorted(set(in_use))
+    if wanted and (left_out := [name for name in used if name not in wanted]):
+        raise InputError(
+            f"params.yaml: review_tasks.classes: labels have the class {_spoken(left_out)}; add it, or leave "
+            f"the list empty to offer the classes of the labels"
+        )
+    return list(wanted) or used
+
+
+def _controls(config: str) -> tuple[ElementTree.Element, dict[str, ElementTree.Element]]:
+    try:
+        view = ElementTree.fromstring(config)  # noqa: S314 - of our own server, by people who may change it
+    except ElementTree.ParseError as error:
+        raise InputError(f"the labelling configuration in Label Studio is not XML: {error}") from None
+    controls = {name: element for element in view.iter() if (name := element.get("name"))}
+    kinds = {
+        "image": {"Image"},
+        "verdict": {"Choices"},
+        "box": {"RectangleLabels"},
+        "mask": set(_MASKS.values()),
+    }
+    wrong = [name for name, tags in kinds.items() if name not in controls or controls[name].tag not in tags]
+    if wrong:
+        raise InputError(
+            f"the labelling configuration in Label Studio was changed: it lacks {_spoken(wrong)}; put it "
+            f"back under Settings, Labeling Interface, or begin anew with another review_tasks.project"
+        )
+    return view, controls
+
+
+def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:
+    return ElementTree.SubElement(parent, tag, attributes)
+
+
+def _add_classes(control: ElementTree.Element, classes: Iterable[str], known: int = 0) -> None:
+    for number, name in enumerate(classes, start=known):
+        _add(control, "Label", value=name, background=_COLOURS[number % len(_COLOURS)])
+
+
+def _spoken(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))

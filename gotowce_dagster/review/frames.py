@@ -1,0 +1,74 @@
+"""The frames a project would show its reviewers, read from its tables."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from gotowce_dagster.params import ReviewTasksParams
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.review.choose import choose
+from gotowce_dagster.review.regions import Size
+from gotowce_dagster.review.tasks import FrameToReview, Neighbour, frame_hash
+from gotowce_dagster.tables import FRAMES, LABELS, empty, read_table
+
+
+def read_labels(paths: Paths, videos: Iterable[str]) -> pd.DataFrame:
+    """The labels of all videos: columns of tables.LABELS.
+
+    Raises:
+        InputError: a video has no labels yet.
+    """
+    tables = [read_table(paths.labels(video), LABELS) for video in videos]
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else empty(LABELS)
+
+
+def frames_to_review(paths: Paths, videos: Iterable[str], params: ReviewTasksParams) -> list[FrameToReview]:
+    """The chosen frames of all videos, the first to be seen first.
+
+    Raises:
+        InputError: a video has no frames or labels yet.
+    """
+    labels = read_labels(paths, videos)
+    chosen = choose(labels, params)
+    shown = labels[labels["verdict"].isin(params.verdicts)]
+    frames = []
+    for video, rows in chosen.groupby("video", sort=False):
+        index = read_table(paths.frame_index(str(video)), FRAMES)
+        kept = index[index["kept"]].reset_index(drop=True)
+        place = {frame: number for number, frame in enumerate(kept["frame_index"])}
+        by_frame = dict(list(shown[shown["video"] == video].groupby("frame_index")))
+        for row in rows.to_dict("records"):
+            number = place[row["frame_index"]]
+            frames.append(_frame(paths, kept, number, by_frame[row["frame_index"]], row))
+    return sorted(frames, key=lambda frame: frame.order)
+
+
+def _frame(paths: Paths, kept: pd.DataFrame, number: int, labels: pd.DataFrame, row: dict) -> FrameToReview:
+    video, here = row["video"], kept.iloc[number]
+    file = paths.frames(video) / here["file"]
+    with Image.open(file) as picture:
+        size = Size(*picture.size)
+    neighbours = [
+        Neighbour(_below_data(paths, video, kept.iloc[other]), kept.iloc[other]["time_s"] - here["time_s"])
+        for other in (number - 1, number + 1)
+        if 0 <= other < len(kept) and kept.iloc[other]["shot"] == here["shot"]
+    ]
+    return FrameToReview(
+        video=video,
+        frame_index=row["frame_index"],
+        time_s=float(here["time_s"]),
+        file=_below_data(paths, video, here),
+        frame_hash=frame_hash(file),
+        size=size,
+        labels=labels,
+        sample=row["sample"],
+        order=row["order"],
+        neighbours=neighbours,
+    )
+
+
+def _below_data(paths: Paths, video: str, frame: pd.Series) -> Path:
+    return (paths.frames(video) / frame["file"]).relative_to(paths.data)

@@ -1,0 +1,94 @@
+"""What reviews tell in numbers: how much was seen, how often labels are wrong, how much was mended."""
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from statistics import median
+
+from scipy.stats import binomtest
+
+from gotowce_dagster.params import ReviewedLabelsParams
+from gotowce_dagster.review.records import Change, Review, ReviewedFrame, ReviewedVideo
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """Share of frames drawn at random whose automatic labels are wrong, with its Wilson interval."""
+
+    frames: int
+    wrong: int
+    rate: float
+    low: float
+    high: float
+
+
+def error_rate(frames: Iterable[ReviewedFrame], params: ReviewedLabelsParams) -> ErrorRate | None:
+    """Of the audit sample alone; None while nothing of it was judged.
+
+    A frame counts once however many labels are wrong in it: labels of one frame fail together. The interval
+    is Wilson's (1927), right also for few frames and for none wrong.
+    """
+    judged = [frame.decision for frame in frames if frame.sample == "audit"]
+    verdicts = [is_wrong(review, params) for review in judged if review]
+    if not verdicts:
+        return None
+    found = binomtest(sum(verdicts), len(verdicts))
+    interval = found.proportion_ci(params.interval, method="wilson")
+    return ErrorRate(
+        len(verdicts), sum(verdicts), sum(verdicts) / len(verdicts), float(interval.low), float(interval.high)
+    )
+
+
+def is_wrong(review: Review, params: ReviewedLabelsParams) -> bool:
+    """Whether a review says that the labels it was shown are wrong: rejected, mended beyond the tolerance, or
+    sent back as `fix` without a change.
+    """
+    mended = any(_matters(change, params) for change in review.changes)
+    return mended or review.verdict == "reject" or (review.verdict == "fix" and not review.edits)
+
+
+def summary(
+    videos: Iterable[ReviewedVideo], labelled: Set[tuple[str, int]], params: ReviewedLabelsParams
+) -> dict[str, float | int]:
+    """The numbers to show; those that nothing is known for are left out.
+
+    Args:
+        labelled: (video, frame_index) of the frames that have labels.
+    """
+    frames = [(video.video, frame) for video in videos for frame in video.frames]
+    judged = [(video, frame, review) for video, frame in frames if (review := frame.decision)]
+    seen = {(video, frame.frame_index) for video, frame, _ in judged}
+    numbers: dict[str, float | int] = {
+        "frames_reviewed": len(seen),
+        "frames_skipped": sum(
+            any(r.state == "skipped" for r in frame.reviews) for _, frame in frames if not frame.decision
+        ),
+        "reviewers": len({review.annotator for _, _, review in judged}),
+    }
+    numbers |= {
+        f"verdict_{verdict}": sum(review.verdict == verdict for _, _, review in judged)
+        for verdict in ("accept", "fix", "reject")
+    }
+    if labelled:
+        numbers["share_reviewed"] = len(seen & labelled) / len(labelled)
+    if judged:
+        numbers["edits_per_100_frames"] = 100 * sum(r.edits for _, _, r in judged) / len(judged)
+    if spent := [review.seconds for _, _, review in judged if review.seconds is not None]:
+        numbers["median_seconds_a_frame"] = median(spent)
+    if found := error_rate((frame for _, frame in frames), params):
+        numbers |= {
+            "audit_frames": found.frames,
+            "audit_wrong": found.wrong,
+            "error_rate": found.rate,
+            "error_rate_low": found.low,
+            "error_rate_high": found.high,
+        }
+    return numbers
+
+
+def _matters(change: Change, params: ReviewedLabelsParams) -> bool:
+    return (
+        change.kind in {"added", "deleted"}
+        or change.class_before is not None
+        or change.moved_px > params.error_px
+        or (change.mask_iou is not None and change.mask_iou < params.error_mask_iou)
+    )

@@ -1,0 +1,279 @@
+"""Objects of a frame as Label Studio's regions, and regions as objects.
+
+A label gives a box `box-N` and a mask `mask-N`, N its detection_id; of polygons one a piece, `mask-N-0` and
+so on. Coordinates are percent of the frame's sides, float64 and never rounded: four decimals would cost 0.001
+pixel at 1080p.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import supervision as sv
+from PIL import Image
+from scipy.optimize import linear_sum_assignment
+
+from gotowce_dagster.review.config import MaskForm
+from gotowce_dagster.review.records import Box, Change, ReviewedObject
+from gotowce_dagster.segmenters import rle
+
+_OURS = re.compile(r"(?:box|mask)-(\d+)(?:-\d+)?")
+# Edited bitmasks come back with soft edges.
+_SOLID_ALPHA = 127
+# Fixed-point bits of a polygon's vertices, enough for 1/16 pixel.
+_SUBPIXEL_BITS = 4
+_SAME_OBJECT_IOU = 0.5
+# Percents come back exactly; the pixels made of them may differ in the last bits.
+_UNMOVED_PX = 1e-6
+
+
+@dataclass(frozen=True)
+class Size:
+    width: int
+    height: int
+
+
+def regions(
+    objects: Iterable[tuple[ReviewedObject, float]], size: Size, masks: MaskForm, polygon_px: float = 0.5
+) -> list[dict[str, Any]]:
+    """The result of a prediction.
+
+    Args:
+        objects: each with its score, 0 to 1, and with a detection_id; boxes are cut at the frame's edges.
+        polygon_px: how far an outline may lie from the mask's edge.
+    """
+    return [
+        {
+            "id": name,
+            "from_name": name.partition("-")[0],
+            "to_name": "image",
+            "type": kind,
+            "value": {**value, kind: [thing.class_name]},
+            "original_width": size.width,
+            "original_height": size.height,
+            "image_rotation": 0,
+            "score": float(score),
+        }
+        for thing, score in objects
+        for name, kind, value in _values(thing, size, masks, polygon_px)
+    ]
+
+
+def objects(
+    result: Iterable[Mapping[str, Any]], size: Size, before: Iterable[ReviewedObject] = ()
+) -> list[ReviewedObject]:
+    """What regions say there is.
+
+    A box and a mask are one object if they come from one label, or if a mask and a box that are left over lie
+    on each other. A mask that a human drew alone has the box around it; the mask of a label whose box was
+    deleted goes with it. An empty mask is none.
+
+    Args:
+        result: of an annotation or a prediction; what is neither box nor mask is passed over.
+        before: of the prediction that it was made from. Where box and mask disagree on the class, the one
+            that was changed tells it.
+    """
+    boxes: dict[int | str, tuple[str, Box]] = {}
+    masks: dict[int | str, tuple[str, np.ndarray]] = {}
+    for region in result:
+        kind, value = region["type"], region["value"]
+        if kind == "rectanglelabels":
+            boxes[_key(region["id"])] = value[kind][0], pixel_box(value, size)
+        elif kind in _MASKS:
+            key, mask = _key(region["id"]), _MASKS[kind](value, size)
+            masks[key] = value[kind][0], mask | masks[key][1] if key in masks else mask
+    masks = {key: found for key, found in masks.items() if found[1].any()}
+    around = {key: _around(mask) for key, (_, mask) in masks.items()}
+
+    bare, orphans = [key for key in boxes if key not in masks], [key for key in masks if key not in boxes]
+    pairs = {key: key for key in boxes if key in masks}
+    pairs |= {
+        bare[box]: orphans[mask]
+        for box, mask in matched([boxes[key][1] for key in bare], [around[key] for key in orphans])
+    }
+    were = {thing.detection_id: thing.class_name for thing in before}
+    found = []
+    for key, (name, box) in boxes.items():
+        other = pairs.get(key)
+        label = _detection(key) if _detection(key) is not None else _detection(other)
+        names = [name] if other is None else [name, masks[other][0]]
+        found.append(
+            ReviewedObject(
+                class_name=next((n for n in names if label in were and n != were[label]), name),
+                box=box,
+                rle=None if other is None else rle.encode(masks[other][1]),
+                detection_id=label,
+            )
+        )
+    drawn = [key for key in orphans if key not in pairs.values() and _detection(key) is None]
+    return found + [
+        ReviewedObject(class_name=masks[key][0], box=around[key], rle=rle.encode(masks[key][1]))
+        for key in drawn
+    ]
+
+
+def changes(before: Iterable[ReviewedObject], after: Iterable[ReviewedObject], size: Size) -> list[Change]:
+    """What was done to each object: first those there still are, then the added, then the deleted.
+
+    An object that was deleted and drawn anew at its place counts as changed.
+    """
+    old, new = list(before), list(after)
+    by_label = {thing.detection_id: number for number, thing in enumerate(old)}
+    pairs = {
+        number: by_label[thing.detection_id]
+        for number, thing in enumerate(new)
+        if thing.detection_id is not None and thing.detection_id in by_label
+    }
+    fresh = [number for number in range(len(new)) if number not in pairs]
+    gone = [number for number in range(len(old)) if number not in pairs.values()]
+    pairs |= {fresh[a]: gone[b] for a, b in matched([new[n].box for n in fresh], [old[n].box for n in gone])}
+    kept = [_change(old[pairs[number]], new[number], size) for number in sorted(pairs)]
+    added = [
+        Change(kind="added", class_name=thing.class_name, mask_iou=None if thing.rle is None else 0.0)
+        for number, thing in enumerate(new)
+        if number not in pairs
+    ]
+    deleted = [
+        Change(kind="deleted", class_name=thing.class_name, detection_id=thing.detection_id)
+        for number, thing in enumerate(old)
+        if number not in pairs.values()
+    ]
+    return kept + added + deleted
+
+
+def matched(boxes: list[Box], others: list[Box]) -> list[tuple[int, int]]:
+    """Pairs of numbers of boxes that lie on each other, one to one (Hungarian method, scipy)."""
+    if not boxes or not others:
+        return []
+    overlap = sv.box_iou_batch(np.array(boxes), np.array(others))
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    return [(int(a), int(b)) for a, b in zip(rows, columns, strict=True) if overlap[a, b] >= _SAME_OBJECT_IOU]
+
+
+def percent_box(box: Box, size: Size) -> dict[str, float]:
+    """x, y, width and height in percent of the frame, of a box in pixels cut at its edges."""
+    limits = np.array([size.width, size.height] * 2, float)
+    x1, y1, x2, y2 = np.clip(box, 0, limits) / limits * 100
+    return {"x": float(x1), "y": float(y1), "width": float(x2 - x1), "height": float(y2 - y1)}
+
+
+def pixel_box(value: Mapping[str, float], size: Size) -> Box:
+    """The box in pixels of a rectangle in percent; of one turned around x, y, the box around it."""
+    side = np.array([size.width, size.height]) / 100
+    origin = np.array([value["x"], value["y"]]) * side
+    width, height = np.array([value["width"], value["height"]]) * side
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]])
+    if angle := np.deg2rad(value.get("rotation") or 0):
+        corners = corners @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    low, high = origin + corners.min(axis=0), origin + corners.max(axis=0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def mask_to_url(mask: np.ndarray) -> str:
+    """A bool mask (H, W) as a data URL: PNG of one bit a pixel, what is not the mask transparent."""
+    picture = Image.fromarray(mask.astype(np.uint8), "P")
+    picture.putpalette([0, 0, 0, 255, 255, 255])
+    file = io.BytesIO()
+    picture.save(file, "PNG", bits=1, transparency=bytes([0, 255]))
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def url_to_mask(url: str) -> np.ndarray:
+    """The bool mask (H, W) of a data URL: what is more opaque than not."""
+    data = base64.b64decode(url.partition(",")[2])
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture.convert("RGBA"))[:, :, 3] > _SOLID_ALPHA
+
+
+def percent_polygons(mask: np.ndarray, tolerance_px: float) -> list[list[list[float]]]:
+    """The outlines of a mask's pieces, x and y in percent; holes are lost, polygons cannot say them."""
+    traced, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    side = np.array(mask.shape[::-1]) / 100
+    pieces = []
+    for outline in traced:
+        points = cv2.approxPolyDP(outline, tolerance_px, True)[:, 0, :].astype(float)
+        # A piece of one or two pixels has no three corners.
+        points = points[np.minimum(np.arange(max(3, len(points))), len(points) - 1)]
+        pieces.append(((points + 0.5) / side).tolist())
+    return pieces
+
+
+def polygon_to_mask(points: Iterable[Iterable[float]], size: Size) -> np.ndarray:
+    """The bool mask (H, W) of a polygon in percent, its outline included."""
+    pixels = np.array(list(points), float) * [size.width / 100, size.height / 100] - 0.5
+    canvas = np.zeros((size.height, size.width), np.uint8)
+    fixed = np.round(pixels * 2**_SUBPIXEL_BITS).astype(np.int32)
+    cv2.fillPoly(canvas, [fixed], 1, shift=_SUBPIXEL_BITS)
+    return canvas.astype(bool)
+
+
+def _bitmask(value: Mapping[str, Any], size: Size) -> np.ndarray:
+    mask = url_to_mask(value["imageDataURL"])
+    if mask.shape != (size.height, size.width):
+        raise ValueError(f"a mask of {mask.shape[::-1]} pixels on a frame of {(size.width, size.height)}")
+    return mask
+
+
+def _polygon(value: Mapping[str, Any], size: Size) -> np.ndarray:
+    return polygon_to_mask(value["points"], size)
+
+
+def _values(
+    thing: ReviewedObject, size: Size, masks: MaskForm, polygon_px: float
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Name, kind and value of each region of one object."""
+    number = thing.detection_id
+    yield f"box-{number}", "rectanglelabels", {**percent_box(thing.box, size), "rotation": 0}
+    if thing.rle is None:
+        return
+    mask = rle.decode(thing.rle, size.height, size.width)
+    if masks == "bitmask":
+        yield f"mask-{number}", "bitmasklabels", {"imageDataURL": mask_to_url(mask)}
+        return
+    for piece, points in enumerate(percent_polygons(mask, polygon_px)):
+        yield f"mask-{number}-{piece}", "polygonlabels", {"points": points, "closed": True}
+
+
+_MASKS = {"bitmasklabels": _bitmask, "polygonlabels": _polygon}
+
+
+def _change(old: ReviewedObject, new: ReviewedObject, size: Size) -> Change:
+    moved = float(np.abs(np.subtract(old.box, new.box)).max())
+    iou = _mask_iou(old.rle, new.rle, size)
+    same = moved <= _UNMOVED_PX and iou in {None, 1.0} and old.class_name == new.class_name
+    return Change(
+        kind="none" if same else "changed",
+        detection_id=old.detection_id,
+        class_name=new.class_name,
+        class_before=None if old.class_name == new.class_name else old.class_name,
+        moved_px=0.0 if moved <= _UNMOVED_PX else moved,
+        mask_iou=iou,
+    )
+
+
+def _mask_iou(old: str | None, new: str | None, size: Size) -> float | None:
+    if old is None or new is None:
+        return None if old is new else 0.0
+    if old == new:
+        return 1.0
+    a, b = (rle.decode(counts, size.height, size.width) for counts in (old, new))
+    return float((a & b).sum() / (a | b).sum())
+
+
+def _around(mask: np.ndarray) -> Box:
+    y, x = np.nonzero(mask)
+    return float(x.min()), float(y.min()), float(x.max() + 1), float(y.max() + 1)
+
+
+def _key(region_id: str) -> int | str:
+    ours = _OURS.fullmatch(region_id)
+    return int(ours[1]) if ours else region_id
+
+
+def _detection(key: int | str | None) -> int | None:
+    return key if isinstance(key, int) else None

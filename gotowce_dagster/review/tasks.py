@@ -1,0 +1,228 @@
+"""Frames as Label Studio's tasks, and tasks as what was said of frames."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from typing import Any, cast, get_args
+from urllib.parse import quote
+
+import pandas as pd
+
+from gotowce_dagster.params import ReviewTasksParams
+from gotowce_dagster.review.records import Review, ReviewedFrame, ReviewedObject, Sample, Verdict
+from gotowce_dagster.review.regions import Size, changes, objects, regions
+
+MODEL_VERSION = "labels"
+"""All our predictions carry one: Label Studio shows a project's reviewers those of a single version."""
+
+_BLIND = "Drawn at random. No hints here, so that the error rate is an honest one."
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A frame shown beside the one asked about."""
+
+    file: Path
+    """Below data."""
+    seconds: float
+    """From the frame asked about, negative before it."""
+
+
+@dataclass(frozen=True)
+class FrameToReview:
+    """A frame that a human should see."""
+
+    video: str
+    frame_index: int
+    time_s: float
+    file: Path
+    """Of its picture, below data."""
+    frame_hash: str
+    size: Size
+    labels: pd.DataFrame
+    """Rows of tables.LABELS that are shown."""
+    sample: Sample
+    order: float
+    """0 to 1; the least is seen first."""
+    neighbours: Sequence[Neighbour] = ()
+
+    @property
+    def uid(self) -> str:
+        """What its task is looked up by."""
+        return f"{self.video}/{self.frame_index}/{self.frame_hash}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One of our tasks as Label Studio shows it."""
+
+    task: str
+    """Unique in all servers: a task that was made anew is another one."""
+    video: str
+    frame: ReviewedFrame
+    problems: list[str]
+
+
+def frame_hash(file: Path) -> str:
+    """The content of a frame's file in 16 hex digits."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def task_data(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, str]) -> dict[str, Any]:
+    """What a task knows of its frame; ``content`` is a digest of it and of its labels: equal means unchanged.
+
+    Args:
+        why: a sentence for each rule that labels name as a reason.
+    """
+    data = {
+        "uid": frame.uid,
+        "video": frame.video,
+        "frame_index": frame.frame_index,
+        "time_s": round(frame.time_s, 3),
+        "width": frame.size.width,
+        "height": frame.size.height,
+        "sample": frame.sample,
+        "image": file_url(frame.file),
+        "context": _context(frame, why),
+    }
+    shown = [(thing.model_dump(), score) for thing, score in _objects(frame.labels)]
+    told = json.dumps([data, shown, params.masks, params.polygon_px], sort_keys=True, ensure_ascii=False)
+    return data | {"content": hashlib.sha256(told.encode("utf-8")).hexdigest()[:16]}
+
+
+def prediction(frame: FrameToReview, params: ReviewTasksParams) -> dict[str, Any]:
+    """A frame's labels as Label Studio's pre-annotation."""
+    result = regions(_objects(frame.labels), frame.size, params.masks, params.polygon_px)
+    return {"model_version": MODEL_VERSION, "score": frame.order, "result": result}
+
+
+def file_url(file: Path) -> str:
+    """Where a file below data is served by Label Studio, to those who are logged in."""
+    return f"/data/local-files/?d={quote(file.as_posix())}"
+
+
+def task_key(task: Mapping[str, Any]) -> str:
+    """Review.task of a task with id, project and created_at: one that was made anew has another."""
+    return f"{task['project']}/{task['id']}@{task['created_at']}"
+
+
+def read_task(task: Mapping[str, Any]) -> Seen | None:
+    """What a task says; None of one that is not ours.
+
+    Args:
+        task: with id, project, created_at, data, annotations and predictions; times as text.
+
+    An annotation that cannot be read becomes a problem, and the rest is read all the same.
+    """
+    data = task["data"]
+    parts = str(data.get("uid", "")).rsplit("/", 2)
+    if len(parts) != 3 or not parts[1].isdecimal() or data.get("sample") not in get_args(Sample):
+        return None
+    video, index, digest = parts
+    if Path(video).name != video or video.startswith("."):
+        return None
+    key = task_key(task)
+    size = Size(int(data["width"]), int(data["height"]))
+    predictions = {prediction["id"]: prediction for prediction in task["predictions"] or []}
+    reviews: list[Review] = []
+    problems: list[str] = []
+    for annotation in task["annotations"] or []:
+        try:
+            reviews.append(_review(annotation, key, predictions, size))
+        except (KeyError, TypeError, ValueError) as error:
+            problems.append(f"{video} frame {index}, annotation {annotation.get('id')}: {error}")
+    frame = ReviewedFrame(
+        frame_index=int(index),
+        frame_hash=digest,
+        width=size.width,
+        height=size.height,
+        sample=data["sample"],
+        reviews=tuple(sorted(reviews, key=lambda review: (review.at, review.review_id))),
+    )
+    return Seen(key, video, frame, problems)
+
+
+def _review(
+    annotation: Mapping[str, Any], task: str, predictions: Mapping[int, Mapping[str, Any]], size: Size
+) -> Review:
+    review: dict[str, Any] = {
+        "review_id": f"{annotation['id']}@{annotation['created_at']}",
+        "task": task,
+        "annotator": _person(annotation.get("completed_by")),
+        "at": datetime.fromisoformat(annotation["updated_at"]),
+        "seconds": annotation.get("lead_time"),
+    }
+    if annotation["was_cancelled"]:
+        return Review(**review, state="skipped")
+    result = annotation["result"]
+    newest = max(predictions, default=None)
+    parent = predictions.get(annotation.get("parent_prediction") or newest)
+    before = objects(parent["result"], size) if parent else []
+    after = objects(result, size, before)
+    verdicts = _choices(result, "verdict")
+    if unknown := set(verdicts) - set(get_args(Verdict)):
+        raise ValueError(f"its verdict is {', '.join(sorted(unknown))}, not accept, fix or reject")
+    return Review(
+        **review,
+        state="done",
+        verdict=cast(Verdict, verdicts[0]) if verdicts else None,
+        quality=tuple(_choices(result, "quality")),
+        objects=tuple(after),
+        changes=tuple(changes(before, after, size)),
+    )
+
+
+def _choices(result: Iterable[Mapping[str, Any]], name: str) -> list[str]:
+    return [
+        word
+        for region in result
+        if region.get("from_name") == name
+        for word in region["value"].get("choices", [])
+    ]
+
+
+def _person(completed_by: Any) -> int | None:
+    return completed_by.get("id") if isinstance(completed_by, Mapping) else completed_by
+
+
+def _objects(labels: pd.DataFrame) -> list[tuple[ReviewedObject, float]]:
+    """Each label as an object, with its quality."""
+    return [
+        (
+            ReviewedObject(
+                class_name=label["class_name"],
+                box=(label["x1"], label["y1"], label["x2"], label["y2"]),
+                rle=label["rle"] if pd.notna(label["rle"]) else None,
+                detection_id=label["detection_id"],
+            ),
+            label["quality"],
+        )
+        for label in labels.to_dict("records")
+    ]
+
+
+def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
+    """What stands beside the picture, as HTML: where it is from, the doubts, the frames around it."""
+    parts = [
+        f"<p><b>{escape(frame.video)}</b><br>frame {frame.frame_index} · {frame.time_s:.1f} s</p>",
+        f"<p>{_BLIND}</p>" if frame.sample == "audit" else _doubts(frame.labels, why),
+    ]
+    for neighbour in frame.neighbours:
+        when = f"{abs(neighbour.seconds):.1f} s {'before' if neighbour.seconds < 0 else 'after'}"
+        parts.append(
+            f'<p>{when}<br><img src="{escape(file_url(neighbour.file))}" style="width:100%" alt="{when}"></p>'
+        )
+    return "".join(parts)
+
+
+def _doubts(labels: pd.DataFrame, why: Mapping[str, str]) -> str:
+    lines = []
+    for label in labels.to_dict("records"):
+        reasons = "; ".join(why.get(reason, reason) for reason in label["reasons"]) or "no doubts"
+        name = escape(label["class_name"])
+        lines.append(f"<li><b>{name}</b>, quality {label['quality']:.2f}: {escape(reasons)}</li>")
+    return f'<ul style="padding-left:16px">{"".join(lines)}</ul>' if lines else "<p>No labels here.</p>"
