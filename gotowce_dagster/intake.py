@@ -20,7 +20,7 @@ from gotowce_dagster.project import Project
 from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import probe
 
-NO_PROFILE = "none"
+NO_PROFILE = NO_POINTS = "none"
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 )
@@ -69,7 +69,12 @@ def sync(project: Project, refresh: bool = False) -> None:
     paths, repo = project.paths, DvcRepo(project.paths.root)
     write_engines(paths.engines, project.params, refresh)
     videos = {
-        key: {"file": file.name, "profile": profile_of(paths, key)} for key, file in raw_videos(paths).items()
+        key: {
+            "file": file.name,
+            "profile": profile_of(paths, key),
+            "points": key if paths.points(key).exists() else NO_POINTS,
+        }
+        for key, file in raw_videos(paths).items()
     }
     content = _HEADER + yaml.safe_dump({"videos": videos})
     if not paths.videos.exists() or paths.videos.read_text(encoding="utf-8") != content:

@@ -19,6 +19,8 @@ class Video(Section):
     """Name inside data/raw, with its suffix."""
     profile: str
     """Which data/profiles/NAME.toml describes its designators."""
+    points: str = "none"
+    """Which data/points/NAME.csv a human made for it; none.csv is empty."""
 
 
 @dataclass(frozen=True)

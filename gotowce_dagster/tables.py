@@ -80,12 +80,12 @@ MASKS = _schema(
 # Masks carried through a video, before they are joined with those of the detections.
 CARRIED = pa.schema(
     [
-        MASKS.field(name)
-        for name in (
+        pa.field("detection_id", pa.int32()),  # of the frame's detection of this object, if it has one
+        *(MASKS.field(name) for name in (
             "frame_index", "object_id", "class_name", "prompt", "x1", "y1", "x2", "y2", "rle", "height",
             "width", "area_px", "predicted_iou", "object_score", "stability", "area_change", "motion",
             "appearance", "detected", "state",
-        )
+        )),
     ]
 )  # fmt: skip
 

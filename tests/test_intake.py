@@ -42,8 +42,9 @@ def test_added_video_is_named_copied_tracked_and_listed(clone: Project, tmp_path
     raw = clone.paths.raw / "zazolc_gesla_1.mp4"
     assert raw.read_bytes() == source.read_bytes()
     assert not [name for name in DvcRepo(clone.paths.root).stale() if name.startswith("data/raw")]
-    assert videos_of(clone) == {"zazolc_gesla_1": {"file": "zazolc_gesla_1.mp4", "profile": "poem"}}
-    assert set(yaml.safe_load(clone.paths.engines.read_text())) == {"masks", "finetuned_model"}
+    listed = {"file": "zazolc_gesla_1.mp4", "profile": "poem", "points": "none"}
+    assert videos_of(clone) == {"zazolc_gesla_1": listed}
+    assert set(yaml.safe_load(clone.paths.engines.read_text())) == {"masks", "propagation", "finetuned_model"}
 
 
 def test_the_same_file_twice_is_one_video_and_another_of_the_same_name_is_two(
@@ -89,7 +90,10 @@ def test_sync_takes_in_what_was_dropped_into_the_folder(clone: Project) -> None:
     film(clone.paths.raw / "Dropped In.mp4")
     (clone.paths.raw / "readme.txt").touch()
     intake.sync(clone)
-    assert videos_of(clone) == {"dropped_in": {"file": "dropped_in.mp4", "profile": "none"}}
+    assert videos_of(clone) == {"dropped_in": {"file": "dropped_in.mp4", "profile": "none", "points": "none"}}
+    clone.paths.points("dropped_in").write_text("frame_index,object_id,x,y,label\n")
+    intake.sync(clone)
+    assert videos_of(clone)["dropped_in"]["points"] == "dropped_in"
     assert DvcRepo(clone.paths.root).is_tracked(clone.paths.raw / "dropped_in.mp4")
 
 

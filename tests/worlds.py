@@ -40,6 +40,8 @@ def make_world(
     paths.data.mkdir(parents=True, exist_ok=True)
     paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
     entries = {video: {"file": f"{video}.mp4", "profile": "none"} for video in videos}
+    paths.points("none").parent.mkdir(exist_ok=True)
+    paths.points("none").write_text("frame_index,object_id,x,y,label\n", encoding="utf-8")
     paths.videos.write_text(yaml.safe_dump({"videos": entries}), encoding="utf-8")
     paths.engines.write_text(
         "masks: grabcut\npropagation: unused\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8"

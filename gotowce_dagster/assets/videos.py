@@ -73,7 +73,7 @@ def designator_detections(
 
 
 @dg.asset(
-    deps=[extracted_frames, designator_detections],
+    deps=[raw_videos, extracted_frames, designator_detections],
     partitions_def=VIDEOS,
     group_name=GROUP,
     code_version=_version("masks"),
@@ -82,7 +82,7 @@ def designator_detections(
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def masks(context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]) -> dg.MaterializeResult:
-    """Masks of what stands inside each designator, with the scores that tell how far to trust them."""
+    """Masks of what stands inside each designator and, in mode video, in the frames between, with scores."""
     return materialize(context, progress)
 
 

@@ -20,6 +20,7 @@ BY_POINTS = "points"
 class Sighting:
     """A detection's own mask of one object in one frame."""
 
+    detection_id: int
     track: str
     class_name: str
     mask: np.ndarray
@@ -33,7 +34,7 @@ class Evidence:
     """The detections and points of one video."""
 
     sightings: pd.DataFrame
-    """frame_index, object_id (of the track), class_name, rle, height, width, prompt, and trust, 0 to 1."""
+    """frame_index, detection_id, object_id (of the track), class_name, rle, height, width, prompt, and trust, 0 to 1."""
     points: Mapping[int, Mapping[str, Prompt]]
     """Of a human, by frame and object_id."""
     least_trust: float
@@ -68,7 +69,9 @@ class Evidence:
         for row in self.by_frame.get(index, ()):
             mask = rle.decode(row["rle"], row["height"], row["width"])
             trusted = row["trust"] >= self.least_trust
-            yield Sighting(row["object_id"], row["class_name"], mask, trusted, row["prompt"])
+            yield Sighting(
+                row["detection_id"], row["object_id"], row["class_name"], mask, trusted, row["prompt"]
+            )
 
     def told(self, index: int) -> dict[str, Prompt]:
         """What a human says of a frame, by object."""

@@ -104,7 +104,7 @@ class Follower:
         sightings = self._sightings(index, carried)
         trusted = {name: s for name, s in sightings.items() if s.trusted and name not in told}
         rows = [
-            self._judge(name, observation, image, frame, trusted.get(name))
+            self._judge(name, observation, image, frame, sightings.get(name))
             for name, observation in carried.items()
             if name not in told
         ]
@@ -144,11 +144,11 @@ class Follower:
         return found
 
     def _judge(
-        self, name: str, observation: Observation, image: np.ndarray, frame: Frame, trusted: Sighting | None
+        self, name: str, observation: Observation, image: np.ndarray, frame: Frame, sighting: Sighting | None
     ) -> dict[str, object]:
         """The row of a carried mask; one in doubt for too long is given up."""
         followed = self._way.objects[name]
-        detected = trusted.mask if trusted else None
+        detected = sighting.mask if sighting and sighting.trusted else None
         measures = measure(followed.history, observation, image, frame.time_s, detected)
         judged = state(measures, self._params.gates)
         if judged == "sure":
@@ -163,6 +163,7 @@ class Follower:
             measures,
             judged,
             frame_index=frame.index,
+            detection_id=sighting and sighting.detection_id,
             object_id=name,
             class_name=followed.class_name,
             prompt=BACK if self._way.reverse else ON,
@@ -209,6 +210,7 @@ class Follower:
                     measures,
                     judged,
                     frame_index=frame.index,
+                    detection_id=sighting and sighting.detection_id,
                     object_id=name,
                     class_name=class_name,
                     prompt=prompt,
@@ -220,7 +222,7 @@ class Follower:
 def _row(
     observation: Observation, measures: dict[str, float], judged: str, **known: object
 ) -> dict[str, object]:
-    """A row of tables.CARRIED; ``known`` tells frame_index, object_id, class_name and prompt."""
+    """A row of tables.CARRIED; ``known`` tells frame_index, detection_id, object_id, class_name, prompt."""
     height, width = observation.mask.shape
     row = {**known, **measures, "height": height, "width": width, "area_px": 0, "state": judged}
     window = Crop.of_mask(observation.mask)

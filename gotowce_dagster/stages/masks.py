@@ -1,4 +1,4 @@
-"""Stage 4: a mask of the target inside each designator, image by image."""
+"""Stage 4: a mask of the target inside each designator and, in mode video, in the frames between."""
 
 import hashlib
 from functools import cache
@@ -15,11 +15,14 @@ from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.targets import GREEN, target_closeup
 from gotowce_dagster.progress import Progress, silent, tracked
 from gotowce_dagster.project import Project
+from gotowce_dagster.propagation.points import read_points
+from gotowce_dagster.propagation.video import through_video
 from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.segmenters.targets import segment_targets
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import DETECTIONS, FRAMES, MASKS, empty, read_table, write_table
+from gotowce_dagster.video.decode import probe
 
 _SHOWN = 16
 _KEY = ["frame_index", "detection_id"]
@@ -30,15 +33,49 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
     """Write data/masks/VIDEO.parquet, one row a target; a killed run goes on where it stopped.
 
     Raises:
-        InputError: frames or detections are not there yet, or a frame's picture is damaged.
+        InputError: frames or detections are not there yet, a frame's picture is damaged, or a human's points
+            are wrong.
         MissingWeightsError: the engine's weights are neither here nor reachable.
     """
     paths, params = project.paths, project.params.masks
     frames = read_table(paths.frame_index(video), FRAMES)
     detections = read_table(paths.detections(video), DETECTIONS)
-    pictures = paths.frames(video) / frames.set_index("frame_index")["file"].astype(object)
-    segmenter = cache(lambda: build_segmenter(project.engines["masks"], params))
     work = _unfinished(project, video)
+    masks = _of_designators(project, video, frames, detections, work=work, progress=progress)
+    if params.mode == "video":
+        from gotowce_dagster.propagation.registry import build_propagator
+
+        path = project.raw(video)
+        info = probe(path)
+        masks = through_video(
+            path,
+            frames,
+            detections,
+            masks,
+            read_points(paths.points(project.video(video).points), info),
+            info=info,
+            propagator=build_propagator(project.engines["propagation"], params),
+            params=params,
+            work=work,
+            progress=progress,
+        ).assign(video=video)
+    write_table(masks, MASKS, paths.masks(video))
+    remove(work.parent)
+
+
+def _of_designators(
+    project: Project,
+    video: str,
+    frames: pd.DataFrame,
+    detections: pd.DataFrame,
+    *,
+    work: Path,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Columns of tables.MASKS, image by image."""
+    params = project.params.masks
+    pictures = project.paths.frames(video) / frames.set_index("frame_index")["file"].astype(object)
+    segmenter = cache(lambda: build_segmenter(project.engines["masks"], params))
     parts = [empty(MASKS)]
     by_frame = detections.groupby("frame_index")
     for frame_index, rows in tracked(by_frame, by_frame.ngroups, progress):
@@ -52,8 +89,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
         object_id=link(detections, frames, params.link_gap_s, params.link_speed)
     )
     masks = pd.concat(parts, ignore_index=True).drop(columns="object_id")
-    write_table(masks.merge(objects, on=_KEY, validate="one_to_one"), MASKS, paths.masks(video))
-    remove(work.parent)
+    return masks.merge(objects, on=_KEY, validate="one_to_one")
 
 
 def preview(project: Project, video: str) -> Preview:
@@ -91,10 +127,15 @@ def _designators(rows: pd.DataFrame) -> sv.Detections:
 
 
 def _unfinished(project: Project, video: str) -> Path:
-    """Where the frames done so far lie, one file a frame; work that began with other inputs is removed."""
-    inputs = hashlib.sha256(f"{project.engines['masks']} {project.params.masks.model_dump_json()}".encode())
-    for path in (project.paths.frame_index(video), project.paths.detections(video)):
-        inputs.update(path.read_bytes())
+    """Where what is done so far lies; work that began with other inputs is removed."""
+    paths, engines = project.paths, project.engines
+    told = f"{engines['masks']} {engines['propagation']} {project.params.masks.model_dump_json()}"
+    inputs = hashlib.sha256(told.encode())
+    sources = [paths.frame_index(video), paths.detections(video)]
+    if project.params.masks.mode == "video":
+        sources.append(paths.points(project.video(video).points))
+    for path in sources:
+        inputs.update(path.read_bytes() if path.exists() else b"")
     folder = project.paths.work("masks") / video / inputs.hexdigest()[:16]
     if folder.parent.exists():
         for other in set(folder.parent.iterdir()) - {folder}:

@@ -46,7 +46,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params["finetuned_model"] |= {**SMALL, "epochs": 1}
     paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
     paths.videos.write_text("videos:\n  scene: {file: scene.mp4, profile: drawn}\n", encoding="utf-8")
-    paths.engines.write_text("masks: grabcut\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8")
+    paths.engines.write_text(
+        "masks: grabcut\npropagation: unused\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8"
+    )
     truth = write_scene(paths.raw / "scene.mp4", SCENE).drop(columns="target")
     known = truth[truth["frame_index"] % 23 == 5]
     paths.truth("scene").parent.mkdir()

@@ -74,7 +74,7 @@ def test_missing_weights_are_an_error_not_another_model(
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = make_world(tmp_path / "project", {"a": ["hostile"] * 30}, finetuned_model=SMALL)
-    made.paths.engines.write_text("masks: grabcut\nfinetuned_model: nowhere.pt\n")
+    made.paths.engines.write_text("masks: grabcut\npropagation: unused\nfinetuned_model: nowhere.pt\n")
     yolo_dataset.run(made, silent)
     with pytest.raises(MissingWeightsError, match=r"nowhere\.pt"):
         finetuned_model.run(made, silent)

@@ -1,0 +1,162 @@
+"""Masks in mode video: those of the detections, and what is carried through the frames between them."""
+
+from collections import Counter
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.params import MasksParams
+from gotowce_dagster.progress import Progress, silent
+from gotowce_dagster.propagation.base import Propagator
+from gotowce_dagster.propagation.carry import carry
+from gotowce_dagster.propagation.evidence import Evidence
+from gotowce_dagster.propagation.points import prompts
+from gotowce_dagster.segmenters import rle
+from gotowce_dagster.segmenters.base import Candidate
+from gotowce_dagster.segmenters.choose import measure
+from gotowce_dagster.tables import MASKS
+from gotowce_dagster.video.decode import VideoInfo
+
+_KEY = ["frame_index", "detection_id"]
+_SIDES = ["x1", "y1", "x2", "y2"]
+_MEASURES = ["area_change", "motion", "appearance", "detected"]
+_ON_MARK = ["fill", "inside", "mark_overlap"]
+_INSIDE = 0.9
+"""Share of a carried mask inside a designator that makes it this designator's target."""
+
+
+def through_video(
+    path: Path,
+    frames: pd.DataFrame,
+    detections: pd.DataFrame,
+    masks: pd.DataFrame,
+    points: pd.DataFrame,
+    *,
+    info: VideoInfo,
+    propagator: Propagator,
+    params: MasksParams,
+    work: Path,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """Carry the masks of detections, and what a human's points name, through a video.
+
+    Args:
+        frames, detections: columns of tables.FRAMES and DETECTIONS.
+        masks: columns of tables.MASKS, of the detections alone.
+        points: as propagation.points.read_points gives them.
+        info: what probe says of the video.
+        work: an existing folder for what is finished; the same inputs must find the same folder again.
+
+    Returns:
+        Columns of tables.MASKS but video. A detection keeps its own mask if that is trusted, and has the
+        carried one if only that is sure.
+    """
+    sightings = masks.assign(trust=trust(masks))
+    evidence = Evidence(sightings, prompts(points), params.propagation.trust)
+    visits = visited(frames, info, params.propagation.fps, points["frame_index"])
+    carried = carry(
+        path, visits, evidence, propagator, params=params.propagation, work=work, progress=progress
+    )
+    carried["segmenter"] = f"{propagator.name}:{propagator.weights}"
+    return join(sightings, detections, carried, params)
+
+
+def trust(masks: pd.DataFrame) -> pd.Series:
+    """How far the mask of a detection may prompt, 0 to 1: its weakest measure.
+
+    A mask that fills its designator is most often the square between the brackets.
+    """
+    measures = masks[["stability", "agreement", "inside"]].assign(
+        off_mark=1 - masks["mark_overlap"], room=2 * (1 - masks["fill"])
+    )
+    return measures.astype(float).fillna(1.0).min(axis=1).clip(0, 1)
+
+
+def visited(frames: pd.DataFrame, info: VideoInfo, fps: float, told: pd.Series) -> pd.DataFrame:
+    """The frames that masks are carried through, with their shot: frame_index and shot.
+
+    Sampled ones, evenly spaced ones between, and those a human told of. Where the shot changes between two
+    sampled frames, what lies between is of neither and left out.
+    """
+    step = max(1, round(info.fps / fps))
+    sampled = frames["frame_index"].to_numpy()
+    if not len(sampled):
+        return pd.DataFrame({"frame_index": [], "shot": []}, dtype="int64")
+    indices = np.unique(np.concatenate([np.arange(0, info.frames, step), sampled, told.to_numpy(int)]))
+    shots = frames["shot"].to_numpy()
+    after = sampled.searchsorted(indices, side="left").clip(max=len(sampled) - 1)
+    before = (sampled.searchsorted(indices, side="right") - 1).clip(min=0)
+    within = shots[before] == shots[after]
+    return pd.DataFrame({"frame_index": indices[within], "shot": shots[before][within]})
+
+
+def join(
+    masks: pd.DataFrame, detections: pd.DataFrame, carried: pd.DataFrame, params: MasksParams
+) -> pd.DataFrame:
+    """One table of the detections' own masks, which have a ``trust``, and of the carried ones.
+
+    A carried mask inside a designator that has no mask of its own is that designator's; any other, and a lost
+    object, counts on after the frame's detections.
+
+    Returns:
+        Columns of tables.MASKS but video.
+    """
+    marks = {
+        frame: dict(zip(rows["detection_id"].tolist(), rows[_SIDES].to_numpy(float), strict=True))
+        for frame, rows in detections.groupby("frame_index")
+    }
+    rows = carried.to_dict("records")
+    seen = {_key(row): row for row in rows if pd.notna(row["detection_id"])}
+    joined = [
+        _better(row, seen.get(_key(row)), marks[row["frame_index"]][row["detection_id"]], params)
+        for row in masks.to_dict("records")
+    ]
+    taken = {_key(row) for row in joined}
+    count: Counter[int] = Counter()
+    for row in rows:
+        if _key(row) in taken:
+            continue
+        frame = row["frame_index"]
+        free = {
+            number: _on_mark(row, mark, params)
+            for number, mark in marks.get(frame, {}).items()
+            if (frame, number) not in taken
+        }
+        number = next((number for number, on in free.items() if on["inside"] >= _INSIDE), None)
+        if number is None:
+            number = len(marks.get(frame, {})) + count[frame]
+            count[frame] += 1
+        taken.add((frame, number))
+        joined.append(row | free.get(number, {}) | {"detection_id": number})
+    table = pd.DataFrame(joined, columns=[name for name in MASKS.names if name != "video"])
+    return table.sort_values(_KEY, ignore_index=True)
+
+
+def _key(row: dict[Hashable, Any]) -> tuple[int, int]:
+    return row["frame_index"], row["detection_id"]
+
+
+def _better(
+    own: dict[Hashable, Any], carried: dict[Hashable, Any] | None, mark: np.ndarray, params: MasksParams
+) -> dict[Hashable, Any]:
+    """A detection's own mask if it is trusted, else the carried one if that is sure; with its state."""
+    is_trusted = own["trust"] >= params.propagation.trust
+    if carried is None:
+        return own | {"state": "sure" if is_trusted else "doubtful"}
+    if not is_trusted and carried["state"] == "sure":
+        return carried | _on_mark(carried, mark, params)
+    is_sure = is_trusted and carried["state"] == "sure"
+    measures = {name: carried[name] for name in ("object_id", *_MEASURES)}
+    return own | measures | {"state": "sure" if is_sure else "doubtful"}
+
+
+def _on_mark(row: dict[Hashable, Any], mark: np.ndarray, params: MasksParams) -> dict[str, float]:
+    """How a carried mask lies on a designator, xyxy (4,)."""
+    if row["rle"] is None:
+        return dict.fromkeys(_ON_MARK, 0.0)
+    mask = rle.decode(row["rle"], row["height"], row["width"])
+    candidate = Candidate(mask, "", row["predicted_iou"], row["stability"])
+    return measure([candidate], mark, params).loc[0, _ON_MARK].to_dict()
