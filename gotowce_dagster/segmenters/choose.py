@@ -16,6 +16,7 @@ import pandas as pd
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.crops import Crop
+from gotowce_dagster.segmenters.shapes import best_likeness, shape
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,12 @@ class Choice:
     """Mean IoU with the other prompts' masks, the best of each, one prompt left out; NaN with one prompt."""
 
 
-def choose(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams) -> Choice | None:
+def choose(
+    candidates: Sequence[Candidate],
+    box: np.ndarray,
+    params: MasksParams,
+    neighbours: Sequence[np.ndarray] = (),
+) -> Choice | None:
     """The mask most worth trusting, or None where no prompt found anything in the designator.
 
     The best candidate is chosen by its measures; its mask is then what a majority of all the candidates
@@ -42,19 +48,27 @@ def choose(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams
     Args:
         candidates: masks of one frame for one designator.
         box: the designator, xyxy (4,) in pixels.
+        neighbours: shapes (shapes.shape) of the same object in other frames, which a candidate must
+            be like; none where nothing is known of it.
     """
-    tidied = [replace(c, mask=tidy(c.mask, params.min_piece, params.max_hole)) for c in candidates]
+    window = _around_all(candidates)
+    if window is None:
+        return None
+    seen = window.to_crop(box)
+    tidied = [replace(c, mask=clean_up(window.cut(c.mask), params)) for c in candidates]
     tidied = [c for c in tidied if np.count_nonzero(c.mask) >= params.min_area_px]
     if not tidied:
         return None
-    measures = measure(tidied, box, params)
-    best = int(measures["score"].argmax())
-    if not measures["score"].iloc[best] > 0:
+    measures = measure(tidied, seen, params)
+    likeness = [best_likeness(shape(c.mask, seen), neighbours) for c in tidied]
+    scores = measures["score"].to_numpy() * np.nan_to_num(likeness, nan=1.0)
+    best = int(scores.argmax())
+    if not scores[best] > 0:
         return None
-    voted = tidy(vote(tidied, best, params), params.min_piece, params.max_hole)
-    chosen = replace(tidied[best], mask=voted)
-    shares = measure([chosen], box, params).loc[0, ["fill", "inside", "mark_overlap"]].to_dict()
-    return Choice(chosen, **shares, agreement=float(measures["agreement"].iloc[best]))
+    voted = replace(tidied[best], mask=clean_up(vote(tidied, best, params), params))
+    shares = measure([voted], seen, params).loc[0, ["fill", "inside", "mark_overlap"]].to_dict()
+    whole = replace(voted, mask=window.paste(voted.mask, *candidates[best].mask.shape))
+    return Choice(whole, **shares, agreement=float(measures["agreement"].iloc[best]))
 
 
 def vote(candidates: Sequence[Candidate], best: int, params: MasksParams) -> np.ndarray:
@@ -63,21 +77,25 @@ def vote(candidates: Sequence[Candidate], best: int, params: MasksParams) -> np.
     Each votes with its stability. Too few voters would leave what all of them share, less than the
     target; then the best one's word stands.
     """
-    window = _around_all(candidates)
-    masks = np.stack([window.cut(c.mask) for c in candidates])
+    masks = np.stack([c.mask for c in candidates])
     voters = mask_iou(masks)[best] >= params.alike
     if np.count_nonzero(voters) < params.min_voters:
         return candidates[best].mask
     weights = np.nan_to_num([c.stability for c in candidates], nan=1.0)[voters]
     share = np.tensordot(weights, masks[voters], axes=1) / weights.sum()
-    return window.paste(share >= params.majority, *candidates[best].mask.shape)
+    return share >= params.majority
 
 
 def measure(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams) -> pd.DataFrame:
-    """One row a candidate: prompt, predicted_iou, stability, fill, inside, mark_overlap, agreement, score."""
-    window = _around_all(candidates)
-    masks = np.stack([window.cut(c.mask) for c in candidates])
+    """One row a candidate: prompt, predicted_iou, stability, fill, inside, mark_overlap, agreement, score.
+
+    Args:
+        candidates: masks of one size, none empty.
+        box: the designator, xyxy (4,) in pixels of the masks.
+    """
+    masks = np.stack([c.mask for c in candidates])
     area = masks.sum(axis=(1, 2))
+    window = Crop(0, 0, *masks.shape[:0:-1])
     inside, mark = designator_regions(box, window, params.mark_band, params.mark_arm)
     table = pd.DataFrame(
         {
@@ -90,14 +108,24 @@ def measure(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParam
         }
     )
     table["agreement"] = agreement(mask_iou(masks), table["prompt"].to_numpy())
-    # What a segmenter cannot say (a single prompt, no threshold to shift) speaks neither for nor against.
-    table["score"] = (
-        table["agreement"].fillna(1)
-        * table["stability"].fillna(1)
-        * table["inside"]
-        * (1 - table["mark_overlap"])
-    )
+    table["score"] = score(table)
     return table
+
+
+def score(measures: pd.DataFrame) -> pd.Series:
+    """How far each mask is to be trusted, 0 to 1: agreement, stability, inside and off the mark, multiplied.
+
+    What a segmenter cannot say (a single prompt, no threshold to shift) speaks neither for nor against.
+
+    Args:
+        measures: with the columns agreement, stability, inside and mark_overlap, as tables.MASKS has them.
+    """
+    return (
+        measures["agreement"].fillna(1)
+        * measures["stability"].fillna(1)
+        * measures["inside"]
+        * (1 - measures["mark_overlap"])
+    )
 
 
 def mask_iou(masks: np.ndarray) -> np.ndarray:
@@ -144,33 +172,54 @@ def designator_regions(
     return inside, mark
 
 
-def tidy(mask: np.ndarray, min_piece: float, max_hole: float) -> np.ndarray:
-    """One object out of a mask: specks dropped, small holes filled.
+def clean_up(mask: np.ndarray, params: MasksParams) -> np.ndarray:
+    """One object out of a mask (tidy), as params.yaml says."""
+    return tidy(mask, params.min_piece, params.max_hole, params.near)
+
+
+def tidy(mask: np.ndarray, min_piece: float, max_hole: float, near: float = np.inf) -> np.ndarray:
+    """One object out of a mask: specks and far pieces dropped, small holes filled.
 
     Args:
         mask: bool (H, W).
         min_piece: pieces smaller than this share of the largest are dropped.
         max_hole: holes smaller than this share of the largest piece are filled.
+        near: pieces farther from the largest than this, in longer sides of its box, are dropped.
     """
     window = Crop.of_mask(mask)
     if window is None:
         return mask
     part = window.cut(mask)
-    sizes, pieces = _pieces(part, connectivity=8)
-    part = np.isin(pieces, 1 + np.flatnonzero(sizes >= min_piece * sizes.max()))
+    stats, pieces = _pieces(part, connectivity=8)
+    part = np.isin(pieces, 1 + _of_one_object(stats, pieces, min_piece, near))
     # One pixel of margin makes the outside one piece, the only one that touches the edge.
-    gap_sizes, gaps = _pieces(~np.pad(part, 1), connectivity=4)
-    small = 1 + np.flatnonzero(gap_sizes < max_hole * sizes.max())
+    gap_stats, gaps = _pieces(~np.pad(part, 1), connectivity=4)
+    largest = stats[:, cv2.CC_STAT_AREA].max()
+    small = 1 + np.flatnonzero(gap_stats[:, cv2.CC_STAT_AREA] < max_hole * largest)
     filled = part | np.isin(gaps, small[small != gaps[0, 0]])[1:-1, 1:-1]
     return window.paste(filled, *mask.shape)
 
 
+def _of_one_object(stats: np.ndarray, pieces: np.ndarray, min_piece: float, near: float) -> np.ndarray:
+    """Which pieces belong to the largest."""
+    sizes = stats[:, cv2.CC_STAT_AREA]
+    largest = int(sizes.argmax())
+    big = np.flatnonzero(sizes >= min_piece * sizes[largest])
+    if len(big) == 1:
+        return big
+    away = cv2.distanceTransform((pieces != 1 + largest).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    reach = near * max(stats[largest, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]])
+    return np.array([piece for piece in big if away[pieces == 1 + piece].min() <= reach])
+
+
 def _pieces(mask: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes of the connected pieces in pixels (n,), and for every pixel its piece from 1, or 0."""
+    """OpenCV's statistics (n, 5) of the connected pieces, and for every pixel its piece from 1, or 0."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
-    return stats[1:, cv2.CC_STAT_AREA], labels
+    return stats[1:], labels
 
 
-def _around_all(candidates: Sequence[Candidate]) -> Crop:
+def _around_all(candidates: Sequence[Candidate]) -> Crop | None:
     boxes = np.array([window.box for c in candidates if (window := Crop.of_mask(c.mask))]).astype(int)
+    if not len(boxes):
+        return None
     return Crop(*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())

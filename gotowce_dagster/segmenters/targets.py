@@ -1,12 +1,16 @@
 """From designators to the targets inside them: the same steps for the pipeline and for its evaluation."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import supervision as sv
 
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.segmenters import rle
-from gotowce_dagster.segmenters.base import Segmenter
+from gotowce_dagster.segmenters.base import Candidate, Segmenter
 from gotowce_dagster.segmenters.choose import Choice, choose
 from gotowce_dagster.segmenters.crops import Crop
 
@@ -14,6 +18,30 @@ COLUMNS = [
     "detection_id", "class_name", "segmenter", "prompt", "x1", "y1", "x2", "y2", "rle", "height", "width",
     "area_px", "predicted_iou", "object_score", "stability", "fill", "inside", "mark_overlap", "agreement",
 ]  # fmt: skip
+
+CANDIDATES = pa.schema(
+    [
+        pa.field("detection_id", pa.int32(), False),
+        pa.field("prompt", pa.string(), False),
+        pa.field("predicted_iou", pa.float64()),
+        pa.field("stability", pa.float64()),
+        pa.field("rle", pa.string(), False),
+        pa.field("height", pa.int32(), False),
+        pa.field("width", pa.int32(), False),
+    ]
+)
+"""Candidates as a table, for targets that are to be chosen again when the frames after them are known."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a segmenter proposes for one designator."""
+
+    detection_id: int
+    class_name: str
+    box: np.ndarray
+    """The designator, xyxy (4,) in pixels."""
+    candidates: list[Candidate]
 
 
 def segment_targets(
@@ -31,19 +59,62 @@ def segment_targets(
     Returns:
         Columns of tables.MASKS, without video, frame_index and object_id; one row a target.
     """
+    return choose_targets(find_targets(image_rgb, detections, segmenter, params), segmenter, params)
+
+
+def find_targets(
+    image_rgb: np.ndarray, detections: sv.Detections, segmenter: Segmenter, params: MasksParams
+) -> list[Target]:
+    """The first half of segment_targets: candidates for every designator that is tried."""
     height, width = image_rgb.shape[:2]
     boxes = detections.xyxy.astype(float)
     names = np.asarray(detections.data.get("detection_id", np.arange(len(boxes))))
     classes = np.asarray(detections.data.get("class_name", np.full(len(boxes), "target")))
     tried = np.flatnonzero(on_screen(boxes, height, width) >= params.min_on_screen)
     found = segmenter.segment(image_rgb, boxes[tried]) if len(tried) else []
+    return [
+        Target(int(names[index]), str(classes[index]), boxes[index], candidates)
+        for index, candidates in zip(tried, found, strict=True)
+    ]
+
+
+def choose_targets(targets: Iterable[Target], segmenter: Segmenter, params: MasksParams) -> pd.DataFrame:
+    """The second half of segment_targets: a row for every target in whose designator something is found."""
     engine = f"{segmenter.name}:{segmenter.weights}" if segmenter.weights else segmenter.name
     rows = [
-        {"detection_id": names[index], "class_name": classes[index], "segmenter": engine, **_row(choice)}
-        for index, candidates in zip(tried, found, strict=True)
-        if (choice := choose(candidates, boxes[index], params))
+        {
+            "detection_id": target.detection_id,
+            "class_name": target.class_name,
+            "segmenter": engine,
+            **mask_columns(choice),
+        }
+        for target in targets
+        if (choice := choose(target.candidates, target.box, params))
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def candidates_table(targets: Iterable[Target]) -> pd.DataFrame:
+    """Columns of CANDIDATES; one row a candidate."""
+    rows = [
+        (target.detection_id, c.prompt, c.predicted_iou, c.stability, rle.encode(c.mask), *c.mask.shape)
+        for target in targets
+        for c in target.candidates
+    ]
+    return pd.DataFrame(rows, columns=CANDIDATES.names)
+
+
+def read_candidates(rows: pd.DataFrame) -> Sequence[Candidate]:
+    """The candidates of one target, from its rows of candidates_table."""
+    return [
+        Candidate(
+            rle.decode(row["rle"], row["height"], row["width"]),
+            row["prompt"],
+            row["predicted_iou"],
+            row["stability"],
+        )
+        for row in rows.to_dict("records")
+    ]
 
 
 def on_screen(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -53,7 +124,8 @@ def on_screen(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     return seen.clip(min=0).prod(axis=1) / size.prod(axis=1)
 
 
-def _row(choice: Choice) -> dict[str, object]:
+def mask_columns(choice: Choice) -> dict[str, object]:
+    """What tables.MASKS says of a mask and how it was chosen."""
     candidate = choice.candidate
     window = Crop.of_mask(candidate.mask)
     assert window is not None, "choose gives no empty mask"

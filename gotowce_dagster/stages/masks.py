@@ -6,22 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import supervision as sv
 
 from gotowce_dagster.files import remove
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.targets import GREEN, target_closeup
-from gotowce_dagster.progress import Progress, silent, tracked
+from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.propagation.points import read_points
 from gotowce_dagster.propagation.video import through_video
 from gotowce_dagster.segmenters import rle
+from gotowce_dagster.segmenters.frame_by_frame import segment_frame_by_frame
 from gotowce_dagster.segmenters.registry import build_segmenter
-from gotowce_dagster.segmenters.targets import segment_targets
 from gotowce_dagster.stages.base import Preview
-from gotowce_dagster.tables import DETECTIONS, FRAMES, MASKS, empty, read_table, write_table
+from gotowce_dagster.tables import DETECTIONS, FRAMES, MASKS, read_table, write_table
 from gotowce_dagster.video.decode import probe
 
 _SHOWN = 16
@@ -75,21 +74,16 @@ def _of_designators(
     """Columns of tables.MASKS, image by image."""
     params = project.params.masks
     pictures = project.paths.frames(video) / frames.set_index("frame_index")["file"].astype(object)
-    segmenter = cache(lambda: build_segmenter(project.engines["masks"], params))
-    parts = [empty(MASKS)]
-    by_frame = detections.groupby("frame_index")
-    for frame_index, rows in tracked(by_frame, by_frame.ngroups, progress):
-        part = work / f"{frame_index}.parquet"
-        if not part.exists():
-            image = read_rgb(pictures[frame_index])
-            found = segment_targets(image, _designators(rows), segmenter(), params)
-            write_table(found.assign(video=video, frame_index=frame_index, object_id=""), MASKS, part)
-        parts.append(read_table(part, MASKS))
-    objects = detections[_KEY].assign(
-        object_id=link(detections, frames, params.link_gap_s, params.link_speed)
+    objects = link(detections, frames, params.link_gap_s, params.link_speed)
+    return segment_frame_by_frame(
+        detections.assign(object_id=objects),
+        frames,
+        lambda frame_index: read_rgb(pictures[frame_index]),
+        cache(lambda: build_segmenter(project.engines["masks"], params)),
+        params,
+        work=work,
+        progress=progress,
     )
-    masks = pd.concat(parts, ignore_index=True).drop(columns="object_id")
-    return masks.merge(objects, on=_KEY, validate="one_to_one")
 
 
 def preview(project: Project, video: str) -> Preview:
@@ -119,11 +113,6 @@ def preview(project: Project, video: str) -> Preview:
         "segmenter": ", ".join(masks["segmenter"].unique()),
     }
     return Preview(numbers, contact_sheet(images, captions) if images else None)
-
-
-def _designators(rows: pd.DataFrame) -> sv.Detections:
-    names = {column: rows[column].to_numpy() for column in ("detection_id", "class_name")}
-    return sv.Detections(rows[_BOX].to_numpy(float), data=names)
 
 
 def _unfinished(project: Project, video: str) -> Path:

@@ -17,6 +17,7 @@ from gotowce_dagster.segmenters.choose import (
     vote,
 )
 from gotowce_dagster.segmenters.crops import Crop
+from gotowce_dagster.segmenters.shapes import shape
 from tests.shipped import masks_params
 
 SHAPE = (120, 160)
@@ -120,6 +121,15 @@ def test_a_choice_tells_how_it_measures() -> None:
     assert choice.agreement == pytest.approx(1.0)
 
 
+def test_what_is_known_of_the_object_decides_between_equals() -> None:
+    proposed = {"point@2": SHIP, "ring@2": SHIP, "point@3": HULL, "ring@3": HULL}
+    undecided = [candidate(mask, prompt) for prompt, mask in proposed.items()]
+    for known in (SHIP, HULL):
+        choice = choose(undecided, DESIGNATOR, masks_params(), [shape(known, DESIGNATOR)])
+        assert choice is not None
+        assert np.array_equal(choice.candidate.mask, known)
+
+
 def test_nothing_found_is_no_choice() -> None:
     assert choose([], DESIGNATOR, masks_params()) is None
     speck = rectangle(70, 70, 71, 71)
@@ -192,6 +202,18 @@ def test_tidy_pieces(painted: list[tuple[int, ...]], expected: list[tuple[int, .
         return np.logical_or.reduce([rectangle(*sides) for sides in rectangles])
 
     assert np.array_equal(tidy(union(painted), min_piece=0.2, max_hole=0.05), union(expected))
+
+
+@pytest.mark.parametrize(
+    ("gap", "near", "stays"),
+    [(4, 0.25, True), (8, 0.25, False), (8, np.inf, True), (1, 0.0, False)],
+    ids=["a wing behind a beam", "something else", "however far", "the largest alone"],
+)
+def test_tidy_far_pieces(gap: int, near: float, stays: bool) -> None:
+    """The large piece is 20 pixels long."""
+    hull, wing = rectangle(10, 10, 30, 20), rectangle(30 + gap, 10, 40 + gap, 20)
+    expected = hull | wing if stays else hull
+    assert np.array_equal(tidy(hull | wing, min_piece=0.2, max_hole=0.05, near=near), expected)
 
 
 @pytest.mark.parametrize(("side", "filled"), [(3, True), (8, False)], ids=["small hole", "a real opening"])

@@ -11,7 +11,8 @@ import pytest
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.project import Project
-from gotowce_dagster.segmenters import rle
+from gotowce_dagster.segmenters import frame_by_frame, rle
+from gotowce_dagster.segmenters.targets import Target
 from gotowce_dagster.stages import masks
 from gotowce_dagster.tables import DETECTIONS, MASKS, read_table, write_table
 from tests.worlds import box_at, make_world
@@ -48,12 +49,12 @@ def segmented(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Grows by one number for every frame that is segmented."""
     calls: list[int] = []
 
-    def counted(*arguments: Any) -> pd.DataFrame:
+    def counted(*arguments: Any) -> list[Target]:
         calls.append(len(calls))
         return original(*arguments)
 
-    original = masks.segment_targets
-    monkeypatch.setattr(masks, "segment_targets", counted)
+    original = frame_by_frame.find_targets
+    monkeypatch.setattr(frame_by_frame, "find_targets", counted)
     yield calls
 
 
