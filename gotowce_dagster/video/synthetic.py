@@ -3,18 +3,16 @@
 For tests and benchmarks; not part of the pipeline.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cached_property
-from itertools import chain, count
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pandas as pd
-from av.video.stream import VideoStream
+
+from gotowce_dagster.video.encode import write_video
 
 Colour = tuple[int, int, int]
 """RGB, 0 to 255."""
@@ -235,46 +233,6 @@ def write_scene(path: Path, scene: Scene, crf: int = 23) -> pd.DataFrame:
     pictures = (scene.picture(index) for index in range(scene.frames))
     write_video(path, pictures, fps=scene.fps, options={"crf": str(crf), "preset": "veryfast"})
     return scene.truth(path.name)
-
-
-def write_video(
-    path: Path,
-    images: Iterable[np.ndarray],
-    *,
-    fps: float = 20,
-    times_s: Iterable[float] | None = None,
-    codec: str = "libx264",
-    pixel_format: str = "yuv420p",
-    options: dict[str, str] | None = None,
-    rotation: int = 0,
-) -> None:
-    """Encode images of one size; the file's suffix chooses the container.
-
-    Args:
-        images: RGB uint8 (H, W, 3), at least one.
-        times_s: when each is shown; by default evenly, ``fps`` a second.
-        options: the encoder's own.
-        rotation: degrees counter-clockwise by which a player turns the frames.
-    """
-    upcoming = iter(images)
-    first = next(upcoming)
-    times = (index / fps for index in count()) if times_s is None else times_s
-    time_base = Fraction(1, 60_000)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(
-            codec, rate=Fraction(fps).limit_denominator(1001), options=options or {}
-        )
-        assert isinstance(stream, VideoStream)
-        stream.height, stream.width = first.shape[:2]
-        stream.pix_fmt = pixel_format
-        stream.codec_context.time_base = time_base
-        if rotation:
-            stream.set_display_rotation(rotation)
-        for image, time_s in zip(chain([first], upcoming), times, strict=False):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = round(time_s / time_base), time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
 
 
 _SHIFT = 4

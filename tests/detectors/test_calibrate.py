@@ -12,8 +12,8 @@ from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import read_frames
+from gotowce_dagster.video.encode import write_video
 from gotowce_dagster.video.synthetic import Bracket as Look
-from gotowce_dagster.video.synthetic import write_video
 from tests.detectors.marks import compressed, confidences, put_mark, sky
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"

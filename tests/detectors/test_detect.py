@@ -8,7 +8,7 @@ from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.detectors.registry import build_detector
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.tables import DETECTIONS, write_table
-from gotowce_dagster.video.synthetic import write_video
+from gotowce_dagster.video.encode import write_video
 from tests.detectors.marks import PROFILE, put_mark, sky
 
 

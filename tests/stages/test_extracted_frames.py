@@ -19,7 +19,8 @@ from gotowce_dagster.project import Project
 from gotowce_dagster.stages import extracted_frames
 from gotowce_dagster.tables import FRAMES, read_table
 from gotowce_dagster.video.decode import read_frames
-from gotowce_dagster.video.synthetic import Scene, Target, write_scene, write_video
+from gotowce_dagster.video.encode import write_video
+from gotowce_dagster.video.synthetic import Scene, Target, write_scene
 from tests.video.test_decode import write_sound
 
 ROOT = Path(__file__).parents[2]

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.video import decode
 from gotowce_dagster.video.decode import probe, read_frames
+from gotowce_dagster.video.encode import write_video
 from gotowce_dagster.video.packets import Losses, read_timeline
-from gotowce_dagster.video.synthetic import write_video
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 SHORT_GOP = {"g": "10", "bf": "3"}

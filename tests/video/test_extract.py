@@ -14,8 +14,8 @@ from av.video.reformatter import ColorRange
 
 from gotowce_dagster.params import read_params
 from gotowce_dagster.video.decode import Frame, Orientation, read_frames
+from gotowce_dagster.video.encode import write_video
 from gotowce_dagster.video.extract import extract, map_beside, write_jpeg
-from gotowce_dagster.video.synthetic import write_video
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "data" / "samples"

@@ -8,9 +8,10 @@ import pytest
 from gotowce_dagster.params import FramesParams, read_params
 from gotowce_dagster.video import quality
 from gotowce_dagster.video.decode import read_frames
+from gotowce_dagster.video.encode import write_video
 from gotowce_dagster.video.sample import DAMAGED, NEAR_DUPLICATE, STALL, Sampled, sample
 from gotowce_dagster.video.shots import ShotCutter
-from gotowce_dagster.video.synthetic import Bracket, Scene, Target, bracket_mask, write_scene, write_video
+from gotowce_dagster.video.synthetic import Bracket, Scene, Target, bracket_mask, write_scene
 
 PARAMS = read_params(Path(__file__).parents[2] / "params.yaml").extracted_frames
 
