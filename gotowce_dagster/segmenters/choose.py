@@ -6,7 +6,7 @@ designator and not on its mark. Each of these is a share from 0 to 1 and one bad
 lose, so they are multiplied, never averaged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -34,11 +34,28 @@ class Choice:
     """Mean IoU with the other prompts' masks, the best of each, one prompt left out; NaN with one prompt."""
 
 
+def score(measures: pd.DataFrame) -> pd.Series:
+    """How far each mask is to be trusted, 0 to 1: agreement, stability, inside and off the mark, multiplied.
+
+    What a segmenter cannot say (a single prompt, no threshold to shift) speaks neither for nor against.
+
+    Args:
+        measures: with the columns agreement, stability, inside and mark_overlap, as tables.MASKS has them.
+    """
+    return (
+        measures["agreement"].fillna(1)
+        * measures["stability"].fillna(1)
+        * measures["inside"]
+        * (1 - measures["mark_overlap"])
+    )
+
+
 def choose(
     candidates: Sequence[Candidate],
     box: np.ndarray,
     params: MasksParams,
     neighbours: Sequence[np.ndarray] = (),
+    trust: Callable[[pd.DataFrame], pd.Series] = score,
 ) -> Choice | None:
     """The mask most worth trusting, or None where no prompt found anything in the designator.
 
@@ -50,6 +67,7 @@ def choose(
         box: the designator, xyxy (4,) in pixels.
         neighbours: shapes (shapes.shape) of the same object in other frames, which a candidate must
             be like; none where nothing is known of it.
+        trust: from the measures (see measure), which candidate is better than which.
     """
     window = _around_all(candidates)
     if window is None:
@@ -61,7 +79,7 @@ def choose(
         return None
     measures = measure(tidied, seen, params)
     likeness = [best_likeness(shape(c.mask, seen), neighbours) for c in tidied]
-    scores = measures["score"].to_numpy() * np.nan_to_num(likeness, nan=1.0)
+    scores = trust(measures).to_numpy() * np.nan_to_num(likeness, nan=1.0)
     best = int(scores.argmax())
     if not scores[best] > 0:
         return None
@@ -87,7 +105,7 @@ def vote(candidates: Sequence[Candidate], best: int, params: MasksParams) -> np.
 
 
 def measure(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams) -> pd.DataFrame:
-    """One row a candidate: prompt, predicted_iou, stability, fill, inside, mark_overlap, agreement, score.
+    """One row a candidate: prompt, predicted_iou, stability, fill, inside, mark_overlap and agreement.
 
     Args:
         candidates: masks of one size, none empty.
@@ -108,24 +126,7 @@ def measure(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParam
         }
     )
     table["agreement"] = agreement(mask_iou(masks), table["prompt"].to_numpy())
-    table["score"] = score(table)
     return table
-
-
-def score(measures: pd.DataFrame) -> pd.Series:
-    """How far each mask is to be trusted, 0 to 1: agreement, stability, inside and off the mark, multiplied.
-
-    What a segmenter cannot say (a single prompt, no threshold to shift) speaks neither for nor against.
-
-    Args:
-        measures: with the columns agreement, stability, inside and mark_overlap, as tables.MASKS has them.
-    """
-    return (
-        measures["agreement"].fillna(1)
-        * measures["stability"].fillna(1)
-        * measures["inside"]
-        * (1 - measures["mark_overlap"])
-    )
 
 
 def mask_iou(masks: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from gotowce_dagster.segmenters.choose import (
     designator_regions,
     mask_iou,
     measure,
+    score,
     tidy,
     vote,
 )
@@ -163,7 +164,12 @@ def test_measures_are_shares() -> None:
     assert table.loc[0, "mark_overlap"] == 0
     assert table.loc[3, "inside"] == 0
     assert table.loc[2, "fill"] == pytest.approx(1.0)
-    assert table[["inside", "mark_overlap", "agreement", "score"]].stack().between(0, 1).all()
+    assert (
+        table.assign(score=score(table))[["inside", "mark_overlap", "agreement", "score"]]
+        .stack()
+        .between(0, 1)
+        .all()
+    )
 
 
 @pytest.mark.parametrize(
