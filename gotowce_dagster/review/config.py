@@ -10,10 +10,11 @@ MaskForm = Literal["bitmask", "polygon"]
 
 VERDICTS = {"accept": "a", "fix": "f", "reject": "r"}
 """What a reviewer must say of a frame, and the key that says it."""
-QUALITY = ("blur", "occluded", "missing_object", "wrong_class", "bad_mask")
+QUALITY = ("blur", "occluded", "missing object", "wrong class", "bad mask")
 
 # Apart for people who do not tell red from green (Okabe and Ito), bright enough on dark games.
 _COLOURS = ("#56B4E9", "#E69F00", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
+_SMALL = "font-size:14px;margin:0"
 _MASKS = {"bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
 
 
@@ -44,8 +45,10 @@ def labelling_config(classes: Iterable[str], masks: MaskForm) -> str:
         smoothing="false",
         maxWidth="100%",
     )
+    kinds = _add(picture, "View", style="display:flex;gap:24px;align-items:center")
+    _add(kinds, "Header", value="Box", style=_SMALL)
     boxes = _add(
-        picture,
+        kinds,
         "RectangleLabels",
         name="box",
         toName="image",
@@ -53,14 +56,16 @@ def labelling_config(classes: Iterable[str], masks: MaskForm) -> str:
         opacity="0.05",
         canRotate="false",
     )
-    outlines = _add(picture, _MASKS[masks], name="mask", toName="image")
+    _add(kinds, "Header", value="Mask", style=_SMALL)
+    outlines = _add(kinds, _MASKS[masks], name="mask", toName="image", opacity="0.5")
     for control in (boxes, outlines):
         _add_classes(control, classes)
-    side = _add(view, "View", style="width:300px;flex:none")
-    _add(side, "HyperText", name="context", value="$context", inline="true")
-    quality = _add(side, "Choices", name="quality", toName="image", choice="multiple")
+    _add(picture, "Header", value="What is wrong, if you like to say", style=_SMALL)
+    quality = _add(picture, "Choices", name="quality", toName="image", choice="multiple", showInline="true")
     for value in QUALITY:
         _add(quality, "Choice", value=value)
+    side = _add(view, "View", style="width:320px;flex:none")
+    _add(side, "HyperText", name="context", value="$context", inline="true")
     ElementTree.indent(view)
     return ElementTree.tostring(view, encoding="unicode")
 

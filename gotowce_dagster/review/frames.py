@@ -6,12 +6,17 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from gotowce_dagster.params import ReviewTasksParams
+from gotowce_dagster.params import LabelsParams, ReviewTasksParams
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.choose import choose
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour, frame_hash
 from gotowce_dagster.tables import FRAMES, LABELS, empty, read_table
+
+
+def why(params: LabelsParams) -> dict[str, str]:
+    """A sentence for each reason that a label can have."""
+    return {name: rule.why for name, rule in params.rules.items()}
 
 
 def read_labels(paths: Paths, videos: Iterable[str]) -> pd.DataFrame:

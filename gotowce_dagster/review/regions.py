@@ -174,12 +174,12 @@ def pixel_box(value: Mapping[str, float], size: Size) -> Box:
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
-def mask_to_url(mask: np.ndarray) -> str:
+def mask_to_url(mask: np.ndarray, rgba: tuple[int, int, int, int] = (255, 255, 255, 255)) -> str:
     """A bool mask (H, W) as a data URL: PNG of one bit a pixel, what is not the mask transparent."""
     picture = Image.fromarray(mask.astype(np.uint8), "P")
-    picture.putpalette([0, 0, 0, 255, 255, 255])
+    picture.putpalette([0, 0, 0, *rgba[:3]])
     file = io.BytesIO()
-    picture.save(file, "PNG", bits=1, transparency=bytes([0, 255]))
+    picture.save(file, "PNG", bits=1, transparency=bytes([0, rgba[3]]))
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 

@@ -14,10 +14,16 @@ import pandas as pd
 
 from gotowce_dagster.params import ReviewTasksParams
 from gotowce_dagster.review.records import Review, ReviewedFrame, ReviewedObject, Sample, Verdict
-from gotowce_dagster.review.regions import Size, changes, objects, regions
+from gotowce_dagster.review.regions import Size, changes, mask_to_url, objects, regions
+from gotowce_dagster.segmenters import rle
 
 MODEL_VERSION = "labels"
 """All our predictions carry one: Label Studio shows a project's reviewers those of a single version."""
+
+# Close-ups beside the picture: of how many labels, their side, and how much of the frame they show, in sides
+# of the label and at least in pixels.
+_CLOSEUPS, _CLOSEUP_PX, _CLOSEUP_MARGIN, _CLOSEUP_LEAST_PX = 4, 150, 2.5, 32.0
+_MASK_COLOUR = (86, 180, 233, 130)
 
 _BLIND = "Drawn at random. No hints here, so that the error rate is an honest one."
 
@@ -206,16 +212,17 @@ def _objects(labels: pd.DataFrame) -> list[tuple[ReviewedObject, float]]:
 
 
 def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
-    """What stands beside the picture, as HTML: where it is from, the doubts, the frames around it."""
+    """What stands beside the picture, as HTML: whence it is, the doubts, close-ups, the frames around it."""
+    blind = frame.sample == "audit"
     parts = [
-        f"<p><b>{escape(frame.video)}</b><br>frame {frame.frame_index} · {frame.time_s:.1f} s</p>",
-        f"<p>{_BLIND}</p>" if frame.sample == "audit" else _doubts(frame.labels, why),
+        _paragraph(f"<b>{escape(frame.video)}</b> · frame {frame.frame_index} · {frame.time_s:.1f} s"),
+        _paragraph(_BLIND) if blind else _doubts(frame.labels, why),
+        *(_closeups(frame, label) for label in frame.labels.head(_CLOSEUPS).to_dict("records")),
     ]
     for neighbour in frame.neighbours:
         when = f"{abs(neighbour.seconds):.1f} s {'before' if neighbour.seconds < 0 else 'after'}"
-        parts.append(
-            f'<p>{when}<br><img src="{escape(file_url(neighbour.file))}" style="width:100%" alt="{when}"></p>'
-        )
+        url = escape(file_url(neighbour.file))
+        parts.append(_paragraph(f'{when}<br><img src="{url}" style="width:100%" alt="{when}">'))
     return "".join(parts)
 
 
@@ -224,5 +231,28 @@ def _doubts(labels: pd.DataFrame, why: Mapping[str, str]) -> str:
     for label in labels.to_dict("records"):
         reasons = "; ".join(why.get(reason, reason) for reason in label["reasons"]) or "no doubts"
         name = escape(label["class_name"])
-        lines.append(f"<li><b>{name}</b>, quality {label['quality']:.2f}: {escape(reasons)}</li>")
-    return f'<ul style="padding-left:16px">{"".join(lines)}</ul>' if lines else "<p>No labels here.</p>"
+        lines.append(_paragraph(f"<b>{name}</b>, quality {label['quality']:.2f}: {escape(reasons)}"))
+    return "".join(lines) or _paragraph("No labels here.")
+
+
+def _closeups(frame: FrameToReview, label: Mapping[str, Any]) -> str:
+    """The pixels around a label, enlarged by the browser: as they are, and with its mask on them."""
+    x1, y1, x2, y2 = (label[side] for side in ("x1", "y1", "x2", "y2"))
+    shown_px = max(_CLOSEUP_LEAST_PX, _CLOSEUP_MARGIN * max(x2 - x1, y2 - y1))
+    scale = _CLOSEUP_PX / shown_px
+    left, top = (scale * ((low + high - shown_px) / 2) for low, high in ((x1, x2), (y1, y2)))
+    place = f"{-left:.1f}px {-top:.1f}px / {scale * frame.size.width:.1f}px auto no-repeat"
+    layers = [f"url('{escape(file_url(frame.file))}') {place}"]
+    pictures = [layers]
+    if pd.notna(label["rle"]):
+        mask = rle.decode(label["rle"], frame.size.height, frame.size.width)
+        pictures.append([f"url('{mask_to_url(mask, _MASK_COLOUR)}') {place}", *layers])
+    return "".join(
+        f'<div style="display:inline-block;width:{_CLOSEUP_PX}px;height:{_CLOSEUP_PX}px;margin:0 8px 8px 0;'
+        f'image-rendering:pixelated;background:{", ".join(stack)}"></div>'
+        for stack in pictures
+    )
+
+
+def _paragraph(html: str) -> str:
+    return f'<div style="margin-bottom:8px;font-size:14px;line-height:1.35">{html}</div>'

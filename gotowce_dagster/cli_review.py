@@ -1,0 +1,131 @@
+"""Let people look at labels in Label Studio, and bring home what they say."""
+
+import signal
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from gotowce_dagster import console
+from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.project import Project
+from gotowce_dagster.review.connection import ServerDownError, connect, find
+
+review = typer.Typer(no_args_is_help=True, help=__doc__)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+@review.command()
+def serve(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 8080,
+) -> None:
+    """Run this project's Label Studio until Ctrl-C; the first start installs it and takes a minute or two.
+
+    Its database is SQLite below .labelstudio. For PostgreSQL set Label Studio's own variables:
+    DJANGO_DB=default, POSTGRE_HOST, POSTGRE_PORT, POSTGRE_NAME, POSTGRE_USER, POSTGRE_PASSWORD.
+    """
+    from gotowce_dagster.review.server import running
+
+    # A shell in the background hands SIGINT down as ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    project = Project.find()
+    try:
+        with ExitStack() as until_the_end:
+            with console.progress_bars() as start:
+                show = start("starting Label Studio, seconds")
+                server = until_the_end.enter_context(running(project.paths, port, show))
+            console.out.print(
+                f"Label Studio: [bold]{server.connection.url}[/]\nLog in as [bold]{server.email}[/], password "
+                f"[bold]{server.password}[/]. Send frames with `gotowce review push`; Ctrl-C ends it.",
+                soft_wrap=True,
+            )
+            code = server.process.wait()
+    except KeyboardInterrupt:
+        console.err.print("Label Studio has stopped.")
+        return
+    raise GotowceError(f"Label Studio ended by itself with code {code}; see .labelstudio/server.log")
+
+
+@review.command()
+def push(json: Json = False) -> None:
+    """Send the frames that a human should see, the most doubtful first; again after a break, it goes on."""
+    from gotowce_dagster.review.frames import frames_to_review, why
+    from gotowce_dagster.review.push import push as send
+
+    project = Project.find()
+    paths, params = project.paths, project.params
+    room = connect(find(paths.root))
+    labelled = [video for video in project.videos if paths.labels(video).exists()]
+    frames = frames_to_review(paths, labelled, params.review_tasks)
+    with console.progress_bars() as start:
+        pushed = send(
+            room,
+            frames,
+            paths.data / "frames",
+            params.review_tasks,
+            why=why(params.cleaned_labels),
+            progress=start("sending frames"),
+        )
+    notes = [f"{video}: no labels yet" for video in project.videos if video not in labelled]
+    _show("Sent to Label Studio", asdict(pushed), notes, json)
+
+
+@review.command()
+def pull(
+    again: Annotated[bool, typer.Option("--again", help="Read everything, not only what is new.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring home what reviewers said, into data/reviewed/VIDEO.json; what is home already is never lost."""
+    from gotowce_dagster.review.pull import pull as fetch
+
+    project = Project.find()
+    room, title = connect(find(project.paths.root)), project.params.review_tasks.project
+    with console.progress_bars() as start:
+        pulled = fetch(room, project.paths, title, again=again, progress=start("reading reviews"))
+    notes = (
+        [] if pulled.project else [f"Label Studio has no project {title!r}; `gotowce review push` makes it"]
+    )
+    _show("Read from Label Studio", asdict(pulled), notes, json)
+
+
+@review.command()
+def status(json: Json = False) -> None:
+    """Tell how much was reviewed and how often automatic labels are wrong; needs no server."""
+    from gotowce_dagster.review.frames import read_labels
+    from gotowce_dagster.review.measures import summary
+    from gotowce_dagster.review.records import read_reviewed
+
+    project = Project.find()
+    paths, params = project.paths, project.params
+    labels = read_labels(paths, [video for video in project.videos if paths.labels(video).exists()])
+    shown = labels[labels["verdict"].isin(params.review_tasks.verdicts)]
+    reviewed = [read_reviewed(file) for file in sorted(paths.reviewed_videos.glob("*.json"))]
+    labelled = set(zip(shown["video"], shown["frame_index"], strict=True))
+    numbers: dict[str, Any] = summary(reviewed, labelled, params.reviewed_labels)
+    try:
+        server = f"answers at {connect(find(paths.root)).url}"
+    except ServerDownError as error:
+        server = str(error)
+    _show("Review", numbers | {"server": server}, [], json)
+
+
+def _show(title: str, numbers: dict[str, Any], notes: list[str], json: bool) -> None:
+    notes = [*numbers.pop("problems", []), *notes]
+    if json:
+        console.show_json(numbers | {"notes": notes})
+        return
+    told = {
+        what: ", ".join(value) or "none" if isinstance(value, list) else value
+        for what, value in numbers.items()
+        if value is not None
+    }
+    console.show_table(title, ["", ""], ([what, console.number(value)] for what, value in told.items()))
+    for note in notes:
+        console.err.print(f"[yellow]{note}[/]")
+
+
+def _end(number: int, frame: Any) -> NoReturn:
+    raise KeyboardInterrupt
