@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gotowce_dagster.errors import MissingWeightsError
-from gotowce_dagster.files import fresh_file
+from gotowce_dagster.files import fresh_dir, fresh_file
 from gotowce_dagster.progress import Progress, silent
 
 _BLOCK = 1 << 20
@@ -20,12 +20,14 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Weights:
-    """One file of weights: its official address (None: it has none and must be in your folder) and digest."""
+    """Weights: their official address (None: they have none and must be in your folder) and digest."""
 
     name: str
     url: str | None
     licence: str
     sha256: str | None = None
+    files: tuple[str, ...] = ()
+    """Where the weights are a folder: the files in it, each under the address."""
 
 
 _ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
@@ -50,6 +52,12 @@ WEIGHTS = {
         Weights("sam2.1_hiera_small.pt", f"{_META}/092824/sam2.1_hiera_small.pt", "Apache-2.0"),
         Weights("sam2.1_hiera_base_plus.pt", f"{_META}/092824/sam2.1_hiera_base_plus.pt", "Apache-2.0"),
         Weights("sam2.1_hiera_large.pt", f"{_META}/092824/sam2.1_hiera_large.pt", "Apache-2.0"),
+        Weights(
+            "EdgeTAM-hf",
+            "https://huggingface.co/yonigozlan/EdgeTAM-hf/resolve/main",
+            "Apache-2.0",
+            files=("config.json", "model.safetensors"),
+        ),
         # The image half of SAM 2 tiny: encoder, prompt encoder and mask decoder, enough for image prompts.
         Weights("sam2_hiera_tiny_image.pt", None, "Apache-2.0"),
     )
@@ -64,8 +72,16 @@ def folders() -> list[Path]:
 
 
 def find(name: str) -> Path | None:
-    """The weights' file on this machine, or None."""
-    return next((folder / name for folder in folders() if (folder / name).is_file()), None)
+    """The weights' file on this machine, or their folder with all its files; or None."""
+    files = WEIGHTS[name].files if name in WEIGHTS else ()
+    return next(
+        (
+            folder / name
+            for folder in folders()
+            if all((folder / name / file).is_file() for file in files or ("",))
+        ),
+        None,
+    )
 
 
 def reachable(name: str, timeout_s: float = 5.0) -> bool:
@@ -73,7 +89,8 @@ def reachable(name: str, timeout_s: float = 5.0) -> bool:
     weights = WEIGHTS.get(name)
     if weights is None or weights.url is None:
         return False
-    request = urllib.request.Request(weights.url, method="HEAD")  # noqa: S310 - our own https addresses
+    url = f"{weights.url}/{weights.files[0]}" if weights.files else weights.url
+    request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - our own https addresses
     try:
         with urllib.request.urlopen(request, timeout=timeout_s):  # noqa: S310
             return True
@@ -82,7 +99,7 @@ def reachable(name: str, timeout_s: float = 5.0) -> bool:
 
 
 def require(name: str, progress: Progress = silent) -> Path:
-    """The weights' file, fetched from its official home if it is not here yet.
+    """The weights' file or folder, fetched from their official home if they are not here yet.
 
     Args:
         progress: told bytes done and in all, while fetching.
@@ -98,7 +115,12 @@ def require(name: str, progress: Progress = silent) -> Path:
         raise MissingWeightsError(f"{name}: not in {looked}; put the file there or set GOTOWCE_WEIGHTS_DIR")
     target = folders()[-1] / name
     try:
-        _download(weights.url, weights.sha256, target, progress)
+        if weights.files:
+            with fresh_dir(target) as new:
+                for file in weights.files:
+                    _download(f"{weights.url}/{file}", None, new / file, progress)
+        else:
+            _download(weights.url, weights.sha256, target, progress)
     except OSError as error:
         raise MissingWeightsError(
             f"{name}: not in {looked}, and {weights.url} does not answer ({error}); fetch it elsewhere, "
