@@ -21,7 +21,7 @@ from gotowce_dagster.params import MasksParams
 from gotowce_dagster.propagation.memory import Memory, Output, View
 from gotowce_dagster.propagation.streaming import Sighting, Streaming
 from gotowce_dagster.segmenters.device import best_device
-from gotowce_dagster.segmenters.prompts import Prompt
+from gotowce_dagster.segmenters.prompts import Prompt, as_points
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
 from gotowce_dagster.weights import require
 
@@ -180,14 +180,10 @@ class Sam2Propagator(Streaming):
         return stacked
 
     def _points(self, prompt: Prompt, shape: tuple[int, int]) -> dict[str, Any]:
-        """Points in pixels of the model's input; a box is two of them, with labels of their own."""
+        """Points in pixels of the model's input."""
         import torch
 
-        points = np.zeros((0, 2)) if prompt.points is None else prompt.points
-        labels = np.zeros(0, int) if prompt.labels is None else prompt.labels
-        if prompt.box is not None:
-            points = np.concatenate([prompt.box.reshape(2, 2), points])
-            labels = np.concatenate([[2, 3], labels])
+        points, labels = as_points(prompt)
         scaled = torch.tensor(points, dtype=torch.float32) / torch.tensor([shape[1], shape[0]])
         return {
             "point_coords": (scaled * self._model.image_size)[None].to(self.device),

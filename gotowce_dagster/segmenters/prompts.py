@@ -71,7 +71,7 @@ def batches(prompts: Sequence[Sequence[Prompt]], at_most: int) -> Iterator[Batch
     by_kind: dict[tuple[int, bool], list[tuple[tuple[int, int], np.ndarray, np.ndarray]]] = defaultdict(list)
     for crop, asked in enumerate(prompts):
         for number, prompt in enumerate(asked):
-            points, labels = _as_points(prompt)
+            points, labels = as_points(prompt)
             by_kind[len(points), prompt.box is not None].append(((crop, number), points, labels))
     for alike in by_kind.values():
         for start in range(0, len(alike), at_most):
@@ -79,7 +79,12 @@ def batches(prompts: Sequence[Sequence[Prompt]], at_most: int) -> Iterator[Batch
             yield Batch(list(places), np.stack(points), np.stack(labels))
 
 
-def _as_points(prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
+def as_points(prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 2) and labels (n,) of a prompt; a box is two points more, its corners, labelled 2 and 3.
+
+    Raises:
+        ValueError: it has neither points nor a box.
+    """
     parts = []
     if prompt.box is not None:
         parts.append((prompt.box.reshape(2, 2), np.array([2, 3])))
