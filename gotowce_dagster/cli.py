@@ -119,13 +119,11 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Learn from example boxes what a game's designator looks like; writes a picture beside the profile."""
-    from PIL import Image
-
     from gotowce_dagster import intake
     from gotowce_dagster.detectors.calibrate import calibrate as learn
     from gotowce_dagster.detectors.profile import read_profile, write_profile
-    from gotowce_dagster.files import fresh_file
     from gotowce_dagster.pictures.calibrated import calibration_picture
+    from gotowce_dagster.pictures.write import write_picture
 
     into = read_profile(out) if out.exists() else None
     learned = learn(
@@ -133,8 +131,7 @@ def calibrate(
     )
     write_profile(learned.profile, out)
     picture = out.with_name(f"{out.stem}_{designator}.png")
-    with fresh_file(picture) as new:
-        Image.fromarray(calibration_picture(learned)).save(new, format="PNG")
+    write_picture(calibration_picture(learned), picture)
     if out.resolve().parent.parts[-2:] == ("data", "profiles"):
         intake.sync(Project.find(out.parent))
     if json:
@@ -173,6 +170,49 @@ def detect(
         console.show_json(found)
         return
     console.out.print(f"{found['boxes']} boxes in {found['frames_with_boxes']} frames: {out}", soft_wrap=True)
+
+
+@app.command()
+def segment(
+    video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
+    out: Annotated[Path, typer.Option(help="The folder to write to.")],
+    points: Annotated[
+        Path | None,
+        typer.Option(help="CSV of your points: frame_index,object_id,x,y,label (1 on it, 0 not)."),
+    ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="Without points: the profile of the designators around the objects.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="What carries the masks, for instance sam2:sam2.1_hiera_small.pt.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Carry masks of objects through a video: a table, an annotated video, the prompts and a timeline."""
+    from gotowce_dagster import engines
+    from gotowce_dagster.detectors.profile import read_profile
+    from gotowce_dagster.intake import profile_of, slug
+    from gotowce_dagster.segment import segment as carry
+
+    project, path = Project.find(), _video_file(video)
+    known = profile or project.paths.profile(profile_of(project.paths, slug(path.stem)))
+    prompted_by = points or read_profile(known)
+    chosen = engines.first_of(
+        {
+            "masks": project.params.masks.segmenter,
+            "propagation": [engine] if engine else project.params.masks.propagation.engine,
+        }
+    )
+    with console.progress_bars() as start:
+        done = carry(path, prompted_by, out, params=project.params, engines=chosen, start=start)
+    if json:
+        console.show_json(asdict(done))
+        return
+    rows = (
+        [what, console.number(value) if isinstance(value, int | float) else str(value)]
+        for what, value in asdict(done).items()
+    )
+    console.show_table(f"{path.name}", ["", ""], rows)
 
 
 @app.command()

@@ -4,7 +4,7 @@ params.yaml names engines in order of preference; `gotowce sync` writes the firs
 data/engines.yaml. It stays until --refresh, so another engine is a change that DVC sees, never a surprise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -33,9 +33,9 @@ def preferences(params: Params) -> dict[str, list[str]]:
 
 
 def weights_of(engine: str) -> str | None:
-    """The weights' file an engine needs: of ``NAME:FILE`` or a bare ``FILE.pt``; None if it needs none."""
+    """The weights an engine needs: of ``NAME:WEIGHTS`` or a bare ``FILE.pt``; None if it needs none."""
     name = engine.rpartition(":")[2]
-    return name if name.endswith((".pt", ".safetensors")) else None
+    return name if name in weights.WEIGHTS or name.endswith((".pt", ".safetensors")) else None
 
 
 def obstacle(engine: str) -> str | None:
@@ -54,15 +54,23 @@ def choose(
     Raises:
         MissingWeightsError: none of a stage's engines can run here.
     """
+    known = preferences(params)
+    unused = {stage: UNUSED for stage, engines in known.items() if engines == [UNUSED]}
+    kept = {stage: engine for stage, engine in kept.items() if engine in known.get(stage, ())} | unused
+    return kept | first_of({s: engines for s, engines in known.items() if s not in kept}, obstacle)
+
+
+def first_of(
+    preferences: Mapping[str, Sequence[str]], obstacle: Callable[[str], str | None] = obstacle
+) -> dict[str, str]:
+    """The first engine of each list that can run here.
+
+    Raises:
+        MissingWeightsError: none of a list can.
+    """
     chosen = {}
-    for stage, engines in preferences(params).items():
-        if engines == [UNUSED]:
-            chosen[stage] = UNUSED
-            continue
-        if kept.get(stage) in engines:
-            chosen[stage] = kept[stage]
-            continue
-        reasons = {}
+    for stage, engines in preferences.items():
+        reasons: dict[str, str] = {}
         for engine in engines:
             if (reason := obstacle(engine)) is None:
                 chosen[stage] = engine
@@ -70,7 +78,7 @@ def choose(
             reasons[engine] = reason
         else:
             told = "; ".join(f"{engine}: {reason}" for engine, reason in reasons.items())
-            raise MissingWeightsError(f"params.yaml: {stage}: none of its engines can run here: {told}")
+            raise MissingWeightsError(f"{stage}: none of its engines can run here: {told}")
     return chosen
 
 

@@ -28,7 +28,7 @@ def training_curves(history: pd.DataFrame) -> np.ndarray:
             name: history[name] for name in ("precision", "recall", "mAP50", "mAP50_95")
         },
     }
-    figure, axes = _figure(len(panels))
+    figure, axes = figure_of(len(panels))
     for axis, (title, lines) in zip(axes, panels.items(), strict=True):
         for (name, values), colour in zip(lines.items(), _COLOURS, strict=False):
             axis.plot(
@@ -38,7 +38,7 @@ def training_curves(history: pd.DataFrame) -> np.ndarray:
         axis.legend(fontsize=8)
     axes[0].set_yscale("log")
     axes[1].set_ylim(0, 1.02)
-    return _painted(figure)
+    return painted(figure)
 
 
 def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -47,14 +47,14 @@ def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.
     Args:
         curves: recall and precision, each (n,), by name.
     """
-    figure, (axis,) = _figure(1)
+    figure, (axis,) = figure_of(1)
     for (name, (recall, precision)), colour in zip(curves.items(), _COLOURS * 3, strict=False):
         axis.plot(recall, precision, label=name, color=colour, drawstyle="steps-pre")
     axis.set(
         xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02), title="precision over recall"
     )
     _legend(figure)
-    return _painted(figure)
+    return painted(figure)
 
 
 def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: str) -> np.ndarray:
@@ -64,7 +64,7 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: st
         groups: what stands along the axis, for instance videos.
         series: for each name one value a group; NaN draws nothing.
     """
-    figure, (axis,) = _figure(1)
+    figure, (axis,) = figure_of(1)
     places = np.arange(len(groups))
     width = 0.8 / max(len(series), 1)
     for number, (name, values) in enumerate(series.items()):
@@ -75,13 +75,14 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: st
     axis.set_xticks(places + width * (len(series) - 1) / 2, groups)
     axis.set(title=title, ylim=(0, 1.1))
     _legend(figure)
-    return _painted(figure)
+    return painted(figure)
 
 
-def _figure(panels: int):
+def figure_of(panels: int, width: float = 5.8, height: float = 4.1):
+    """A figure and its axes side by side, each of a size in inches; ``painted`` makes it a picture."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.8 * panels, 4.1), dpi=110, layout="constrained")
+    figure = Figure(figsize=(width * panels, height), dpi=110, layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for axis in axes:
         axis.grid(alpha=0.3)
@@ -95,7 +96,8 @@ def _legend(figure) -> None:
         figure.legend(fontsize=8, loc="outside lower center", ncols=2)
 
 
-def _painted(figure) -> np.ndarray:
+def painted(figure) -> np.ndarray:
+    """A figure as RGB uint8 (H, W, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

@@ -23,7 +23,7 @@ from gotowce_dagster.params import PropagationParams
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.propagation.base import Propagator
 from gotowce_dagster.propagation.evidence import Evidence
-from gotowce_dagster.propagation.follow import Follower, Way
+from gotowce_dagster.propagation.follow import Covered, Follower, Row, Way
 from gotowce_dagster.tables import CARRIED, empty, read_table, write_table
 from gotowce_dagster.video.decode import read_frames
 
@@ -66,7 +66,10 @@ def carry(
             parts.append(rows)
             done += frames
             progress(done, total)
-    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    # An object lost on the way there may be found on the way back.
+    found_first = table.sort_values(["frame_index", "object_id", "rle"], na_position="last")
+    return found_first.drop_duplicates(["frame_index", "object_id"], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class _Shot:
         follower = Follower(self.path, self.evidence, self.propagator, self.params)
         frames = self.visits["frame_index"].tolist()
         way = Way(reverse=False, starts=self.evidence.starts(self.visits["frame_index"]))
-        covered: set[tuple[int, str]] = set()
+        covered: dict[int, dict[str, Row]] = {}
         for reverse in (False, True):
             if reverse:
                 way = Way(reverse=True, names=way.names, starts=way.starts)
@@ -101,8 +104,8 @@ class _Shot:
                 rows = read_table(done / "rows.parquet", CARRIED)
                 yield rows, len(chunk)
                 if not reverse:
-                    seen = rows[rows["rle"].notna()]
-                    covered.update(zip(seen["frame_index"].tolist(), seen["object_id"], strict=True))
+                    for row in rows[rows["rle"].notna()].to_dict("records"):
+                        covered.setdefault(row["frame_index"], {})[row["object_id"]] = row
 
     def _begin(self, frames: list[int]) -> None:
         """A human's points in all frames are told at the start, as to SAM 2's own predictor."""
@@ -111,9 +114,7 @@ class _Shot:
         for frame in read_frames(self.path, ahead) if ahead else ():
             self.propagator.prompt(frame.index, frame.rgb(), self.evidence.told(frame.index))
 
-    def _follow(
-        self, follower: Follower, way: Way, chunk: list[int], covered: set[tuple[int, str]], done: Path
-    ) -> None:
+    def _follow(self, follower: Follower, way: Way, chunk: list[int], covered: Covered, done: Path) -> None:
         follower.take(way, covered)
         rows = [row for frame in follower.frames(chunk) for row in follower.visit(frame)]
         with fresh_dir(done) as new:

@@ -34,7 +34,8 @@ class Evidence:
     """The detections and points of one video."""
 
     sightings: pd.DataFrame
-    """frame_index, detection_id, object_id (of the track), class_name, rle, height, width, prompt, and trust, 0 to 1."""
+    """Masks of detections: frame_index, detection_id, object_id (of the track), class_name, rle, height,
+    width, prompt, and trust, from 0 to 1."""
     points: Mapping[int, Mapping[str, Prompt]]
     """Of a human, by frame and object_id."""
     least_trust: float

@@ -5,6 +5,7 @@ What has to be remembered between frames, but for the propagator's own memory, i
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -20,6 +21,12 @@ from gotowce_dagster.video.decode import Frame, read_frames
 
 ON, BACK = "carried", "carried back"
 """What stands for the prompt of a mask that comes from the frame before or after."""
+
+Row = dict[str, Any]
+"""Of tables.CARRIED."""
+
+Covered = Mapping[int, Mapping[str, Row]]
+"""Rows with a mask, by frame and object."""
 
 _SAME = 0.5
 """IoU from which a carried mask and the mask of another detection are one object."""
@@ -65,8 +72,8 @@ class Follower:
     ) -> None:
         self._path, self._evidence, self._propagator, self._params = path, evidence, propagator, params
 
-    def take(self, way: Way, covered: set[tuple[int, str]]) -> None:
-        """Go on this way; ``covered`` tells the frames that need no mask of an object any more."""
+    def take(self, way: Way, covered: Covered) -> None:
+        """Go on this way; ``covered`` has the masks of the way there, which are not made again."""
         self._way, self._covered = way, covered
         self._before = None
         if way.before is not None:
@@ -81,11 +88,11 @@ class Follower:
                 frames = read_frames(self._path, part)
                 yield from reversed(list(frames)) if self._way.reverse else frames
 
-    def visit(self, frame: Frame) -> list[dict[str, object]]:
+    def visit(self, frame: Frame) -> list[Row]:
         """Rows of the objects followed in one frame."""
         way, index = self._way, frame.index
         for name in way.following:
-            if (index, name) in self._covered:
+            if name in self._covered.get(index, ()):
                 way.objects[name].following = False
         if not way.following and not self._may_begin(index):
             self._before = way.before = None
@@ -117,8 +124,8 @@ class Follower:
         rows = [row for row in rows if row["object_id"] not in due]
         again = {self._identity(name, trusted[name], image, frame.time_s): trusted[name] for name in due}
         prompts = told | {name: Prompt(mask=sighting.mask) for name, sighting in again.items()}
-        rows += self._start(prompts, image, frame, sightings | again)
-        return [row for row in rows if (index, row["object_id"]) not in self._covered]
+        rows = self._start(prompts, image, frame, sightings | again) + rows
+        return self._without_doubles(rows, self._covered.get(index, {}))
 
     def _may_begin(self, index: int) -> bool:
         way = self._way
@@ -128,8 +135,22 @@ class Follower:
         """Whether an object may be prompted here: it begins, or did already and this frame lacks it."""
         way = self._way
         return name in way.starts.get(index, ()) or (
-            name in way.objects and (index, name) not in self._covered
+            name in way.objects and name not in self._covered.get(index, ())
         )
+
+    def _without_doubles(self, rows: list[Row], covered: Mapping[str, Row]) -> list[Row]:
+        """The rows that are new: two objects with one mask are one, and the one known longer goes on."""
+        kept: list[Row] = []
+        for row in rows:
+            others = [*covered.values(), *kept]
+            if row["object_id"] in covered:
+                continue
+            if any(_overlap(row, other) >= _SAME for other in others):
+                self._way.objects[str(row["object_id"])].following = False
+                self._propagator.forget(str(row["object_id"]))
+            else:
+                kept.append(row)
+        return kept
 
     def _sightings(self, index: int, carried: Mapping[str, Observation]) -> dict[str, Sighting]:
         """The frame's detections by object; a new track that lies on a carried mask is that object's."""
@@ -145,7 +166,7 @@ class Follower:
 
     def _judge(
         self, name: str, observation: Observation, image: np.ndarray, frame: Frame, sighting: Sighting | None
-    ) -> dict[str, object]:
+    ) -> Row:
         """The row of a carried mask; one in doubt for too long is given up."""
         followed = self._way.objects[name]
         detected = sighting.mask if sighting and sighting.trusted else None
@@ -185,7 +206,7 @@ class Follower:
 
     def _start(
         self, prompts: dict[str, Prompt], image: np.ndarray, frame: Frame, sightings: Mapping[str, Sighting]
-    ) -> list[dict[str, object]]:
+    ) -> list[Row]:
         """Prompt objects, new ones or again; what was usual before does not count any more."""
         way, rows = self._way, []
         answers = self._propagator.prompt(frame.index, image, prompts) if prompts else {}
@@ -219,9 +240,7 @@ class Follower:
         return rows
 
 
-def _row(
-    observation: Observation, measures: dict[str, float], judged: str, **known: object
-) -> dict[str, object]:
+def _row(observation: Observation, measures: dict[str, float], judged: str, **known: object) -> Row:
     """A row of tables.CARRIED; ``known`` tells frame_index, detection_id, object_id, class_name, prompt."""
     height, width = observation.mask.shape
     row = {**known, **measures, "height": height, "width": width, "area_px": 0, "state": judged}
@@ -233,6 +252,16 @@ def _row(
         "rle": rle.encode(observation.mask),
         "area_px": int(np.count_nonzero(observation.mask)),
     }
+
+
+def _overlap(one: Row, other: Row) -> float:
+    """IoU of the masks of two rows; 0 where one has none."""
+    if one["rle"] is None or other["rle"] is None:
+        return 0.0
+    apart = one["x2"] <= other["x1"] or other["x2"] <= one["x1"]
+    if apart or one["y2"] <= other["y1"] or other["y2"] <= one["y1"]:
+        return 0.0
+    return _iou(*(rle.decode(row["rle"], row["height"], row["width"]) for row in (one, other)))
 
 
 def _iou(one: np.ndarray, other: np.ndarray) -> float:

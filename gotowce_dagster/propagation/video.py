@@ -155,7 +155,7 @@ def _better(
 
 def _on_mark(row: dict[Hashable, Any], mark: np.ndarray, params: MasksParams) -> dict[str, float]:
     """How a carried mask lies on a designator, xyxy (4,)."""
-    if row["rle"] is None:
+    if pd.isna(row["rle"]):
         return dict.fromkeys(_ON_MARK, 0.0)
     mask = rle.decode(row["rle"], row["height"], row["width"])
     candidate = Candidate(mask, "", row["predicted_iou"], row["stability"])

@@ -20,14 +20,16 @@ def write_video(
     pixel_format: str = "yuv420p",
     options: dict[str, str] | None = None,
     rotation: int = 0,
+    container_format: str | None = None,
 ) -> None:
-    """Encode images of one size; the file's suffix chooses the container.
+    """Encode images of one size; the file's suffix chooses the container, unless it is named.
 
     Args:
         images: RGB uint8 (H, W, 3), at least one.
         times_s: when each is shown; by default evenly, ``fps`` a second.
         options: the encoder's own.
         rotation: degrees counter-clockwise by which a player turns the frames.
+        container_format: as FFmpeg calls it; mp4 is written so that it plays before it is wholly loaded.
 
     Raises:
         ValueError: there are no images.
@@ -38,7 +40,8 @@ def write_video(
         raise ValueError(f"{path}: there is no image to write")
     times = (index / fps for index in count()) if times_s is None else times_s
     time_base = Fraction(1, 60_000)
-    with av.open(str(path), "w") as container:
+    quick_start = {"movflags": "faststart"} if container_format == "mp4" else {}
+    with av.open(str(path), "w", format=container_format, options=quick_start) as container:
         stream = container.add_stream(
             codec, rate=Fraction(fps).limit_denominator(1001), options=options or {}
         )

@@ -43,12 +43,22 @@ def extract(frames: Iterable[Frame], folder: Path, params: FramesParams) -> pd.D
     Returns:
         One row a sampled frame, as tables.FRAMES.
     """
+    return _index(frames, params, partial(_write, folder=folder, jpeg_quality=params.jpeg_quality))
+
+
+def index_frames(frames: Iterable[Frame], params: FramesParams) -> pd.DataFrame:
+    """What ``extract`` would say of a video, without writing anything."""
+    return _index(frames, params, _row)
+
+
+def _index(
+    frames: Iterable[Frame], params: FramesParams, row: Callable[[Sampled], tuple[object, ...]]
+) -> pd.DataFrame:
     cutter = ShotCutter(params.cut_change, params.cut_ratio, params.cut_similarity)
-    write = partial(_write, folder=folder, jpeg_quality=params.jpeg_quality)
     sampled = sample(frames, params, cutter)
     with _opencv_in_one_thread():
         # An array, not a list of objects: of a long video there are many rows.
-        rows = pd.DataFrame(np.fromiter(map_beside(write, sampled, workers=os.cpu_count() or 1), _ROW))
+        rows = pd.DataFrame(np.fromiter(map_beside(row, sampled, workers=os.cpu_count() or 1), _ROW))
     if rows.empty:
         return empty(FRAMES)
     return rows.assign(
@@ -74,12 +84,16 @@ def write_jpeg(frame: Frame, path: Path, jpeg_quality: int) -> None:
         path.write_bytes(simplejpeg.encode_jpeg_yuv_planes(*planes, jpeg_quality))
 
 
-def _write(sampled: Sampled, folder: Path, jpeg_quality: int) -> tuple[int, float, float, int, bool, str]:
-    frame, is_kept = sampled.frame, not sampled.reason
-    if is_kept:
-        write_jpeg(frame, folder / _FILE.format(frame.index), jpeg_quality)
-    sharpness, phash = quality.sharpness(sampled.half), quality.phash(sampled.half)
-    return frame.index, frame.time_s, sharpness, phash, is_kept, sampled.reason
+def _write(sampled: Sampled, folder: Path, jpeg_quality: int) -> tuple[object, ...]:
+    if not sampled.reason:
+        write_jpeg(sampled.frame, folder / _FILE.format(sampled.frame.index), jpeg_quality)
+    return _row(sampled)
+
+
+def _row(sampled: Sampled) -> tuple[object, ...]:
+    frame, half = sampled.frame, sampled.half
+    sharpness, phash = quality.sharpness(half), quality.phash(half)
+    return frame.index, frame.time_s, sharpness, phash, not sampled.reason, sampled.reason
 
 
 @contextmanager

@@ -1,0 +1,17 @@
+"""Pictures to disk."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gotowce_dagster.files import fresh_file
+
+
+def write_picture(picture: np.ndarray, path: Path) -> None:
+    """Write RGB uint8 (H, W, 3) as a PNG, or as a JPEG if the name says so; whole or not at all."""
+    jpeg = path.suffix.lower() in {".jpg", ".jpeg"}
+    with fresh_file(path) as new:
+        Image.fromarray(picture).save(
+            new, format="JPEG" if jpeg else "PNG", **({"quality": 90} if jpeg else {})
+        )

@@ -1,0 +1,166 @@
+"""`gotowce segment`: masks through any video file, from a human's points or by its designators."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.detectors.detect import detect_frames
+from gotowce_dagster.detectors.profile import Profile
+from gotowce_dagster.detectors.registry import build_detector
+from gotowce_dagster.files import fresh_file, remove
+from gotowce_dagster.labels.tracks import link
+from gotowce_dagster.params import Params
+from gotowce_dagster.pictures.carried import annotated, prompt_grid, timeline
+from gotowce_dagster.pictures.write import write_picture
+from gotowce_dagster.progress import Progress, tracked
+from gotowce_dagster.propagation.follow import BACK, ON
+from gotowce_dagster.propagation.points import COLUMNS, read_points
+from gotowce_dagster.propagation.registry import build_propagator
+from gotowce_dagster.propagation.video import through_video
+from gotowce_dagster.segmenters.frame_by_frame import segment_frame_by_frame
+from gotowce_dagster.segmenters.registry import build_segmenter
+from gotowce_dagster.tables import DETECTIONS, MASKS, empty, write_table
+from gotowce_dagster.video.decode import Frame, probe, read_frames
+from gotowce_dagster.video.encode import write_video
+from gotowce_dagster.video.extract import index_frames
+
+VIDEO, PROMPTS, TIMELINE = "annotated.mp4", "prompts.jpg", "timeline.png"
+
+_SHOWN = 24
+_NO_POINTS = pd.DataFrame({name: [] for name in COLUMNS}).astype({"frame_index": "int64", "object_id": str})
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What was written, and what is in it."""
+
+    out: Path
+    """Holds the table masks.parquet and the pictures VIDEO, PROMPTS and TIMELINE."""
+    engine: str
+    device: str
+    objects: int
+    frames: int
+    states: dict[str, int]
+
+
+def segment(
+    path: Path,
+    prompted_by: Path | Profile,
+    out: Path,
+    *,
+    params: Params,
+    engines: dict[str, str],
+    start: Callable[[str], Progress],
+) -> Segmented:
+    """Carry masks through a video file and write the table, an annotated video and two pictures.
+
+    Args:
+        prompted_by: a human's points, or a profile: then the objects are those that designators mark.
+        out: a folder. A killed run goes on where it stopped when it is called again.
+        start: gives the progress callback of each part of the work, by its name.
+
+    Raises:
+        InputError: the video or the points are wrong.
+        MissingWeightsError: the engine's weights are neither here nor reachable.
+    """
+    info = probe(path)
+    told = read_points(prompted_by, info) if isinstance(prompted_by, Path) else _NO_POINTS
+    work = _work(out, path, f"{told.to_csv()} {prompted_by} {engines} {params}")
+    frames = index_frames(tracked(read_frames(path), info.frames, start("frames")), params.extracted_frames)
+    detections, masks = empty(DETECTIONS), empty(MASKS)
+    if not isinstance(prompted_by, Path):
+        detections = _detect(path, frames, prompted_by, params, start("designators"))
+        tracks = link(detections, frames, params.masks.link_gap_s, params.masks.link_speed)
+        masks = segment_frame_by_frame(
+            detections.assign(object_id=tracks),
+            frames,
+            _Rising(path, detections["frame_index"].unique().tolist()),
+            cache(lambda: build_segmenter(engines["masks"], params.masks)),
+            params.masks,
+            work=work,
+            progress=start("masks"),
+        )
+    propagator = build_propagator(engines["propagation"], params.masks)
+    carried = through_video(
+        path,
+        frames,
+        detections,
+        masks,
+        told,
+        info=info,
+        propagator=propagator,
+        params=params.masks,
+        work=work,
+        progress=start("frames with masks"),
+    ).assign(video=path.stem)
+    write_table(carried, MASKS, out / "masks.parquet")
+    _show(path, carried, told, out, start("annotated video"))
+    remove(work.parent)
+    return Segmented(
+        out=out,
+        engine=engines["propagation"],
+        device=propagator.device,
+        objects=carried["object_id"].nunique(),
+        frames=carried["frame_index"].nunique(),
+        states=carried["state"].value_counts().to_dict(),
+    )
+
+
+def _detect(
+    path: Path, frames: pd.DataFrame, profile: Profile, params: Params, progress: Progress
+) -> pd.DataFrame:
+    wanted = frames.loc[frames["kept"], "frame_index"].tolist()
+    images = (
+        (frame.index, frame.rgb()) for frame in tracked(read_frames(path, wanted), len(wanted), progress)
+    )
+    chosen = [build_detector(name, profile) for name in params.designator_detections.detectors]
+    return detect_frames(path.stem, images, chosen, params.designator_detections.min_confidence)
+
+
+class _Rising:
+    """Pictures of frames that are asked for in rising order, decoded in one go."""
+
+    def __init__(self, path: Path, wanted: list[int]) -> None:
+        self._frames = read_frames(path, wanted)
+
+    def __call__(self, index: int) -> np.ndarray:
+        return next(frame.rgb() for frame in self._frames if frame.index == index)
+
+
+def _show(path: Path, masks: pd.DataFrame, points: pd.DataFrame, out: Path, progress: Progress) -> None:
+    """Write the annotated video, the prompts and the timeline."""
+    shown = sorted(masks["frame_index"].unique().tolist())
+    step = min((after - before for before, after in pairwise(shown)), default=1)
+    wanted = {*shown, *(range(shown[0], shown[-1] + 1, step) if shown else range(1))}
+    times: dict[int, float] = {}
+
+    def noted() -> Iterator[Frame]:
+        for frame in tracked(read_frames(path, wanted), len(wanted), progress):
+            times[frame.index] = frame.time_s
+            yield frame
+
+    with fresh_file(out / VIDEO) as new:
+        fps, options = probe(path).fps / step, {"crf": "20", "preset": "veryfast"}
+        write_video(new, annotated(noted(), masks), fps=fps, options=options, container_format="mp4")
+    prompted = masks.loc[~masks["prompt"].isin([ON, BACK]), "frame_index"].unique()[:_SHOWN]
+    images = ((frame.index, frame.rgb()) for frame in read_frames(path, prompted.tolist()))
+    write_picture(prompt_grid(images, masks, points), out / PROMPTS)
+    write_picture(timeline(masks, pd.Series(times, dtype=float)), out / TIMELINE)
+
+
+def _work(out: Path, path: Path, told: str) -> Path:
+    """Where what is done so far lies; work that began with other inputs is removed."""
+    state = path.stat()
+    inputs = f"{path.resolve()} {state.st_size} {state.st_mtime_ns} {told}"
+    folder = out / ".work" / hashlib.sha256(inputs.encode()).hexdigest()[:16]
+    if folder.parent.exists():
+        for other in set(folder.parent.iterdir()) - {folder}:
+            remove(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
