@@ -32,6 +32,12 @@ _TREND = 4
 
 _BINS = 16
 
+_EDGE = 2
+"""Pixels beyond a mask's outline that may still be the object's, in a compressed picture."""
+
+_BAND = 0.12
+"""Beyond these, the band in which its colours should have ended, in its sides; 2 pixels at least."""
+
 _PRIOR = 0.003
 """Added to shares of colours, of which all make 1, before they are compared: below it none is told apart."""
 
@@ -142,7 +148,9 @@ def measure(
             empty mask and for one over most of the frame, whatever the past.
         motion: 1 in the place where constant velocity leads, 0.37 one size of the object away. Before a
             velocity is known one size of distance is free.
-        appearance: 1 for the usual colours, 0 for none of those that tell the object from its surroundings.
+        appearance: 1 for the usual colours, 0 for none of those that tell the object from its surroundings;
+            times the share of the mask's outline beyond which these colours end. They go on where the mask
+            is only a part of the object, and where a look-alike touches it.
         detected: IoU with the detection's mask.
     """
     area = float(np.count_nonzero(observation.mask))
@@ -162,28 +170,38 @@ def measure(
     return measures | {
         "area_change": _area_change(history, area, time_s),
         "motion": _motion(history, window.box, time_s),
-        "appearance": _appearance(history, _colours(observation.mask, window, image_rgb)[0]),
+        "appearance": _likeness(history, _colours(observation.mask, window, image_rgb)[0])
+        * (1 - _contact(history, observation.mask, window, image_rgb)),
     }
 
 
-def likely_place(history: History, image_rgb: np.ndarray, window: Crop, time_s: float) -> np.ndarray:
-    """Where in a window the object's colours are, near where constant velocity leads: its box, xyxy (4,).
+def evidence(history: History, image_rgb: np.ndarray, window: Crop) -> np.ndarray:
+    """How far each pixel's colour is the object's rather than its surroundings', in nats: float32 (h, w).
 
-    Each pixel counts by how far its colour is the object's rather than its surroundings' (the back-projection
-    of Swain and Ballard, Color indexing, IJCV 1991), each place by how much of that lies there. It finds
-    what has turned, or made a leap, since its last look.
+    The back-projection of Swain and Ballard, Color indexing, IJCV 1991, as a log-likelihood ratio.
 
     Args:
         image_rgb: uint8 (H, W, 3).
+        window: the part of it that is asked for.
+    """
+    own, around_it = _recent(history)
+    ratio = np.log((own + _PRIOR) / (around_it + _PRIOR)).clip(-2, 2).reshape(3, _BINS).astype(np.float32)
+    bins = cv2.cvtColor(window.cut(image_rgb), cv2.COLOR_RGB2LAB) // (256 // _BINS)
+    return np.mean([ratio[channel][bins[..., channel]] for channel in range(3)], axis=0)
+
+
+def likely_place(history: History, evidence: np.ndarray, window: Crop, time_s: float) -> np.ndarray:
+    """Where in a window the object's colours are, near where constant velocity leads: its box, xyxy (4,).
+
+    It finds what has turned, or made a leap, since its last look.
+
+    Args:
+        evidence: of the pixels of the window, (h, w).
     """
     expected = history.expected(time_s)
-    own, around_it = _recent(history)
-    evidence = np.log((own + _PRIOR) / (around_it + _PRIOR)).clip(-2, 2).reshape(3, _BINS)
-    bins = cv2.cvtColor(window.cut(image_rgb), cv2.COLOR_RGB2LAB) // (256 // _BINS)
-    likely = sum(evidence[channel][bins[..., channel]] for channel in range(3)) / 3
     size = expected[2:] - expected[:2]
     side = max(3, round(float(np.sqrt(history.looks[-1].area_px * history._growth(time_s)))))
-    there = cv2.blur(np.asarray(likely, np.float32), (side, side), borderType=cv2.BORDER_REFLECT)
+    there = cv2.blur(evidence, (side, side), borderType=cv2.BORDER_REFLECT)
     x, y = np.meshgrid(np.arange(window.x1, window.x2) + 0.5, np.arange(window.y1, window.y2) + 0.5)
     middle = (expected[:2] + expected[2:]) / 2
     away = np.hypot(x - middle[0], y - middle[1]) / max(_LEAST_SIDE, float(size.max()))
@@ -245,14 +263,30 @@ def _motion(history: History, box: np.ndarray, time_s: float) -> float:
     return float(np.exp(-max(0.0, distance - free)))
 
 
-def _appearance(history: History, colours: np.ndarray) -> float:
+def _likeness(history: History, colours: np.ndarray) -> float:
     """Bhattacharyya coefficient with the mean of the recent looks, each colour weighted by how far it tells
     the object from its surroundings: the background-weighted histogram of Comaniciu et al., Kernel-based
     object tracking, TPAMI 2003.
     """
     own, around_it = _recent(history)
     weight = own / np.maximum(own + around_it, 1e-12)
-    return float((weight * np.sqrt(own * colours)).sum() / (weight * own).sum())
+    return min(1.0, float((weight * np.sqrt(own * colours)).sum() / (weight * own).sum()))
+
+
+def _contact(history: History, mask: np.ndarray, window: Crop, image_rgb: np.ndarray) -> float:
+    """Share of a band around the mask, off its uncertain edge, that has the object's colours."""
+    wide = around(window.box, _SURROUNDINGS, *mask.shape)
+    inside = wide.cut(mask)
+    colours = evidence(history, image_rgb, wide)
+    least = max(0.0, float(np.median(colours[inside])) / 2)
+    near = _EDGE + max(2, round(_BAND * float((window.box[2:] - window.box[:2]).max())))
+    band = _grown(inside, near) & ~_grown(inside, _EDGE)
+    return float((colours[band] > least).mean()) if band.any() else 0.0
+
+
+def _grown(mask: np.ndarray, by: int) -> np.ndarray:
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * by + 1, 2 * by + 1))
+    return cv2.dilate(mask.astype(np.uint8), disc).astype(bool)
 
 
 def _recent(history: History) -> tuple[np.ndarray, np.ndarray]:

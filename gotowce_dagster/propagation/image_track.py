@@ -23,7 +23,7 @@ from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.propagation.base import Observation
-from gotowce_dagster.propagation.gates import History, Look, likely_place, look_of, measure, state
+from gotowce_dagster.propagation.gates import History, Look, evidence, likely_place, look_of, measure, state
 from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.base import Answer, Candidate, Promptable
 from gotowce_dagster.segmenters.choose import agreement, mask_iou, tidy
@@ -43,7 +43,7 @@ MODELS: tuple[tuple[Callable[[str, MasksParams], Promptable], Collection[str]], 
 _SCALE = 3.5
 _LEAST_CROP = 48
 _POINT_CROPS = (96, 256)
-_STRICT = 20.0
+_STRICT = 8.0
 _SAME_PLACE = 0.1
 
 Direction = Literal["forward", "reverse"]
@@ -161,7 +161,8 @@ class ImageTrack:
                 box = trail.history.expected(frame_index)
                 if _is_within(box, shape):
                     crop = _around(box, shape)
-                    likely = likely_place(trail.history, image, crop, frame_index)
+                    colours = evidence(trail.history, image, crop)
+                    likely = likely_place(trail.history, colours, crop, frame_index)
                     searches[name] = trail, crop, _ways(crop.to_crop(box), crop.to_crop(likely))
         ways = [way for *_, way in searches.values()]
         answers = self._model.ask(
@@ -240,7 +241,7 @@ class ImageTrack:
         if not candidates:
             return nothing
         measures = [measure(history, _observation(c), image, frame_index, None) for c in candidates]
-        scores = _agreement(candidates) * [_likelihood(m) for m in measures]
+        scores = np.sqrt(_agreement(candidates)) * [_likelihood(m) for m in measures]
         best = int(np.argmax(scores))
         verdict = state(measures[best], self._params.propagation.gates)
         if verdict == "lost":
@@ -277,7 +278,8 @@ def _likelihood(measures: dict[str, float]) -> float:
     if measures["area_change"] == 0:
         return 0.0
     colours = np.exp(-_STRICT * (1 - measures["appearance"]))
-    return float(measures["area_change"] * measures["motion"] * measures["stability"] * colours)
+    own = np.nan_to_num(measures["predicted_iou"], nan=1.0) * np.nan_to_num(measures["stability"], nan=1.0)
+    return float(measures["area_change"] ** 2 * measures["motion"] * own * colours)
 
 
 def _ways(expected: np.ndarray, likely: np.ndarray) -> dict[str, Prompt]:
