@@ -1,21 +1,23 @@
 """SAM 2 as an image segmenter: several cheap prompts on crops around the designator.
 
 The designator's box as a prompt fails on small targets: its corner brackets are themselves a closed thing
-with exactly those extents. A point at the centre of a crop does not, and a crop at 512 pixels costs a
+with exactly those extents. A point at the centre of a crop does not, and two crops at 448 pixels cost a
 quarter of a whole frame at 1024. No single crop or prompt is right on every frame, though, so each crop is
 encoded once and asked several ways (prompts.py), and choose.py picks by agreement and lets the masks vote.
 
-Why, in figures: median IoU of the mask's box with hand-checked boxes, weights sam2_hiera_tiny_image.pt, on
-9 frames of Naev (ships of 25 to 88 px), 6 of Oolite (6 to 16 px in a designator of 41), and the Naev ships
-enlarged until they fill a designator of 344 px (benchmarks/target_boxes.py prints the first two columns):
+Why, in figures: median and lowest IoU of the mask's box with hand-checked boxes, weights
+sam2_hiera_tiny_image.pt, on 9 frames of Naev (ships of 25 to 88 px) and 6 of Oolite (6 to 16 px in a
+designator of 41); benchmarks/image_masks.py prints and draws these and more:
 
-    box on a crop of 3 sides, the model's own score     0.31  0.05
-    point on a crop of 3 sides, the model's own score   0.96  0.88
-    all 18 candidates, the model's own score            0.96  0.96  0.60
-    all 18 candidates, by agreement                     0.96  0.89  0.94
-    the same after the vote                             0.96  1.00  0.94
+    box on the whole frame at 1024, as the package does it   0.30 0.22   0.05 0.04
+    box on both crops                                        0.97 0.89   0.05 0.03
+    all 18 candidates, the model's own score, no vote        0.97 0.95   0.97 0.00
+    all 18 candidates, by agreement, no vote                 0.96 0.89   0.94 0.63
+    the same after the vote                                  0.96 0.93   0.97 0.86
 
-One frame with one designator takes 1.7 s of one processor core, 0.75 s where it computes bfloat16.
+The encoder works in windows of 14 times 16 pixels: a side that is a multiple of 224 needs no padding, and 448
+takes two thirds of the time of 512. One designator takes 1.0 s of one processor core, 0.42 s where it
+computes bfloat16.
 """
 
 import warnings

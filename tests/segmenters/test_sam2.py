@@ -22,6 +22,7 @@ from gotowce_dagster.segmenters.sam2 import Sam2
 from gotowce_dagster.segmenters.targets import segment_targets
 from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import read_frames
+from gotowce_dagster.video.synthetic import Bracket, Scene, Target
 from tests.shipped import labels_params, masks_params
 
 SAMPLES = Path(__file__).parent.parent.parent / "data" / "samples"
@@ -75,6 +76,27 @@ def test_boxes_on_real_footage(sam2: Segmenter, clip: str, at_least: float) -> N
     found = ious(sam2, clip, 4)
     assert len(found) >= 2
     assert np.median(found) >= at_least
+
+
+@pytest.mark.parametrize(
+    ("target", "at_least"),
+    [
+        (Target("dart", 5, (420, 310), colour=(200, 205, 215)), 0.6),
+        (Target("freighter", 9, (420, 310), colour=(190, 195, 205)), 0.7),
+        (Target("dart", 330, (640, 360), bracket=Bracket(margin=0.01, thickness=3)), 0.9),
+        (Target("freighter", 300, (640, 360), bracket=Bracket(margin=0.01)), 0.9),
+        (Target("cross", 120, (640, 360), bracket=Bracket(margin=0.0)), 0.9),
+    ],
+    ids=["5 px", "9 px", "a large dart that fills it", "a large freighter", "a cross that fills it"],
+)
+def test_targets_much_smaller_than_their_designator_and_as_large(
+    sam2: Segmenter, target: Target, at_least: float
+) -> None:
+    scene = Scene((target,), frames=1)
+    truth = scene.truth("clip").set_index("label")
+    designator, box = (truth.loc[[label], BOX].to_numpy(float) for label in ("designator", "object"))
+    rows = segment_targets(scene.picture(0), sv.Detections(designator), sam2, masks_params())
+    assert sv.box_iou_batch(rows[BOX].to_numpy(float), box).max(initial=0) >= at_least
 
 
 @pytest.mark.parametrize("corner", [(150, 120), (900, 500)], ids=["sky", "more sky"])

@@ -1,0 +1,299 @@
+"""Masks from designators with SAM 2: against the plain way of asking it, and what each ingredient is worth.
+
+    python benchmarks/image_masks.py [FOOTAGE_FOLDER] [--weights NAME]
+
+Looks at the frames of benchmarks/truth_rows.py, and once more at those whose target is large when enlarged
+eight times, as if it were near. Measured is the IoU of the mask's box with the hand-checked one.
+
+The plain way is one box prompt, the designator, on the whole frame at 1024 pixels, as the sam2 package
+computes it by itself (float32), and in the precision we compute in. Ours is params.yaml. The ablation takes
+one ingredient away, or leaves one alone; it works on candidates found once, and is drawn in
+docs/pictures/ablation.png.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import supervision as sv
+
+from benchmarks.truth_rows import BOX, SAMPLES, WRONG, Case, detector_of, iou, read_cases, verdict
+from gotowce_dagster.labels.tracks import link
+from gotowce_dagster.params import MasksParams
+from gotowce_dagster.pictures.strips import strips
+from gotowce_dagster.pictures.write import write_picture
+from gotowce_dagster.project import Project
+from gotowce_dagster.segmenters.base import Candidate, Segmenter
+from gotowce_dagster.segmenters.choose import choose, score
+from gotowce_dagster.segmenters.crops import Crop, around
+from gotowce_dagster.segmenters.device import best_device, half_precision
+from gotowce_dagster.segmenters.neighbours import settle
+from gotowce_dagster.segmenters.registry import build_segmenter
+from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
+from gotowce_dagster.segmenters.targets import (
+    candidates_table,
+    find_targets,
+    mask_columns,
+    read_candidates,
+    segment_targets,
+)
+from gotowce_dagster.video.decode import probe, read_frames
+from gotowce_dagster.weights import require
+
+PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "ablation.png"
+ENLARGED, ENLARGED_SIDES, ENLARGED_LEAST = 8, 4, 150
+LARGE = f"{ENLARGED}x enlarged"
+SIZES = (256, 448, 512)
+Trust = Callable[[pd.DataFrame], pd.Series]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of getting from a designator to a mask."""
+
+    input_px: int = 448
+    scales: tuple[str, ...] = ("2", "3")
+    prompts: tuple[str, ...] = ("point", "ring", "box")
+    trust: Trust = score
+    vote: bool = True
+    neighbours: bool = False
+
+    @property
+    def asked(self) -> list[str]:
+        return [f"{prompt}@{scale}" for prompt in self.prompts for scale in self.scales]
+
+
+def own_score(measures: pd.DataFrame) -> pd.Series:
+    return measures["predicted_iou"]
+
+
+def without_agreement(measures: pd.DataFrame) -> pd.Series:
+    return measures["stability"] * measures["inside"] * (1 - measures["mark_overlap"])
+
+
+def without_designator(measures: pd.DataFrame) -> pd.Series:
+    return measures["agreement"].fillna(1) * measures["stability"]
+
+
+ALONE = Way()
+SMALL = Way(input_px=256, scales=("3",))
+WAYS = {
+    "ours": replace(ALONE, neighbours=True),
+    "without neighbours in time": ALONE,
+    "one crop, of 2 sides": replace(ALONE, scales=("2",)),
+    "one crop, of 3 sides": replace(ALONE, scales=("3",)),
+    "only the point": replace(ALONE, prompts=("point",)),
+    "only the ring": replace(ALONE, prompts=("ring",)),
+    "only the box": replace(ALONE, prompts=("box",)),
+    "chosen by the model's own score": replace(ALONE, trust=own_score),
+    "chosen without agreement": replace(ALONE, trust=without_agreement),
+    "chosen without inside and mark": replace(ALONE, trust=without_designator),
+    "no vote": replace(ALONE, vote=False),
+    "no vote, by the model's own score": replace(ALONE, vote=False, trust=own_score),
+    "no vote, without agreement": replace(ALONE, vote=False, trust=without_agreement),
+    "crops at 512 pixels": replace(ALONE, input_px=512),
+    "crops at 256 pixels": replace(ALONE, input_px=256),
+    "one crop of 3 sides at 256": SMALL,
+    "the same, with neighbours in time": replace(SMALL, neighbours=True),
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A case, or a frame half a second away from it, with what a model of each input size proposes."""
+
+    time_s: float
+    designator: np.ndarray
+    candidates: dict[int, pd.DataFrame]
+    """By input size; columns of targets.CANDIDATES."""
+
+
+def main() -> None:
+    """Print both tables and draw the second."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("footage", type=Path, nargs="?", default=SAMPLES)
+    parser.add_argument("--weights", default="sam2_hiera_tiny_image.pt", choices=CONFIGS)
+    arguments = parser.parse_args()
+    project = Project.find(Path(__file__).parent)
+    cases = list(read_cases(arguments.footage, project))
+    pd.set_option("display.width", 200)
+    compared = against_plain(cases, arguments.weights, project)
+    print(f"\n{arguments.weights}, {len(cases)} frames, each with one target")
+    print(summary(compared).to_string())
+    print(speed(compared).to_string())
+    ours = compared[compared["way"] == "ours"]
+    print(f"accepted {(ours['verdict'] == 'accept').sum()} of {len(ours)}, "
+          f"lowest IoU among them {ours.loc[ours['verdict'] == 'accept', 'iou'].min():.2f}; "
+          f"wrong (below {WRONG}) {(ours['iou'] < WRONG).sum()}")  # fmt: skip
+    plain = compared[compared["way"] == "plain, float32"].assign(way="plain: the box on the whole frame")
+    table = pd.concat([ablation(arguments.footage, cases, arguments.weights, project), plain])
+    print("\nWhat each ingredient is worth: IoU of boxes")
+    print(worth(table).to_string())
+    write_picture(
+        strips(table, "way", "game", "iou", "IoU of the mask's box with the hand-checked one"), PICTURE
+    )
+    print(f"drawn in {PICTURE}")
+
+
+def against_plain(cases: Sequence[Case], weights: str, project: Project) -> pd.DataFrame:
+    """One row a case and way: game, way, iou, seconds, verdict (of ours)."""
+    params = project.params.masks
+    segmenter = build_segmenter(f"sam2:{weights}", params)
+    plain = plain_predictor(weights)
+    ways = {
+        "ours": lambda case: segment_targets(case.image, case.detection, segmenter, params),
+        "plain, float32": lambda case: plain_box(plain, case, segmenter.device, half=False),
+    }
+    if half_precision(segmenter.device):
+        ways["plain, bfloat16"] = lambda case: plain_box(plain, case, segmenter.device, half=True)
+    for way in ways.values():  # the first call of a process loads and plans
+        way(cases[0])
+    rows = []
+    for case in cases:
+        for name, way in ways.items():
+            start = time.perf_counter()
+            found = way(case)
+            seconds = time.perf_counter() - start
+            judged = verdict(case, found, project)[0] if name == "ours" else ""
+            rows.append((case.game, name, iou(found[BOX].to_numpy(float), case.truth), seconds, judged))
+    return pd.DataFrame(rows, columns=["game", "way", "iou", "seconds", "verdict"])
+
+
+def plain_predictor(weights: str):
+    """SAM2ImagePredictor as its README makes it."""
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
+
+    model = build(CONFIGS[weights], 1024)
+    load(model, require(weights))
+    return SAM2ImagePredictor(model.to(best_device()).eval())
+
+
+def plain_box(predictor, case: Case, device: str, half: bool) -> pd.DataFrame:
+    """The box of the mask for the designator as a prompt."""
+    import torch
+
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
+        predictor.set_image(case.image)
+        masks, *_ = predictor.predict(box=case.designator, multimask_output=False)
+    window = Crop.of_mask(masks[0] > 0)
+    return pd.DataFrame([window.box] if window else [], columns=BOX)
+
+
+def ablation(footage: Path, cases: Sequence[Case], weights: str, project: Project) -> pd.DataFrame:
+    """One row a case and way: game, way, iou."""
+    params = project.params.masks
+    segmenters = {
+        px: build_segmenter(f"sam2:{weights}", params.model_copy(update={"input_px": px})) for px in SIZES
+    }
+    beside = {way.input_px: segmenters[way.input_px] for way in WAYS.values() if way.neighbours}
+    rows = []
+    for case in cases:
+        near = neighbours(footage, case, project)
+        seen = [look(case, 0.0, segmenters, params)]
+        seen += [look(other, time_s, beside, params) for other, time_s in near]
+        rows += [(case.game, name, iou(box_by(way, seen, params), case.truth)) for name, way in WAYS.items()]
+    for case in map(enlarged, cases):
+        if np.ptp(case.truth[[0, 2]]) >= ENLARGED_LEAST:
+            seen = [look(case, 0.0, segmenters, params)]
+            rows += [(LARGE, name, iou(box_by(way, seen, params), case.truth)) for name, way in WAYS.items()]
+    return pd.DataFrame(rows, columns=["game", "way", "iou"])
+
+
+def neighbours(footage: Path, case: Case, project: Project) -> list[tuple[Case, float]]:
+    """The same object in the sampled frames before and after, and how many seconds away they are."""
+    path = footage / case.clip
+    step = round(float(probe(path).fps) / project.params.extracted_frames.fps)
+    detector = detector_of(case.clip, project)
+    tables = [pd.DataFrame([case.designator], columns=BOX).assign(frame_index=case.frame_index)]
+    images = {}
+    wanted = {index for index in (case.frame_index - step, case.frame_index + step) if index >= 0}
+    for frame in read_frames(path, wanted):
+        images[frame.index] = frame.rgb()
+        found = detector.detect([images[frame.index]])[0]
+        tables.append(pd.DataFrame(found.xyxy.astype(float), columns=BOX).assign(frame_index=frame.index))
+    detections = pd.concat(tables, ignore_index=True).assign(class_name="")
+    frames = pd.DataFrame({"frame_index": sorted([case.frame_index, *images])}).assign(shot=0)
+    frames["time_s"] = (frames["frame_index"] - case.frame_index) / step / project.params.extracted_frames.fps
+    params = project.params.masks
+    objects = link(detections, frames, params.link_gap_s, params.link_speed)
+    same = detections[objects == objects[0]].iloc[1:].merge(frames, on="frame_index")
+    return [
+        (replace(case, image=images[row["frame_index"]], detection=one(row[BOX])), row["time_s"])
+        for _, row in same.iterrows()
+    ]
+
+
+def enlarged(case: Case) -> Case:
+    """The surroundings of the designator as if they were near."""
+    window = around(case.designator, ENLARGED_SIDES, *case.image.shape[:2])
+    image = cv2.resize(window.cut(case.image), None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+    designator, truth = (ENLARGED * window.to_crop(box) for box in (case.designator, case.truth))
+    return replace(case, image=image, detection=one(designator), truth=truth)
+
+
+def one(box: np.ndarray | pd.Series) -> sv.Detections:
+    return sv.Detections(np.asarray(box, float)[None])
+
+
+def look(case: Case, time_s: float, segmenters: dict[int, Segmenter], params: MasksParams) -> Seen:
+    proposed = {
+        px: candidates_table(find_targets(case.image, one(case.designator), segmenter, params))
+        for px, segmenter in segmenters.items()
+    }
+    return Seen(time_s, case.designator, proposed)
+
+
+def box_by(way: Way, seen: Sequence[Seen], params: MasksParams) -> np.ndarray:
+    """The box of the first frame's mask, float (1, 4), or (0, 4) where there is none."""
+    if not way.vote:
+        params = params.model_copy(update={"min_voters": len(way.asked) * 3 + 1})
+    seen = seen if way.neighbours else seen[:1]
+
+    def candidates(frame: int, _: int) -> Sequence[Candidate]:
+        proposed = seen[frame].candidates[way.input_px]
+        return read_candidates(proposed[proposed["prompt"].isin(way.asked)])
+
+    rows = [
+        {"frame_index": number, "detection_id": 0, "object_id": "0/0", **mask_columns(choice)}
+        for number, frame in enumerate(seen)
+        if (choice := choose(candidates(number, 0), frame.designator, params, trust=way.trust))
+    ]
+    if not rows or rows[0]["frame_index"] != 0:
+        return np.zeros((0, 4))
+    masks = pd.DataFrame(rows)
+    if way.neighbours:
+        known = [seen[number] for number in masks["frame_index"]]
+        designators = np.array([frame.designator for frame in known])
+        times = np.array([frame.time_s for frame in known])
+        masks = settle(masks, designators, times, candidates, params)
+    return masks[BOX].to_numpy(float)[:1]
+
+
+def summary(compared: pd.DataFrame) -> pd.DataFrame:
+    """By way: median and lowest IoU of each game."""
+    return compared.pivot_table("iou", "way", "game", aggfunc=["median", "min"], sort=False).round(3)
+
+
+def speed(compared: pd.DataFrame) -> pd.DataFrame:
+    """By way: median seconds a frame, and how many times ours they are."""
+    seconds = compared.groupby("way", sort=False)["seconds"].median()
+    return pd.DataFrame({"seconds": seconds.round(2), "times_ours": (seconds / seconds["ours"]).round(1)})
+
+
+def worth(table: pd.DataFrame) -> pd.DataFrame:
+    """By way: median and lowest IoU of each game; by how much the mean of the footage differs from ours."""
+    shown = table.pivot_table("iou", "way", "game", aggfunc=["median", "min"], sort=False)
+    footage = table[table["game"] != LARGE].groupby("way")["iou"].mean()
+    shown["mean", "to ours"] = footage - footage["ours"]
+    return shown.reindex(table["way"].unique()).round(3)
+
+
+if __name__ == "__main__":
+    main()
