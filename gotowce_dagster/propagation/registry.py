@@ -5,11 +5,13 @@ from collections.abc import Callable
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.propagation.base import Propagator
+from gotowce_dagster.propagation.edgetam import EdgeTamPropagator
 from gotowce_dagster.propagation.image_track import ImageTrack
 from gotowce_dagster.propagation.sam2 import Sam2Propagator
 
 PROPAGATORS: dict[str, Callable[[str, MasksParams], Propagator]] = {
     "sam2": Sam2Propagator,
+    "edgetam": EdgeTamPropagator,
     "sam2_image_track": ImageTrack,
 }
 

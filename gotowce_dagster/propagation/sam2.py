@@ -221,6 +221,7 @@ def _memory_positions(model: Any) -> Any:
 
 @cache
 def _model(weights: str, input_px: int, device: str) -> Any:
+    path = require(weights)
     grid = f"[{input_px // _STRIDE},{input_px // _STRIDE}]"
     model = build(
         CONFIGS[weights],
@@ -229,7 +230,7 @@ def _model(weights: str, input_px: int, device: str) -> Any:
         f"++model.memory_attention.layer.self_attention.feat_sizes={grid}",
         f"++model.memory_attention.layer.cross_attention.feat_sizes={grid}",
     )
-    if load(model, path := require(weights)):
+    if load(model, path):
         raise MissingWeightsError(
             f"{path}: weights for images only, without the half that follows objects through a video; "
             f"use sam2_image_track:{weights}, or the weights of SAM 2.1"

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.segmenters.base import Segmenter
+from gotowce_dagster.segmenters.edgetam import EdgeTam
 from gotowce_dagster.segmenters.grabcut import GrabCut
 from gotowce_dagster.segmenters.mobile_sam import MobileSam
 from gotowce_dagster.segmenters.sam2 import Sam2
 
 SEGMENTERS: dict[str, Callable[[str, MasksParams], Segmenter]] = {
     "sam2": Sam2,
+    "edgetam": EdgeTam,
     "mobile_sam": MobileSam,
     "grabcut": GrabCut,
 }

@@ -15,7 +15,7 @@ def test_grabcut_needs_nothing() -> None:
 @pytest.mark.parametrize(
     ("engine", "message"),
     [
-        ("sam9:x.pt", "no segmenter named 'sam9'; known: sam2, mobile_sam, grabcut"),
+        ("sam9:x.pt", "no segmenter named 'sam9'; known: sam2, edgetam, mobile_sam, grabcut"),
         ("grabcut:x.pt", "grabcut needs no weights"),
         ("sam2:yolo26n.pt", "no configuration for weights 'yolo26n.pt'"),
         ("sam2", "no configuration for weights ''"),
