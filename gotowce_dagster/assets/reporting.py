@@ -52,6 +52,7 @@ def preview_metadata(preview: Preview) -> dict[str, dg.MetadataValue]:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in preview.notes))
     if preview.picture is not None:
         metadata["picture"] = picture_metadata(preview.picture)
+    metadata |= {name: picture_metadata(picture, name) for name, picture in preview.more.items()}
     return metadata
 
 

@@ -25,14 +25,15 @@ _COLUMNS = [
 def clean(
     detections: pd.DataFrame, masks: pd.DataFrame, frames: pd.DataFrame, params: LabelsParams
 ) -> pd.DataFrame:
-    """Judge every detection.
+    """Judge every detection, and every object carried into a frame where it has none.
 
     Args:
         detections, masks, frames: columns of tables.DETECTIONS, MASKS and FRAMES of one video; any number
             of frames, one is enough.
 
     Returns:
-        Columns of tables.LABELS, one row a detection in its order. A detection without a mask is rejected
+        Columns of tables.LABELS, one row a detection in its order, then one for each mask that was carried
+        into a kept frame. A detection without a mask is rejected
         for ``no_mask``: its box is its designator's, its object_id empty, and its height and width are 0
         where no mask of the video tells them.
 
@@ -97,9 +98,12 @@ def _candidates(detections: pd.DataFrame, masks: pd.DataFrame, frames: pd.DataFr
     )
     designators = detections.rename(columns={side: f"designator_{side}" for side in _SIDES})
     designators = designators.drop(columns="prompt")
-    table = designators.merge(
-        masks.drop(columns="class_name"), on=_KEY, how="left", validate="one_to_one"
-    ).merge(seen, on="frame_index", how="left", validate="many_to_one")
+    masks = masks[masks["rle"].notna()]
+    marked = designators.merge(masks.drop(columns="class_name"), on=_KEY, how="left", validate="one_to_one")
+    is_carried = ~pd.MultiIndex.from_frame(masks[_KEY]).isin(pd.MultiIndex.from_frame(detections[_KEY]))
+    carried = masks[is_carried & masks["frame_index"].isin(kept["frame_index"])]
+    table = pd.concat([marked, carried], ignore_index=True) if len(carried) else marked
+    table = table.merge(seen, on="frame_index", how="left", validate="many_to_one")
     for side in _SIDES:
         table[side] = table[side].fillna(table[f"designator_{side}"])
     known = masks[["height", "width"]].max().fillna(0).astype(int)

@@ -82,6 +82,11 @@ def unclipped(c: pd.DataFrame) -> np.ndarray:
     return 1 - np.array([_straight_share(*row) for row in c[["rle", "height", "width"]].to_numpy()])
 
 
+def followed(c: pd.DataFrame) -> pd.Series:
+    """How sure it was where the object was followed through the video: sure 1, doubtful 0.5."""
+    return c["state"].map({"doubtful": 0.5}).fillna(1.0)
+
+
 def sharp(c: pd.DataFrame) -> pd.Series:
     """Sharpness of the frame over the median of its video."""
     return c["relative_sharpness"].fillna(1)
@@ -133,6 +138,7 @@ RULES: dict[str, Callable[[pd.DataFrame], np.ndarray | pd.Series]] = {
         whole,
         corners,
         unclipped,
+        followed,
         sharp,
         usual_size,
         steady,

@@ -15,6 +15,8 @@ class Preview:
     """RGB uint8 (H, W, 3), a contact sheet or a plot."""
     notes: list[str] = field(default_factory=list)
     """What went wrong or is worth a look, in sentences."""
+    more: dict[str, np.ndarray] = field(default_factory=dict)
+    """Further pictures by name."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, read_table
 
 _COLOURS = {"accept": GREEN, "review": AMBER, "reject": RED}
 _SHOWN = 8
+_BOX = ["x1", "y1", "x2", "y2"]
 _DESIGNATOR = ["designator_x1", "designator_y1", "designator_x2", "designator_y2"]
 
 
@@ -70,8 +71,8 @@ def _spread(labels: pd.DataFrame) -> pd.DataFrame:
 def _closeup(project: Project, video: str, label: dict, file: str) -> np.ndarray:
     image = read_rgb(project.paths.frames(video) / file)
     mask = rle.decode(label["rle"], label["height"], label["width"]) if pd.notna(label["rle"]) else None
-    designator = np.array([label[side] for side in _DESIGNATOR])
-    return target_closeup(image, designator, mask, _COLOURS[label["verdict"]])
+    sides = _DESIGNATOR if pd.notna(label[_DESIGNATOR[0]]) else _BOX
+    return target_closeup(image, np.array([label[side] for side in sides]), mask, _COLOURS[label["verdict"]])
 
 
 def _caption(label: dict) -> str:

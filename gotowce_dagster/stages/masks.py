@@ -9,19 +9,22 @@ import pandas as pd
 
 from gotowce_dagster.files import remove
 from gotowce_dagster.labels.tracks import link
+from gotowce_dagster.pictures.carried import prompt_grid, timeline
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.targets import GREEN, target_closeup
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
+from gotowce_dagster.propagation.follow import BACK, ON
 from gotowce_dagster.propagation.points import read_points
+from gotowce_dagster.propagation.registry import build_propagator
 from gotowce_dagster.propagation.video import through_video
 from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.frame_by_frame import segment_frame_by_frame
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import DETECTIONS, FRAMES, MASKS, read_table, write_table
-from gotowce_dagster.video.decode import probe
+from gotowce_dagster.video.decode import probe, read_frames
 
 _SHOWN = 16
 _KEY = ["frame_index", "detection_id"]
@@ -42,8 +45,6 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
     work = _unfinished(project, video)
     masks = _of_designators(project, video, frames, detections, work=work, progress=progress)
     if params.mode == "video":
-        from gotowce_dagster.propagation.registry import build_propagator
-
         path = project.raw(video)
         info = probe(path)
         masks = through_video(
@@ -87,15 +88,39 @@ def _of_designators(
 
 
 def preview(project: Project, video: str) -> Preview:
-    """How many designators gave a mask, and a sheet of them over the length of the video."""
-    masks = read_table(project.paths.masks(video), MASKS)
-    detections = read_table(project.paths.detections(video), DETECTIONS)
-    frames = read_table(project.paths.frame_index(video), FRAMES).set_index("frame_index")
-    shown = masks.merge(detections[[*_KEY, *_BOX]], on=_KEY, suffixes=("", "_designator"))
-    shown = shown.iloc[np.unique(np.linspace(0, len(shown) - 1, _SHOWN).astype(int))] if len(shown) else shown
+    """How many designators gave a mask, and a sheet of them over the length of the video.
+
+    In mode video also the prompts and how sure each object was when.
+    """
+    paths = project.paths
+    masks = read_table(paths.masks(video), MASKS)
+    detections = read_table(paths.detections(video), DETECTIONS)
+    frames = read_table(paths.frame_index(video), FRAMES)
+    seen = masks[masks["rle"].notna()]
+    marked = seen.merge(detections[[*_KEY, *_BOX]], on=_KEY, suffixes=("", "_designator"))
+    numbers: dict[str, float | int | str] = {
+        "designators": len(detections),
+        "masks": len(seen),
+        "without_mask": len(detections) - len(marked),
+        "objects": masks["object_id"].nunique(),
+        "median_area_px": float(seen["area_px"].median()) if len(seen) else 0.0,
+        "median_agreement": float(seen["agreement"].median()) if seen["agreement"].notna().any() else 0.0,
+        "segmenter": ", ".join(masks["segmenter"].unique()),
+    }
+    for state in masks["state"].dropna().unique():
+        numbers[state] = int((masks["state"] == state).sum())
+    more = {}
+    if masks["state"].notna().any():
+        more = _of_video(project, video, masks, frames)
+    return Preview(numbers, _targets(project, video, marked, frames), more=more)
+
+
+def _targets(project: Project, video: str, marked: pd.DataFrame, frames: pd.DataFrame) -> np.ndarray | None:
+    """Targets in their designators, evenly over the video."""
+    files = frames.set_index("frame_index")["file"]
     images, captions = [], []
-    for row in shown.to_dict("records"):
-        image = read_rgb(project.paths.frames(video) / frames.loc[row["frame_index"], "file"])
+    for row in _spread(marked).to_dict("records"):
+        image = read_rgb(project.paths.frames(video) / files[row["frame_index"]])
         designator = np.array([row[f"{side}_designator"] for side in _BOX])
         mask = rle.decode(row["rle"], row["height"], row["width"])
         images.append(target_closeup(image, designator, mask, GREEN))
@@ -103,16 +128,27 @@ def preview(project: Project, video: str) -> Preview:
             f"frame {row['frame_index']} · {row['prompt']}\n"
             f"agreement {row['agreement']:.2f} · stability {row['stability']:.2f} · fill {row['fill']:.2f}"
         )
-    numbers: dict[str, float | int | str] = {
-        "designators": len(detections),
-        "masks": len(masks),
-        "without_mask": len(detections) - len(masks),
-        "objects": masks["object_id"].nunique(),
-        "median_area_px": float(masks["area_px"].median()) if len(masks) else 0.0,
-        "median_agreement": float(masks["agreement"].median()) if masks["agreement"].notna().any() else 0.0,
-        "segmenter": ", ".join(masks["segmenter"].unique()),
-    }
-    return Preview(numbers, contact_sheet(images, captions) if images else None)
+    return contact_sheet(images, captions) if images else None
+
+
+def _of_video(
+    project: Project, video: str, masks: pd.DataFrame, frames: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    path = project.raw(video)
+    info = probe(path)
+    points = read_points(project.paths.points(project.video(video).points), info)
+    prompted = masks[~masks["prompt"].isin([ON, BACK])]
+    wanted = sorted(_spread(prompted.drop_duplicates("frame_index"))["frame_index"].tolist())
+    images = ((frame.index, frame.rgb()) for frame in read_frames(path, wanted))
+    times = frames.set_index("frame_index")["time_s"]
+    between = masks["frame_index"].drop_duplicates()
+    times = pd.Series(np.interp(between, times.index, times), index=between)
+    return {"prompts": prompt_grid(images, masks, points), "timeline": timeline(masks, times)}
+
+
+def _spread(rows: pd.DataFrame) -> pd.DataFrame:
+    """Some rows, evenly over all."""
+    return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _SHOWN).astype(int))] if len(rows) else rows
 
 
 def _unfinished(project: Project, video: str) -> Path:

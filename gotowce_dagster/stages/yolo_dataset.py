@@ -42,6 +42,11 @@ def run(project: Project, progress: Progress) -> None:
         not is_whole_jpeg(paths.frames(video) / file)
         for video, file in zip(kept["video"], kept["file"], strict=True)
     ]
+    # Where an object was lost it may still be seen.
+    lost = {video: _lost_in(paths.masks(video)) for video in ready}
+    kept["doubtful"] |= np.array(
+        [frame in lost[video] for video, frame in zip(kept["video"], kept["frame_index"], strict=True)], bool
+    )
     sound = kept[~kept["doubtful"] & ~kept["damaged"]]
     frames = choose_negatives(sound, params.negative_share, params.seed)
     settled = split_frames(frames, params)
@@ -117,6 +122,11 @@ def _provenance(project: Project, used: pd.DataFrame, labels: dict[str, pd.DataF
         )
     whole = pd.concat(pieces).sort_values(["split", "video", "frame_index"])
     return whole.fillna({"detector": "", "segmenter": ""})[PROVENANCE.names]
+
+
+def _lost_in(path: Path) -> set[int]:
+    masks = read_table(path, MASKS)
+    return set(masks.loc[masks["state"] == "lost", "frame_index"])
 
 
 def _makers(path: Path, schema: pa.Schema, column: str) -> dict[int, str]:
