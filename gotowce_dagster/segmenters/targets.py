@@ -13,11 +13,9 @@ from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.base import Candidate, Segmenter
 from gotowce_dagster.segmenters.choose import Choice, choose
 from gotowce_dagster.segmenters.crops import Crop
+from gotowce_dagster.tables import MASKS
 
-COLUMNS = [
-    "detection_id", "class_name", "segmenter", "prompt", "x1", "y1", "x2", "y2", "rle", "height", "width",
-    "area_px", "predicted_iou", "object_score", "stability", "fill", "inside", "mark_overlap", "agreement",
-]  # fmt: skip
+COLUMNS = [name for name in MASKS.names if name not in {"video", "frame_index", "object_id"}]
 
 CANDIDATES = pa.schema(
     [
@@ -57,7 +55,8 @@ def segment_targets(
             ``data["class_name"]`` names the classes of their targets, else they are called target.
 
     Returns:
-        Columns of tables.MASKS, without video, frame_index and object_id; one row a target.
+        Columns of tables.MASKS, without video, frame_index and object_id; one row a target. What only
+        several frames can tell is null.
     """
     return choose_targets(find_targets(image_rgb, detections, segmenter, params), segmenter, params)
 
@@ -138,7 +137,6 @@ def mask_columns(choice: Choice) -> dict[str, object]:
         "width": width,
         "area_px": int(np.count_nonzero(candidate.mask)),
         "predicted_iou": candidate.predicted_iou,
-        "object_score": np.nan,
         "stability": candidate.stability,
         "fill": choice.fill,
         "inside": choice.inside,
