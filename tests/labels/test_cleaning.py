@@ -109,3 +109,36 @@ def test_bare_yaml_words_are_modes() -> None:
 
 def test_params_name_every_rule_and_say_why() -> None:
     assert set(labels_params().rules) == set(RULES)
+
+
+def test_an_object_carried_into_a_frame_is_judged_without_a_designator(
+    tables: Tables, tmp_path: Path
+) -> None:
+    detections, masks, frames = tables
+    number = len(detections) - 1
+    last = detections["frame_index"].max()
+    carried = masks.iloc[[number, number, number]].assign(
+        detection_id=[7, 8, 9], state=["sure", "doubtful", "lost"], fill=float("nan"), inside=float("nan")
+    )
+    carried.loc[carried["state"] == "lost", ["rle", "x1", "y1", "x2", "y2"]] = None
+    labels = clean(
+        detections[detections["frame_index"] < last],
+        pd.concat([masks[masks["frame_index"] < last], carried]),
+        frames,
+        labels_params(),
+    )
+    write_table(labels, LABELS, tmp_path / "labels.parquet")
+    new = labels[labels["frame_index"] == last].set_index("detection_id")
+    assert list(new.index) == [7, 8]  # a lost object has no label
+    assert new["designator_x1"].isna().all()
+    assert new["confidence"].isna().all()
+    assert set(new["class_name"]) == {"hostile"}
+    assert new["verdict"][7] == "accept"
+    assert "followed" in new["reasons"][8]
+
+
+def test_a_frame_that_was_not_kept_gets_no_carried_label(tables: Tables) -> None:
+    detections, masks, frames = tables
+    between = masks.iloc[[0]].assign(frame_index=masks["frame_index"][0] + 1, detection_id=0, state="sure")
+    labels = clean(detections, pd.concat([masks, between]), frames, labels_params())
+    assert labels["frame_index"].tolist() == detections["frame_index"].tolist()
