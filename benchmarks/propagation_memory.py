@@ -1,0 +1,198 @@
+"""Memory and speed of carrying masks: ours against the sam2 package's own video predictor.
+
+    python benchmarks/propagation_memory.py [--frames 2000] [--picture docs/pictures/propagation_memory.png]
+
+Both run SAM 2.1 tiny with the same random weights at a small input size, as only memory and the cost of a
+frame are measured: five objects, prompted in the first frame, carried forward, from the same JPEG files to
+masks, in the same precision, each in a process of its own. Prints peaks and seconds a frame and draws the
+memory of both over the frames. About six minutes on two processor cores.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from gotowce_dagster.pictures.curves import figure_of, painted
+from gotowce_dagster.pictures.write import write_picture
+from gotowce_dagster.project import Project
+from gotowce_dagster.propagation.sam2 import Sam2Propagator
+from gotowce_dagster.segmenters.device import inference
+from gotowce_dagster.segmenters.prompts import Prompt
+from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
+
+WEIGHTS = "sam2.1_hiera_tiny.pt"
+SIDE = 128
+HEIGHT, WIDTH = 270, 480
+SHORT, LONG = 200, 400
+"""Frames of the runs compared, and of the longer run of the reference."""
+_OURS, _THEIRS = "#0072b2", "#d55e00"
+
+POINTS = {f"object {number}": np.array([(80.0 * (number + 1), 135)]) for number in range(5)}
+
+
+def main() -> None:
+    """Run everything, print the table, draw the picture."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=2000, help="of our long run")
+    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--child", nargs=3, metavar=("WHO", "FOLDER", "FRAMES"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        who, folder, frames = arguments.child
+        print(json.dumps(measure(who, Path(folder), int(frames))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder), max(LONG, arguments.frames))
+        runs = {
+            (who, frames): fresh_process(who, Path(folder), frames)
+            for who, frames in (
+                ("ours", SHORT),
+                ("reference", SHORT),
+                ("ours", arguments.frames),
+                ("reference", LONG),
+            )
+        }
+    report(runs, arguments.frames)
+    if arguments.picture:
+        write_picture(draw(runs, arguments.frames), arguments.picture)
+
+
+def prepare(folder: Path, frames: int) -> None:
+    """Random weights under the official name, and JPEG files of a moving pattern."""
+    import torch
+
+    torch.manual_seed(0)
+    torch.save({"model": build(CONFIGS[WEIGHTS], SIDE).state_dict()}, folder / WEIGHTS)
+    rng = np.random.default_rng(0)
+    pattern = cv2.GaussianBlur(rng.integers(0, 255, (HEIGHT, 2 * WIDTH, 3), np.uint8), (0, 0), 5)
+    (folder / "long").mkdir()
+    for index in range(frames):
+        shown = np.roll(pattern, -index, axis=1)[:, :WIDTH]
+        cv2.imwrite(str(folder / "long" / f"{index}.jpg"), shown)
+    for count in (SHORT, LONG):
+        (folder / str(count)).mkdir()
+        for index in range(count):
+            os.link(folder / "long" / f"{index}.jpg", folder / str(count) / f"{index}.jpg")
+
+
+def fresh_process(who: str, folder: Path, frames: int) -> dict:
+    """What ``measure`` gives in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.propagation_memory", "--child", who, folder, str(frames)]
+    environment = os.environ | {
+        "GOTOWCE_WEIGHTS_DIR": str(folder),
+        "CUDA_VISIBLE_DEVICES": "",
+        "TQDM_DISABLE": "1",
+    }
+    done = subprocess.run(
+        command, env=environment, cwd=Path(__file__).parent.parent, check=True, stdout=subprocess.PIPE
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(who: str, folder: Path, frames: int) -> dict:
+    """Resident memory in MB after each frame, its peak, and seconds a frame."""
+    walk = {"ours": ours, "reference": reference}[who](folder, frames)
+    next(walk)
+    held = []
+    start = time.perf_counter()
+    for _ in walk:
+        held.append(resident_mb())
+    seconds = (time.perf_counter() - start) / frames
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"held": held, "peak": peak, "seconds": seconds}
+
+
+def ours(folder: Path, frames: int) -> Iterator[None]:
+    """Yields once when the model is there, then after every frame."""
+    params = Project.find(Path(__file__).parent).params.masks
+    carried = params.propagation.model_copy(update={"input_px": SIDE})
+    propagator = Sam2Propagator(WEIGHTS, params.model_copy(update={"propagation": carried}))
+    yield
+    for index in range(frames):
+        image = np.array(Image.open(folder / "long" / f"{index}.jpg"))
+        if index == 0:
+            propagator.prompt(0, image, {name: Prompt(at, np.ones(1, int)) for name, at in POINTS.items()})
+        propagator.step(index, image, list(POINTS))
+        yield
+
+
+def reference(folder: Path, frames: int) -> Iterator[None]:
+    """The same by the package's SAM2VideoPredictor."""
+    model = build(
+        CONFIGS[WEIGHTS],
+        SIDE,
+        "++model._target_=sam2.sam2_video_predictor.SAM2VideoPredictor",
+        "++model.binarize_mask_from_pts_for_mem_enc=true",
+    ).eval()
+    load(model, folder / WEIGHTS)
+    yield
+    with inference("cpu"):
+        state = model.init_state(str(folder / str(frames)))
+        for name, at in POINTS.items():
+            model.add_new_points_or_box(state, 0, name, points=at, labels=np.ones(1, np.int32))
+        for _, _, logits in model.propagate_in_video(state):
+            (logits[:, 0] > 0).numpy()
+            yield
+
+
+def resident_mb() -> float:
+    """Resident memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def report(runs: dict[tuple[str, int], dict], frames: int) -> None:
+    """Peaks, growth and seconds a frame."""
+    print(f"SAM 2.1 tiny, random weights, at {SIDE} pixels, {len(POINTS)} objects, on the processor")
+    for (who, count), run in runs.items():
+        print(f"{who:>9}, {count:5d} frames: peak {run['peak']:6.0f} MB, {run['seconds']:.3f} s a frame")
+    ratio = runs["ours", frames]["peak"] / runs["ours", SHORT]["peak"]
+    print(f"ours: peak at {frames} frames is {ratio:.3f} times that at {SHORT}")
+    expected = extended(runs, frames)
+    ratio = expected / runs["reference", SHORT]["peak"]
+    print(f"reference: {expected:.0f} MB at {frames} by its runs of {SHORT} and {LONG}: {ratio:.2f} times")
+    faster = runs["reference", SHORT]["seconds"] / runs["ours", SHORT]["seconds"]
+    print(f"speed on the same {SHORT} frames: ours {faster:.2f} times the reference's")
+
+
+def extended(runs: dict[tuple[str, int], dict], frames: int) -> float:
+    """Peak of the reference at so many frames, by what it added between its two runs."""
+    short, long = (runs["reference", count]["peak"] for count in (SHORT, LONG))
+    return long + (long - short) / (LONG - SHORT) * (frames - LONG)
+
+
+def draw(runs: dict[tuple[str, int], dict], frames: int) -> np.ndarray:
+    """Memory over frames, RGB uint8 (H, W, 3)."""
+    figure, (axis,) = figure_of(1, width=7.0)
+    axis.plot(runs["reference", LONG]["held"], color=_THEIRS, label="SAM2VideoPredictor of sam2")
+    lengths = np.array([SHORT, LONG, frames])
+    peaks = [extended(runs, count) for count in lengths]
+    axis.plot(lengths, peaks, ":", color=_THEIRS, label="its peak by length of the video, extended")
+    axis.plot(lengths[:2], peaks[:2], "o", color=_THEIRS)
+    axis.plot(runs["ours", frames]["held"], color=_OURS, label="gotowce-dagster")
+    axis.set(
+        xlabel="frames carried through",
+        ylabel="resident memory, MB",
+        ylim=(0, None),
+        xlim=(0, frames),
+        title=f"five objects, SAM 2.1 tiny at {SIDE} pixels",
+    )
+    axis.legend(loc="lower right")
+    return painted(figure)
+
+
+if __name__ == "__main__":
+    main()
