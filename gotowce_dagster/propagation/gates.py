@@ -38,6 +38,9 @@ _EDGE = 2
 _BAND = 0.12
 """Beyond these, the band in which its colours should have ended, in its sides; 2 pixels at least."""
 
+_UNREST = 5
+"""Frames after the last sure one, at least, before an object that came into doubt is sure again."""
+
 _PRIOR = 0.003
 """Added to shares of colours, of which all make 1, before they are compared: below it none is told apart."""
 
@@ -152,6 +155,8 @@ def measure(
             times the share of the mask's outline beyond which these colours end. They go on where the mask
             is only a part of the object, and where a look-alike touches it.
         detected: IoU with the detection's mask.
+        calm: 0 for some frames after one that was not sure, else 1. While a look-alike crosses, the two are
+            for a moment exactly where and what the one was, and no measure of that frame alone can tell.
     """
     area = float(np.count_nonzero(observation.mask))
     window = Crop.of_mask(observation.mask)
@@ -164,6 +169,7 @@ def measure(
         "motion": np.nan,
         "appearance": np.nan,
         "detected": np.nan if detection_mask is None else _iou(observation.mask, detection_mask),
+        "calm": _calm(history, time_s),
     }
     if nothing or window is None or not history.looks:
         return measures
@@ -246,6 +252,16 @@ def _glance(image_rgb: np.ndarray) -> np.ndarray:
     height, width = image_rgb.shape[:2]
     small = cv2.resize(image_rgb, (128, max(8, round(128 * height / width))), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+
+
+def _calm(history: History, time_s: float) -> float:
+    """Only sure frames leave a look, so a gap in their times is a doubt; it lasts _UNREST frames at least."""
+    times = history._times()
+    if len(times) < 2:
+        return 1.0
+    frame_s = float(np.median(np.abs(np.diff(times))))
+    gap = abs(time_s - times[-1]) / frame_s if frame_s > 0 else 1.0
+    return float(not 1.5 < gap <= _UNREST + 0.5)
 
 
 def _area_change(history: History, area: float, time_s: float) -> float:
