@@ -52,7 +52,7 @@ walks = st.dictionaries(
 def test_what_is_looked_back_on_is_as_if_nothing_were_dropped(
     prompts: dict[int, set[str]], passes: list[tuple[int, bool, int]], stride: int
 ) -> None:
-    """On any walk whose passes begin at prompted frames."""
+    """On any walk whose passes begin at prompted frames, or go on where the furthest of them ended."""
     pruned, whole = Memory(OUTPUTS, POINTERS, "pointer"), Memory(ENDLESS, ENDLESS, "pointer")
     names = sorted(set.union(*prompts.values()))
     for frame, told in sorted(prompts.items()):
@@ -60,9 +60,11 @@ def test_what_is_looked_back_on_is_as_if_nothing_were_dropped(
             memory.visit(frame * stride)
             for name in told:
                 memory.tell(name, frame * stride, _output("told", frame), frame)
+    furthest = max(prompts)
     for number, (start, reverse, length) in enumerate(passes):
-        begin = sorted(prompts)[start % len(prompts)]
+        begin = furthest if start == 3 else sorted(prompts)[start % len(prompts)]
         end = max(0, begin - length) if reverse else min(29, begin + length)
+        furthest = max(furthest, end)
         for frame in range(begin, end + (-1 if reverse else 1), -1 if reverse else 1):
             for memory in (pruned, whole):
                 memory.visit(frame * stride)
