@@ -38,8 +38,9 @@ def serve(
                 show = start("starting Label Studio, seconds")
                 server = until_the_end.enter_context(running(project.paths, port, show))
             console.out.print(
-                f"Label Studio: [bold]{server.connection.url}[/]\nLog in as [bold]{server.email}[/], password "
-                f"[bold]{server.password}[/]. Send frames with `gotowce review push`; Ctrl-C ends it.",
+                f"Label Studio: [bold]{server.connection.url}[/]\nLog in as [bold]{server.email}[/], "
+                f"password [bold]{server.password}[/].\n"
+                f"Send frames with `gotowce review push`; Ctrl-C ends it.",
                 soft_wrap=True,
             )
             code = server.process.wait()

@@ -14,6 +14,8 @@ QUALITY = ("blur", "occluded", "missing object", "wrong class", "bad mask")
 
 # Apart for people who do not tell red from green (Okabe and Ito), bright enough on dark games.
 _COLOURS = ("#56B4E9", "#E69F00", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
+# The tools come after the picture was fitted, and would take 42 pixels from it: it would be zoomed and cut.
+_TOOLS_BESIDE = ".lsf-toolbar { margin-right: -42px; }"
 _SMALL = "font-size:14px;margin:0"
 _MASKS = {"bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
 
@@ -21,7 +23,8 @@ _MASKS = {"bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
 def labelling_config(classes: Iterable[str], masks: MaskForm) -> str:
     """The page for these classes: verdict, quality, picture, boxes, masks, reasons and neighbours."""
     view = ElementTree.Element("View", style="display:flex;gap:16px")
-    picture = _add(view, "View", style="flex:1;min-width:0")
+    _add(view, "Style").text = _TOOLS_BESIDE
+    picture = _add(view, "View", style="flex:1;min-width:0;padding-right:44px;box-sizing:border-box")
     verdict = _add(
         picture,
         "Choices",

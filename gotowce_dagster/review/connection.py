@@ -119,7 +119,7 @@ def connect(connection: Connection) -> Room:
     try:
         answer = httpx.get(f"{url}/api/version", timeout=10)
         release = str(answer.json()["release"]) if answer.is_success else ""
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise InputError(
             f"LABEL_STUDIO_URL: {url} is no address ({error}); expected http://HOST:PORT"
         ) from None

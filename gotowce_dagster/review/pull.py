@@ -17,7 +17,11 @@ from gotowce_dagster.review.tasks import read_task, task_key
 _BATCH = 100
 _SETTLED_S = 5.0
 _STATE = ("id", "project", "created_at", "updated_at", "total_annotations", "cancelled_annotations")
-_WHOLE = ("id", "project", "created_at", "data", "annotations", "predictions")
+_WHOLE = (
+    *("id", "project", "created_at", "data", "annotations", "predictions"),
+    # What is included counts for annotations and predictions too.
+    *("result", "updated_at", "completed_by", "lead_time", "was_cancelled", "parent_prediction"),
+)
 
 
 @dataclass

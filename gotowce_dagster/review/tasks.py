@@ -139,7 +139,7 @@ def read_task(task: Mapping[str, Any]) -> Seen | None:
     for annotation in task["annotations"] or []:
         try:
             reviews.append(_review(annotation, key, predictions, size))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OSError) as error:
             problems.append(f"{video} frame {index}, annotation {annotation.get('id')}: {error}")
     frame = ReviewedFrame(
         frame_index=int(index),
@@ -165,8 +165,9 @@ def _review(
     if annotation["was_cancelled"]:
         return Review(**review, state="skipped")
     result = annotation["result"]
-    newest = max(predictions, default=None)
-    parent = predictions.get(annotation.get("parent_prediction") or newest)
+    # The one it was made from may have been replaced since; then the newest tells best.
+    newest = predictions[max(predictions)] if predictions else None
+    parent = predictions.get(annotation.get("parent_prediction"), newest)
     before = objects(parent["result"], size) if parent else []
     after = objects(result, size, before)
     verdicts = _choices(result, "verdict")

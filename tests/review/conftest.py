@@ -1,0 +1,101 @@
+"""A real Label Studio, started once by our own code, and rooms and worlds to fill it from."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.progress import Progress, silent
+from gotowce_dagster.project import Project
+from gotowce_dagster.review.connection import Room, connect
+from gotowce_dagster.review.frames import frames_to_review, why
+from gotowce_dagster.review.pull import Pulled, pull
+from gotowce_dagster.review.push import Pushed, push
+from gotowce_dagster.review.records import ReviewedFrame, read_reviewed
+from gotowce_dagster.review.room import find_project, list_tasks
+from gotowce_dagster.review.server import Server, install, running
+from tests.worlds import ROOT, make_world
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@dataclass(frozen=True)
+class Running:
+    """The server, and the project that it belongs to: its pictures are those below that project's data."""
+
+    server: Server
+    root: Path
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A project of files, and its project in Label Studio."""
+
+    room: Room
+    token: str
+    world: Project
+    title: str
+
+    def push(self, progress: Progress = silent, **changes: object) -> Pushed:
+        params = self.world.params.review_tasks.model_copy(update={"project": self.title, **changes})
+        frames = frames_to_review(self.world.paths, self.world.videos, params)
+        reasons = why(self.world.params.cleaned_labels)
+        folder = self.world.paths.data / "frames"
+        return push(self.room, frames, folder, params, why=reasons, progress=progress)
+
+    def pull(self, progress: Progress = silent, again: bool = False) -> Pulled:
+        return pull(self.room, self.world.paths, self.title, again=again, progress=progress)
+
+    def reviewed(self, video: str) -> dict[int, ReviewedFrame]:
+        return {f.frame_index: f for f in read_reviewed(self.world.paths.reviewed(video)).frames}
+
+    def tasks(self, *fields: str) -> list[dict[str, Any]]:
+        """The tasks in Label Studio, by frame."""
+        project = find_project(self.room.client, self.title)
+        assert project is not None
+        found = list_tasks(self.room.client, project.id, ("id", "data", "result", *fields))
+        return sorted(found, key=lambda task: task["data"]["frame_index"])
+
+    def say(self, task: dict[str, Any], verdict: str, regions: list[dict] | None = None, **more: Any) -> int:
+        """Annotate by the API, as the page does: with the prediction's regions if no others are told."""
+        (prediction,) = task["predictions"]
+        said = {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices"}
+        result = [
+            *(prediction["result"] if regions is None else regions),
+            said | {"value": {"choices": [verdict]}},
+        ]
+        made = self.room.client.annotations.create(
+            task["id"], result=result, parent_prediction=prediction["id"], lead_time=3.5, **more
+        )
+        return made.id
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    root = tmp_path_factory.mktemp("label-studio")
+    (root / "data").mkdir()
+    (root / ".uv").symlink_to(ROOT / ".uv")
+    try:
+        install(root)
+    except GotowceError as error:
+        pytest.skip(str(error))
+    with running(Paths(root), free_port()) as server:
+        yield Running(server, root)
+
+
+@pytest.fixture
+def desk(label_studio: Running, tmp_path: Path) -> Desk:
+    """A world of one video of six frames, one of them empty, served by Label Studio."""
+    root = label_studio.root / "data" / tmp_path.name
+    world = make_world(root, {"duel": ["hostile", "hostile", None, "neutral", "hostile", "hostile"]})
+    connection = label_studio.server.connection
+    return Desk(connect(connection), connection.token, world, tmp_path.name)

@@ -1,0 +1,194 @@
+import base64
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+
+from gotowce_dagster.review.config import MaskForm
+from gotowce_dagster.review.records import ReviewedObject
+from gotowce_dagster.review.regions import (
+    Size,
+    changes,
+    mask_to_url,
+    objects,
+    percent_box,
+    percent_polygons,
+    pixel_box,
+    polygon_to_mask,
+    regions,
+    url_to_mask,
+)
+from gotowce_dagster.segmenters import rle
+from tests.review.frames import SIZE, square, thing
+
+_SIDE = st.integers(16, 4096)
+_PLACE = st.floats(0, 1)
+
+
+@given(_SIDE, _SIDE, _PLACE, _PLACE, _PLACE, _PLACE)
+def test_boxes_come_back(width: int, height: int, a: float, b: float, c: float, d: float) -> None:
+    size = Size(width, height)
+    box = (min(a, c) * width, min(b, d) * height, max(a, c) * width, max(b, d) * height)
+    assert pixel_box(percent_box(box, size), size) == pytest.approx(box, abs=1e-9)
+
+
+def test_a_box_is_cut_at_the_edges_of_the_frame() -> None:
+    assert percent_box((-8, -8, 80, 200), SIZE) == {"x": 0, "y": 0, "width": 50, "height": 100}
+
+
+def test_a_turned_box_has_its_box_around_it() -> None:
+    # A quarter turn around its upper left corner: 20 x 10 px at (80, 48) lies left of that corner.
+    value = {"x": 50, "y": 50, "width": 12.5, "height": 100 * 10 / 96, "rotation": 90}
+    assert pixel_box(value, SIZE) == pytest.approx((70, 48, 80, 68))
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)))
+def test_bitmasks_come_back_bit_by_bit(mask: np.ndarray) -> None:
+    assert np.array_equal(url_to_mask(mask_to_url(mask)), mask)
+
+
+def test_of_soft_edges_the_more_opaque_half_is_mask() -> None:
+    rgba = np.zeros((1, 4, 4), np.uint8)
+    rgba[0, :, 3] = [0, 127, 128, 255]
+    file = io.BytesIO()
+    Image.fromarray(rgba).save(file, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    assert url_to_mask(url).tolist() == [[False, False, True, True]]
+
+
+def test_polygons_keep_pieces_and_their_edge() -> None:
+    mask = square(10, 10, 60, 50) | square(100, 20, 101, 21) | square(120, 30, 150, 90)
+    mask[10:20, 10:20] = False
+    polygons = percent_polygons(mask, 0.5)
+    assert len(polygons) == 3
+    assert all(len(points) >= 3 for points in polygons)
+    back = np.any([polygon_to_mask(points, SIZE) for points in polygons], axis=0)
+    assert (back & mask).sum() / (back | mask).sum() > 0.995
+
+
+@pytest.mark.parametrize("masks", ["bitmask", "polygon"])
+def test_objects_come_back(masks: MaskForm) -> None:
+    sent = [
+        thing(10, 20, 40, 60, label=0),
+        thing(100.25, 5.5, 120.75, 30, name="drone", label=7, mask=False),
+        ReviewedObject(
+            class_name="ship",
+            box=(60, 60, 90, 90),
+            rle=rle.encode(square(60, 60, 70, 90) | square(80, 60, 90, 90)),
+            detection_id=3,
+        ),
+    ]
+    result = regions([(one, 0.5) for one in sent], SIZE, masks)
+    assert [region["id"].split("-")[:2] for region in result if region["from_name"] == "box"] == [
+        ["box", "0"],
+        ["box", "7"],
+        ["box", "3"],
+    ]
+    back = objects(result, SIZE)
+    assert [(o.class_name, o.rle, o.detection_id) for o in back] == [
+        (o.class_name, o.rle, o.detection_id) for o in sent
+    ]
+    for one, other in zip(back, sent, strict=True):
+        assert one.box == pytest.approx(other.box, abs=1e-9)
+    assert {change.kind for change in changes(sent, back, SIZE)} == {"none"}
+
+
+def _named(result: list[dict], **ids: str) -> list[dict]:
+    return [region | {"id": ids.get(region["id"].replace("-", "_"), region["id"])} for region in result]
+
+
+def _of(*things: ReviewedObject) -> list[dict]:
+    return regions([(one, 1.0) for one in things], SIZE, "bitmask")
+
+
+_BOX, _MASK = _of(thing(10, 20, 40, 60, label=0))
+_MOVED = _of(thing(12, 20, 42, 60, label=0))[0]
+_OTHER_CLASS = {**_MASK, "value": {**_MASK["value"], "bitmasklabels": ["drone"]}}
+
+
+@pytest.mark.parametrize(
+    ("result", "found"),
+    [
+        ([_BOX, _MASK], [("ship", 0, True)]),
+        ([_BOX], [("ship", 0, False)]),
+        ([_MASK], []),
+        ([{**_MASK, "id": "drawn"}], [("ship", None, True)]),
+        ([{**_MOVED, "id": "drawn"}, _MASK], [("ship", 0, True)]),
+        ([_BOX, {**_MASK, "id": "drawn"}], [("ship", 0, True)]),
+        ([_BOX, _OTHER_CLASS], [("drone", 0, True)]),
+        ([{"id": "x", "type": "choices", "value": {"choices": ["blur"]}}], []),
+        ([_BOX, _of(thing(0, 0, 0, 0, label=0))[1]], [("ship", 0, False)]),
+    ],
+    ids=[
+        "box and mask of one label",
+        "mask deleted",
+        "box deleted: its mask goes with it",
+        "mask drawn alone",
+        "box drawn anew on the mask",
+        "mask drawn anew in the box",
+        "class changed on the mask only",
+        "what is no region",
+        "mask wiped out",
+    ],
+)
+def test_what_is_one_object(result: list[dict], found: list[tuple]) -> None:
+    before = [thing(10, 20, 40, 60, label=0)]
+    assert [(o.class_name, o.detection_id, o.rle is not None) for o in objects(result, SIZE, before)] == found
+
+
+def test_a_mask_drawn_alone_has_the_box_around_it() -> None:
+    (drawn,) = objects([{**_MASK, "id": "drawn"}], SIZE)
+    assert drawn.box == (10, 20, 40, 60)
+
+
+_A, _B = thing(10, 20, 40, 60, label=0), thing(100, 20, 140, 60, label=1)
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ([_A, _B], [("none", 0, 0.0, 1.0), ("none", 1, 0.0, 1.0)]),
+        ([_B], [("none", 1, 0.0, 1.0), ("deleted", 0, 0.0, None)]),
+        (
+            [_A.model_copy(update={"box": (7.5, 20, 40, 60)}), _B],
+            [("changed", 0, 2.5, 1.0), ("none", 1, 0.0, 1.0)],
+        ),
+        (
+            [_A, _B.model_copy(update={"rle": rle.encode(square(100, 20, 120, 60))})],
+            [("none", 0, 0.0, 1.0), ("changed", 1, 0.0, 0.5)],
+        ),
+        (
+            [_A, _B.model_copy(update={"rle": None})],
+            [("none", 0, 0.0, 1.0), ("changed", 1, 0.0, 0.0)],
+        ),
+        (
+            [_A, _B, thing(60, 60, 80, 80)],
+            [("none", 0, 0.0, 1.0), ("none", 1, 0.0, 1.0), ("added", None, 0.0, 0.0)],
+        ),
+        (
+            [_A, thing(103, 20, 140, 60, mask=False)],
+            [("none", 0, 0.0, 1.0), ("changed", 1, 3.0, 0.0)],
+        ),
+    ],
+    ids=[
+        "untouched",
+        "deleted",
+        "a side moved",
+        "half of the mask wiped",
+        "mask deleted",
+        "drawn",
+        "deleted and drawn anew at its place",
+    ],
+)
+def test_what_was_changed(after: list[ReviewedObject], expected: list[tuple]) -> None:
+    found = [(c.kind, c.detection_id, c.moved_px, c.mask_iou) for c in changes([_A, _B], after, SIZE)]
+    assert found == expected
+
+
+def test_another_class_is_a_change() -> None:
+    (found,) = changes([_A], [_A.model_copy(update={"class_name": "drone"})], SIZE)
+    assert (found.kind, found.class_before, found.class_name) == ("changed", "ship", "drone")

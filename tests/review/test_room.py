@@ -1,0 +1,241 @@
+"""The round trip with a real server: frames sent, judged by the API, read back."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.review import pull as pulling
+from gotowce_dagster.review.connection import Connection, ServerDownError, connect
+from gotowce_dagster.review.regions import Size, percent_box
+from gotowce_dagster.review.room import find_project
+from gotowce_dagster.tables import LABELS, read_table, write_table
+from tests.review.conftest import Desk, Running, free_port
+from tests.review.lines import cut_line
+from tests.worlds import HEIGHT, WIDTH, make_world
+
+pytestmark = pytest.mark.integration
+
+
+def _change_labels(desk: Desk, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    path = desk.world.paths.labels("duel")
+    write_table(change(read_table(path, LABELS)), LABELS, path)
+
+
+def test_labels_go_out_and_come_back_untouched(desk: Desk) -> None:
+    assert desk.push().created == 5
+    tasks = desk.tasks("predictions")
+    for task in tasks:
+        desk.say(task, "accept")
+    assert desk.pull().videos == ["duel"]
+    labels = read_table(desk.world.paths.labels("duel"), LABELS).set_index("frame_index")
+    frames = desk.reviewed("duel")
+    assert sorted(frames) == [0, 10, 30, 40, 50]
+    for index, frame in frames.items():
+        assert frame.decision is not None
+        (found,) = frame.decision.objects
+        sent = labels.loc[index]
+        assert found.box == pytest.approx(tuple(sent[["x1", "y1", "x2", "y2"]]), abs=1e-9)
+        assert (found.rle, found.class_name) == (sent["rle"], sent["class_name"])
+        assert [change.kind for change in frame.decision.changes] == ["none"]
+        assert frame.decision.seconds == 3.5
+
+
+def test_sending_twice_makes_nothing_twice(desk: Desk) -> None:
+    desk.push()
+    before = desk.tasks("predictions")
+    again = desk.push()
+    assert (again.created, again.unchanged) == (0, 5)
+    assert desk.tasks("predictions") == before
+    project = find_project(desk.room.client, desk.title)
+    assert project is not None
+    assert project.model_version == "labels"
+    assert project.sampling == "Uncertainty sampling"
+    assert len(desk.room.client.import_storage.local.list(project=project.id)) == 1
+
+
+def test_new_labels_replace_what_nobody_touched_and_nothing_else(desk: Desk) -> None:
+    desk.push()
+    first, second, third, *_ = desk.tasks("predictions")
+    desk.say(first, "reject")
+    desk.say(second, "accept", was_cancelled=True)
+    _change_labels(desk, lambda labels: labels.assign(x1=labels["x1"] + 1, quality=0.5))
+    pushed = desk.push()
+    assert (pushed.created, pushed.renewed, pushed.kept) == (0, 3, 2)
+    now = desk.tasks("predictions")
+    assert [task["predictions"] for task in now[:2]] == [first["predictions"], second["predictions"]]
+    (prediction,) = now[2]["predictions"]
+    (old,) = third["predictions"]
+    assert prediction["result"][0]["value"]["x"] == pytest.approx(
+        old["result"][0]["value"]["x"] + 100 / WIDTH
+    )
+    assert desk.push().unchanged == 3
+
+
+def test_a_push_that_broke_goes_on(desk: Desk) -> None:
+    def break_off(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        desk.push(break_off, batch=2)
+    assert len(desk.tasks()) == 2
+    assert desk.push(batch=2).created == 3
+    assert len(desk.tasks()) == 5
+
+
+def test_every_kind_of_edit_is_told(desk: Desk) -> None:
+    desk.push()
+    moved, wiped, drawn, _, skipped = desk.tasks("predictions")
+    size = Size(WIDTH, HEIGHT)
+
+    (box, mask) = moved["predictions"][0]["result"]
+    value = box["value"] | percent_box((10, 20, 30, 40), size)
+    desk.say(moved, "fix", [box | {"value": value}, mask])
+    desk.say(wiped, "fix", [])
+    new = {"id": "human", "value": box["value"] | percent_box((100.5, 50, 130, 80), size)}
+    desk.say(drawn, "fix", [*drawn["predictions"][0]["result"], box | new])
+    desk.say(skipped, "accept", was_cancelled=True)
+    desk.pull()
+
+    frames = desk.reviewed("duel")
+    kinds = {index: [change.kind for change in frame.reviews[-1].changes] for index, frame in frames.items()}
+    assert kinds == {0: ["changed"], 10: ["deleted"], 30: ["none", "added"], 50: []}
+    assert frames[0].reviews[0].objects[0].box == pytest.approx((10, 20, 30, 40), abs=1e-9)
+    assert frames[0].reviews[0].changes[0].moved_px == pytest.approx(18)
+    assert frames[30].reviews[0].objects[1].box == pytest.approx((100.5, 50, 130, 80), abs=1e-9)
+    assert (frames[50].reviews[0].state, frames[50].decision) == ("skipped", None)
+
+
+def test_only_what_is_new_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulling, "_SETTLED_S", 0.0)
+    desk.push()
+    first, second, *_ = desk.tasks("predictions")
+    desk.say(first, "accept")
+    assert desk.pull().frames == 1
+    assert desk.pull().frames == 0
+    said = desk.say(second, "accept")
+    assert desk.pull().frames == 1
+    # The same human changes their mind, in the same annotation.
+    result = [
+        {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices"}
+        | {"value": {"choices": ["reject"]}}
+    ]
+    desk.room.client.annotations.update(said, result=result)
+    assert desk.pull().videos == ["duel"]
+    (review,) = desk.reviewed("duel")[10].reviews
+    assert review.verdict == "reject"
+    # What was removed at home is read again.
+    desk.world.paths.reviewed("duel").unlink()
+    assert desk.pull().frames == 2
+
+
+def test_two_reviewers_and_one_who_takes_it_back(desk: Desk) -> None:
+    desk.push()
+    task, *_ = desk.tasks("predictions")
+    desk.say(task, "accept")
+    second = desk.say(task, "reject")
+    desk.pull()
+    frame = desk.reviewed("duel")[0]
+    assert [review.verdict for review in frame.reviews] == ["accept", "reject"]
+    assert frame.decision == frame.reviews[1]
+
+    desk.room.client.annotations.delete(second)
+    desk.pull()
+    frame = desk.reviewed("duel")[0]
+    assert [review.state for review in frame.reviews] == ["done", "withdrawn"]
+    assert frame.decision == frame.reviews[0]
+
+
+def test_a_project_that_a_human_deletes_takes_nothing_with_it(desk: Desk) -> None:
+    desk.push()
+    for task in desk.tasks("predictions"):
+        desk.say(task, "accept")
+    desk.pull()
+    before = desk.world.paths.reviewed("duel").read_bytes()
+    project = find_project(desk.room.client, desk.title)
+    assert project is not None
+    desk.room.client.projects.delete(project.id)
+    assert desk.pull().project is None
+    assert desk.push().created == 5
+    assert desk.pull(again=True).videos == []
+    assert desk.world.paths.reviewed("duel").read_bytes() == before
+
+
+def test_a_page_that_a_human_changed_is_kept_or_refused(desk: Desk) -> None:
+    desk.push()
+    project = find_project(desk.room.client, desk.title)
+    assert project is not None
+    theirs = str(project.label_config).replace('value="blur"', 'value="too dark"')
+    desk.room.client.projects.update(project.id, label_config=theirs)
+    _change_labels(desk, lambda labels: labels.assign(class_name="a new & <odd> one"))
+    assert desk.push().renewed == 5
+    config = str(desk.room.client.projects.get(project.id).label_config)
+    assert "too dark" in config
+    assert "a new &amp; &lt;odd&gt; one" in config
+
+    desk.room.client.projects.update(project.id, label_config=theirs.replace('name="box"', 'name="boxes"'))
+    with pytest.raises(InputError, match="it lacks box"):
+        desk.push()
+
+
+def test_a_class_that_the_page_lacks_is_never_sent(desk: Desk) -> None:
+    with pytest.raises(InputError, match="labels have the class neutral"):
+        desk.push(classes=["hostile"])
+    desk.push()
+    with pytest.raises(InputError, match="made for the other form"):
+        desk.push(masks="polygon")
+
+
+def test_polygons(desk: Desk) -> None:
+    desk.push(masks="polygon")
+    task, *_ = desk.tasks("predictions")
+    desk.say(task, "accept")
+    desk.pull()
+    decision = desk.reviewed("duel")[0].decision
+    assert decision is not None
+    assert [change.kind for change in decision.changes] == ["none"]
+    labels = read_table(desk.world.paths.labels("duel"), LABELS)
+    assert decision.objects[0].rle == labels["rle"][0]
+
+
+def test_names_in_any_script(label_studio: Running) -> None:
+    video = "bitwa-łódź 船 (1)"
+    world = make_world(label_studio.root / "data" / "odd", {video: ["hostile", "hostile"]})
+    token = label_studio.server.connection.token
+    desk = Desk(connect(label_studio.server.connection), token, world, "odd ąę")
+    assert desk.push(audit_share=1.0).created == 2
+    assert desk.push(audit_share=1.0).unchanged == 2
+    desk.say(desk.tasks("predictions")[0], "accept")
+    assert desk.pull().videos == [video]
+    assert desk.reviewed(video)[0].sample == "audit"
+
+
+def test_a_server_that_dies_in_the_middle_loses_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulling, "_BATCH", 2)
+    token = desk.token
+
+    with cut_line(desk.room.url) as line, pytest.raises(ServerDownError, match="stopped answering"):
+        replace(desk, room=connect(Connection(line.url, token))).push(line.cut_at(2), batch=2)
+    assert len(desk.tasks()) == 2
+    assert desk.push().created == 3
+
+    for task in desk.tasks("predictions"):
+        desk.say(task, "accept")
+    with cut_line(desk.room.url) as line, pytest.raises(ServerDownError, match="stopped answering"):
+        replace(desk, room=connect(Connection(line.url, token))).pull(line.cut_at(2))
+    assert not desk.world.paths.reviewed("duel").exists()
+    assert desk.pull().frames == 5
+
+
+def test_no_server_is_one_clear_sentence() -> None:
+    with pytest.raises(ServerDownError, match=r"does not answer at .*start it with `gotowce review serve`"):
+        connect(Connection(f"http://127.0.0.1:{free_port()}", "token"))
+
+
+@pytest.mark.parametrize("token", ["0" * 40, "no token"])
+def test_a_wrong_token_is_one_clear_sentence(label_studio: Running, token: str) -> None:
+    with pytest.raises(InputError, match="refuses the token; set LABEL_STUDIO_API_KEY"):
+        connect(Connection(label_studio.server.connection.url, token))

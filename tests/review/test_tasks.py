@@ -1,0 +1,138 @@
+from typing import Any
+
+import pytest
+
+from gotowce_dagster.review.records import Review
+from gotowce_dagster.review.tasks import Neighbour, prediction, read_task, task_data
+from tests.review.frames import AT, frame, label_row, tasks_params
+
+_WHY = {"steady": "it <jumps> & flickers"}
+
+
+def _data(shown: Any = None, **changes: object) -> dict[str, Any]:
+    return task_data(shown or frame(), tasks_params(**changes), _WHY)
+
+
+def _task(annotations: list[dict], **changes: object) -> dict[str, Any]:
+    shown = frame()
+    return {
+        "id": 5,
+        "project": 2,
+        "created_at": AT,
+        "data": _data(shown),
+        "predictions": [{"id": 9, **prediction(shown, tasks_params())}],
+        "annotations": annotations,
+    } | changes
+
+
+def _annotation(result: list[dict], verdict: str | None = "accept", **changes: object) -> dict[str, Any]:
+    said = [
+        {"id": "c", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": [v]}}
+        for v in [verdict]
+        if v
+    ]
+    return {
+        "id": 11,
+        "created_at": AT,
+        "updated_at": AT,
+        "completed_by": 3,
+        "lead_time": 2.5,
+        "was_cancelled": False,
+        "parent_prediction": 9,
+        "result": result + said,
+    } | changes
+
+
+def _review(task: dict[str, Any]) -> Review:
+    seen = read_task(task)
+    assert seen is not None
+    assert not seen.problems
+    return seen.frame.reviews[-1]
+
+
+def test_the_digest_changes_with_what_is_shown_and_with_nothing_else() -> None:
+    same = _data()["content"]
+    assert _data()["content"] == same
+    others = [
+        _data(frame(label_row(x1=10.26))),
+        _data(frame(label_row(quality=0.7))),
+        _data(frame(label_row(rle=None))),
+        _data(frame(neighbours=[])),
+        _data(masks="polygon"),
+    ]
+    assert len({same, *(other["content"] for other in others)}) == 6
+
+
+def test_names_are_quoted_in_addresses_and_escaped_in_html() -> None:
+    neighbour = Neighbour(frame().file.with_name('ä "b"&c.jpg'), 0.5)
+    rows = frame(label_row(class_name="<b>x", reasons=["steady"]), neighbours=[neighbour], video="łódź")
+    context = _data(rows)["context"]
+    assert "d=frames/duel/%C3%A4%20%22b%22%26c.jpg" in context
+    assert "&lt;b&gt;x" in context
+    assert "it &lt;jumps&gt; &amp; flickers" in context
+    assert _data(rows)["uid"] == "łódź/30/0123456789abcdef"
+
+
+def test_frames_drawn_at_random_come_without_hints() -> None:
+    label = label_row(reasons=["steady"])
+    assert "flickers" in _data(frame(label))["context"]
+    assert "flickers" not in _data(frame(label, sample="audit"))["context"]
+
+
+def test_accepted_as_it_was() -> None:
+    task = _task([])
+    review = _review(task | {"annotations": [_annotation(task["predictions"][0]["result"])]})
+    assert (review.verdict, review.state, review.annotator, review.seconds) == ("accept", "done", 3, 2.5)
+    assert [change.kind for change in review.changes] == ["none"]
+    assert review.objects[0].box == pytest.approx((10.25, 20.5, 50.75, 60.125), abs=1e-9)
+    assert review.objects[0].rle == label_row()["rle"]
+
+
+@pytest.mark.parametrize("parent", [9, None, 8], ids=["its own", "none", "deleted since"])
+def test_changes_are_told_against_the_prediction_it_was_made_from(parent: int | None) -> None:
+    review = _review(_task([_annotation([], "fix", parent_prediction=parent)]))
+    assert [change.kind for change in review.changes] == ["deleted"]
+
+
+def test_skipped_stays_skipped() -> None:
+    review = _review(_task([_annotation([], None, was_cancelled=True)]))
+    assert (review.state, review.verdict, review.objects) == ("skipped", None, ())
+
+
+def test_two_reviewers_are_both_kept_the_newest_last() -> None:
+    first = _annotation([], "reject", completed_by={"id": 4}, updated_at=AT.replace("2026", "2027"))
+    seen = read_task(_task([first, _annotation([], "accept", id=12)]))
+    assert seen is not None
+    assert [(r.annotator, r.verdict) for r in seen.frame.reviews] == [(3, "accept"), (4, "reject")]
+    assert seen.frame.decision == seen.frame.reviews[-1]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "says"),
+    [
+        (_annotation([], "maybe"), "its verdict is maybe"),
+        (_annotation([], updated_at="yesterday"), "annotation 11"),
+        (
+            _annotation(
+                [{"id": "m", "type": "bitmasklabels", "value": {"bitmasklabels": ["s"], "imageDataURL": "x"}}]
+            ),
+            "annotation 11",
+        ),
+    ],
+    ids=["unknown verdict", "no time", "no picture"],
+)
+def test_one_that_cannot_be_read_is_told_and_stops_no_other(annotation: dict, says: str) -> None:
+    seen = read_task(_task([annotation, _annotation([], id=12)]))
+    assert seen is not None
+    assert [review.review_id for review in seen.frame.reviews] == [f"12@{AT}"]
+    assert len(seen.problems) == 1
+    assert says in seen.problems[0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"uid": "nonsense", "sample": "all"}, {"uid": "../../x/1/h", "sample": "all"}],
+    ids=["somebody's own", "no uid of ours", "a way out of the folder"],
+)
+def test_what_is_not_ours_is_passed_over(data: dict) -> None:
+    assert read_task(_task([], data=data | {"width": 1, "height": 1})) is None
