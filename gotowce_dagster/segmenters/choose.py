@@ -78,8 +78,9 @@ def choose(
     if not tidied:
         return None
     measures = measure(tidied, seen, params)
-    likeness = [best_likeness(shape(c.mask, seen), neighbours) for c in tidied]
-    scores = trust(measures).to_numpy() * np.nan_to_num(likeness, nan=1.0)
+    scores = trust(measures).to_numpy()
+    if neighbours:
+        scores = scores * [best_likeness(shape(c.mask, seen), neighbours) for c in tidied]
     best = int(scores.argmax())
     if not scores[best] > 0:
         return None
