@@ -112,15 +112,13 @@ def figures(frames: pd.DataFrame) -> pd.Series:
 
 
 def _tile(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, row: dict) -> np.ndarray:
-    tile = cv2.resize(image, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    tile = image.copy()
     for one, colour in ((truth, (255, 255, 255)), (mask, _COLOURS[row["state"]])):
-        small = cv2.resize(one.astype(np.uint8), tile.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        lines, _ = cv2.findContours(small, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        lines, _ = cv2.findContours(one.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(tile, lines, -1, colour, 1)
+    tile = cv2.resize(tile, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     text = f"{row['frame_index']} {row['state']} {row['iou']:.2f}"
-    cv2.putText(tile, text, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
-    width = tile.shape[1]
-    return tile[:, width // 5 : width - width // 5]
+    return cv2.putText(tile, text, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
 
 
 def _write_sheet(path: Path, tiles: list[np.ndarray], columns: int = 7) -> None:

@@ -41,10 +41,19 @@ MODELS: tuple[tuple[Callable[[str, MasksParams], Promptable], Collection[str]], 
 """Which image model takes which weights."""
 
 _SCALE = 3.5
+"""Side of the crop, in sides of the object: it may have moved by more than its own size."""
+
 _LEAST_CROP = 48
+"""Pixels; closer up, the model sees single pixels."""
+
 _POINT_CROPS = (96, 256)
+"""Sides of crops around points, in pixels, beside one as large as the frame: nobody said how large it is."""
+
 _STRICT = 8.0
+"""How fast a mask loses as it looks less like the object; with more, parts of the object win."""
+
 _SAME_PLACE = 0.1
+"""In sides of the object: where two places are nearer than this, only one is asked about."""
 
 Direction = Literal["forward", "reverse"]
 
@@ -72,6 +81,8 @@ class _Trail(BaseModel):
 
 
 class _Object(BaseModel):
+    """All memory of one object; prompts by their frames."""
+
     told: dict[int, _Told] = Field(default_factory=dict)
     trails: dict[Direction, _Trail] = Field(default_factory=dict)
 
