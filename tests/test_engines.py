@@ -50,7 +50,13 @@ def test_no_engine_at_all_says_why_for_each(params: Params) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "expected"),
-    [("sam2:x.pt", "x.pt"), ("yolo26n.pt", "yolo26n.pt"), ("yolo26n.yaml", None), ("grabcut", None)],
+    [
+        ("sam2:x.pt", "x.pt"),
+        ("edgetam:EdgeTAM-hf", "EdgeTAM-hf"),
+        ("yolo26n.pt", "yolo26n.pt"),
+        ("yolo26n.yaml", None),
+        ("grabcut", None),
+    ],
 )
 def test_weights_of_an_engine(engine: str, expected: str | None) -> None:
     assert weights_of(engine) == expected

@@ -44,6 +44,23 @@ def test_fetched_once_then_found(home: Path) -> None:
     assert weights.require("yolo26n.pt") == path == weights.find("yolo26n.pt")
 
 
+def test_a_folder_of_weights_is_fetched_whole_or_not_at_all(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = str(weights.WEIGHTS["yolo26n.pt"].url).removesuffix("/yolo26n.pt")
+    at = weights.Weights("Some-hf", url, "Apache-2.0", files=("config.json", "yolo26n.pt"))
+    monkeypatch.setitem(weights.WEIGHTS, "Some-hf", at)
+    with pytest.raises(MissingWeightsError, match="Some-hf: not in"):
+        weights.require("Some-hf")
+    assert weights.find("Some-hf") is None and not weights.reachable("Some-hf")
+
+    (home / "config.json").write_bytes(b"{}")
+    assert weights.reachable("Some-hf")
+    folder = weights.require("Some-hf")
+    assert folder == weights.find("Some-hf")
+    assert {file.name for file in folder.iterdir()} == {"config.json", "yolo26n.pt"}
+
+
 def test_own_folder_comes_first(home: Path, tmp_path: Path) -> None:
     weights.require("yolo26n.pt")
     mine = tmp_path / "mine" / "yolo26n.pt"

@@ -12,7 +12,7 @@ import numpy as np
 
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.propagation.memory import Memory, View
-from gotowce_dagster.propagation.streaming import Sighting, Streaming
+from gotowce_dagster.propagation.streaming import Decoded, Streaming
 from gotowce_dagster.segmenters import edgetam_model
 from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.segmenters.prompts import Prompt, as_points
@@ -63,19 +63,18 @@ class EdgeTamPropagator(Streaming):
             encoded.fpn_position_encoding[-1],
         )
 
-    def _ask(self, frame: _Frame, prompt: Prompt, shape: tuple[int, int]) -> Sighting:
+    def _ask(self, frame: _Frame, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
         if prompt.mask is not None:
             tokens = frame.coarse.permute(1, 2, 0)
             coarse = tokens.reshape(1, -1, *self._model.backbone_feature_sizes[-1])
             found = self._model._use_mask_as_output(coarse, frame.finer, self._mask(prompt.mask))
         else:
             found = self._find(frame, View(0, {}, {}), self._points(prompt, shape), first=True)
-        return self._sighting(frame, found, told=True)
+        return self._decoded(frame, found, told=True)
 
-    def _follow(self, frame: _Frame, views: list[View], reverse: bool) -> list[Sighting]:
+    def _follow(self, frame: _Frame, views: list[View], reverse: bool) -> list[Decoded]:
         return [
-            self._sighting(frame, self._find(frame, view, None, reverse=reverse), told=False)
-            for view in views
+            self._decoded(frame, self._find(frame, view, None, reverse=reverse), told=False) for view in views
         ]
 
     def _find(
@@ -105,14 +104,14 @@ class EdgeTamPropagator(Streaming):
             multimask_output=self._model._use_multimask(first, points),
         )
 
-    def _sighting(self, frame: _Frame, found: Any, told: bool) -> Sighting:
+    def _decoded(self, frame: _Frame, found: Any, told: bool) -> Decoded:
         features, positions = self._model._encode_new_memory(
             current_vision_feats=frame.coarse,
             pred_masks_high_res=found.high_res_masks,
             object_score_logits=found.object_score_logits,
             is_mask_from_pts=told,
         )
-        return Sighting(
+        return Decoded(
             found.pred_masks,
             float(found.iou_scores.max()),
             float(found.object_score_logits),

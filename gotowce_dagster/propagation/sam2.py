@@ -19,7 +19,7 @@ from PIL import Image
 from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.propagation.memory import Memory, Output, View
-from gotowce_dagster.propagation.streaming import Sighting, Streaming
+from gotowce_dagster.propagation.streaming import Decoded, Streaming
 from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.segmenters.prompts import Prompt, as_points
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
@@ -84,7 +84,7 @@ class Sam2Propagator(Streaming):
         positions = encoded["vision_pos_enc"][-1].flatten(2).permute(2, 0, 1)
         return _Frame(encoded["backbone_fpn"][-levels:], positions)
 
-    def _ask(self, frame: _Frame, prompt: Prompt, shape: tuple[int, int]) -> Sighting:
+    def _ask(self, frame: _Frame, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
         if prompt.mask is not None:
             mask = self._mask(prompt.mask)
             heads = self._model._use_mask_as_output(frame.maps[-1], frame.maps[:-1], mask)
@@ -102,19 +102,19 @@ class Sam2Propagator(Streaming):
             heads = self._model._forward_sam_heads(
                 conditioned, points, None, frame.maps[:-1], self._model._use_multimask(True, points)
             )
-        return self._sightings(frame, heads, told=True)[0]
+        return self._decoded(frame, heads, told=True)[0]
 
-    def _follow(self, frame: _Frame, views: list[View], reverse: bool) -> list[Sighting]:
+    def _follow(self, frame: _Frame, views: list[View], reverse: bool) -> list[Decoded]:
         """Objects that look back on the same frames go through the model together."""
-        sightings: dict[int, Sighting] = {}
+        decoded: dict[int, Decoded] = {}
         order = sorted(range(len(views)), key=lambda index: _layout(views[index]))
         for _, group in groupby(order, key=lambda index: _layout(views[index])):
             indices = list(group)
             together = self._together(frame, [views[index] for index in indices], reverse)
-            sightings |= zip(indices, together, strict=True)
-        return [sightings[index] for index in range(len(views))]
+            decoded |= zip(indices, together, strict=True)
+        return [decoded[index] for index in range(len(views))]
 
-    def _together(self, frame: _Frame, views: list[View], reverse: bool) -> list[Sighting]:
+    def _together(self, frame: _Frame, views: list[View], reverse: bool) -> list[Decoded]:
         count = len(views)
         conditioned = self._model._prepare_memory_conditioned_features(
             frame_idx=views[0].here,
@@ -133,9 +133,9 @@ class Sam2Propagator(Streaming):
         heads = self._model._forward_sam_heads(
             conditioned, None, None, finer, self._model._use_multimask(False, None)
         )
-        return self._sightings(frame, heads, told=False)
+        return self._decoded(frame, heads, told=False)
 
-    def _sightings(self, frame: _Frame, heads: Any, told: bool) -> list[Sighting]:
+    def _decoded(self, frame: _Frame, heads: Any, told: bool) -> list[Decoded]:
         """What the decoder found, and the memory of it."""
         from torch.nn.functional import interpolate
 
@@ -154,7 +154,7 @@ class Sam2Propagator(Streaming):
         features = features.bfloat16()
         best = ious.float().amax(1).tolist()
         return [
-            Sighting(
+            Decoded(
                 logits[index, None],
                 iou,
                 score,

@@ -21,7 +21,7 @@ _STABILITY_SHIFT = 1.0
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Decoded:
     """What a video model makes of one object in one frame."""
 
     logits: Any
@@ -53,11 +53,11 @@ class Streaming(ABC):
         """Whatever the model makes of a frame alone, for all objects."""
 
     @abstractmethod
-    def _ask(self, frame: Any, prompt: Prompt, shape: tuple[int, int]) -> Sighting:
+    def _ask(self, frame: Any, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
         """The object that a prompt tells of, without any memory."""
 
     @abstractmethod
-    def _follow(self, frame: Any, views: list[View], reverse: bool) -> list[Sighting]:
+    def _follow(self, frame: Any, views: list[View], reverse: bool) -> list[Decoded]:
         """The objects that the memories tell of."""
 
     def begin(self) -> None:
@@ -70,12 +70,14 @@ class Streaming(ABC):
     ) -> dict[str, Observation]:
         """Find objects anew in a frame, without memory; see base.Propagator."""
         self._memory.visit(frame_index)
+        if not prompts:
+            return {}
         with inference(self.device):
             frame = self._frame(frame_index, image)
-            sightings = {name: self._ask(frame, prompt, image.shape[:2]) for name, prompt in prompts.items()}
-            found = _observe(sightings, image.shape[:2])
-        for name, sighting in sightings.items():
-            self._memory.tell(name, frame_index, sighting.output, _packed(found[name]))
+            decoded = {name: self._ask(frame, prompt, image.shape[:2]) for name, prompt in prompts.items()}
+            found = _observe(decoded, image.shape[:2])
+        for name, one in decoded.items():
+            self._memory.tell(name, frame_index, one.output, _packed(found[name]))
         return found
 
     def step(
@@ -93,10 +95,10 @@ class Streaming(ABC):
             views = [self._memory.view(name, frame_index, self._most_told) for name in open_]
             with inference(self.device):
                 frame = self._frame(frame_index, image)
-                sightings = dict(zip(open_, self._follow(frame, views, reverse), strict=True))
-                found |= _observe(sightings, image.shape[:2])
-            for name, sighting in sightings.items():
-                self._memory.see(name, frame_index, sighting.output)
+                decoded = dict(zip(open_, self._follow(frame, views, reverse), strict=True))
+                found |= _observe(decoded, image.shape[:2])
+            for name, one in decoded.items():
+                self._memory.see(name, frame_index, one.output)
         return found
 
     def forget(self, object_id: str) -> None:
@@ -146,12 +148,12 @@ class Streaming(ABC):
         return self._encoded[1]
 
 
-def _observe(sightings: dict[str, Sighting], shape: tuple[int, int]) -> dict[str, Observation]:
+def _observe(decoded: dict[str, Decoded], shape: tuple[int, int]) -> dict[str, Observation]:
     """Masks at the size of the frame, and their scores."""
     import torch
     from torch.nn.functional import interpolate
 
-    logits = torch.cat([sighting.logits.float() for sighting in sightings.values()])
+    logits = torch.cat([one.logits.float() for one in decoded.values()])
     large = interpolate(logits, shape, mode="bilinear", align_corners=False)[:, 0]
     masks = (large > 0).cpu().numpy()
     strict, lax = (
@@ -159,8 +161,8 @@ def _observe(sightings: dict[str, Sighting], shape: tuple[int, int]) -> dict[str
     )
     stability = strict / np.maximum(lax, 1)
     return {
-        name: Observation(mask, sighting.predicted_iou, sighting.object_score, float(stable))
-        for (name, sighting), mask, stable in zip(sightings.items(), masks, stability, strict=True)
+        name: Observation(mask, one.predicted_iou, one.object_score, float(stable))
+        for (name, one), mask, stable in zip(decoded.items(), masks, stability, strict=True)
     }
 
 

@@ -14,7 +14,7 @@ from gotowce_dagster.propagation import edgetam
 from gotowce_dagster.propagation.base import Observation
 from gotowce_dagster.propagation.edgetam import EdgeTamPropagator
 from gotowce_dagster.propagation.memory import Memory
-from gotowce_dagster.propagation.streaming import Sighting
+from gotowce_dagster.propagation.streaming import Decoded
 from gotowce_dagster.segmenters import device, edgetam_model
 from gotowce_dagster.segmenters.edgetam import EdgeTam
 from gotowce_dagster.segmenters.prompts import Prompt
@@ -98,10 +98,10 @@ class Spy(EdgeTamPropagator):
         super().__init__(weights, params)
         self.logits: list[np.ndarray] = []
 
-    def _sighting(self, frame: Any, found: Any, told: bool) -> Sighting:
-        sighting = super()._sighting(frame, found, told)
-        self.logits.append(sighting.logits[0, 0].numpy())
-        return sighting
+    def _decoded(self, frame: Any, found: Any, told: bool) -> Decoded:
+        one = super()._decoded(frame, found, told)
+        self.logits.append(one.logits[0, 0].numpy())
+        return one
 
 
 def _session(params: MasksParams, images: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

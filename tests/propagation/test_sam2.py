@@ -15,7 +15,7 @@ from gotowce_dagster.params import MasksParams, read_params
 from gotowce_dagster.propagation import sam2
 from gotowce_dagster.propagation.memory import Memory
 from gotowce_dagster.propagation.sam2 import Sam2Propagator
-from gotowce_dagster.propagation.streaming import Sighting
+from gotowce_dagster.propagation.streaming import Decoded
 from gotowce_dagster.segmenters import device
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build
@@ -48,15 +48,15 @@ class Spy(Sam2Propagator):
         super().__init__(WEIGHTS, params)
         self.logits: list[np.ndarray] = []
 
-    def _ask(self, frame: Any, prompt: Prompt, shape: tuple[int, int]) -> Sighting:
-        sighting = super()._ask(frame, prompt, shape)
-        self.logits.append(_large(sighting.logits))
-        return sighting
+    def _ask(self, frame: Any, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
+        one = super()._ask(frame, prompt, shape)
+        self.logits.append(_large(one.logits))
+        return one
 
-    def _follow(self, frame: Any, views: Any, reverse: bool) -> list[Sighting]:
-        sightings = super()._follow(frame, views, reverse)
-        self.logits += [_large(sighting.logits) for sighting in sightings]
-        return sightings
+    def _follow(self, frame: Any, views: Any, reverse: bool) -> list[Decoded]:
+        decoded = super()._follow(frame, views, reverse)
+        self.logits += [_large(one.logits) for one in decoded]
+        return decoded
 
     def told(self, index: int, image: np.ndarray, prompts: dict[str, Prompt]) -> dict[str, np.ndarray]:
         self.logits.clear()
