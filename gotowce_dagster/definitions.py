@@ -2,16 +2,16 @@
 
 import dagster as dg
 
-from gotowce_dagster.assets import checks, model, videos
-from gotowce_dagster.assets.jobs import label_videos, train_model
+from gotowce_dagster.assets import checks, model, studies, videos
+from gotowce_dagster.assets.jobs import label_videos, run_studies, train_model
 from gotowce_dagster.assets.reporting import log_progress
 from gotowce_dagster.assets.sensors import dvc_lock, new_videos
 
 # In one process, because a video's steps share the loaded libraries; videos run side by side as runs.
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([videos, model]),
+    assets=dg.load_assets_from_modules([videos, model, studies]),
     asset_checks=dg.load_asset_checks_from_modules([checks]),
-    jobs=[label_videos, train_model],
+    jobs=[label_videos, train_model, run_studies],
     sensors=[new_videos, dvc_lock],
     resources={"progress": log_progress},
     executor=dg.in_process_executor,

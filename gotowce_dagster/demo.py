@@ -39,7 +39,7 @@ def run(project: Project) -> Path:
         problems = [
             problem for video in project.videos for problem in _execute(instance, "label_videos", video)
         ]
-        problems += _execute(instance, "train_model", None)
+        problems += _execute(instance, "train_model", None) + _execute(instance, "run_studies", None)
     _show(project)
     if problems:
         raise GotowceError("; ".join(problems))

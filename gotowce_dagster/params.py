@@ -171,6 +171,16 @@ class ReviewedLabelsParams(Section):
     error_mask_iou: float = Field(ge=0, le=1)
 
 
+class SegmentEverythingParams(Section):
+    frames: int = Field(ge=1)
+    input_px: int = Field(ge=64, multiple_of=32)
+    points_per_side: int = Field(ge=2)
+    least_predicted_iou: float = Field(ge=0, le=1)
+    least_stability: float = Field(ge=0, le=1)
+    superpixels: int = Field(ge=2)
+    compactness: float = Field(gt=0)
+
+
 class Params(Section):
     """The whole file; each field is named after its stage."""
 
@@ -183,6 +193,7 @@ class Params(Section):
     yolo_dataset: DatasetParams
     finetuned_model: TrainingParams
     evaluation: EvaluationParams
+    segment_everything: SegmentEverythingParams
 
 
 def read_params(path: Path) -> Params:

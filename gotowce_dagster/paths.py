@@ -82,6 +82,9 @@ class Paths:
     def evaluation(self) -> Path:
         return self.data / "evaluation"
 
+    def study(self, name: str) -> Path:
+        return self.data / "studies" / name
+
     def work(self, stage: str) -> Path:
         """Unfinished work that a killed run may take up again; never an output."""
         return self.data / ".work" / stage

@@ -1,8 +1,8 @@
-"""The two jobs: label a video, and train on all of them."""
+"""The jobs: label a video, train on all of them, run the studies."""
 
 import dagster as dg
 
-from gotowce_dagster.assets import model, videos
+from gotowce_dagster.assets import model, studies, videos
 
 label_videos = dg.define_asset_job(
     "label_videos",
@@ -14,4 +14,10 @@ train_model = dg.define_asset_job(
     "train_model",
     selection=dg.AssetSelection.groups(model.GROUP),
     description="From the cleaned labels of all videos to a dataset, a model and the report.",
+)
+
+run_studies = dg.define_asset_job(
+    "run_studies",
+    selection=dg.AssetSelection.groups(studies.GROUP),
+    description="Experiments on the project's own videos, each with a page of its own.",
 )

@@ -61,7 +61,7 @@ class Sam2:
         self.weights = weights
         self.device = best_device()
         self._params = params
-        self._predictor = _predictor(weights, params.input_px, self.device)
+        self._predictor = predictor_of(weights, params.input_px)
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
         """Three masks for every prompt on every crop of every box; see base.Segmenter."""
@@ -131,7 +131,9 @@ class Sam2:
 
 
 @cache
-def _predictor(weights: str, input_px: int, device: str) -> Any:
+def predictor_of(weights: str, input_px: int) -> Any:
+    """The package's image predictor for an input of so many pixels a side, on the best device."""
+    device = best_device()
     model = build(CONFIGS[weights], input_px)
     load(model, require(weights))
     return _for_size(model.to(device).eval(), input_px)

@@ -7,6 +7,7 @@ from gotowce_dagster.stages import (
     extracted_frames,
     finetuned_model,
     masks,
+    segment_everything,
     yolo_dataset,
 )
 from gotowce_dagster.stages.base import Stage
@@ -21,5 +22,6 @@ STAGES = {
         Stage("yolo_dataset", False, yolo_dataset.run, yolo_dataset.preview),
         Stage("finetuned_model", False, finetuned_model.run, finetuned_model.preview),
         Stage("evaluation", False, evaluation.run, evaluation.preview),
+        Stage("segment_everything", False, segment_everything.run, segment_everything.preview),
     )
 }

@@ -24,7 +24,7 @@ def candidate(mask: np.ndarray | None = None, **changes: Any) -> dict[str, Any]:
         "designator_x1": 110.0, "designator_y1": 60.0, "designator_x2": 190.0, "designator_y2": 140.0,
         "rle": rle.encode(mask.astype(bool)), "height": HEIGHT, "width": WIDTH,
         "fill": float(mask.sum()) / 6400, "inside": 1.0, "mark_overlap": 0.0, "agreement": 0.9,
-        "stability": 0.9, "relative_sharpness": 1.0,
+        "stability": 0.9, "relative_sharpness": 1.0, "state": None,
     } | changes  # fmt: skip
 
 
@@ -153,3 +153,8 @@ class TestSingle:
 
     def test_two_targets_are_two(self) -> None:
         assert scores("single", candidate(), candidate(rectangle(200, 150, 230, 180))) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("state", "score"), [("sure", 1.0), ("doubtful", 0.5), (None, 1.0)])
+def test_an_object_followed_in_doubt_is_doubtful(state: str | None, score: float) -> None:
+    assert scores("followed", candidate(state=state)) == [score]

@@ -1,0 +1,28 @@
+"""The studies: experiments whose result is a page, not training data."""
+
+import dagster as dg
+
+from gotowce_dagster.assets.materialize import materialize
+from gotowce_dagster.assets.reporting import ProgressOf
+from gotowce_dagster.assets.versions import code_version
+from gotowce_dagster.assets.videos import raw_videos
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.project import Project
+
+GROUP = "studies"
+
+_paths: Paths = Project.find().paths
+
+
+@dg.asset(
+    deps=[raw_videos],
+    group_name=GROUP,
+    code_version=code_version(_paths, "segment_everything"),
+    kinds={"pytorch"},
+    pool="gpu",
+)
+def segment_everything(
+    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
+) -> dg.MaterializeResult:
+    """What SAM 2 and superpixels find without any prompt: pieces, seconds, and the fit of the best piece."""
+    return materialize(context, progress)

@@ -1,0 +1,137 @@
+"""Study: what is found without any prompt, by SAM 2 and by superpixels, on the same frames."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.comparison.everything import Cut, best_fit, cut_up, sam2_generator, superpixels
+from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.pictures.contact_sheet import contact_sheet
+from gotowce_dagster.pictures.everything import with_pieces
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.pictures.report import Section, Table, render_report
+from gotowce_dagster.pictures.write import write_picture
+from gotowce_dagster.progress import Progress, silent
+from gotowce_dagster.project import Project
+from gotowce_dagster.segmenters.device import best_device
+from gotowce_dagster.segmenters.sam2 import predictor_of
+from gotowce_dagster.stages.base import Preview
+from gotowce_dagster.tables import read_truth
+from gotowce_dagster.video.decode import probe, read_frames
+
+NAME = "segment_everything"
+_SIDES = ["x1", "y1", "x2", "y2"]
+_PICTURE, _CUTS, _FITS, _REPORT = "pieces.png", "cuts.csv", "objects.csv", "report.html"
+
+
+def run(project: Project, progress: Progress = silent) -> None:
+    """Write data/studies/segment_everything: cuts.csv, objects.csv, pieces.png and report.html.
+
+    Raises:
+        InputError: a video or its truth cannot be read.
+    """
+    params, engine = project.params.segment_everything, project.engines["masks"]
+    cutters = {"SLIC superpixels": superpixels(params)}
+    name, _, weights = engine.partition(":")
+    missing = f"SAM 2 was not run: masks are made by {engine} here"
+    if name == "sam2":
+        cutters = {
+            f"SAM 2, {weights}": sam2_generator(predictor_of(weights, params.input_px), params)
+        } | cutters
+        missing = ""
+    chosen = list(_frames(project))
+    cuts, fits, pictures, captions = [], [], [], []
+    done = 0
+    progress(0, len(chosen) * len(cutters))
+    for video, index, image, objects in chosen:
+        for method, cutter in cutters.items():
+            cut = cut_up(method, cutter, image)
+            fit = best_fit(cut, objects)
+            cuts.append((video, index, method, len(cut.pieces), cut.seconds))
+            fits.append(fit.assign(video=video, frame_index=index, method=method))
+            pictures.append(with_pieces(image, cut, objects, fit["piece"]))
+            captions.append(_caption(video, index, cut, fit))
+            done += 1
+            progress(done, len(chosen) * len(cutters))
+    with fresh_dir(project.paths.study(NAME)) as new:
+        table = pd.DataFrame(cuts, columns=["video", "frame_index", "method", "pieces", "seconds"])
+        table.to_csv(new / _CUTS, index=False)
+        fitted = pd.concat(fits) if fits else pd.DataFrame(columns=["method", "box_iou", "covered", "piece"])
+        fitted.to_csv(new / _FITS, index=False)
+        sheet = contact_sheet(pictures, captions, columns=len(cutters), tile_width=620)
+        write_picture(sheet, new / _PICTURE)
+        page = _report(project, table, fitted, sheet, missing)
+        (new / _REPORT).write_text(page, encoding="utf-8")
+
+
+def preview(project: Project) -> Preview:
+    """Pieces, seconds and the fit of the best piece by method, and the figure."""
+    folder = project.paths.study(NAME)
+    cuts, fits = pd.read_csv(folder / _CUTS), pd.read_csv(folder / _FITS)
+    numbers: dict[str, float | int | str] = {"frames": len(cuts.drop_duplicates(["video", "frame_index"]))}
+    for method, row in _summary(cuts, fits).iterrows():
+        numbers |= {f"{method}: {name}": float(value) for name, value in row.items() if pd.notna(value)}
+    return Preview(numbers, read_rgb(folder / _PICTURE))
+
+
+def _frames(project: Project) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
+    """Video, number, picture and known objects of the frames to look at, spread over the videos."""
+    videos = list(project.videos)
+    count = project.params.segment_everything.frames
+    for place, video in enumerate(videos):
+        wanted = count // len(videos) + (place < count % len(videos))
+        truth = project.paths.truth(video)
+        rows = read_truth(truth) if truth.exists() else None
+        objects = rows[rows["label"] == "object"] if rows is not None else None
+        if objects is not None and len(objects):
+            named = np.unique(objects["frame_index"])
+        else:
+            named = np.arange(probe(project.raw(video)).frames)
+        some = named[_evenly(len(named), wanted)].tolist()
+        for frame in read_frames(project.raw(video), some) if some else ():
+            here = objects[objects["frame_index"] == frame.index] if objects is not None else None
+            boxes = here[_SIDES].to_numpy(float) if here is not None else np.zeros((0, 4))
+            yield video, frame.index, frame.rgb(), boxes
+
+
+def _evenly(count: int, wanted: int) -> np.ndarray:
+    """Places of some of ``count`` things, away from both ends."""
+    return np.unique(((np.arange(wanted) + 0.5) * count / max(wanted, 1)).astype(int))
+
+
+def _summary(cuts: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
+    """By method: pieces and seconds a frame, and the fit of the best piece with the known objects."""
+    made = cuts.groupby("method", sort=False)[["pieces", "seconds"]].mean()
+    found = (
+        fits.assign(is_found=fits["box_iou"] >= 0.5)
+        .groupby("method")
+        .agg(
+            objects=("box_iou", "size"),
+            median_best_iou=("box_iou", "median"),
+            lowest_best_iou=("box_iou", "min"),
+            share_found=("is_found", "mean"),
+        )
+    )
+    return made.add_suffix("_a_frame").join(found)
+
+
+def _caption(video: str, index: int, cut: Cut, fit: pd.DataFrame) -> str:
+    best = "".join(f" · best piece IoU {iou:.2f}" for iou in fit["box_iou"])
+    return f"{cut.method}: {len(cut.pieces)} pieces, {cut.seconds:.1f} s\n{video} frame {index}{best}"
+
+
+def _report(project: Project, cuts: pd.DataFrame, fits: pd.DataFrame, sheet: np.ndarray, missing: str) -> str:
+    summary = _summary(cuts, fits).reset_index()
+    rows = summary.astype(object).where(summary.notna(), None).to_numpy().tolist()
+    table = Table([name.replace("_", " ") for name in summary.columns], rows, "By method, all frames")
+    text = (
+        "Without a prompt a picture falls into pieces that know nothing of what is wanted: the best piece "
+        "for each object says how much of the work is done once a piece is chosen, the number of pieces how "
+        "hard the choice is. White boxes are hand-checked objects, thick outlines the best pieces."
+    )
+    section = Section(
+        "Segment everything", text, [missing] if missing else [], tables=[table], pictures=[("", sheet)]
+    )
+    told = {"device": best_device(), "frames": len(cuts.drop_duplicates(["video", "frame_index"]))}
+    return render_report("Segment everything", told, [section], 4_000_000)
