@@ -230,8 +230,8 @@ def scene_jump(before_rgb: np.ndarray, after_rgb: np.ndarray, params: Propagatio
     """Whether the picture jumped between two frames visited one after the other: a cut, or a jump of zoom.
 
     The middle of the later frame is looked for everywhere in the earlier one, so a turn of the camera by up
-    to a quarter of the picture is no jump. What moves or flashes in an even picture is none either: the
-    picture must also have changed as a whole. Objects must then be found anew, by detections.
+    to a quarter of the picture is no jump. What moves or flashes before a sky is none either: most of the
+    picture must have changed. A jump before an even sky alone is left to the objects' own gates.
 
     Args:
         before_rgb: uint8 (H, W, 3).
@@ -240,7 +240,7 @@ def scene_jump(before_rgb: np.ndarray, after_rgb: np.ndarray, params: Propagatio
     if before_rgb.shape != after_rgb.shape:
         return True
     before, after = (_glance(image) for image in (before_rgb, after_rgb))
-    if cv2.norm(before, after, cv2.NORM_L1) / before.size < params.jump_change:
+    if np.median(cv2.absdiff(before, after)) < params.jump_change:
         return False
     height, width = after.shape
     middle = after[height // 4 : height - height // 4, width // 4 : width - width // 4]
