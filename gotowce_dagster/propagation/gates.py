@@ -46,6 +46,7 @@ _PRIOR = 0.003
 
 _RELUCTANCE = 0.3
 """Evidence of colour, in nats, that an object must have for being one size away from where it is expected."""
+
 _SURROUNDINGS = 2.0
 """Surroundings are what lies in a square of so many sides of the object."""
 
