@@ -4,8 +4,9 @@
 
 Both run SAM 2.1 tiny with the same random weights at a small input size, as only memory and the cost of a
 frame are measured: five objects, prompted in the first frame, carried forward, from the same JPEG files to
-masks, in the same precision, each in a process of its own. Prints peaks and seconds a frame and draws the
-memory of both over the frames. About six minutes on two processor cores.
+masks, in the same precision, each in a process of its own. Prints peaks and seconds of processor a frame and
+draws the memory of both over the frames. Six to
+ten minutes on two processor cores.
 """
 
 import argparse
@@ -103,14 +104,14 @@ def fresh_process(who: str, folder: Path, frames: int) -> dict:
 
 
 def measure(who: str, folder: Path, frames: int) -> dict:
-    """Resident memory in MB after each frame, its peak, and seconds a frame."""
+    """Resident memory in MB after each frame, its peak, and seconds of processor a frame."""
     walk = {"ours": ours, "reference": reference}[who](folder, frames)
     next(walk)
     held = []
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in walk:
         held.append(resident_mb())
-    seconds = (time.perf_counter() - start) / frames
+    seconds = (time.process_time() - start) / frames
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"held": held, "peak": peak, "seconds": seconds}
 
@@ -155,10 +156,11 @@ def resident_mb() -> float:
 
 
 def report(runs: dict[tuple[str, int], dict], frames: int) -> None:
-    """Peaks, growth and seconds a frame."""
+    """Peaks, and seconds of processor a frame, which other work on the machine changes little."""
     print(f"SAM 2.1 tiny, random weights, at {SIDE} pixels, {len(POINTS)} objects, on the processor")
     for (who, count), run in runs.items():
-        print(f"{who:>9}, {count:5d} frames: peak {run['peak']:6.0f} MB, {run['seconds']:.3f} s a frame")
+        cost = f"{run['seconds']:.3f} s of processor a frame"
+        print(f"{who:>9}, {count:5d} frames: peak {run['peak']:6.0f} MB, {cost}")
     ratio = runs["ours", frames]["peak"] / runs["ours", SHORT]["peak"]
     print(f"ours: peak at {frames} frames is {ratio:.3f} times that at {SHORT}")
     expected = extended(runs, frames)
