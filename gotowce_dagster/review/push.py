@@ -11,7 +11,7 @@ from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.review.config import extended, labelling_config, mask_form, offered_classes
 from gotowce_dagster.review.connection import Room, plain_errors
 from gotowce_dagster.review.room import find_project, list_tasks
-from gotowce_dagster.review.tasks import MODEL_VERSION, FrameToReview, prediction, task_data
+from gotowce_dagster.review.tasks import MODEL_VERSION, FrameToReview, content, prediction, task_data
 
 if TYPE_CHECKING:
     from label_studio_sdk import LabelStudio
@@ -77,18 +77,18 @@ def push(
         _serve_files(client, project.id, frames_folder)
         known = _known(client, project.id)
         pushed = Pushed(project.id, f"{room.url}/projects/{project.id}")
-        new: list[tuple[FrameToReview, dict[str, Any]]] = []
-        stale: list[tuple[FrameToReview, dict[str, Any]]] = []
+        new: list[FrameToReview] = []
+        stale: list[FrameToReview] = []
         for frame in frames:
-            data, there = task_data(frame, params, why), known.get(frame.uid)
+            there = known.get(frame.uid)
             if there is None:
-                new.append((frame, data))
-            elif there.content == data["content"]:
+                new.append(frame)
+            elif there.content == content(frame, params, why):
                 pushed.unchanged += 1
             elif there.touched:
                 pushed.kept += 1
             else:
-                stale.append((frame, data))
+                stale.append(frame)
         done = pushed.unchanged + pushed.kept
         progress(done, len(frames))
         check = _checker(project.label_config, pushed.problems)
@@ -96,8 +96,8 @@ def push(
             for start in range(0, len(rows), params.batch):
                 batch = rows[start : start + params.batch]
                 whole = [
-                    (frame, data, found)
-                    for frame, data in batch
+                    (frame, task_data(frame, params, why), found)
+                    for frame in batch
                     if check(frame, found := prediction(frame, params))
                 ]
                 if whole:

@@ -10,12 +10,14 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 import supervision as sv
 from PIL import Image
+from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
 from gotowce_dagster.review.config import MaskForm
@@ -27,6 +29,9 @@ _OURS = re.compile(r"(?:box|mask)-(\d+)(?:-\d+)?")
 _SOLID_ALPHA = 127
 # Fixed-point bits of a polygon's vertices, enough for 1/16 pixel.
 _SUBPIXEL_BITS = 4
+# As mask_to_url writes it: index 1 is the mask.
+_OURS_SOLID = bytes([0, 255])
+_FAST = 3  # zlib's level: a tenth larger than the best, three times faster
 _SAME_OBJECT_IOU = 0.5
 # Percents come back exactly; the pixels made of them may differ in the last bits.
 _UNMOVED_PX = 1e-6
@@ -79,22 +84,27 @@ def objects(
             that was changed tells it.
     """
     boxes: dict[int | str, tuple[str, Box]] = {}
-    masks: dict[int | str, tuple[str, np.ndarray]] = {}
+    drawn: dict[int | str, tuple[str, list[str]]] = {}
     for region in result:
         kind, value = region["type"], region["value"]
         if kind == "rectanglelabels":
             boxes[_key(region["id"])] = value[kind][0], pixel_box(value, size)
-        elif kind in _MASKS:
-            key, mask = _key(region["id"]), _MASKS[kind](value, size)
-            masks[key] = value[kind][0], mask | masks[key][1] if key in masks else mask
-    masks = {key: found for key, found in masks.items() if found[1].any()}
-    around = {key: _around(mask) for key, (_, mask) in masks.items()}
+        elif kind == "bitmasklabels":
+            pieces = drawn.setdefault(_key(region["id"]), (value[kind][0], []))[1]
+            pieces.append(_url_to_rle(value["imageDataURL"], size))
+        elif kind == "polygonlabels":
+            pieces = drawn.setdefault(_key(region["id"]), (value[kind][0], []))[1]
+            pieces.append(rle.encode(polygon_to_mask(value["points"], size)))
+    masks = {key: (name, _union(pieces, size)) for key, (name, pieces) in drawn.items()}
+    masks = {key: found for key, found in masks.items() if coco.area(_coco(found[1], size))}
 
     bare, orphans = [key for key in boxes if key not in masks], [key for key in masks if key not in boxes]
     pairs = {key: key for key in boxes if key in masks}
     pairs |= {
         bare[box]: orphans[mask]
-        for box, mask in matched([boxes[key][1] for key in bare], [around[key] for key in orphans])
+        for box, mask in matched(
+            [boxes[key][1] for key in bare], [_around(masks[key][1], size) for key in orphans]
+        )
     }
     were = {thing.detection_id: thing.class_name for thing in before}
     found = []
@@ -106,14 +116,14 @@ def objects(
             ReviewedObject(
                 class_name=next((n for n in names if label in were and n != were[label]), name),
                 box=box,
-                rle=None if other is None else rle.encode(masks[other][1]),
+                rle=None if other is None else masks[other][1],
                 detection_id=label,
             )
         )
-    drawn = [key for key in orphans if key not in pairs.values() and _detection(key) is None]
+    alone = [key for key in orphans if key not in pairs.values() and _detection(key) is None]
     return found + [
-        ReviewedObject(class_name=masks[key][0], box=around[key], rle=rle.encode(masks[key][1]))
-        for key in drawn
+        ReviewedObject(class_name=name, box=_around(counts, size), rle=counts)
+        for name, counts in (masks[key] for key in alone)
     ]
 
 
@@ -176,10 +186,10 @@ def pixel_box(value: Mapping[str, float], size: Size) -> Box:
 
 def mask_to_url(mask: np.ndarray, rgba: tuple[int, int, int, int] = (255, 255, 255, 255)) -> str:
     """A bool mask (H, W) as a data URL: PNG of one bit a pixel, what is not the mask transparent."""
-    picture = Image.fromarray(mask.astype(np.uint8), "P")
+    picture = Image.fromarray(np.ascontiguousarray(mask).view(np.uint8), "P")
     picture.putpalette([0, 0, 0, *rgba[:3]])
     file = io.BytesIO()
-    picture.save(file, "PNG", bits=1, transparency=bytes([0, rgba[3]]))
+    picture.save(file, "PNG", bits=1, transparency=bytes([0, rgba[3]]), compress_level=_FAST)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
@@ -187,6 +197,8 @@ def url_to_mask(url: str) -> np.ndarray:
     """The bool mask (H, W) of a data URL: what is more opaque than not."""
     data = base64.b64decode(url.partition(",")[2])
     with Image.open(io.BytesIO(data)) as picture:
+        if picture.mode == "P" and picture.info.get("transparency") == _OURS_SOLID:
+            return np.asarray(picture).astype(bool)
         return np.asarray(picture.convert("RGBA"))[:, :, 3] > _SOLID_ALPHA
 
 
@@ -212,15 +224,13 @@ def polygon_to_mask(points: Iterable[Iterable[float]], size: Size) -> np.ndarray
     return canvas.astype(bool)
 
 
-def _bitmask(value: Mapping[str, Any], size: Size) -> np.ndarray:
-    mask = url_to_mask(value["imageDataURL"])
+# An untouched mask is the prediction's own URL: each is read once for both.
+@lru_cache(maxsize=64)
+def _url_to_rle(url: str, size: Size) -> str:
+    mask = url_to_mask(url)
     if mask.shape != (size.height, size.width):
         raise ValueError(f"a mask of {mask.shape[::-1]} pixels on a frame of {(size.width, size.height)}")
-    return mask
-
-
-def _polygon(value: Mapping[str, Any], size: Size) -> np.ndarray:
-    return polygon_to_mask(value["points"], size)
+    return rle.encode(mask)
 
 
 def _values(
@@ -237,9 +247,6 @@ def _values(
         return
     for piece, points in enumerate(percent_polygons(mask, polygon_px)):
         yield f"mask-{number}-{piece}", "polygonlabels", {"points": points, "closed": True}
-
-
-_MASKS = {"bitmasklabels": _bitmask, "polygonlabels": _polygon}
 
 
 def _change(old: ReviewedObject, new: ReviewedObject, size: Size) -> Change:
@@ -259,15 +266,23 @@ def _change(old: ReviewedObject, new: ReviewedObject, size: Size) -> Change:
 def _mask_iou(old: str | None, new: str | None, size: Size) -> float | None:
     if old is None or new is None:
         return None if old is new else 0.0
-    if old == new:
-        return 1.0
-    a, b = (rle.decode(counts, size.height, size.width) for counts in (old, new))
-    return float((a & b).sum() / (a | b).sum())
+    (iou,) = coco.iou([_coco(new, size)], [_coco(old, size)], [0])[0]
+    return float(iou)
 
 
-def _around(mask: np.ndarray) -> Box:
-    y, x = np.nonzero(mask)
-    return float(x.min()), float(y.min()), float(x.max() + 1), float(y.max() + 1)
+def _union(pieces: list[str], size: Size) -> str:
+    if len(pieces) == 1:
+        return pieces[0]
+    return coco.merge([_coco(counts, size) for counts in pieces])["counts"].decode("ascii")
+
+
+def _around(counts: str, size: Size) -> Box:
+    x, y, width, height = map(float, coco.toBbox(_coco(counts, size)))
+    return x, y, x + width, y + height
+
+
+def _coco(counts: str, size: Size) -> dict[str, Any]:
+    return {"size": [size.height, size.width], "counts": counts.encode("ascii")}
 
 
 def _key(region_id: str) -> int | str:

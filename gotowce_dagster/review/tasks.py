@@ -20,6 +20,9 @@ from gotowce_dagster.segmenters import rle
 MODEL_VERSION = "labels"
 """All our predictions carry one: Label Studio shows a project's reviewers those of a single version."""
 
+_PAGE = 1
+"""Of what stands beside the picture: a higher number makes all tasks anew that nobody has touched."""
+
 # Close-ups beside the picture: of how many labels, their side, and how much of the frame they show, in sides
 # of the label and at least in pixels.
 _CLOSEUPS, _CLOSEUP_PX, _CLOSEUP_MARGIN, _CLOSEUP_LEAST_PX = 4, 150, 2.5, 32.0
@@ -78,13 +81,25 @@ def frame_hash(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
+def content(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, str]) -> str:
+    """A digest of all that a task shows: equal means unchanged."""
+    told = [
+        *(_PAGE, frame.uid, frame.time_s, frame.sample, params.masks, params.polygon_px),
+        [(neighbour.file.as_posix(), neighbour.seconds) for neighbour in frame.neighbours],
+        [(thing.model_dump(), score) for thing, score in _objects(frame.labels)],
+        [[why.get(reason, reason) for reason in reasons] for reasons in frame.labels["reasons"]],
+    ]
+    text = json.dumps(told, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
 def task_data(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, str]) -> dict[str, Any]:
-    """What a task knows of its frame; ``content`` is a digest of it and of its labels: equal means unchanged.
+    """What a task knows of its frame, with the digest of its content.
 
     Args:
         why: a sentence for each rule that labels name as a reason.
     """
-    data = {
+    return {
         "uid": frame.uid,
         "video": frame.video,
         "frame_index": frame.frame_index,
@@ -94,10 +109,8 @@ def task_data(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str,
         "sample": frame.sample,
         "image": file_url(frame.file),
         "context": _context(frame, why),
+        "content": content(frame, params, why),
     }
-    shown = [(thing.model_dump(), score) for thing, score in _objects(frame.labels)]
-    told = json.dumps([data, shown, params.masks, params.polygon_px], sort_keys=True, ensure_ascii=False)
-    return data | {"content": hashlib.sha256(told.encode("utf-8")).hexdigest()[:16]}
 
 
 def prediction(frame: FrameToReview, params: ReviewTasksParams) -> dict[str, Any]:
@@ -242,16 +255,24 @@ def _closeups(frame: FrameToReview, label: Mapping[str, Any]) -> str:
     shown_px = max(_CLOSEUP_LEAST_PX, _CLOSEUP_MARGIN * max(x2 - x1, y2 - y1))
     scale = _CLOSEUP_PX / shown_px
     left, top = (scale * ((low + high - shown_px) / 2) for low, high in ((x1, x2), (y1, y2)))
-    place = f"{-left:.1f}px {-top:.1f}px / {scale * frame.size.width:.1f}px auto no-repeat"
-    layers = [f"url('{escape(file_url(frame.file))}') {place}"]
-    pictures = [layers]
+    picture = (
+        f"url('{escape(file_url(frame.file))}') {-left:.1f}px {-top:.1f}px / "
+        f"{scale * frame.size.width:.1f}px auto no-repeat"
+    )
+    stacks = [[picture]]
     if pd.notna(label["rle"]):
         mask = rle.decode(label["rle"], frame.size.height, frame.size.width)
-        pictures.append([f"url('{mask_to_url(mask, _MASK_COLOUR)}') {place}", *layers])
+        # Only what is seen: the whole frame's mask would cost a page of text.
+        x, y = max(0, int(left / scale)), max(0, int(top / scale))
+        part = mask[y : y + int(shown_px) + 2, x : x + int(shown_px) + 2]
+        place = (
+            f"{scale * x - left:.1f}px {scale * y - top:.1f}px / {scale * part.shape[1]:.1f}px auto no-repeat"
+        )
+        stacks.append([f"url('{mask_to_url(part, _MASK_COLOUR)}') {place}", picture])
     return "".join(
         f'<div style="display:inline-block;width:{_CLOSEUP_PX}px;height:{_CLOSEUP_PX}px;margin:0 8px 8px 0;'
         f'image-rendering:pixelated;background:{", ".join(stack)}"></div>'
-        for stack in pictures
+        for stack in stacks
     )
 
 
