@@ -17,6 +17,7 @@ from gotowce_dagster import tables
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detector
+from gotowce_dagster.detectors.settings import BracketSettings
 from gotowce_dagster.intake import profile_of
 from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.project import Project
@@ -71,7 +72,9 @@ def read_cases(footage: Path, project: Project) -> Iterator[Case]:
 def detector_of(clip: str, project: Project) -> Detector:
     """The bracket detector with the profile that the clip's name calls for."""
     return build_detector(
-        "bracket", read_profile(project.paths.profile(profile_of(project.paths, Path(clip).stem)))
+        "bracket",
+        BracketSettings(),
+        read_profile(project.paths.profile(profile_of(project.paths, Path(clip).stem))),
     )
 
 

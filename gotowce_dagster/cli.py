@@ -149,18 +149,21 @@ def detect(
     video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
     profile: Annotated[Path, typer.Option(help="The profile of its designators.")],
     out: Annotated[Path, typer.Option(help="The CSV to write.")],
-    detector: Annotated[str, typer.Option(help="Which detector.")] = "bracket",
+    detector: Annotated[
+        str, typer.Option(help="Which detector: a name in params.yaml, or a kind.")
+    ] = "bracket",
     frames: Annotated[str | None, typer.Option(help="Only these frames, for instance 62,187.")] = None,
     json: Json = False,
 ) -> None:
     """Detect designators in any video file, on every frame or those named, and write a CSV of boxes."""
     from gotowce_dagster.detectors.detect import detect_video
     from gotowce_dagster.detectors.profile import read_profile
-    from gotowce_dagster.detectors.registry import build_detector
+    from gotowce_dagster.detectors.registry import build_detector, settings_of
     from gotowce_dagster.files import fresh_file
 
     path, wanted = _video_file(video), _numbers(frames) if frames is not None else None
-    chosen = build_detector(detector, read_profile(profile))
+    settings = settings_of(detector, Project.find().params.designator_detections.detectors)
+    chosen = build_detector(detector, settings, read_profile(profile))
     with console.progress_bars() as start:
         rows = detect_video(path, chosen, wanted, progress=start(f"{detector} {path.name}"))
     with fresh_file(out) as new:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from gotowce_dagster.detectors.settings import DetectorSettings
 from gotowce_dagster.errors import InputError
 
 
@@ -30,7 +31,7 @@ class FramesParams(Section):
 
 
 class DetectionsParams(Section):
-    detectors: list[str] = Field(min_length=1)
+    detectors: dict[str, DetectorSettings] = Field(min_length=1)
     min_confidence: float = Field(ge=0, le=1)
     max_per_frame: float = Field(gt=0)
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.detectors.profile import Profile
-from gotowce_dagster.detectors.registry import build_detector
+from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.files import fresh_file, remove
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.params import Params
@@ -119,7 +119,7 @@ def _detect(
     images = (
         (frame.index, frame.rgb()) for frame in tracked(read_frames(path, wanted), len(wanted), progress)
     )
-    chosen = [build_detector(name, profile) for name in params.designator_detections.detectors]
+    chosen = build_detectors(params.designator_detections.detectors, profile)
     return detect_frames(path.stem, images, chosen, params.designator_detections.min_confidence)
 
 

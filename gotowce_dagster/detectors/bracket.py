@@ -9,7 +9,6 @@ Why not template matching: the mark grows with its target while its lines stay 1
 there is no one template. Why not contours: text that touches the mark joins its corners to letters.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,21 +76,19 @@ class Bracket:
     ``data["visible_corners"]`` of its detections says how many corners are seen, 2 to 4.
     """
 
-    name = "bracket"
     version = "1"
+    weights: tuple[str, ...] = ()
 
-    def __init__(self, profile: Profile, min_confidence: float = 0.3) -> None:
+    def __init__(self, profile: Profile, min_confidence: float = 0.3, name: str = "bracket") -> None:
+        self.name = name
         self.profile = profile
         self.min_confidence = min_confidence
         self.cost = Cost()
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find designators in RGB uint8 images (H, W, 3); see detectors/base.py."""
-        start = time.perf_counter()
-        found = [self._detect(image) for image in images]
-        self.cost.frames += len(images)
-        self.cost.seconds += time.perf_counter() - start
-        return found
+        with self.cost.of(len(images)):
+            return [self._detect(image) for image in images]
 
     def _detect(self, image: np.ndarray) -> sv.Detections:
         ycrcb = to_ycrcb(image)

@@ -8,7 +8,7 @@ import supervision as sv
 
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.detectors.profile import read_profile
-from gotowce_dagster.detectors.registry import build_detector
+from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
@@ -31,7 +31,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
     """
     params = project.params.designator_detections
     profile = read_profile(project.paths.profile(project.video(video).profile))
-    detectors = [build_detector(name, profile) for name in params.detectors]
+    detectors = build_detectors(params.detectors, profile)
     pictures = _pictures(project, video)
     whole = pictures[pictures.map(is_whole_jpeg)]
     if len(pictures) and whole.empty:

@@ -8,7 +8,7 @@ import cv2
 import pandas as pd
 
 from gotowce_dagster.detectors.profile import read_profile
-from gotowce_dagster.detectors.registry import build_detector
+from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir
 from gotowce_dagster.pictures.read import read_rgb
@@ -117,7 +117,7 @@ def _labelled(
     """Detections and labels of the known frames."""
     paths, params, video = project.paths, project.params, frames.video
     profile = read_profile(paths.profile(project.video(video).profile))
-    detectors = [build_detector(name, profile) for name in params.designator_detections.detectors]
+    detectors = build_detectors(params.designator_detections.detectors, profile)
     tables = Tables(
         read_table(paths.frame_index(video), FRAMES),
         read_table(paths.detections(video), DETECTIONS),

@@ -5,11 +5,14 @@ import pytest
 
 from gotowce_dagster.detectors.detect import VIDEO_COLUMNS, detect_frames, detect_video
 from gotowce_dagster.detectors.profile import Profile
-from gotowce_dagster.detectors.registry import build_detector
+from gotowce_dagster.detectors.registry import build_detector, settings_of
+from gotowce_dagster.detectors.settings import BracketSettings
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.tables import DETECTIONS, write_table
 from gotowce_dagster.video.encode import write_video
 from tests.detectors.marks import PROFILE, put_mark, sky
+
+BRACKET = BracketSettings()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_frame_is_looked_at(video: Path) -> None:
     done = []
-    rows = detect_video(video, build_detector("bracket", PROFILE), progress=lambda *now: done.append(now))
+    rows = detect_video(
+        video, build_detector("bracket", BRACKET, PROFILE), progress=lambda *now: done.append(now)
+    )
     assert rows.columns.tolist() == VIDEO_COLUMNS
     assert rows["frame_index"].tolist() == [0, 1, 2, 3, 6, 7, 7, 8, 9, 10, 11]
     assert rows["x1"].to_numpy() == pytest.approx(
@@ -40,17 +45,17 @@ def test_every_frame_is_looked_at(video: Path) -> None:
 
 
 def test_only_wanted_frames_are_looked_at(video: Path) -> None:
-    rows = detect_video(video, build_detector("bracket", PROFILE), frames=[2, 4, 9])
+    rows = detect_video(video, build_detector("bracket", BRACKET, PROFILE), frames=[2, 4, 9])
     assert rows["frame_index"].tolist() == [2, 9]
 
 
 def test_frames_that_are_not_there_are_named(video: Path) -> None:
     with pytest.raises(InputError, match=r"clip\.mp4: has no readable frame 12, 99"):
-        detect_video(video, build_detector("bracket", PROFILE), frames=[3, 12, 99])
+        detect_video(video, build_detector("bracket", BRACKET, PROFILE), frames=[3, 12, 99])
 
 
 def test_nothing_found_is_a_table_without_rows(video: Path, tmp_path: Path) -> None:
-    detector = build_detector("bracket", Profile(name="none"))
+    detector = build_detector("bracket", BRACKET, Profile(name="none"))
     assert detect_video(video, detector).columns.tolist() == VIDEO_COLUMNS
     rows = detect_frames("clip", [(0, sky())], [detector], 0.5)
     write_table(rows, DETECTIONS, tmp_path / "empty.parquet")
@@ -61,7 +66,7 @@ def test_rows_fit_the_table_and_are_numbered_by_confidence(tmp_path: Path) -> No
     image = sky()
     put_mark(image, 100, 80, 50)
     put_mark(image, -20, 250, 60)
-    rows = detect_frames("clip", [(3, image)], [build_detector("bracket", PROFILE)], 0.1)
+    rows = detect_frames("clip", [(3, image)], [build_detector("bracket", BRACKET, PROFILE)], 0.1)
     write_table(rows, DETECTIONS, tmp_path / "clip.parquet")
     assert rows["detection_id"].tolist() == [0, 1]
     assert rows["confidence"].is_monotonic_decreasing
@@ -72,19 +77,19 @@ def test_rows_fit_the_table_and_are_numbered_by_confidence(tmp_path: Path) -> No
 def test_less_confident_ones_are_left_out() -> None:
     image = sky()
     put_mark(image, -20, 250, 60)
-    detector = build_detector("bracket", PROFILE)
+    detector = build_detector("bracket", BRACKET, PROFILE)
     counts = [len(detect_frames("c", [(0, image)], [detector], least)) for least in (0.1, 0.99)]
     assert counts == [1, 0]
 
 
 def test_unknown_detector_lists_the_known() -> None:
-    with pytest.raises(InputError, match="no detector named 'brackets'; expected one of bracket"):
-        build_detector("brackets", PROFILE)
+    with pytest.raises(InputError, match="no detector named 'brackets'; expected one of mine, bracket, yolo"):
+        settings_of("brackets", {"mine": BRACKET})
 
 
 def test_images_stay_as_they_are() -> None:
     image = sky()
     put_mark(image, 100, 80, 50)
     before = image.copy()
-    build_detector("bracket", PROFILE).detect([image])
+    build_detector("bracket", BRACKET, PROFILE).detect([image])
     assert np.array_equal(image, before)
