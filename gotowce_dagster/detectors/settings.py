@@ -1,5 +1,6 @@
 """What a detector can be told in params.yaml: one class a kind, chosen by its ``kind``."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -166,11 +167,64 @@ class MoondreamSettings(Prompted):
         return (self.weights,)
 
 
-class HostedSettings(Prompted):
-    """A hosted vision language model."""
+class Online(Prompted):
+    """What every detector that asks a server can be told."""
+
+    send: bool = False
+    """Nothing leaves this machine unless this is set; answers kept from before are used either way."""
+    key_variable: str | None = None
+    """The environment variable that holds the key, where it is not the provider's usual one."""
+    image_px: int = Field(default=1568, ge=64)
+    """Pictures with a longer side than this are made smaller before they are sent; pixels."""
+    image_format: Literal["jpeg", "png"] = "jpeg"
+    jpeg_quality: int = Field(default=90, ge=1, le=100)
+    requests_per_minute: float | None = Field(default=50, gt=0)
+    """No more than this; null: as fast as answers come."""
+    parallel: int = Field(default=4, ge=1)
+    """Requests under way at once."""
+    retries: int = Field(default=4, ge=0)
+    """How often a request is sent again when the server is busy, fails or is silent."""
+    timeout_s: float = Field(default=120, gt=0)
+    """Seconds to wait for an answer."""
+
+
+class HostedSettings(Online):
+    """A vision language model behind an address: Claude, GPT, Gemini, or one that speaks as OpenAI's do."""
 
     kind: Literal["hosted"] = "hosted"
-    model: str = ""
+    provider: Literal["anthropic", "openai", "google", "compatible"]
+    """``compatible``: any server that speaks OpenAI's chat protocol, at ``base_url``."""
+    model: str = Field(min_length=1)
+    base_url: str | None = None
+    """The server's address, where it is not the provider's own."""
+    answer: Literal["tool", "schema", "text"] = "tool"
+    """How the form of an answer is told: by a tool's arguments, the server's JSON schema, or in words."""
+    coordinates: Literal["pixel", "unit", "thousand"] = "pixel"
+    """What the model is asked to measure in: pixels of the picture it sees, shares of its sides (0 to 1),
+    or thousandths of them. Whichever it uses is understood, and counted where it was another."""
+    refine: str | None = None
+    """A second question about boxes that were found, for instance "only the bracket itself"."""
+    max_tokens: int = Field(default=4096, ge=64)
+    """An answer is cut off after so many tokens, those of its thinking included."""
+    budget: float | None = Field(default=None, ge=0)
+    """US dollars that may be spent in a run; a request that might cost more than is left is not sent."""
+    prices: Path | None = None
+    """Your own table of prices; default: detectors/prices.toml of this package."""
+
+    @model_validator(mode="after")
+    def _address(self) -> "HostedSettings":
+        if self.provider == "compatible" and self.base_url is None:
+            raise ValueError("base_url: a compatible server needs its address, as http://localhost:8000/v1")
+        return self
+
+
+class MoondreamServerSettings(Online):
+    """Moondream behind its own protocol: a local server or its cloud."""
+
+    kind: Literal["moondream_server"] = "moondream_server"
+    base_url: str = "http://localhost:2020/v1"
+    """The server's address; its cloud is https://api.moondream.ai/v1, with the key in MOONDREAM_API_KEY."""
+    image_px: int = Field(default=2048, ge=64)
 
 
 DetectorSettings = Annotated[
@@ -180,7 +234,8 @@ DetectorSettings = Annotated[
     | ZeroShotSettings
     | Kosmos2Settings
     | MoondreamSettings
-    | HostedSettings,
+    | HostedSettings
+    | MoondreamServerSettings,
     Field(discriminator="kind"),
 ]
 
