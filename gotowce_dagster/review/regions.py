@@ -29,8 +29,6 @@ _OURS = re.compile(r"(?:box|mask)-(\d+)(?:-\d+)?")
 _SOLID_ALPHA = 127
 # Fixed-point bits of a polygon's vertices, enough for 1/16 pixel.
 _SUBPIXEL_BITS = 4
-# As mask_to_url writes it: index 1 is the mask.
-_OURS_SOLID = bytes([0, 255])
 _FAST = 3  # zlib's level: a tenth larger than the best, three times faster
 _SAME_OBJECT_IOU = 0.5
 # Percents come back exactly; the pixels made of them may differ in the last bits.
@@ -197,8 +195,10 @@ def url_to_mask(url: str) -> np.ndarray:
     """The bool mask (H, W) of a data URL: what is more opaque than not."""
     data = base64.b64decode(url.partition(",")[2])
     with Image.open(io.BytesIO(data)) as picture:
-        if picture.mode == "P" and picture.info.get("transparency") == _OURS_SOLID:
-            return np.asarray(picture).astype(bool)
+        clear = picture.info.get("transparency")
+        if picture.mode == "P" and isinstance(clear, int):
+            # As mask_to_url writes it: one colour is clear, the others are solid.
+            return np.asarray(picture) != clear
         return np.asarray(picture.convert("RGBA"))[:, :, 3] > _SOLID_ALPHA
 
 

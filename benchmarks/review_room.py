@@ -1,0 +1,109 @@
+"""Seconds to send frames to Label Studio, to bring reviews home, and to ask when there is nothing new.
+
+    gotowce review serve &
+    python benchmarks/review_room.py [--frames 1000] [--masks 1]
+
+Frames of 1080p with that many boxes and masks each, in a project of their own that is deleted at the end.
+Every review accepts, by Label Studio's own action that copies predictions.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.project import Project
+from gotowce_dagster.review.connection import connect, find
+from gotowce_dagster.review.pull import pull
+from gotowce_dagster.review.push import push
+from gotowce_dagster.review.regions import Size
+from gotowce_dagster.review.tasks import FrameToReview
+from gotowce_dagster.segmenters import rle
+
+_SIZE = Size(1920, 1080)
+_TITLE = "benchmark"
+
+
+def made_up(count: int, masks: int) -> list[FrameToReview]:
+    """Frames whose labels are ellipses, all different."""
+    rng = np.random.default_rng(1)
+    return [
+        FrameToReview(
+            video="benchmark",
+            frame_index=index,
+            time_s=index / 2,
+            file=Path(f"frames/benchmark/{index:06d}.jpg"),
+            frame_hash=f"{index:016x}",
+            size=_SIZE,
+            labels=pd.DataFrame([_label(rng, number) for number in range(masks)]),
+            sample="all",
+            order=index / count,
+        )
+        for index in range(count)
+    ]
+
+
+def _label(rng: np.random.Generator, number: int) -> dict[str, Any]:
+    mask = np.zeros((_SIZE.height, _SIZE.width), np.uint8)
+    centre = (int(rng.integers(150, 1700)), int(rng.integers(150, 900)))
+    axes = (int(rng.integers(10, 140)), int(rng.integers(10, 140)))
+    cv2.ellipse(mask, centre, axes, float(rng.integers(0, 180)), 0, 360, 1, -1)
+    x, y, width, height = cv2.boundingRect(mask)
+    return {
+        "detection_id": number,
+        "class_name": "ship",
+        **{"x1": x, "y1": y, "x2": x + width, "y2": y + height},
+        "rle": rle.encode(mask.astype(bool)),
+        "quality": 0.8,
+        "reasons": [],
+    }
+
+
+def timed(what: str, work: Callable[[], object]) -> None:
+    start = time.perf_counter()
+    work()
+    print(f"{what:<28}{time.perf_counter() - start:8.2f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--frames", type=int, default=1000)
+    parser.add_argument("--masks", type=int, default=1, help="of each frame")
+    arguments = parser.parse_args()
+    project = Project.find()
+    room = connect(find(project.paths.root))
+    params = project.params.review_tasks.model_copy(update={"project": _TITLE})
+    frames = made_up(arguments.frames, arguments.masks)
+    folder = project.paths.data / "frames"
+
+    def send() -> None:
+        nonlocal number
+        number = push(room, frames, folder, params, why={}).project
+
+    number = 0
+    with TemporaryDirectory() as home:
+        try:
+            timed("push", send)
+            timed("push again", send)
+            everything: Any = {"all": True, "excluded": []}
+            room.client.actions.create(
+                id="predictions_to_annotations", project=number, selected_items=everything
+            )
+            # Changes of the last seconds are read twice, in case one was still being made.
+            time.sleep(6)
+            timed("pull", lambda: pull(room, Paths(Path(home)), _TITLE))
+            for _ in range(3):
+                timed("poll without news", lambda: pull(room, Paths(Path(home)), _TITLE))
+        finally:
+            room.client.projects.delete(number)
+
+
+if __name__ == "__main__":
+    main()
