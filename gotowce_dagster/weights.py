@@ -31,6 +31,22 @@ class Weights:
 
 
 _ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+_HUB = "https://huggingface.co"
+_FAST = ("preprocessor_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json")
+_BPE = (
+    "merges.txt",
+    "preprocessor_config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+    "vocab.json",
+)
+
+
+def _hub(name: str, licence: str, *files: str) -> Weights:
+    """A folder of the hub: OWNER/NAME, and the files that transformers reads in it."""
+    return Weights(name, f"{_HUB}/{name}/resolve/main", licence, files=("config.json", *files))
+
+
 _META = "https://dl.fbaipublicfiles.com/segment_anything_2"
 
 WEIGHTS = {
@@ -42,6 +58,15 @@ WEIGHTS = {
             "AGPL-3.0",
             "9b09cc8bf347f0fc8a5f7657480587f25db09b34bf33b0652110fb03a8ad4fef",
         ),
+        Weights(
+            "yolov8n.pt",
+            f"{_ULTRALYTICS}/yolov8n.pt",
+            "AGPL-3.0",
+            "f59b3d833e2ff32e194b5bb8e08d211dc7c5bdf144b90d2c8412c47ccfc83b36",
+        ),
+        Weights("yolov8s-worldv2.pt", f"{_ULTRALYTICS}/yolov8s-worldv2.pt", "AGPL-3.0"),
+        Weights("yolov8m-worldv2.pt", f"{_ULTRALYTICS}/yolov8m-worldv2.pt", "AGPL-3.0"),
+        Weights("yolov8l-worldv2.pt", f"{_ULTRALYTICS}/yolov8l-worldv2.pt", "AGPL-3.0"),
         Weights(
             "mobile_sam.pt",
             f"{_ULTRALYTICS}/mobile_sam.pt",
@@ -58,6 +83,11 @@ WEIGHTS = {
             "Apache-2.0",
             files=("config.json", "model.safetensors"),
         ),
+        _hub("openai/clip-vit-base-patch32", "MIT", "pytorch_model.bin", *_BPE),
+        _hub("IDEA-Research/grounding-dino-tiny", "Apache-2.0", "model.safetensors", *_FAST, "vocab.txt"),
+        _hub("IDEA-Research/grounding-dino-base", "Apache-2.0", "model.safetensors", *_FAST, "vocab.txt"),
+        _hub("google/owlv2-base-patch16-ensemble", "Apache-2.0", "model.safetensors", *_BPE),
+        _hub("microsoft/kosmos-2-patch14-224", "MIT", "model.safetensors", *_FAST, "generation_config.json"),
         # The image half of SAM 2 tiny: encoder, prompt encoder and mask decoder, enough for image prompts.
         Weights("sam2_hiera_tiny_image.pt", None, "Apache-2.0"),
     )
@@ -72,16 +102,17 @@ def folders() -> list[Path]:
 
 
 def find(name: str) -> Path | None:
-    """The weights' file on this machine, or their folder with all its files; or None."""
-    files = WEIGHTS[name].files if name in WEIGHTS else ()
-    return next(
-        (
-            folder / name
-            for folder in folders()
-            if all((folder / name / file).is_file() for file in files or ("",))
-        ),
-        None,
-    )
+    """The weights' file on this machine, or their folder with all its files; or None.
+
+    What is not in the table may be any file or folder there, or a path from the project's folder.
+    """
+    if name in WEIGHTS:
+        files = WEIGHTS[name].files or ("",)
+        whole = (f for f in folders() if all((f / name / file).is_file() for file in files))
+    else:
+        project = Path(os.environ.get("GOTOWCE_ROOT", "."))
+        whole = (f for f in (*folders(), project) if (f / name).exists())
+    return next((folder / name for folder in whole), None)
 
 
 def reachable(name: str, timeout_s: float = 5.0) -> bool:

@@ -1,13 +1,15 @@
 """What a detector is. One file a detector; the table that names them is in detectors/registry.py."""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import supervision as sv
+
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -78,3 +80,51 @@ def found(
     ordered = detections[order]
     assert isinstance(ordered, sv.Detections)
     return ordered
+
+
+def tidied(
+    detections: sv.Detections,
+    shape: tuple[int, ...],
+    *,
+    min_confidence: float,
+    nms_iou: float,
+    class_agnostic: bool = False,
+) -> sv.Detections:
+    """What is left of a model's boxes: inside the image, sure enough, and none twice.
+
+    Args:
+        shape: (H, W, ...) of the image.
+        nms_iou: of boxes of one class that overlap more than this only the surest stays.
+        class_agnostic: of any classes.
+    """
+    height, width = shape[:2]
+    xyxy = np.clip(detections.xyxy, 0, [width, height, width, height])
+    names, classes = np.unique(np.asarray(detections.data["class_name"], str), return_inverse=True)
+    inside = sv.Detections(
+        xyxy=xyxy, confidence=detections.confidence, class_id=classes, data=dict(detections.data)
+    )
+    has_area = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+    kept = inside[has_area & (np.asarray(inside.confidence) >= min_confidence)]
+    assert isinstance(kept, sv.Detections)
+    kept = kept.with_nms(nms_iou, class_agnostic)
+    return found(kept.xyxy, kept.confidence, kept.data["class_name"], kept.data["prompt"])
+
+
+def batched(
+    images: Sequence[np.ndarray], size: int, ask: Callable[[list[np.ndarray]], list[Answer]]
+) -> list[Answer]:
+    """Ask about images in batches of one shape, so that no answer depends on an image's company.
+
+    Args:
+        size: images a batch at most.
+        ask: gives one answer an image.
+    """
+    places: dict[tuple[int, ...], list[int]] = {}
+    for place, image in enumerate(images):
+        places.setdefault(image.shape, []).append(place)
+    answers: dict[int, Answer] = {}
+    for group in places.values():
+        for start in range(0, len(group), size):
+            part = group[start : start + size]
+            answers |= zip(part, ask([images[place] for place in part]), strict=True)
+    return [answers[place] for place in range(len(images))]
