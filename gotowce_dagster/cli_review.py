@@ -1,5 +1,6 @@
 """Let people look at labels in Label Studio, and bring home what they say."""
 
+import os
 import signal
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -8,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gotowce_dagster import console
-from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.errors import GotowceError, InputError
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import ServerDownError, connect, find
 
@@ -28,6 +29,8 @@ def serve(
     """
     from gotowce_dagster.review.server import running
 
+    if url := os.environ.get("LABEL_STUDIO_URL"):
+        raise InputError(f"push and pull use {url}, as LABEL_STUDIO_URL says; unset it to run a server here")
     # A shell in the background hands SIGINT down as ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gotowce_dagster.cli_review import serve
 from gotowce_dagster.errors import GotowceError, InputError
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.connection import Secrets, home
@@ -61,6 +62,12 @@ def test_a_port_that_another_program_has_is_refused(tmp_path: Path) -> None:
     assert not home(tmp_path).exists()
 
 
+def test_with_a_server_of_yours_none_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_URL", "https://labels.example")
+    with pytest.raises(InputError, match=r"use https://labels.example, as LABEL_STUDIO_URL says"):
+        serve()
+
+
 @pytest.mark.integration
 def test_it_listens_here_alone_and_is_not_started_twice(label_studio: Running) -> None:
     port = int(label_studio.server.connection.url.rpartition(":")[2])
@@ -84,24 +91,24 @@ def test_the_command_ends_with_its_server(label_studio: Running, tmp_path: Path,
     environment = os.environ | {"GOTOWCE_ROOT": str(label_studio.root), "DEBUG": "nonsense"}
     (label_studio.root / "params.yaml").touch()
     with (tmp_path / "out").open("wb") as out:
-        serve = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+        started = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
     try:
-        _wait_for(tmp_path / "out", f"http://127.0.0.1:{port}", serve)
-        (server,) = psutil.Process(serve.pid).children()
-        serve.send_signal(how)
-        assert serve.wait(60) == 0
+        _wait_for(tmp_path / "out", f"http://127.0.0.1:{port}", started)
+        (server,) = psutil.Process(started.pid).children()
+        started.send_signal(how)
+        assert started.wait(60) == 0
         assert not server.is_running()
     finally:
-        if serve.poll() is None:
-            serve.kill()
+        if started.poll() is None:
+            started.kill()
     told = (tmp_path / "out").read_text()
     assert label_studio.server.password in told
     assert "Traceback" not in told
 
 
-def _wait_for(file: Path, words: str, serve: subprocess.Popen) -> None:
+def _wait_for(file: Path, words: str, process: subprocess.Popen) -> None:
     end = time.monotonic() + 180
     while words not in file.read_text():
-        assert serve.poll() is None, file.read_text()
+        assert process.poll() is None, file.read_text()
         assert time.monotonic() < end, "it did not start"
         time.sleep(0.3)
