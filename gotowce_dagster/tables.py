@@ -73,6 +73,7 @@ MASKS = _schema(
     ("area_change", pa.float32(), True),
     ("motion", pa.float32(), True),
     ("appearance", pa.float32(), True),
+    ("calm", pa.float32(), True),
     ("detected", pa.float32(), True),  # IoU with the mask of this frame's detection, where there is one
     ("state", pa.string(), True),  # sure, doubtful or lost
 )
@@ -84,7 +85,7 @@ CARRIED = pa.schema(
         *(MASKS.field(name) for name in (
             "frame_index", "object_id", "class_name", "prompt", "x1", "y1", "x2", "y2", "rle", "height",
             "width", "area_px", "predicted_iou", "object_score", "stability", "area_change", "motion",
-            "appearance", "detected", "state",
+            "appearance", "calm", "detected", "state",
         )),
     ]
 )  # fmt: skip

@@ -122,7 +122,8 @@ def timeline(masks: pd.DataFrame, times_s: pd.Series) -> np.ndarray:
         )  # fmt: skip
     axis.set_yticks(np.arange(len(objects)) + 0.4, list(reversed(objects)))
     axis.set(xlabel="seconds", ylim=(-0.15, max(len(objects), 1) + 0.1), title="confidence in each object")
-    axis.legend(fontsize=8, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.12))
+    if objects:
+        axis.legend(fontsize=8, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.12))
     return painted(figure)
 
 

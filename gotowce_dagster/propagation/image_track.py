@@ -26,7 +26,7 @@ from gotowce_dagster.propagation.base import Observation
 from gotowce_dagster.propagation.gates import History, Look, evidence, likely_place, look_of, measure, state
 from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.base import Answer, Candidate, Promptable
-from gotowce_dagster.segmenters.choose import agreement, mask_iou, tidy
+from gotowce_dagster.segmenters.choose import agreement, clean_up, mask_iou, tidy, vote
 from gotowce_dagster.segmenters.crops import Crop, around
 from gotowce_dagster.segmenters.mobile_sam import MobileSam
 from gotowce_dagster.segmenters.prompts import Prompt, point, ring, whole
@@ -257,10 +257,15 @@ class ImageTrack:
         verdict = state(measures[best], self._params.propagation.gates)
         if verdict == "lost":
             return nothing
-        chosen = _observation(candidates[best])
+        chosen = _observation(self._voted(candidates, best))
         if verdict == "sure":
             history.add(chosen, image, frame_index)
         return chosen
+
+    def _voted(self, candidates: list[Candidate], best: int) -> Candidate:
+        """The best candidate with the mask that most of those like it agree on: it drifts less."""
+        mask = clean_up(vote(candidates, best, self._params), self._params)
+        return replace(candidates[best], mask=mask) if mask.any() else candidates[best]
 
     def _as_told(self, candidates: list[Candidate], prompt: Prompt) -> Observation | None:
         """The mask on which the answers to a prompt agree."""

@@ -22,7 +22,7 @@ from gotowce_dagster.video.decode import VideoInfo
 
 _KEY = ["frame_index", "detection_id"]
 _SIDES = ["x1", "y1", "x2", "y2"]
-_MEASURES = ["area_change", "motion", "appearance", "detected"]
+_MEASURES = ["area_change", "motion", "appearance", "calm", "detected"]
 _ON_MARK = ["fill", "inside", "mark_overlap"]
 _INSIDE = 0.9
 """Share of a carried mask inside a designator that makes it this designator's target."""

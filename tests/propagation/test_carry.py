@@ -79,7 +79,7 @@ class Colour:
 
 
 def params(**changes: object) -> PropagationParams:
-    return masks_params().propagation.model_copy(update={"chunk": 7, "give_up_s": 0.25, **changes})
+    return masks_params().propagation.model_copy(update={"chunk": 7, "give_up_s": 0.6, **changes})
 
 
 def sightings(scene: Scene, *seen: tuple[int, int, str, float]) -> pd.DataFrame:
