@@ -26,6 +26,17 @@ class Case:
     ignored: np.ndarray = field(default_factory=_none)
     """xyxy (n, 4) of what is neither asked for nor wrong, for instance half hidden marks."""
 
+    @property
+    def confidence(self) -> np.ndarray:
+        """(n,) of the found boxes."""
+        return _confidence(self.found)
+
+    def surer_than(self, confidence: float) -> "Case":
+        """The case without the found boxes below ``confidence``."""
+        found = self.found[np.flatnonzero(self.confidence >= confidence)]
+        assert isinstance(found, sv.Detections)
+        return Case(self.video, self.frame_index, found, self.truth, self.ignored)
+
 
 def matches(case: Case, iou: float, by_class: bool = False) -> np.ndarray:
     """What each found box is: the number of its truth, FALSE_ALARM or IGNORED.
@@ -66,7 +77,7 @@ def scores(cases: Sequence[Case], *, confidence: float = 0.0, by_class: bool = F
         (COCO's, by supervision); mean_iou, median_iou and iou_75_share (at least 0.75) of the pairs that
         overlap at all.
     """
-    sure = [_confident(case, confidence) for case in cases]
+    sure = [case.surer_than(confidence) for case in cases]
     result: dict[str, float] = {"frames": len(cases), "truths": sum(len(case.truth) for case in cases)}
     for name, iou in (("50", 0.5), ("75", 0.75)):
         result |= {f"{what}_{name}": value for what, value in _rates(sure, iou, by_class).items()}
@@ -107,7 +118,7 @@ def precision_recall_curve(
 def worst(cases: Iterable[Case], *, confidence: float = 0.0, by_class: bool = False) -> list[Case]:
     """The cases with something wrong at IoU 0.5, most wrong boxes first, then the least IoU."""
     judged = []
-    for case in (_confident(case, confidence) for case in cases):
+    for case in (case.surer_than(confidence) for case in cases):
         match = matches(case, 0.5, by_class)
         wrong = int((match == FALSE_ALARM).sum()) + len(case.truth) - int((match >= 0).sum())
         judged.append((-wrong, min(paired_iou(case, by_class), default=0.0), case))
@@ -142,13 +153,6 @@ def _numbered(boxes: sv.Detections, rows: np.ndarray | slice, numbers: dict[str,
     return sv.Detections(
         xyxy=boxes.xyxy[rows].astype(float), confidence=_confidence(boxes)[rows], class_id=classes[rows]
     )
-
-
-def _confident(case: Case, confidence: float) -> Case:
-    rows = np.flatnonzero(_confidence(case.found) >= confidence)
-    found = case.found[rows]
-    assert isinstance(found, sv.Detections)
-    return Case(case.video, case.frame_index, found, case.truth, case.ignored)
 
 
 def _confidence(boxes: sv.Detections) -> np.ndarray:

@@ -1,0 +1,182 @@
+"""The fresh process: ``python -m gotowce_dagster.comparison.worker FOLDER`` does the job that lies there.
+
+What it learns it writes line by line, so that nothing is lost of one that is killed half way.
+"""
+
+import json
+import pkgutil
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import supervision as sv
+
+from gotowce_dagster.comparison.job import EVENTS, JOB, Job, Picture
+from gotowce_dagster.comparison.subjects import Subject, size_mb
+from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.pictures.read import read_rgb
+
+_ROUNDS = 2
+"""Each number of pictures at once is timed so often, after once to settle; the best counts."""
+
+Event = dict[str, Any]
+
+
+def measure(job: Job) -> Iterator[Event]:
+    """Look at every frame, then at several at once; give what is learned as it is learned.
+
+    Yields:
+        ``loaded`` once, ``frame`` for each frame, ``batch`` for each number of pictures at once.
+
+    Raises:
+        GotowceError: it cannot run here, or stopped itself; what was told until then stands.
+    """
+    subject: Subject | None = None
+    made_for: Path | None = None
+    spent: dict[str, float] = {}
+    for picture in job.pictures:
+        if subject is None or (job.by_profile and picture.profile != made_for):
+            is_first = subject is None
+            before, subject = spent, None  # the old model goes before the new one comes
+            subject, loaded = _load(job, picture, before)
+            made_for = picture.profile
+            free = asdict(subject.cost)  # warming up is not counted
+            if is_first:
+                yield loaded
+        image = read_rgb(picture.file)
+        event = _look(subject, picture, image)
+        spent = {
+            name: before.get(name, 0) + value - free[name] for name, value in asdict(subject.cost).items()
+        }
+        yield event | {"cost": spent, **_memory()}
+    if subject is not None and not subject.is_paid:
+        yield from _batches(subject, job)
+
+
+def _load(job: Job, picture: Picture, spent: dict[str, float]) -> tuple[Subject, Event]:
+    """Make it, and let it see its first picture once, for what is only done the first time."""
+    settings = job.settings
+    if settings.get("budget") is not None:
+        settings = settings | {"budget": max(0.0, settings["budget"] - spent.get("money", 0.0))}
+    start = time.perf_counter()
+    subject: Subject = pkgutil.resolve_name(job.maker)(job.name, settings, picture.profile)
+    load_s = time.perf_counter() - start
+    warm_up_s = None
+    if not subject.is_paid:
+        image = read_rgb(picture.file)
+        start = time.perf_counter()
+        _ask(subject, [image], [picture])
+        warm_up_s = time.perf_counter() - start
+    return subject, {
+        "event": "loaded",
+        "load_s": load_s,
+        "warm_up_s": warm_up_s,
+        "weights": list(subject.weights),
+        "weights_mb": size_mb(subject.weights),
+        "device": subject.device,
+        "is_paid": subject.is_paid,
+    }
+
+
+def _look(subject: Subject, picture: Picture, image: np.ndarray) -> Event:
+    """One frame; what goes wrong with it is told and does not stop the others."""
+    event: Event = {"event": "frame", "video": picture.video, "frame_index": picture.frame_index}
+    start = time.perf_counter()
+    try:
+        (found,) = _ask(subject, [image], [picture])
+        seconds = time.perf_counter() - start
+        boxes, dropped = _rows(found)
+    except GotowceError:
+        raise
+    except Exception as error:
+        return event | {"error": f"{type(error).__name__}: {error}"}
+    return event | {"seconds": seconds, "boxes": boxes, "dropped": dropped}
+
+
+def _ask(subject: Subject, images: Sequence[np.ndarray], pictures: Sequence[Picture]) -> list[sv.Detections]:
+    designators = [np.array(picture.designators, float).reshape(-1, 4) for picture in pictures]
+    found = subject.find(images, designators)
+    if len(found) != len(images):
+        raise ValueError(f"{len(found)} answers to {len(images)} pictures")
+    return found
+
+
+def _rows(found: sv.Detections) -> tuple[list[list[Any]], int]:
+    """Boxes as x1, y1, x2, y2, confidence, class and prompt; and how many were none and are left out."""
+    xyxy = np.asarray(found.xyxy, float).reshape(-1, 4)
+    confidence = np.ones(len(xyxy)) if found.confidence is None else np.asarray(found.confidence, float)
+    names = [
+        np.asarray(found.data.get(name, np.full(len(xyxy), ""))).astype(str)
+        for name in ("class_name", "prompt")
+    ]
+    good = np.isfinite(xyxy).all(axis=1) & (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1) & np.isfinite(confidence)
+    columns = [*xyxy[good].T.tolist(), confidence[good].tolist(), *(name[good].tolist() for name in names)]
+    return [list(row) for row in zip(*columns, strict=True)], int((~good).sum())
+
+
+def _batches(subject: Subject, job: Job) -> Iterator[Event]:
+    """Pictures a second with 1, 2, 4 ... at once, as far as time and memory allow."""
+    limits, start, size = job.limits, time.perf_counter(), 1
+    before = _memory()["memory_mb"]
+    while size <= limits.max_batch:
+        pictures = [job.pictures[-1 - place % len(job.pictures)] for place in range(size)]
+        # Other videos may have frames of another size, which would not stack.
+        images = [read_rgb(picture.file) for picture in pictures]
+        seconds = []
+        for _ in range(1 + _ROUNDS):
+            round_start = time.perf_counter()
+            _ask(subject, images, pictures)
+            seconds.append(time.perf_counter() - round_start)
+        now = _memory()
+        yield {"event": "batch", "size": size, "images_per_s": size / min(seconds[1:]), **now}
+        grown = now["memory_mb"] - before
+        before, size = now["memory_mb"], 2 * size
+        is_slow = time.perf_counter() - start + 2 * sum(seconds) > limits.batch_s
+        if is_slow or now["memory_mb"] + 2 * grown > limits.memory_mb:
+            return
+
+
+def _memory() -> dict[str, float]:
+    """Peaks so far, in megabytes: of the process, and of what torch holds on the GPU."""
+    return {"memory_mb": _peak_mb(), "gpu_memory_mb": _gpu_peak_mb()}
+
+
+def _peak_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not ru_maxrss: on Linux it begins with the peak of the process that started this one.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def _gpu_peak_mb() -> float:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return 0.0
+    return torch.cuda.max_memory_allocated() / 1e6
+
+
+def main(folder: Path) -> None:
+    """Do the job of a folder; the last line written says how it ended."""
+    job = Job.model_validate_json((folder / JOB).read_text(encoding="utf-8"))
+    with (folder / EVENTS).open("w", encoding="utf-8", buffering=1) as file:
+        try:
+            for event in measure(job):
+                file.write(json.dumps(event) + "\n")
+            end: Event = {"event": "end"}
+        except GotowceError as error:
+            end = {"event": "end", "stopped": str(error)}
+        except Exception as error:
+            file.write(json.dumps({"event": "end", "error": f"{type(error).__name__}: {error}"}) + "\n")
+            raise
+        file.write(json.dumps(end) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
