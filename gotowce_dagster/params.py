@@ -182,6 +182,25 @@ class SegmentEverythingParams(Section):
     compactness: float = Field(gt=0)
 
 
+class ComparisonParams(Section):
+    detectors: dict[str, DetectorSettings] = Field(min_length=1)
+    segmenters: list[str]
+    truth: Literal["designator", "object"]
+    truth_of: dict[str, Literal["designator", "object"]]
+    frames: int = Field(ge=1)
+    bootstrap: int = Field(ge=100)
+    interval: float = Field(gt=0, lt=1)
+    seed: int
+    timeout_s: float = Field(gt=0)
+    max_batch: int = Field(ge=1)
+    batch_s: float = Field(ge=0)
+    memory_mb: float = Field(gt=0)
+    budget_frames: int = Field(ge=1)
+    frames_shown: int = Field(ge=0)
+    worst_shown: int = Field(ge=0)
+    pictures_mb: float = Field(gt=0)
+
+
 class Params(Section):
     """The whole file; each field is named after its stage."""
 
@@ -195,6 +214,7 @@ class Params(Section):
     finetuned_model: TrainingParams
     evaluation: EvaluationParams
     segment_everything: SegmentEverythingParams
+    detector_comparison: ComparisonParams
 
 
 def read_params(path: Path) -> Params:

@@ -1,0 +1,336 @@
+"""Every detector on the same frames, one after the other: how well each works and what it costs."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from gotowce_dagster import engines, weights
+from gotowce_dagster.comparison import accuracy
+from gotowce_dagster.comparison.footage import Sample
+from gotowce_dagster.comparison.fresh import Run, run_fresh
+from gotowce_dagster.comparison.job import Job, Limits
+from gotowce_dagster.comparison.scoring import Case
+from gotowce_dagster.detectors import registry
+from gotowce_dagster.detectors.settings import DetectorSettings
+from gotowce_dagster.errors import InputError, MissingWeightsError
+from gotowce_dagster.params import ComparisonParams, MasksParams
+from gotowce_dagster.progress import Progress
+
+Against = Literal["designator", "object"]
+
+_SCORES = tuple(
+    (f"{name}{end}", pa.float64(), True) for name in accuracy.MEASURES for end in ("", "_low", "_high")
+)
+
+TABLE = pa.schema(
+    [
+        pa.field(name, kind, bool(rest and rest[0]))
+        for name, kind, *rest in (
+            ("name", pa.string()),
+            ("what", pa.string()),  # detector or segmenter
+            ("status", pa.string()),  # see fresh.Status
+            ("reason", pa.string()),  # why it did not do all it was asked; empty if it did
+            ("truth", pa.string()),  # designator or object: what its boxes are held against
+            ("frames", pa.int64()),  # that it has seen
+            (
+                "failed_frames",
+                pa.int64(),
+            ),  # of them, those it raised an error on; they count as nothing found
+            ("scored_frames", pa.int64()),  # of them, those whose truth is known
+            ("truths", pa.int64()),  # boxes that are there
+            ("boxes", pa.int64()),  # that it found, in all frames
+            ("dropped_boxes", pa.int64()),  # without area or not of numbers
+            *_SCORES,
+            # The confidence that would have given the best F1 at IoU 0.5 on these frames, and that F1.
+            ("best_confidence", pa.float64(), True),
+            ("best_f1_50", pa.float64(), True),
+            ("median_s", pa.float64(), True),  # a frame, one at a time
+            ("p95_s", pa.float64(), True),
+            ("images_per_s", pa.float64(), True),  # with best_batch at once; null for what is paid
+            ("best_batch", pa.int64(), True),
+            ("load_s", pa.float64(), True),
+            ("warm_up_s", pa.float64(), True),  # its first frame, which is not counted above
+            ("memory_mb", pa.float64(), True),  # most of its process, one frame at a time
+            ("batch_memory_mb", pa.float64(), True),  # most of all, with many frames at once
+            ("gpu_memory_mb", pa.float64(), True),  # most that torch held there, one frame at a time
+            ("weights_mb", pa.float64(), True),  # on disk
+            ("weights", pa.string()),
+            ("device", pa.string()),
+            ("tokens_in", pa.int64(), True),
+            ("tokens_out", pa.int64(), True),
+            ("money_per_1000", pa.float64(), True),  # US dollars for 1,000 frames
+            ("invalid_share", pa.float64(), True),  # of its answers in words; null where it gives none
+            ("retries", pa.int64(), True),
+            ("budget_frames", pa.int64()),
+            ("budget_hours", pa.float64(), True),  # that so many frames would take here
+            ("budget_money", pa.float64(), True),  # and cost, US dollars
+            ("settings", pa.string()),  # JSON
+        )
+    ]
+)
+
+BOXES = pa.schema(
+    [
+        pa.field(name, kind, False)
+        for name, kind in (
+            ("name", pa.string()),
+            ("video", pa.string()),
+            ("frame_index", pa.int64()),
+            *((side, pa.float64()) for side in ("x1", "y1", "x2", "y2")),
+            ("confidence", pa.float64()),
+            ("class_name", pa.string()),
+            ("prompt", pa.string()),
+        )
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something that is compared."""
+
+    name: str
+    what: Literal["detector", "segmenter"]
+    maker: str
+    settings: dict[str, Any]
+    against: Against
+    by_profile: bool = False
+    obstacle: str | None = None
+    """Why it cannot run here, if that is known without trying."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What came of it."""
+
+    sample: Sample
+    contenders: list[Contender]
+    runs: dict[str, Run]
+    """By name."""
+    table: pd.DataFrame
+    """TABLE."""
+    boxes: pd.DataFrame
+    """BOXES."""
+    pairs: pd.DataFrame
+    """accuracy.differences of F1 at IoU 0.5 between detectors with the same truth."""
+    agreement: pd.DataFrame
+    """accuracy.agreement of the detectors that saw a frame."""
+
+    def cases(self, name: str) -> list[Case]:
+        """What a contender found beside what is there, of the frames it saw whose truth is known."""
+        against = next(c.against for c in self.contenders if c.name == name)
+        return _cases(self.sample, against, self.runs[name])
+
+
+def detector(name: str, settings: DetectorSettings, against: Against) -> Contender:
+    """A detector as a contender; weights that are reachable are fetched now, not while time is taken."""
+    obstacle = registry.obstacle(settings) or _fetch(settings.needs)
+    told = settings.model_dump(mode="json")
+    maker = "gotowce_dagster.comparison.subjects:detector"
+    return Contender(name, "detector", maker, told, against, _needs_profile(told), obstacle)
+
+
+def segmenter(engine: str, params: MasksParams) -> Contender:
+    """A segmenter as a contender: the boxes around its masks are held against the objects."""
+    needed = engines.weights_of(engine)
+    obstacle = engines.obstacle(engine) or _fetch([needed] if needed else [])
+    told = params.model_dump(mode="json")
+    maker = "gotowce_dagster.comparison.subjects:segmenter"
+    return Contender(engine, "segmenter", maker, told, "object", obstacle=obstacle)
+
+
+def compare(
+    contenders: Sequence[Contender],
+    sample: Sample,
+    params: ComparisonParams,
+    folder: Path,
+    start: Callable[[str], Progress],
+) -> Comparison:
+    """Run every contender in a process of its own, none beside another, and put it all together.
+
+    Args:
+        folder: for files between the processes.
+        start: gives the progress callback of each contender, by its name.
+
+    Raises:
+        InputError: two contenders share a name.
+    """
+    if len({c.name for c in contenders}) < len(contenders):
+        raise InputError(f"two have one name: {', '.join(c.name for c in contenders)}; rename one of them")
+    runs = {}
+    for place, contender in enumerate(contenders):
+        job = _job(contender, sample, params)
+        if contender.obstacle is not None:
+            runs[contender.name] = Run(job, "cannot run", contender.obstacle)
+        elif not job.pictures:
+            runs[contender.name] = Run(job, "cannot run", "no frame has a known object in a known designator")
+        else:
+            progress = start(contender.name)
+            runs[contender.name] = run_fresh(job, folder / str(place), params.timeout_s, progress)
+    return summarize(contenders, sample, runs, params)
+
+
+def summarize(
+    contenders: Sequence[Contender], sample: Sample, runs: Mapping[str, Run], params: ComparisonParams
+) -> Comparison:
+    """Scores, intervals, differences and agreement of runs that are done."""
+    bootstrap = accuracy.Bootstrap(params.bootstrap, params.interval, params.seed)
+    cases = {c.name: _cases(sample, c.against, runs[c.name]) for c in contenders}
+    rows = [_row(c, runs[c.name], cases[c.name], bootstrap, params) for c in contenders]
+    pairs = [
+        accuracy.differences(
+            {
+                c.name: accuracy.Tally.of(cases[c.name])
+                for c in contenders
+                if (c.what, c.against) == kind and cases[c.name]
+            },
+            bootstrap,
+        ).assign(truth=kind[1])
+        for kind in dict.fromkeys((c.what, c.against) for c in contenders)
+    ]
+    found = {
+        c.name: {frame: boxes.xyxy for frame, boxes in runs[c.name].found.items()}
+        for c in contenders
+        if c.what == "detector" and runs[c.name].frames
+    }
+    return Comparison(
+        sample,
+        list(contenders),
+        dict(runs),
+        pd.DataFrame(rows, columns=TABLE.names),
+        _boxes(runs),
+        pd.concat([part for part in pairs if len(part)] or pairs, ignore_index=True),
+        accuracy.agreement(found),
+    )
+
+
+def _job(contender: Contender, sample: Sample, params: ComparisonParams) -> Job:
+    return Job(
+        maker=contender.maker,
+        name=contender.name,
+        settings=contender.settings,
+        by_profile=contender.by_profile,
+        pictures=sample.pictures if contender.what == "detector" else sample.designated(),
+        limits=Limits(max_batch=params.max_batch, batch_s=params.batch_s, memory_mb=params.memory_mb),
+    )
+
+
+def _cases(sample: Sample, against: Against, run: Run) -> list[Case]:
+    cases = (sample.case(frame, against, found) for frame, found in run.found.items())
+    return [case for case in cases if case is not None]
+
+
+def _row(
+    contender: Contender,
+    run: Run,
+    cases: Sequence[Case],
+    bootstrap: accuracy.Bootstrap,
+    params: ComparisonParams,
+) -> dict[str, Any]:
+    scores = accuracy.with_intervals(accuracy.Tally.of(cases), bootstrap) if cases else {}
+    confidence, f1 = accuracy.best_threshold(cases)
+    return {
+        "name": contender.name,
+        "what": contender.what,
+        "status": run.status,
+        "reason": run.reason,
+        "truth": contender.against,
+        "frames": len(run.frames),
+        "failed_frames": sum("error" in frame for frame in run.frames),
+        "scored_frames": len(cases),
+        "truths": sum(len(case.truth) for case in cases),
+        "boxes": sum(len(frame.get("boxes", [])) for frame in run.frames),
+        "dropped_boxes": sum(frame.get("dropped", 0) for frame in run.frames),
+        **scores,
+        "best_confidence": confidence,
+        "best_f1_50": f1,
+        **_speed(run),
+        **_means(run),
+        **_budget(run, params.budget_frames),
+        "settings": json.dumps(contender.settings),
+    }
+
+
+def _speed(run: Run) -> dict[str, Any]:
+    last = run.frames[-1] if run.frames else {}
+    best = max(run.batches, key=lambda batch: batch["images_per_s"], default={})
+    taken = run.seconds
+    return {
+        "median_s": float(np.median(taken)) if len(taken) else None,
+        "p95_s": float(np.quantile(taken, 0.95)) if len(taken) else None,
+        "images_per_s": best.get("images_per_s"),
+        "best_batch": best.get("size"),
+        "load_s": run.loaded.get("load_s"),
+        "warm_up_s": run.loaded.get("warm_up_s"),
+        "memory_mb": last.get("memory_mb"),
+        "gpu_memory_mb": last.get("gpu_memory_mb"),
+        "batch_memory_mb": max((batch["memory_mb"] for batch in run.batches), default=None),
+    }
+
+
+def _means(run: Run) -> dict[str, Any]:
+    cost = _cost(run)
+    answers = cost.get("answers", 0)
+    return {
+        "weights_mb": run.loaded.get("weights_mb"),
+        "weights": ", ".join(run.loaded.get("weights", [])),
+        "device": run.loaded.get("device", ""),
+        "tokens_in": cost.get("tokens_in"),
+        "tokens_out": cost.get("tokens_out"),
+        "money_per_1000": 1000 * cost["money"] / len(run.frames) if cost else None,
+        "invalid_share": cost["invalid"] / answers if answers else None,
+        "retries": cost.get("retries"),
+    }
+
+
+def _budget(run: Run, frames: int) -> dict[str, Any]:
+    """Hours and money that so many frames would take, with as many at once as is fastest."""
+    if not len(run.seconds):
+        return {"budget_frames": frames, "budget_hours": None, "budget_money": None}
+    speed = max([1 / run.seconds.mean(), *(batch["images_per_s"] for batch in run.batches)])
+    money = _cost(run)["money"] / len(run.frames)
+    hours = (run.loaded["load_s"] + frames / speed) / 3600
+    return {"budget_frames": frames, "budget_hours": float(hours), "budget_money": frames * money}
+
+
+def _cost(run: Run) -> dict[str, float]:
+    """Fields of detectors.base.Cost, warming up and several at once apart."""
+    return next((frame["cost"] for frame in reversed(run.frames) if "cost" in frame), {})
+
+
+def _boxes(runs: Mapping[str, Run]) -> pd.DataFrame:
+    rows = [
+        (name, frame["video"], frame["frame_index"], *box)
+        for name, run in runs.items()
+        for frame in run.frames
+        for box in frame.get("boxes", [])
+    ]
+    return pd.DataFrame(rows, columns=BOXES.names)
+
+
+def _fetch(names: Sequence[str]) -> str | None:
+    """Fetch weights that are not here yet; why that failed, if it did."""
+    try:
+        for name in names:
+            if name in weights.WEIGHTS:
+                weights.require(name)
+    except MissingWeightsError as error:
+        return str(error)
+    return None
+
+
+def _needs_profile(settings: Mapping[str, Any]) -> bool:
+    """Whether a detector looks at the profile, itself or through one that it looks around."""
+    seen = settings.get("input") or {}
+    around = (seen.get("crop") or {}).get("around")
+    return (
+        settings["kind"] == "bracket"
+        or seen.get("only_colours") == "profile"
+        or (around is not None and _needs_profile(around))
+    )
