@@ -99,7 +99,7 @@ def tidied(
     """
     height, width = shape[:2]
     xyxy = np.clip(detections.xyxy, 0, [width, height, width, height])
-    names, classes = np.unique(np.asarray(detections.data["class_name"], str), return_inverse=True)
+    _, classes = np.unique(np.asarray(detections.data["class_name"], str), return_inverse=True)
     inside = sv.Detections(
         xyxy=xyxy, confidence=detections.confidence, class_id=classes, data=dict(detections.data)
     )
@@ -107,7 +107,8 @@ def tidied(
     kept = inside[has_area & (np.asarray(inside.confidence) >= min_confidence)]
     assert isinstance(kept, sv.Detections)
     kept = kept.with_nms(nms_iou, class_agnostic)
-    return found(kept.xyxy, kept.confidence, kept.data["class_name"], kept.data["prompt"])
+    classes, prompts = (np.asarray(kept.data[key]).tolist() for key in ("class_name", "prompt"))
+    return found(kept.xyxy, np.asarray(kept.confidence), classes, prompts)
 
 
 def batched(

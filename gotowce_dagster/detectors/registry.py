@@ -2,16 +2,30 @@
 
 from collections.abc import Mapping
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from gotowce_dagster import weights
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.bracket import Bracket
+from gotowce_dagster.detectors.inputs import InPieces
+from gotowce_dagster.detectors.kosmos2 import Kosmos2
+from gotowce_dagster.detectors.moondream import Moondream
 from gotowce_dagster.detectors.profile import Profile
-from gotowce_dagster.detectors.settings import BracketSettings, Common, DetectorSettings
+from gotowce_dagster.detectors.settings import (
+    KINDS,
+    BracketSettings,
+    Common,
+    DetectorSettings,
+    Kosmos2Settings,
+    MoondreamSettings,
+    YoloSettings,
+    YoloWorldSettings,
+    ZeroShotSettings,
+)
+from gotowce_dagster.detectors.yolo import Yolo
+from gotowce_dagster.detectors.yolo_world import YoloWorld
+from gotowce_dagster.detectors.zero_shot import ZeroShot
 from gotowce_dagster.errors import InputError
-
-KINDS = ("bracket", "yolo", "yolo_world", "zero_shot", "kosmos2", "moondream", "hosted")
 
 
 def settings_of(name: str, known: Mapping[str, DetectorSettings]) -> DetectorSettings:
@@ -25,7 +39,13 @@ def settings_of(name: str, known: Mapping[str, DetectorSettings]) -> DetectorSet
     if name not in KINDS:
         told = ", ".join(dict.fromkeys((*known, *KINDS)))
         raise InputError(f"no detector named {name!r}; expected one of {told}")
-    return TypeAdapter(DetectorSettings).validate_python({"kind": name})
+    try:
+        return TypeAdapter(DetectorSettings).validate_python({"kind": name})
+    except ValidationError as error:
+        lacking = ", ".join(str(problem["loc"][-1]) for problem in error.errors())
+        raise InputError(
+            f"{name} has no default for {lacking}; name such a detector in params.yaml"
+        ) from None
 
 
 def build_detector(name: str, settings: DetectorSettings, profile: Profile) -> Detector:
@@ -38,9 +58,29 @@ def build_detector(name: str, settings: DetectorSettings, profile: Profile) -> D
     Raises:
         MissingWeightsError: its weights are neither here nor reachable.
     """
+    detector = _bare(name, settings, profile)
+    if settings.input is None:
+        return detector
+    colours = [colour for designator in profile.designators for colour in designator.colours]
+    around = settings.input.crop.around if settings.input.crop else None
+    finder = build_detector(name, around, profile) if around else None
+    return InPieces(detector, settings.input, colours, finder)
+
+
+def _bare(name: str, settings: DetectorSettings, profile: Profile) -> Detector:
     match settings:
         case BracketSettings():
             return Bracket(profile, settings.min_confidence, name)
+        case YoloSettings():
+            return Yolo(name, settings)
+        case YoloWorldSettings():
+            return YoloWorld(name, settings)
+        case ZeroShotSettings():
+            return ZeroShot(name, settings)
+        case Kosmos2Settings():
+            return Kosmos2(name, settings)
+        case MoondreamSettings():
+            return Moondream(name, settings)
     raise InputError(f"{name}: there is no detector of the kind {settings.kind}")
 
 
@@ -51,6 +91,11 @@ def build_detectors(known: Mapping[str, DetectorSettings], profile: Profile) -> 
 
 def obstacle(settings: Common) -> str | None:
     """Why a detector cannot run here and what to do about it, found without loading it; None if it can."""
+    if reason := settings.obstacle():
+        return reason
+    around = settings.input.crop.around if settings.input and settings.input.crop else None
+    if around and (reason := obstacle(around)):
+        return f"{around.kind}, which it looks around: {reason}"
     looked = " and ".join(map(str, weights.folders()))
     missing = [name for name in settings.needs if not weights.find(name) and not weights.reachable(name)]
     if missing:

@@ -1,7 +1,7 @@
 """What a detector can be told in params.yaml: one class a kind, chosen by its ``kind``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -46,8 +46,6 @@ class TileSettings(Settings):
     """Pixels of the frame."""
     overlap: float = Field(default=0.2, ge=0, lt=0.9)
     """Share of a tile's side that the next one shows again."""
-    seam_iou: Share = 0.3
-    """Boxes of different tiles that share more than this of the smaller one are one object."""
 
 
 class InputSettings(Settings):
@@ -59,6 +57,8 @@ class InputSettings(Settings):
     tiles: TileSettings | None = None
     scale: float = Field(default=1.0, gt=0, le=8)
     """What is left is enlarged so many times."""
+    seam: Share = 0.3
+    """Boxes of one class in different pieces that share more than this of the smaller are one object."""
 
 
 class Common(Settings):
@@ -72,6 +72,10 @@ class Common(Settings):
     def needs(self) -> tuple[str, ...]:
         """Names of the weights it cannot run without; see weights.py."""
         return ()
+
+    def obstacle(self) -> str | None:
+        """Why it cannot run here, weights apart, and what to do; None if nothing else is in the way."""
+        return None
 
 
 class BracketSettings(Common):
@@ -146,8 +150,12 @@ class Kosmos2Settings(Prompted):
     kind: Literal["kosmos2"] = "kosmos2"
     weights: str = "microsoft/kosmos-2-patch14-224"
     ask: str = "<grounding>"
-    """How the text begins that the model goes on with."""
+    """How the text begins that the model goes on with; with ``{phrase}`` in it, asked for each phrase, as in
+    ``<grounding><phrase>{phrase}</phrase>``."""
     max_tokens: int = Field(default=128, ge=1)
+    """The text ends after so many."""
+    least_shared: Share = 0.5
+    """A thing it names is ours if it and one of our phrases share so much of the words of the shorter."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -165,6 +173,14 @@ class MoondreamSettings(Prompted):
     @property
     def needs(self) -> tuple[str, ...]:
         return (self.weights,)
+
+    def obstacle(self) -> str | None:
+        if self.trust_remote_code:
+            return None
+        return (
+            f"{self.weights} brings code of its own, which is run only if you allow it: read it, then set "
+            f"trust_remote_code: true; or use the kind moondream_server"
+        )
 
 
 class Online(Prompted):
@@ -227,7 +243,7 @@ class MoondreamServerSettings(Online):
     image_px: int = Field(default=2048, ge=64)
 
 
-DetectorSettings = Annotated[
+_Any = (
     BracketSettings
     | YoloSettings
     | YoloWorldSettings
@@ -235,9 +251,11 @@ DetectorSettings = Annotated[
     | Kosmos2Settings
     | MoondreamSettings
     | HostedSettings
-    | MoondreamServerSettings,
-    Field(discriminator="kind"),
-]
+    | MoondreamServerSettings
+)
+DetectorSettings = Annotated[_Any, Field(discriminator="kind")]
+
+KINDS: tuple[str, ...] = tuple(kind.model_fields["kind"].default for kind in get_args(_Any))
 
 for _recursive in (CropSettings, InputSettings, Common):
     _recursive.model_rebuild()
