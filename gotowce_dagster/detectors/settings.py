@@ -1,5 +1,6 @@
 """What a detector can be told in params.yaml: one class a kind, chosen by its ``kind``."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -203,6 +204,20 @@ class Online(Prompted):
     timeout_s: float = Field(default=120, gt=0)
     """Seconds to wait for an answer."""
 
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """Where the key may be; the first that is set counts. Without any, the server needs none."""
+        return (self.key_variable,) if self.key_variable else ()
+
+    def key_found(self) -> str | None:
+        """The first of key_variables that is set."""
+        return next((name for name in self.key_variables if os.environ.get(name, "").strip()), None)
+
+    def obstacle(self) -> str | None:
+        if not self.send or not self.key_variables or self.key_found():
+            return None
+        return f"no key: set the environment variable {' or '.join(self.key_variables)}"
+
 
 class HostedSettings(Online):
     """A vision language model behind an address: Claude, GPT, Gemini, or one that speaks as OpenAI's do."""
@@ -227,6 +242,14 @@ class HostedSettings(Online):
     prices: Path | None = None
     """Your own table of prices; default: detectors/prices.toml of this package."""
 
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        return super().key_variables or {
+            "anthropic": ("ANTHROPIC_API_KEY",),
+            "openai": ("OPENAI_API_KEY",),
+            "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        }.get(self.provider, ())
+
     @model_validator(mode="after")
     def _address(self) -> "HostedSettings":
         if self.provider == "compatible" and self.base_url is None:
@@ -239,7 +262,7 @@ class MoondreamServerSettings(Online):
 
     kind: Literal["moondream_server"] = "moondream_server"
     base_url: str = "http://localhost:2020/v1"
-    """The server's address; its cloud is https://api.moondream.ai/v1, with the key in MOONDREAM_API_KEY."""
+    """The server's address; its cloud is https://api.moondream.ai/v1, which needs ``key_variable``."""
     image_px: int = Field(default=2048, ge=64)
 
 
