@@ -15,6 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gotowce_dagster.detectors.phrases import Phrases
+
 Coordinates = Literal["pixel", "unit", "thousand"]
 
 _FULL = {"unit": 1.0, "thousand": 1000.0}
@@ -71,13 +73,13 @@ class Fault(StrEnum):
 class Parsed:
     """Boxes of one answer, in pixels of the picture that was sent.
 
-    xyxy float (n, 4), confidence (n,), labels: one of the phrases asked for each. ``fault`` says why the
-    answer as a whole is worth nothing; then there are no boxes.
+    xyxy float (n, 4), confidence (n,), owners: class and phrase of each. ``fault`` says why the answer as a
+    whole is worth nothing; then there are no boxes.
     """
 
     xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4)))
     confidence: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
-    labels: list[str] = field(default_factory=list)
+    owners: list[tuple[str, str]] = field(default_factory=list)
     repaired: Counter[Repair] = field(default_factory=Counter)
     dropped: Counter[Fault] = field(default_factory=Counter)
     fault: Fault | None = None
@@ -124,9 +126,7 @@ def find_json(text: str) -> Any:
     raise UnreadableError(Fault.BROKEN if begins else Fault.PROSE)
 
 
-def parse_boxes(
-    text: str, size: tuple[int, int], phrases: Sequence[str], asked: Coordinates = "pixel"
-) -> Parsed:
+def parse_boxes(text: str, size: tuple[int, int], phrases: Phrases, asked: Coordinates = "pixel") -> Parsed:
     """Read the boxes of an answer.
 
     Args:
@@ -175,7 +175,7 @@ def _place(
     xyxy: np.ndarray,
     told: Sequence[_Loose],
     size: tuple[int, int],
-    phrases: Sequence[str],
+    phrases: Phrases,
     parsed: Parsed,
 ) -> None:
     """Sort the corners of boxes in pixels and clip them to the picture; what lies outside is dropped."""
@@ -183,22 +183,22 @@ def _place(
     clipped = np.clip(ordered, 0, np.tile(size, 2).astype(float))
     outside = np.any((ordered[:, :2] >= size) | (ordered[:, 2:] <= 0), axis=1)
     empty = ~outside & np.any(clipped[:, 2:] <= clipped[:, :2], axis=1)
-    labels = [_phrase(box.label, phrases) for box in told]
-    unknown = np.array([label is None for label in labels]) & ~outside & ~empty
+    owners = [_owner(box.label, phrases) for box in told]
+    unknown = np.array([owner is None for owner in owners]) & ~outside & ~empty
     good = ~(outside | empty | unknown)
     confidence, odd = _confidence([box.confidence for box in told])
-    other_label = np.array([box.label != label for box, label in zip(told, labels, strict=True)])
+    named = [owner is not None and box.label == owner[1] for box, owner in zip(told, owners, strict=True)]
     parsed.dropped += _counts({Fault.OUTSIDE: outside, Fault.EMPTY: empty, Fault.UNKNOWN: unknown})
     parsed.repaired += _counts(
         {
             Repair.SWAPPED: good & (ordered != xyxy).any(axis=1),
             Repair.CLIPPED: good & (np.abs(clipped - ordered) > 1e-6).any(axis=1),
             Repair.CONFIDENCE: good & odd,
-            Repair.LABEL: good & other_label,
+            Repair.LABEL: good & ~np.array(named),
         }
     )
     parsed.xyxy, parsed.confidence = clipped[good], confidence[good]
-    parsed.labels = [label for label, kept in zip(labels, good, strict=True) if label is not None and kept]
+    parsed.owners = [owner for owner, kept in zip(owners, good, strict=True) if owner is not None and kept]
 
 
 def _convention(xyxy: np.ndarray, stated: Coordinates, size: tuple[int, int]) -> Coordinates:
@@ -214,12 +214,10 @@ def _convention(xyxy: np.ndarray, stated: Coordinates, size: tuple[int, int]) ->
     return stated
 
 
-def _phrase(label: str | None, phrases: Sequence[str]) -> str | None:
-    """The phrase that a label stands for; a sole phrase stands for any label."""
-    if label in phrases or len(phrases) == 1:
-        return label if label in phrases else phrases[0]
-    words = " ".join((label or "").casefold().split())
-    return next((phrase for phrase in phrases if phrase.casefold() == words), None)
+def _owner(label: str | None, phrases: Phrases) -> tuple[str, str] | None:
+    """Class and phrase that a label stands for; where one phrase was asked for, any label stands for it."""
+    sole = phrases.asked[0] if len(phrases.asked) == 1 else None
+    return phrases.owner(sole or label or "", least_shared=0.5)
 
 
 def _confidence(told: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,12 +3,13 @@
 import asyncio
 import re
 import tomllib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import supervision as sv
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gotowce_dagster.errors import GotowceError, InputError
@@ -73,7 +74,14 @@ def read_prices(path: Path | None = None) -> Prices:
 
 
 class BudgetSpentError(GotowceError):
-    """The next request might cost more than is left; it was not sent."""
+    """The next request might cost more than is left; it was not sent.
+
+    Out of a detector, ``done`` holds what was found in each image of the batch; None: not asked about.
+    """
+
+    def __init__(self, message: str, done: Sequence[sv.Detections | None] = ()) -> None:
+        super().__init__(message)
+        self.done = list(done)
 
 
 @dataclass
