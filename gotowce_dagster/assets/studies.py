@@ -26,3 +26,17 @@ def segment_everything(
 ) -> dg.MaterializeResult:
     """What SAM 2 and superpixels find without any prompt: pieces, seconds, and the fit of the best piece."""
     return materialize(context, progress)
+
+
+@dg.asset(
+    deps=[raw_videos],
+    group_name=GROUP,
+    code_version=code_version(_paths, "detector_comparison"),
+    kinds={"html"},
+    pool="gpu",
+)
+def detector_comparison(
+    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
+) -> dg.MaterializeResult:
+    """Every detector of params.yaml on the same frames: accuracy with intervals, seconds, memory, money."""
+    return materialize(context, progress)

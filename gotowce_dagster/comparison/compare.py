@@ -156,7 +156,7 @@ def compare(
 
     Args:
         folder: for files between the processes.
-        start: gives the progress callback of each contender, by its name.
+        start: gives the progress callback of each contender, by its name, also of one that cannot run.
 
     Raises:
         InputError: two contenders share a name.
@@ -165,13 +165,12 @@ def compare(
         raise InputError(f"two have one name: {', '.join(c.name for c in contenders)}; rename one of them")
     runs = {}
     for place, contender in enumerate(contenders):
-        job = _job(contender, sample, params)
+        job, progress = _job(contender, sample, params), start(contender.name)
         if contender.obstacle is not None:
             runs[contender.name] = Run(job, "cannot run", contender.obstacle)
         elif not job.pictures:
             runs[contender.name] = Run(job, "cannot run", "no frame has a known object in a known designator")
         else:
-            progress = start(contender.name)
             runs[contender.name] = run_fresh(job, folder / str(place), params.timeout_s, progress)
     return summarize(contenders, sample, runs, params)
 
@@ -234,7 +233,8 @@ def _row(
     params: ComparisonParams,
 ) -> dict[str, Any]:
     scores = accuracy.with_intervals(accuracy.Tally.of(cases), bootstrap) if cases else {}
-    confidence, f1 = accuracy.best_threshold(cases)
+    # A segmenter has no confidence to choose.
+    confidence, f1 = accuracy.best_threshold(cases if contender.what == "detector" else [])
     return {
         "name": contender.name,
         "what": contender.what,

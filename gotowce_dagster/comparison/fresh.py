@@ -22,7 +22,6 @@ Status = Literal["ran", "cannot run", "stopped", "failed", "killed", "timed out"
 """``stopped``: by itself, with a reason, for instance a budget. ``failed``: by an error of its own."""
 
 _POLL_S = 0.1
-_LOG_LINES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +159,9 @@ def _judge(
 
 
 def _last_words(folder: Path) -> str:
+    """The line that a traceback ends with."""
     lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return " / ".join(lines[-_LOG_LINES:])
+    return lines[-1] if lines else ""
 
 
 def _detections(rows: Sequence[Sequence[Any]]) -> sv.Detections:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def measure(job: Job) -> Iterator[Event]:
     subject: Subject | None = None
     made_for: Path | None = None
     spent: dict[str, float] = {}
+    taken: list[float] = []
     for picture in job.pictures:
         if subject is None or (job.by_profile and picture.profile != made_for):
             is_first = subject is None
@@ -53,9 +55,11 @@ def measure(job: Job) -> Iterator[Event]:
         spent = {
             name: before.get(name, 0) + value - free[name] for name, value in asdict(subject.cost).items()
         }
+        if "seconds" in event:
+            taken.append(event["seconds"])
         yield event | {"cost": spent, **_memory()}
-    if subject is not None and not subject.is_paid:
-        yield from _batches(subject, job)
+    if subject is not None and taken and not subject.is_paid:
+        yield from _batches(subject, job, fmean(taken))
 
 
 def _load(job: Job, picture: Picture, spent: dict[str, float]) -> tuple[Subject, Event]:
@@ -119,24 +123,33 @@ def _rows(found: sv.Detections) -> tuple[list[list[Any]], int]:
     return [list(row) for row in zip(*columns, strict=True)], int((~good).sum())
 
 
-def _batches(subject: Subject, job: Job) -> Iterator[Event]:
-    """Pictures a second with 1, 2, 4 ... at once, as far as time and memory allow."""
+def _batches(subject: Subject, job: Job, usual_s: float) -> Iterator[Event]:
+    """Pictures a second with 1, 2, 4 ... at once, all over the same pictures, as time and memory allow.
+
+    Args:
+        usual_s: seconds that one picture takes.
+    """
     limits, start, size = job.limits, time.perf_counter(), 1
+    # Of the last video alone: another may need another profile, and other sizes would not stack.
+    mine = [picture for picture in job.pictures if picture.video == job.pictures[-1].video]
+    pictures = [mine[place % len(mine)] for place in range(limits.max_batch)]
+    round_s = usual_s * len(pictures)
+    if (1 + _ROUNDS) * round_s > limits.batch_s:
+        return
+    images = [read_rgb(picture.file) for picture in pictures]
     before = _memory()["memory_mb"]
     while size <= limits.max_batch:
-        pictures = [job.pictures[-1 - place % len(job.pictures)] for place in range(size)]
-        # Other videos may have frames of another size, which would not stack.
-        images = [read_rgb(picture.file) for picture in pictures]
-        seconds = []
+        rounds = []
         for _ in range(1 + _ROUNDS):
             round_start = time.perf_counter()
-            _ask(subject, images, pictures)
-            seconds.append(time.perf_counter() - round_start)
+            for place in range(0, len(pictures), size):
+                _ask(subject, images[place : place + size], pictures[place : place + size])
+            rounds.append(time.perf_counter() - round_start)
         now = _memory()
-        yield {"event": "batch", "size": size, "images_per_s": size / min(seconds[1:]), **now}
+        yield {"event": "batch", "size": size, "images_per_s": len(images) / min(rounds[1:]), **now}
         grown = now["memory_mb"] - before
         before, size = now["memory_mb"], 2 * size
-        is_slow = time.perf_counter() - start + 2 * sum(seconds) > limits.batch_s
+        is_slow = time.perf_counter() - start + sum(rounds) > limits.batch_s
         if is_slow or now["memory_mb"] + 2 * grown > limits.memory_mb:
             return
 

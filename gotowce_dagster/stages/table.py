@@ -3,6 +3,7 @@
 from gotowce_dagster.stages import (
     cleaned_labels,
     designator_detections,
+    detector_comparison,
     evaluation,
     extracted_frames,
     finetuned_model,
@@ -23,5 +24,6 @@ STAGES = {
         Stage("finetuned_model", False, finetuned_model.run, finetuned_model.preview),
         Stage("evaluation", False, evaluation.run, evaluation.preview),
         Stage("segment_everything", False, segment_everything.run, segment_everything.preview),
+        Stage("detector_comparison", False, detector_comparison.run, detector_comparison.preview),
     )
 }

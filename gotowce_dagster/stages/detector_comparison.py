@@ -1,0 +1,74 @@
+"""Study: every detector and segmenter of params.yaml on the same frames, accuracy beside cost."""
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+from gotowce_dagster.comparison.compare import TABLE, compare, detector, segmenter
+from gotowce_dagster.comparison.footage import Footage, sample
+from gotowce_dagster.comparison.study import PARQUET, SCATTER, write_study
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.progress import Progress, silent
+from gotowce_dagster.project import Project
+from gotowce_dagster.stages.base import Preview
+from gotowce_dagster.tables import read_table, read_truth
+
+NAME = "detector_comparison"
+_SHOWN = ("f1_50", "median_s", "memory_mb", "money_per_1000")
+
+
+def run(project: Project, progress: Progress = silent) -> None:
+    """Write data/studies/detector_comparison: tables, all boxes, a scatter and report.html.
+
+    Raises:
+        InputError: a video or its truth cannot be read, or there is no video.
+    """
+    params = project.params.detector_comparison
+    contenders = [
+        *(
+            detector(name, told, params.truth_of.get(name, params.truth))
+            for name, told in params.detectors.items()
+        ),
+        *(segmenter(engine, project.params.masks) for engine in params.segmenters),
+    ]
+    footage = [_footage(project, video) for video in project.videos]
+    with TemporaryDirectory(prefix="gotowce_") as folder:
+        chosen = sample(footage, params.frames, Path(folder) / "frames")
+        result = compare(contenders, chosen, params, Path(folder), _one_bar(progress, len(contenders)))
+        write_study(result, params, project.paths.study(NAME))
+
+
+def preview(project: Project) -> Preview:
+    """F1, seconds, memory and money of each, what did not run, and the scatter."""
+    folder = project.paths.study(NAME)
+    table = read_table(folder / PARQUET, TABLE)
+    numbers: dict[str, float | int | str] = {"ran": f"{(table['status'] == 'ran').sum()} of {len(table)}"}
+    for row in table.to_dict("records"):
+        numbers |= {f"{row['name']}: {name}": float(row[name]) for name in _SHOWN if pd.notna(row[name])}
+    notes = [
+        f"{row['name']}: {row['status']}: {row['reason']}"
+        for row in table.to_dict("records")
+        if row["reason"]
+    ]
+    drawn = folder / SCATTER
+    return Preview(numbers, read_rgb(drawn) if drawn.exists() else None, notes)
+
+
+def _footage(project: Project, video: str) -> Footage:
+    truth = project.paths.truth(video)
+    profile = project.paths.profile(project.video(video).profile)
+    return Footage(video, project.raw(video), profile, read_truth(truth) if truth.exists() else None)
+
+
+def _one_bar(progress: Progress, contenders: int) -> Callable[[str], Progress]:
+    """The callback of each contender, all of them shown as one: in hundredths of a contender."""
+    places = count()
+
+    def start(name: str) -> Progress:
+        place = next(places)
+        return lambda done, total: progress(100 * place + 100 * done // max(total, 1), 100 * contenders)
+
+    return start
