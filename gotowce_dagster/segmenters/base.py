@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -73,4 +73,27 @@ class Promptable(Protocol):
         Returns:
             For each crop, for each of its prompts, the answer.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A picture as a model has seen it: what costs time is done, to be asked about it is cheap."""
+
+    features: Any
+    """The model's own, some megabytes."""
+    shape: tuple[int, int]
+    """Height and width of the picture."""
+
+
+@runtime_checkable
+class Interactive(Promptable, Protocol):
+    """A promptable model that can be asked again, later, of a picture it has encoded once."""
+
+    def encode(self, picture: np.ndarray) -> Encoded:
+        """Look at a picture: RGB uint8 (h, w, 3), of any size."""
+        ...
+
+    def ask_again(self, encoded: Encoded, prompts: Sequence[Prompt]) -> list[Answer]:
+        """For each prompt the answer, as ask gives it; prompts as there."""
         ...

@@ -7,7 +7,7 @@ import numpy as np
 
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.segmenters import edgetam_model
-from gotowce_dagster.segmenters.base import Answer, Candidate
+from gotowce_dagster.segmenters.base import Answer, Candidate, Encoded
 from gotowce_dagster.segmenters.device import best_device, inference
 from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
 from gotowce_dagster.segmenters.proposals import propose
@@ -44,14 +44,29 @@ class EdgeTam:
             answers += self._ask(crops[part], prompts[part])
         return answers
 
+    def encode(self, picture: np.ndarray) -> Encoded:
+        """See base.Interactive."""
+        with inference(self.device):
+            return Encoded(self._encode(picture), picture.shape[:2])
+
+    def ask_again(self, encoded: Encoded, prompts: Sequence[Prompt]) -> list[Answer]:
+        """Three masks for every prompt; see base.Interactive."""
+        with inference(self.device):
+            (answers,) = self._answers([encoded.features], [encoded.shape], [prompts])
+        return answers
+
     def _ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
-        answers: dict[tuple[int, int], Answer] = {}
-        shapes = [crop.shape[:2] for crop in crops]
         with inference(self.device):
             # One by one, so that a crop gives the same bits in any company.
             features = [self._encode(crop) for crop in crops]
-            for batch in batches(prompts, _DECODED):
-                answers |= self._decode(features, batch, shapes)
+            return self._answers(features, [crop.shape[:2] for crop in crops], prompts)
+
+    def _answers(
+        self, features: list[list[Any]], shapes: list[tuple[int, int]], prompts: Sequence[Sequence[Prompt]]
+    ) -> list[list[Answer]]:
+        answers: dict[tuple[int, int], Answer] = {}
+        for batch in batches(prompts, _DECODED):
+            answers |= self._decode(features, batch, shapes)
         return [[answers[crop, number] for number in range(len(asked))] for crop, asked in enumerate(prompts)]
 
     def _encode(self, crop: np.ndarray) -> list[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from gotowce_dagster.offline import keep_offline
 from gotowce_dagster.params import MasksParams
-from gotowce_dagster.segmenters.base import Answer, Candidate
+from gotowce_dagster.segmenters.base import Answer, Candidate, Encoded
 from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
 from gotowce_dagster.segmenters.proposals import propose
@@ -46,22 +46,32 @@ class MobileSam:
 
         Encoder and decoder take one crop at a time.
         """
-        return [self._ask(crop, asked) for crop, asked in zip(crops, prompts, strict=True)]
+        pairs = zip(crops, prompts, strict=True)
+        return [self.ask_again(self.encode(crop), asked) for crop, asked in pairs]
 
-    def _ask(self, crop: np.ndarray, asked: Sequence[Prompt]) -> list[Answer]:
+    def encode(self, picture: np.ndarray) -> Encoded:
+        """See base.Interactive."""
+        import torch
+
+        with torch.inference_mode():
+            self._predictor.set_image(np.ascontiguousarray(picture[..., ::-1]))
+        return Encoded(self._predictor.features, picture.shape[:2])
+
+    def ask_again(self, encoded: Encoded, prompts: Sequence[Prompt]) -> list[Answer]:
+        """Three masks for every prompt; see base.Interactive."""
         import torch
 
         answers: dict[tuple[int, int], Answer] = {}
         with torch.inference_mode():
-            self._predictor.set_image(np.ascontiguousarray(crop[..., ::-1]))
-            for batch in batches([asked], _DECODED):
-                answers |= self._decode(batch, *crop.shape[:2])
-        return [answers[0, number] for number in range(len(asked))]
+            for batch in batches([prompts], _DECODED):
+                answers |= self._decode(batch, encoded)
+        return [answers[0, number] for number in range(len(prompts))]
 
-    def _decode(self, batch: Batch, height: int, width: int) -> dict[tuple[int, int], Answer]:
+    def _decode(self, batch: Batch, encoded: Encoded) -> dict[tuple[int, int], Answer]:
         import torch
         from torch.nn.functional import interpolate
 
+        height, width = encoded.shape
         model, side = self._predictor.model, max(height, width)
         points = torch.as_tensor(batch.points / side * _INPUT_PX, dtype=torch.float32, device=self.device)
         labels = torch.as_tensor(batch.labels, dtype=torch.int32, device=self.device)
@@ -73,7 +83,7 @@ class MobileSam:
             masks=None,
         )
         low, scores = model.mask_decoder(
-            image_embeddings=self._predictor.features,
+            image_embeddings=encoded.features,
             image_pe=model.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,

@@ -29,7 +29,7 @@ import numpy as np
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.params import MasksParams
-from gotowce_dagster.segmenters.base import Answer, Candidate
+from gotowce_dagster.segmenters.base import Answer, Candidate, Encoded
 from gotowce_dagster.segmenters.device import best_device, inference
 from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
 from gotowce_dagster.segmenters.proposals import propose
@@ -75,12 +75,27 @@ class Sam2:
             answers += self._ask(crops[part], prompts[part])
         return answers
 
-    def _ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
-        answers: dict[tuple[int, int], Answer] = {}
+    def encode(self, picture: np.ndarray) -> Encoded:
+        """See base.Interactive."""
         with inference(self.device):
-            features = self._encode(crops)
-            for batch in batches(prompts, max(1, _DECODED_PX // self._params.input_px**2)):
-                answers |= self._decode(features, batch, [crop.shape[:2] for crop in crops])
+            return Encoded(self._encode([picture]), picture.shape[:2])
+
+    def ask_again(self, encoded: Encoded, prompts: Sequence[Prompt]) -> list[Answer]:
+        """Three masks for every prompt; see base.Interactive."""
+        with inference(self.device):
+            (answers,) = self._answers(encoded.features, [encoded.shape], [prompts])
+        return answers
+
+    def _ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
+        with inference(self.device):
+            return self._answers(self._encode(crops), [crop.shape[:2] for crop in crops], prompts)
+
+    def _answers(
+        self, features: list[Any], shapes: list[tuple[int, int]], prompts: Sequence[Sequence[Prompt]]
+    ) -> list[list[Answer]]:
+        answers: dict[tuple[int, int], Answer] = {}
+        for batch in batches(prompts, max(1, _DECODED_PX // self._params.input_px**2)):
+            answers |= self._decode(features, batch, shapes)
         return [[answers[crop, number] for number in range(len(asked))] for crop, asked in enumerate(prompts)]
 
     def _encode(self, crops: Sequence[np.ndarray]) -> list[Any]:
