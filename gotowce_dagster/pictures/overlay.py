@@ -97,35 +97,76 @@ def _write(
     pen = ImageDraw.Draw(picture)
     face = text.font(size)
     pad = max(2, size // 6)
-    taken = boxes.astype(float).reshape(-1, 4)
-    for label, box, colour in zip(labels, boxes, colours, strict=True):
-        if not label:
-            continue
-        line = text.fit(label, size, picture.width - 2 * pad)
-        width, height = face.getlength(line) + 2 * pad, size * 1.2 + 2 * pad
-        place = _place(box, (width, height), taken, picture.size)
-        taken = np.vstack([taken, place])
-        pen.rectangle(tuple(place), fill=_PALETTE.by_idx(int(colour)).as_rgb())
+    shown = [row for row, label in enumerate(labels) if label]
+    lines = [text.fit(labels[row], size, picture.width - 2 * pad) for row in shown]
+    sizes = np.array([(face.getlength(line) + 2 * pad, size * 1.2 + 2 * pad) for line in lines])
+    places = caption_places(boxes, np.array(shown, int), sizes.reshape(-1, 2), picture.size)
+    fills = [_PALETTE.by_idx(int(colours[row])).as_rgb() for row in shown]
+    for row, place, fill in zip(shown, places, fills, strict=True):
+        start, end = _gap(boxes[row], place)
+        if np.abs(end - start).max() > 2:
+            pen.line((*start, *end), fill=fill, width=max(1, size // 8))
+    for place, line, fill in zip(places, lines, fills, strict=True):
+        pen.rectangle(tuple(place), fill=fill)
         pen.text((place[0] + pad, place[1] + pad), line, fill=(0, 0, 0), font=face)
 
 
-def _place(
-    box: np.ndarray, label: tuple[float, float], taken: np.ndarray, picture: tuple[int, int]
+def caption_places(
+    boxes: np.ndarray, shown: np.ndarray, sizes: np.ndarray, picture: tuple[int, int]
 ) -> np.ndarray:
-    """Where a caption goes: the first of eight places around its box that covers the least."""
-    x1, y1, x2, y2 = box
-    width, height = label
-    corners = np.array(
+    """Where captions stand: over no other caption and no box where there is room, near their own box.
+
+    supervision's smart positions push captions apart, which moves them over boxes and out of the picture.
+
+    Args:
+        boxes: xyxy (n, 4) in pixels.
+        shown: rows (m,) of the boxes that have a caption.
+        sizes: (m, 2) width and height of the captions, pixels.
+        picture: its width and height.
+
+    Returns:
+        xyxy (m, 4) in pixels.
+    """
+    boxes = boxes.astype(float).reshape(-1, 4)
+    placed = np.empty((0, 4))
+    for row, size in zip(shown, sizes, strict=True):
+        tried = _candidates(boxes[row], size, np.array(picture, float))
+        over_captions, over_boxes = _covered(tried, placed), _covered(tried, boxes)
+        start, end = _gap(boxes[row], tried)
+        away = np.hypot(*(end - start).T)
+        best = np.lexsort((away.round(), over_boxes.round(), over_captions.round()))[0]
+        placed = np.vstack([placed, tried[best]])
+    return placed
+
+
+def _candidates(box: np.ndarray, size: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """xyxy (k, 4): eight places around a box, then places all over the picture."""
+    (x1, y1, x2, y2), (width, height) = box, size
+    around = np.array(
         [
             *((x, y) for y in (y1 - height - 1, y2 + 1) for x in (x1, x2 - width)),
             *((x, y) for x in (x2 + 1, x1 - width - 1) for y in (y1, y2 - height)),
         ]
     )
-    corners = np.clip(corners, 0, np.maximum(np.array(picture) - label, 0))
-    places = np.hstack([corners, corners + label])
+    free = np.maximum(picture - size, 0)
+    everywhere = np.stack(
+        np.meshgrid(np.arange(0, free[0] + 1, height), np.arange(0, free[1] + 1, height)), axis=-1
+    ).reshape(-1, 2)
+    corners = np.clip(np.vstack([around, everywhere]), 0, free)
+    return np.hstack([corners, corners + size])
+
+
+def _covered(places: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """Pixels (k,) of what is taken (n, 4) under each place (k, 4)."""
     overlap = np.minimum(places[:, None, 2:], taken[:, 2:]) - np.maximum(places[:, None, :2], taken[:, :2])
-    covered = overlap.clip(min=0).prod(axis=2).sum(axis=1)
-    return places[covered.argmin()]
+    return overlap.clip(min=0).prod(axis=2).sum(axis=1)
+
+
+def _gap(box: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest points (..., 2) of a box (4,) and of places (..., 4)."""
+    start = np.clip((place[..., :2] + place[..., 2:]) / 2, box[:2], box[2:])
+    end = np.clip(start, place[..., :2], place[..., 2:])
+    return np.clip(end, box[:2], box[2:]), end
 
 
 def _colours(detections: sv.Detections) -> np.ndarray:

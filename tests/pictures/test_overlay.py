@@ -4,7 +4,7 @@ import supervision as sv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gotowce_dagster.pictures.overlay import _place, closeup, draw
+from gotowce_dagster.pictures.overlay import caption_places, closeup, draw
 
 
 def _detections(*boxes: tuple[float, float, float, float], masks: np.ndarray | None = None) -> sv.Detections:
@@ -57,24 +57,51 @@ def test_labels_must_match() -> None:
         draw(np.zeros((9, 9, 3), np.uint8), _detections((1, 1, 5, 5)), [])
 
 
-@given(
-    x=st.floats(0, 580),
-    y=st.floats(0, 420),
-    side=st.floats(30, 60),
-    label=st.tuples(st.floats(5, 200), st.floats(8, 30)),
+def _overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Pixels (n, m) that boxes have in common."""
+    shared = np.minimum(some[:, None, 2:], others[:, 2:]) - np.maximum(some[:, None, :2], others[:, :2])
+    return shared.clip(min=0).prod(axis=2)
+
+
+_BOXES = st.lists(
+    st.tuples(st.floats(0, 600), st.floats(0, 440), st.floats(4, 200), st.floats(4, 200)),
+    min_size=1,
+    max_size=12,
 )
-@settings(max_examples=50, deadline=None)
-def test_captions_stay_inside_and_apart(x: float, y: float, side: float, label: tuple[float, float]) -> None:
-    box = np.array([x, y, x + side, y + side])
-    taken = box[None]
-    for _ in range(2):
-        place = _place(box, label, taken, (640, 480))
-        overlap = np.minimum(place[2:], taken[:, 2:]) - np.maximum(place[:2], taken[:, :2])
-        assert overlap.clip(min=0).prod(axis=1).sum() < 1e-6
-        assert (place >= 0).all()
-        assert place[2] <= 640
-        assert place[3] <= 480
-        taken = np.vstack([taken, place])
+
+
+@given(boxes=_BOXES, label=st.tuples(st.floats(5, 200), st.floats(8, 30)))
+@settings(max_examples=60, deadline=None)
+def test_captions_stay_inside_and_apart(
+    boxes: list[tuple[float, float, float, float]], label: tuple[float, float]
+) -> None:
+    xyxy = np.array([(x, y, x + width, y + height) for x, y, width, height in boxes])
+    places = caption_places(xyxy, np.arange(len(xyxy)), np.array([label] * len(xyxy)), (640, 480))
+    shared = _overlaps(places, places)
+    np.fill_diagonal(shared, 0)
+    # Twelve captions of any such size fit into this picture, and under half a pixel is not seen.
+    assert shared.max() <= 0.5
+    assert (places[:, :2] >= 0).all()
+    assert (places[:, 2:] <= [640, 480]).all()
+
+
+def test_captions_cover_no_box_where_there_is_room() -> None:
+    rows = np.arange(5)
+    xyxy = np.stack([60 + 70 * rows, 60 + 0 * rows, 120 + 70 * rows, 120 + 0 * rows], axis=1).astype(float)
+    places = caption_places(xyxy, rows, np.array([(150.0, 20.0)] * 5), (640, 480))
+    assert _overlaps(places, xyxy).max() == 0
+
+
+def test_a_caption_that_must_stand_away_is_tied_to_its_box() -> None:
+    tower = [(200, 0, 400, 299), (0, 0, 199, 299), (401, 0, 600, 299)]
+    boxes = _detections(
+        *((float(a), float(b), float(c), float(d)) for a, b, c, d in (*tower, (280, 100, 300, 120)))
+    )
+    bare = draw(np.zeros((480, 600, 3), np.uint8), boxes, [""] * 4)
+    drawn = draw(np.zeros((480, 600, 3), np.uint8), boxes, ["", "", "", "hostile"])
+    changed = (drawn != bare).any(axis=2)
+    assert changed[310:, 250:350].any()  # the caption stands below the boxes that leave no room
+    assert changed[130:290, 250:350].any(axis=1).all()  # and a line leads there
 
 
 def test_closeup_puts_the_box_in_the_middle_enlarged() -> None:
