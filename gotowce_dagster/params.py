@@ -172,6 +172,15 @@ class ReviewedLabelsParams(Section):
     error_mask_iou: float = Field(ge=0, le=1)
 
 
+class ReviewAssistParams(Section):
+    click_px: int = Field(ge=8)
+    remembered: int = Field(ge=2)
+
+
+class ReviewVideoParams(Section):
+    tolerance_px: float = Field(ge=0)
+
+
 class SegmentEverythingParams(Section):
     frames: int = Field(ge=1)
     input_px: int = Field(ge=64, multiple_of=32)
@@ -210,6 +219,8 @@ class Params(Section):
     cleaned_labels: LabelsParams
     review_tasks: ReviewTasksParams
     reviewed_labels: ReviewedLabelsParams
+    review_assist: ReviewAssistParams
+    review_video: ReviewVideoParams
     yolo_dataset: DatasetParams
     finetuned_model: TrainingParams
     evaluation: EvaluationParams
