@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from gotowce_dagster import console
+from gotowce_dagster.cli_compare import compare
 from gotowce_dagster.cli_review import review
 from gotowce_dagster.errors import GotowceError, InputError
 from gotowce_dagster.project import Project
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(review, name="review")
+app.command()(compare)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Videos = Annotated[list[Path], typer.Argument(help="Video files.")]

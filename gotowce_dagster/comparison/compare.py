@@ -4,25 +4,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from gotowce_dagster import engines, weights
 from gotowce_dagster.comparison import accuracy
+from gotowce_dagster.comparison.contenders import Against, Contender
 from gotowce_dagster.comparison.footage import Sample
 from gotowce_dagster.comparison.fresh import Run, run_fresh
 from gotowce_dagster.comparison.job import Job, Limits
 from gotowce_dagster.comparison.scoring import Case
-from gotowce_dagster.detectors import registry
-from gotowce_dagster.detectors.settings import DetectorSettings
-from gotowce_dagster.errors import InputError, MissingWeightsError
-from gotowce_dagster.params import ComparisonParams, MasksParams
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.params import ComparisonParams
 from gotowce_dagster.progress import Progress
-
-Against = Literal["designator", "object"]
 
 _SCORES = tuple(
     (f"{name}{end}", pa.float64(), True) for name in accuracy.MEASURES for end in ("", "_low", "_high")
@@ -52,7 +48,11 @@ TABLE = pa.schema(
             ("best_f1_50", pa.float64(), True),
             ("median_s", pa.float64(), True),  # a frame, one at a time
             ("p95_s", pa.float64(), True),
-            ("images_per_s", pa.float64(), True),  # with best_batch at once; null for what is paid
+            (
+                "images_per_s",
+                pa.float64(),
+                True,
+            ),  # with best_batch at once; of what is paid, no more than 1 is tried
             ("best_batch", pa.int64(), True),
             ("load_s", pa.float64(), True),
             ("warm_up_s", pa.float64(), True),  # its first frame, which is not counted above
@@ -91,20 +91,6 @@ BOXES = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class Contender:
-    """Something that is compared."""
-
-    name: str
-    what: Literal["detector", "segmenter"]
-    maker: str
-    settings: dict[str, Any]
-    against: Against
-    by_profile: bool = False
-    obstacle: str | None = None
-    """Why it cannot run here, if that is known without trying."""
-
-
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """What came of it."""
@@ -126,23 +112,6 @@ class Comparison:
         """What a contender found beside what is there, of the frames it saw whose truth is known."""
         against = next(c.against for c in self.contenders if c.name == name)
         return _cases(self.sample, against, self.runs[name])
-
-
-def detector(name: str, settings: DetectorSettings, against: Against) -> Contender:
-    """A detector as a contender; weights that are reachable are fetched now, not while time is taken."""
-    obstacle = registry.obstacle(settings) or _fetch(settings.needs)
-    told = settings.model_dump(mode="json")
-    maker = "gotowce_dagster.comparison.subjects:detector"
-    return Contender(name, "detector", maker, told, against, _needs_profile(told), obstacle)
-
-
-def segmenter(engine: str, params: MasksParams) -> Contender:
-    """A segmenter as a contender: the boxes around its masks are held against the objects."""
-    needed = engines.weights_of(engine)
-    obstacle = engines.obstacle(engine) or _fetch([needed] if needed else [])
-    told = params.model_dump(mode="json")
-    maker = "gotowce_dagster.comparison.subjects:segmenter"
-    return Contender(engine, "segmenter", maker, told, "object", obstacle=obstacle)
 
 
 def compare(
@@ -259,8 +228,9 @@ def _row(
 
 def _speed(run: Run) -> dict[str, Any]:
     last = run.frames[-1] if run.frames else {}
-    best = max(run.batches, key=lambda batch: batch["images_per_s"], default={})
     taken = run.seconds
+    one = [{"size": 1, "images_per_s": 1 / taken.mean()}] if len(taken) else []
+    best = max(run.batches or one, key=lambda batch: batch["images_per_s"], default={})
     return {
         "median_s": float(np.median(taken)) if len(taken) else None,
         "p95_s": float(np.quantile(taken, 0.95)) if len(taken) else None,
@@ -312,25 +282,3 @@ def _boxes(runs: Mapping[str, Run]) -> pd.DataFrame:
         for box in frame.get("boxes", [])
     ]
     return pd.DataFrame(rows, columns=BOXES.names)
-
-
-def _fetch(names: Sequence[str]) -> str | None:
-    """Fetch weights that are not here yet; why that failed, if it did."""
-    try:
-        for name in names:
-            if name in weights.WEIGHTS:
-                weights.require(name)
-    except MissingWeightsError as error:
-        return str(error)
-    return None
-
-
-def _needs_profile(settings: Mapping[str, Any]) -> bool:
-    """Whether a detector looks at the profile, itself or through one that it looks around."""
-    seen = settings.get("input") or {}
-    around = (seen.get("crop") or {}).get("around")
-    return (
-        settings["kind"] == "bracket"
-        or seen.get("only_colours") == "profile"
-        or (around is not None and _needs_profile(around))
-    )

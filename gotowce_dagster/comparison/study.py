@@ -1,5 +1,6 @@
 """A comparison as files: tables for machines, a page for people."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from gotowce_dagster.pictures.compared import scatter, side_by_side, worst_sheet
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.report import Section, Table, Value, render_report
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.tables import write_table
 
 PAGE, PARQUET, CSV, SCATTER = "report.html", "table.parquet", "table.csv", "scatter.png"
@@ -39,7 +39,8 @@ def _page(comparison: Comparison, params: ComparisonParams, drawn: np.ndarray | 
     table = comparison.table
     sections = [
         _overview(comparison, params, drawn),
-        _cost(table, params),
+        _cost(table),
+        _budget(table, params) if table["budget_hours"].notna().any() else None,
         _differences(comparison) if len(comparison.pairs) else None,
         _agreement(comparison)
         if len(comparison.agreement) > 1 and not table["scored_frames"].any()
@@ -52,7 +53,8 @@ def _page(comparison: Comparison, params: ComparisonParams, drawn: np.ndarray | 
         "frames": len(images),
         "with truth": len(comparison.sample.truth),
         "ran": f"{(table['status'] == 'ran').sum()} of {len(table)}",
-        "device": best_device(),
+        "devices": ", ".join(sorted(set(table["device"]) - {""})) or "–",
+        "processor cores": os.cpu_count(),
     }
     limit = int(params.pictures_mb * 1e6)
     return render_report("Detectors compared", told, [s for s in sections if s is not None], limit)
@@ -116,7 +118,7 @@ _MEASURES = {
 }
 
 
-def _cost(table: pd.DataFrame, params: ComparisonParams) -> Section:
+def _cost(table: pd.DataFrame) -> Section:
     headings = [
         "", "s a frame", "95 % below", "frames a second", "at once", "loading s", "first frame s",
         "memory MB", "GPU MB", "weights MB", "$ for 1,000", "tokens a frame", "invalid answers", "retries",
@@ -124,19 +126,17 @@ def _cost(table: pd.DataFrame, params: ComparisonParams) -> Section:
     ]  # fmt: skip
     rows = []
     for row in table[table["frames"] > 0].to_dict("records"):
-        tokens = (row["tokens_in"] or 0) + (row["tokens_out"] or 0)
         rows.append(
             [
                 row["name"],
-                *(_number(row[name]) for name in ("median_s", "p95_s", "images_per_s")),
-                _whole(row["best_batch"]),
+                *(_number(row[name]) for name in ("median_s", "p95_s", "images_per_s", "best_batch")),
                 *(_number(row[name]) for name in ("load_s", "warm_up_s")),
                 *(_whole(row[name]) for name in ("memory_mb", "gpu_memory_mb", "weights_mb")),
-                _number(row["money_per_1000"]) if row["money_per_1000"] else 0,
-                _whole(tokens / row["frames"]),
-                None if _is_missing(row["invalid_share"]) else f"{row['invalid_share']:.0%}",
+                _number(row["money_per_1000"]),
+                _whole((row["tokens_in"] + row["tokens_out"]) / row["frames"]),
+                "–" if pd.isna(row["invalid_share"]) else f"{row['invalid_share']:.0%}",
                 _whole(row["retries"]),
-                row["failed_frames"],
+                _whole(row["failed_frames"]),
             ]
         )
     text = (
@@ -144,13 +144,25 @@ def _cost(table: pd.DataFrame, params: ComparisonParams) -> Section:
         "second are with as many at once as was fastest. Memory is the most its process took, Python and its "
         "libraries included."
     )
-    budget = [
-        [row["name"], f"{row['budget_hours']:.3g} h", f"$ {row['budget_money']:,.2f}"]
-        for row in table[table["budget_hours"].notna()].to_dict("records")
+    return Section("Cost", text if rows else "nothing ran", tables=[Table(headings, rows)] if rows else [])
+
+
+def _budget(table: pd.DataFrame, params: ComparisonParams) -> Section:
+    rows = [
+        [row["name"], _duration(row["budget_hours"]), f"$ {row['budget_money']:,.2f}"]
+        for row in table[table["budget_hours"].notna()].sort_values("budget_hours").to_dict("records")
     ]
-    many = f"{params.budget_frames:,} frames on this machine, with as many at once as is fastest"
-    tables = [Table(headings, rows, "What each costs")] if rows else []
-    return Section("Cost", text, tables=[*tables, Table(["", "time", "money"], budget, many)])
+    text = (
+        f"What {params.budget_frames:,} frames would take on this machine, loading included, with as many "
+        f"frames at once as is fastest. An hour of video at 2 frames a second is 7,200 frames."
+    )
+    return Section("Budget", text, tables=[Table(["", "time", "money"], rows)])
+
+
+def _duration(hours: float) -> str:
+    if hours < 1:
+        return f"{60 * hours:.0f} minutes"
+    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
 
 
 def _differences(comparison: Comparison) -> Section:
@@ -206,7 +218,7 @@ def _frames(
         frame: np.concatenate([sample.boxes(frame, label) for label in ("designator", "object")])
         for frame in shown
     }
-    pictures = [("", sheet) for sheet in side_by_side(shown, found, truth)]
+    pictures = side_by_side(shown, found, truth)
     return Section("The same frames", "White: hand-checked designators and objects.", pictures=pictures)
 
 
@@ -241,26 +253,20 @@ def _made_with(table: pd.DataFrame) -> Section:
     return Section("What ran", tables=[Table(["", "", "status", "weights", "device", "why not"], rows)])
 
 
-def _with_interval(row: dict, measure: str) -> str | None:
+def _with_interval(row: dict, measure: str) -> str:
     value = row[measure]
-    return (
-        None
-        if _is_missing(value)
-        else f"{value:.2f}" + _interval(row[f"{measure}_low"], row[f"{measure}_high"])
-    )
+    if pd.isna(value):
+        return "–"
+    return f"{value:.2f}" + _interval(row[f"{measure}_low"], row[f"{measure}_high"])
 
 
 def _interval(low: float, high: float, shape: str = ".2f") -> str:
-    return "" if _is_missing(low) or _is_missing(high) else f" ({low:{shape}} to {high:{shape}})"
+    return "" if pd.isna(low) or pd.isna(high) else f"\u00a0({low:{shape}}\u2009–\u2009{high:{shape}})"
 
 
-def _number(value: float | None) -> str | None:
-    return None if value is None or pd.isna(value) else f"{value:.3g}"
+def _number(value: float) -> str:
+    return "–" if pd.isna(value) else f"{value:.3g}"
 
 
-def _whole(value: float | None) -> int | None:
-    return None if value is None or pd.isna(value) else round(value)
-
-
-def _is_missing(value: float | None) -> bool:
-    return value is None or bool(pd.isna(value))
+def _whole(value: float) -> str:
+    return "–" if pd.isna(value) else f"{value:,.0f}"

@@ -29,6 +29,8 @@ def scatter(table: pd.DataFrame) -> np.ndarray | None:
     Returns:
         RGB uint8 (H, W, 3); None where nothing was scored.
     """
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
     rows = table[table["f1_50"].notna() & table["median_s"].notna()]
     if rows.empty:
         return None
@@ -54,6 +56,9 @@ def scatter(table: pd.DataFrame) -> np.ndarray | None:
             )
         axis.set(xlabel=title, ylabel="F1 at IoU 0.5", xscale="log", ylim=(-0.03, 1.05))
         axis.margins(x=0.15)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
     handles = dict(zip(*axes[0].get_legend_handles_labels()[::-1], strict=True))
     figure.legend(handles.values(), handles, fontsize=8, loc="outside lower center", ncols=3)
     return painted(figure)
@@ -63,7 +68,7 @@ def side_by_side(
     images: Mapping[tuple[str, int], np.ndarray],
     found: Mapping[str, Mapping[tuple[str, int], sv.Detections]],
     truth: Mapping[tuple[str, int], np.ndarray],
-) -> list[np.ndarray]:
+) -> list[tuple[str, np.ndarray]]:
     """The same frames under every detector: a row a frame, a column a detector, four at most on a sheet.
 
     Args:
@@ -72,25 +77,39 @@ def side_by_side(
         truth: xyxy (n, 4) that are known to be there, drawn white.
 
     Returns:
-        For each sheet of detectors two pictures, whole frames and close-ups.
+        Captions and sheets: for every four detectors whole frames, then close-ups.
     """
     names = list(found)
+    # All detectors look close at one place: what is there, else the surest that anyone has found.
+    focus = {
+        frame: _focus(truth[frame], [found[name][frame] for name in names if frame in found[name]])
+        for frame in images
+    }
+    near = {frame: image for frame, image in images.items() if focus[frame] is not None}
     sheets = []
     for start in range(0, len(names), _COLUMNS):
-        some = names[start : start + _COLUMNS]
-        for picture in (_whole, _near):
-            tiles, captions = [], []
-            for frame, image in images.items():
-                focus = _focus(truth[frame], [found[name][frame] for name in names if frame in found[name]])
-                for name in some:
-                    boxes = found[name].get(frame)
-                    tiles.append(picture(image, boxes, truth[frame], focus, _WIDTH // len(some)))
-                    seen = "did not see this frame" if boxes is None else f"{len(boxes)} found"
-                    captions.append(f"{name}: {seen}\n{frame[0]} frame {frame[1]}")
-            sheets.append(
-                contact_sheet(tiles, captions, columns=len(some), tile_width=_WIDTH // len(some) - 8)
-            )
+        some = {name: found[name] for name in names[start : start + _COLUMNS]}
+        sheets.append(("Whole frames", _sheet(images, some, truth, dict.fromkeys(images))))
+        if near:
+            sheets.append(("Close up", _sheet(near, some, truth, focus)))
     return sheets
+
+
+def _sheet(
+    images: Mapping[tuple[str, int], np.ndarray],
+    found: Mapping[str, Mapping[tuple[str, int], sv.Detections]],
+    truth: Mapping[tuple[str, int], np.ndarray],
+    focus: Mapping[tuple[str, int], np.ndarray | None],
+) -> np.ndarray:
+    width = _WIDTH // len(found) - 8
+    tiles, captions = [], []
+    for frame, image in images.items():
+        for name, of_frames in found.items():
+            boxes = of_frames.get(frame)
+            tiles.append(_look(image, boxes, truth[frame], focus[frame], width))
+            seen = "did not see this frame" if boxes is None else f"{len(boxes)} found"
+            captions.append(f"{name}: {seen}\n{frame[0]} frame {frame[1]}")
+    return contact_sheet(tiles, captions, columns=len(found), tile_width=width)
 
 
 def worst_sheet(cases: Sequence[Case], images: Mapping[tuple[str, int], np.ndarray]) -> np.ndarray:
@@ -104,38 +123,35 @@ def worst_sheet(cases: Sequence[Case], images: Mapping[tuple[str, int], np.ndarr
         both = np.concatenate([case.truth.xyxy, case.found.xyxy, case.ignored]).astype(float)
         focus = np.concatenate([both[:, :2].min(axis=0), both[:, 2:].max(axis=0)]) if len(both) else None
         image = images[case.video, case.frame_index]
-        tiles.append(_near(image, case.found, case.truth.xyxy, focus, _WIDTH // _COLUMNS))
+        tiles.append(_look(image, case.found, case.truth.xyxy, focus, _WIDTH // _COLUMNS - 8))
         captions.append(
             f"{case.video} frame {case.frame_index}\n{len(case.truth)} there, {len(case.found)} found"
         )
     return contact_sheet(tiles, captions, columns=_COLUMNS, tile_width=_WIDTH // _COLUMNS - 8)
 
 
-def _whole(
+def _look(
     image: np.ndarray, found: sv.Detections | None, truth: np.ndarray, focus: np.ndarray | None, width: int
 ) -> np.ndarray:
-    """The frame, made small before boxes are drawn, so that lines and words stay readable."""
-    scale = width / image.shape[1]
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    if found is None:
-        return small // 3
-    return draw(_framed(small, truth * scale), _scaled(found, scale), _captions(found))
+    """The frame, or what lies around ``focus``, at the size it is shown at, so that lines stay readable.
 
-
-def _near(
-    image: np.ndarray, found: sv.Detections | None, truth: np.ndarray, focus: np.ndarray | None, width: int
-) -> np.ndarray:
-    """What lies around ``focus``, enlarged; the whole frame where there is nothing to look at."""
-    if focus is None:
-        return _whole(image, found, truth, focus, width)
-    side = float((focus[2:] - focus[:2]).max())
-    margin = max(0.25, (_LEAST_PX / max(side, 1) - 1) / 2)
+    Args:
+        found: None makes it dark.
+        focus: xyxy (4,), or None for all of the frame.
+    """
     shown = sv.Detections.empty() if found is None else found
-    near = closeup(image, shown, _captions(shown), box=focus, side=width, margin=margin)
-    reach = max(8.0, side * (0.5 + margin))
-    origin = np.tile((focus[:2] + focus[2:]) / 2 - reach, 2)
-    near = _framed(near, (truth - origin) * width / (2 * reach))
-    return near // 3 if found is None else near
+    if focus is None:
+        scale, origin = width / image.shape[1], np.zeros(4)
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        picture = draw(small, _scaled(shown, scale), _captions(shown))
+    else:
+        side = float((focus[2:] - focus[:2]).max())
+        margin = max(0.25, (_LEAST_PX / side - 1) / 2)
+        picture = closeup(image, shown, _captions(shown), box=focus, side=width, margin=margin)
+        reach = max(8.0, side * (0.5 + margin))  # as closeup reckons
+        scale, origin = width / (2 * reach), np.tile((focus[:2] + focus[2:]) / 2 - reach, 2)
+    picture = _framed(picture, (truth - origin) * scale)
+    return picture // 3 if found is None else picture
 
 
 def _framed(image: np.ndarray, truth: np.ndarray) -> np.ndarray:

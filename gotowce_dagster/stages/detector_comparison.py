@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from gotowce_dagster.comparison.compare import TABLE, compare, detector, segmenter
+from gotowce_dagster.comparison.compare import TABLE, compare
+from gotowce_dagster.comparison.contenders import detectors, segmenter
 from gotowce_dagster.comparison.footage import Footage, sample
 from gotowce_dagster.comparison.study import PARQUET, SCATTER, write_study
 from gotowce_dagster.pictures.read import read_rgb
@@ -28,10 +29,7 @@ def run(project: Project, progress: Progress = silent) -> None:
     """
     params = project.params.detector_comparison
     contenders = [
-        *(
-            detector(name, told, params.truth_of.get(name, params.truth))
-            for name, told in params.detectors.items()
-        ),
+        *detectors(list(params.detectors), params.detectors, params),
         *(segmenter(engine, project.params.masks) for engine in params.segmenters),
     ]
     footage = [_footage(project, video) for video in project.videos]

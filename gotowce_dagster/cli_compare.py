@@ -1,0 +1,129 @@
+"""`gotowce compare`: detectors on any video files, accuracy beside cost."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from gotowce_dagster import console
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.project import Project
+
+_COLUMNS = {
+    "truth": "finds",
+    "f1_50": "F1",
+    "f1_75": "F1 at 0.75",
+    "median_s": "s a frame",
+    "images_per_s": "frames a s",
+    "memory_mb": "MB",
+    "money_per_1000": "$ for 1,000",
+}
+
+
+def compare(
+    videos: Annotated[list[str], typer.Argument(help="Video files, or keys of videos that were added.")],
+    *,
+    truth: Annotated[
+        Path | None, typer.Option(help="CSV of hand-checked boxes; without, detectors are held together.")
+    ] = None,
+    detectors: Annotated[
+        str | None,
+        typer.Option(
+            help="Names in params.yaml, kinds, or KIND:WEIGHTS, with commas between; `all` for all there "
+            "are. Default: those of the stage detector_comparison."
+        ),
+    ] = None,
+    segmenters: Annotated[
+        str, typer.Option(help="Segmenters too, NAME or NAME:WEIGHTS: told the known designators.")
+    ] = "",
+    profile: Annotated[
+        Path | None, typer.Option(help="The designators' profile; default: the one that claims the video.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to; made anew.")] = Path("comparison"),
+    frames: Annotated[int | None, typer.Option(min=1, help="How many, over all videos.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Send frames to servers, and pay for it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Run detectors on the same frames of any videos, each in a fresh process: how good, and at what cost."""
+    from gotowce_dagster.comparison.compare import compare as run
+    from gotowce_dagster.comparison.contenders import detectors as named
+    from gotowce_dagster.comparison.contenders import segmenter
+    from gotowce_dagster.comparison.footage import sample
+    from gotowce_dagster.comparison.study import PAGE, write_study
+
+    project = Project.find()
+    params = project.params.detector_comparison
+    if frames is not None:
+        params = params.model_copy(update={"frames": frames})
+    known = project.params.designator_detections.detectors | params.detectors
+    names = list(params.detectors) if detectors is None else _words(detectors)
+    contenders = [
+        *named(names, known, params, send=yes),
+        *(segmenter(engine, project.params.masks) for engine in _words(segmenters)),
+    ]
+    if not contenders:
+        raise InputError("nothing to compare: name detectors with --detectors, or give `all`")
+    _refuse_other_folders(out)
+    footage = [_footage(project, video, truth, profile) for video in videos]
+    with TemporaryDirectory(prefix="gotowce_") as folder, console.progress_bars() as start:
+        chosen = sample(footage, params.frames, Path(folder) / "frames", start("frames"))
+        result = run(contenders, chosen, params, Path(folder), start)
+        write_study(result, params, out)
+    page = out / PAGE
+    if json:
+        rows = result.table.astype(object).where(result.table.notna(), None).to_dict("records")
+        agreement = result.agreement.astype(object).where(result.agreement.notna(), None).to_dict()
+        console.show_json(
+            {"report": page, "detectors": rows, "agreement": agreement, "notes": result.sample.notes}
+        )
+        return
+    _show(result.table)
+    for note in result.sample.notes:
+        console.err.print(f"[yellow]{note}[/]")
+    console.out.print(f"The report: [bold]{page}[/]", soft_wrap=True)
+
+
+def _show(table: pd.DataFrame) -> None:
+    rows = table.to_dict("records")
+    cells = (
+        [row["name"], *("–" if pd.isna(row[name]) else console.number(row[name]) for name in _COLUMNS)]
+        for row in rows
+        if row["frames"]
+    )
+    console.show_table("Compared", ["", *_COLUMNS.values()], cells)
+    for row in rows:
+        if row["reason"]:
+            console.err.print(f"[yellow]{row['name']}: {row['status']}:[/] {row['reason']}", highlight=False)
+
+
+def _footage(project: Project, video: str, truth: Path | None, profile: Path | None):
+    from gotowce_dagster.comparison.footage import Footage
+    from gotowce_dagster.intake import profile_of, slug
+    from gotowce_dagster.tables import read_truth
+
+    file = Path(video)
+    key = slug(file.stem) if file.exists() else video
+    path = file if file.exists() else project.raw(video)
+    own = project.paths.truth(key)
+    rows = None
+    if truth is not None:
+        rows = read_truth(truth)
+        rows = rows[rows["clip"] == path.name]
+    elif own.exists() and not file.exists():
+        rows = read_truth(own)
+    told = profile or project.paths.profile(profile_of(project.paths, key))
+    return Footage(key, path, told, rows)
+
+
+def _refuse_other_folders(out: Path) -> None:
+    """The folder is replaced as a whole, so it must be an earlier comparison, or empty, or new."""
+    from gotowce_dagster.comparison.study import PARQUET
+
+    if out.exists() and not (out.is_dir() and ((out / PARQUET).exists() or not any(out.iterdir()))):
+        raise InputError(f"{out}: holds something else than a comparison; give another folder with --out")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
