@@ -220,7 +220,6 @@ class Hosted:
 
     def _connect(self, client: Client, key: str | None) -> Ask:
         from pydantic_ai.direct import model_request
-        from pydantic_ai.exceptions import AgentRunError
         from pydantic_ai.messages import BinaryContent, ModelRequest, UserPromptPart
 
         model = build_model(self.settings, client, key)
@@ -240,8 +239,9 @@ class Hosted:
                     },
                     model_request_parameters=form,
                 )
-            except (AgentRunError, UnansweredError, ValueError, TypeError, AttributeError) as error:
-                # The libraries wrap what the client raised, or stumble over an answer of another form.
+            except Exception as error:
+                # The libraries wrap what the client raised, or stumble over a body of another form, each in
+                # a way of its own.
                 why = f"an answer that is not {settings.provider}'s ({type(error).__name__})"
                 raise trace.get().failure or UnansweredError(why) from None
             usage = response.usage

@@ -6,12 +6,14 @@ providers' own libraries are told to try once only.
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -75,6 +77,12 @@ class Pace:
         self._next = max(self._next, self._clock() + seconds)
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    # Reading them takes longer than all the rest of making a client.
+    return httpx2.create_ssl_context()
+
+
 class Client(httpx2.AsyncClient):
     """Sends each request until it is answered with success.
 
@@ -90,7 +98,7 @@ class Client(httpx2.AsyncClient):
         sleep: Sleep = asyncio.sleep,
         secret: str | None = None,
     ) -> None:
-        super().__init__(timeout=timeout_s, follow_redirects=False)
+        super().__init__(timeout=timeout_s, follow_redirects=False, verify=_certificates())
         self._pace, self._retries, self._pause, self._secret = pace, retries, sleep, secret
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
