@@ -98,17 +98,11 @@ def pull(
 @review.command()
 def status(json: Json = False) -> None:
     """Tell how much was reviewed and how often automatic labels are wrong; needs no server."""
-    from gotowce_dagster.review.frames import read_labels
-    from gotowce_dagster.review.measures import summary
-    from gotowce_dagster.review.records import read_reviewed
+    from gotowce_dagster.review.measures import reviewed_so_far
 
     project = Project.find()
-    paths, params = project.paths, project.params
-    labels = read_labels(paths, [video for video in project.videos if paths.labels(video).exists()])
-    shown = labels[labels["verdict"].isin(params.review_tasks.verdicts)]
-    reviewed = [read_reviewed(file) for file in sorted(paths.reviewed_videos.glob("*.json"))]
-    labelled = set(zip(shown["video"], shown["frame_index"], strict=True))
-    numbers: dict[str, Any] = summary(reviewed, labelled, params.reviewed_labels)
+    paths = project.paths
+    numbers: dict[str, Any] = reviewed_so_far(paths, project.videos, project.params)
     try:
         server = f"answers at {connect(find(paths.root)).url}"
     except ServerDownError as error:

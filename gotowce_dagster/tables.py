@@ -122,6 +122,8 @@ PROVENANCE = _schema(
     ("detection_ids", pa.list_(pa.int32())),  # the labels behind the objects
     ("segmenter", pa.string()),
     ("detector", pa.string()),
+    ("reviewed", pa.bool_()),  # a human accepted or mended it: its objects are what the human left
+    ("annotator", pa.int64(), True),  # who; Label Studio's number of the person
 )
 
 TRUTH_LABELS = ("designator", "designator_partial", "object", "none")

@@ -16,6 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.labels.reviewed import Said, decision_of, is_usable
 from gotowce_dagster.params import DatasetParams
 
 SPLITS = ("train", "val", "test")
@@ -24,20 +25,23 @@ _ORDERS = list(permutations(SPLITS))
 _ROWS_AT_ONCE = 1024
 
 
-def usable_frames(video: str, frames: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+def usable_frames(video: str, frames: pd.DataFrame, labels: pd.DataFrame, said: Said) -> pd.DataFrame:
     """The kept frames of one video that may enter a dataset, and why others may not.
 
     A frame with a label that waits for review or was rejected shows an object nobody vouches for. Without
     its box it would teach that there is nothing, so it is left out, accepted neighbours and all.
 
+    A human who judged a frame vouches for all of it, or rejects all of it.
+
     Args:
         frames: rows of tables.FRAMES.
-        labels: rows of tables.LABELS; every detection has one.
+        labels: rows of tables.LABELS; every detection has one, but for those that a human took away.
+        said: the frames that a human judged; their labels are what the human left.
 
     Returns:
         One row a kept frame: video, frame_index, time_s, shot, phash, file, objects (0: nothing was
         detected, a true negative), classes (tuple of names), x1, y1, x2, y2 around all objects (NaN
-        without any), doubtful.
+        without any), doubtful, rejected (by a human), reviewed (a human vouches for it), annotator (who).
     """
     kept = frames[frames["kept"]].assign(video=video)
     groups = labels.groupby("frame_index")
@@ -53,18 +57,26 @@ def usable_frames(video: str, frames: pd.DataFrame, labels: pd.DataFrame) -> pd.
     rows["objects"] = rows["objects"].fillna(0).astype("int32")
     rows["doubtful"] = rows["doubtful"].eq(True)
     rows["classes"] = [names if isinstance(names, tuple) else () for names in rows["classes"]]
+    judged = [decision_of(said[index]) if index in said else None for index in rows["frame_index"]]
+    rows["reviewed"] = [review is not None and is_usable(review) for review in judged]
+    rows["rejected"] = [review is not None and not is_usable(review) for review in judged]
+    rows["annotator"] = pd.array([review.annotator if review else None for review in judged], "Int64")
     columns = ["video", "frame_index", "time_s", "shot", "phash", "file", "objects", "classes", *_BOX]
-    return rows[[*columns, "doubtful"]].reset_index(drop=True)
+    return rows[[*columns, "doubtful", "rejected", "reviewed", "annotator"]].reset_index(drop=True)
 
 
 def choose_negatives(frames: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """Keep so many frames without objects that they make ``share`` of all, taken from every shot in turn."""
+    """Keep so many frames without objects that they make ``share`` of all, taken from every shot in turn.
+
+    Those that a human confirmed as empty come first and all stay: most showed a wrong label.
+    """
     empty = frames["objects"] == 0
-    wanted = round(share / (1 - share) * int((~empty).sum()))
+    confirmed = int((empty & frames["reviewed"]).sum())
+    wanted = max(confirmed, round(share / (1 - share) * int((~empty).sum())))
     lots = [_unit(seed, row.video, row.frame_index) for row in frames[empty].itertuples()]
     drawn = frames[empty].assign(lot=lots)
     drawn["turn"] = drawn.groupby(["video", "shot"])["lot"].rank(method="first")
-    chosen = drawn.sort_values(["turn", "lot"]).index[:wanted]
+    chosen = drawn.sort_values(["reviewed", "turn", "lot"], ascending=[False, True, True]).index[:wanted]
     return frames[~empty | frames.index.isin(chosen)].reset_index(drop=True)
 
 

@@ -9,8 +9,9 @@ from PIL import Image
 from gotowce_dagster.params import LabelsParams, ReviewTasksParams
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.choose import choose
+from gotowce_dagster.review.records import frame_hash
 from gotowce_dagster.review.regions import Size
-from gotowce_dagster.review.tasks import FrameToReview, Neighbour, frame_hash
+from gotowce_dagster.review.tasks import FrameToReview, Neighbour
 from gotowce_dagster.tables import FRAMES, LABELS, empty, read_table
 
 

@@ -6,8 +6,10 @@ from statistics import median
 
 from scipy.stats import binomtest
 
-from gotowce_dagster.params import ReviewedLabelsParams
-from gotowce_dagster.review.records import Change, Review, ReviewedFrame, ReviewedVideo
+from gotowce_dagster.params import Params, ReviewedLabelsParams
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.review.records import Change, Review, ReviewedFrame, ReviewedVideo, read_reviewed
+from gotowce_dagster.tables import LABELS, read_table
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,19 @@ def is_wrong(review: Review, params: ReviewedLabelsParams) -> bool:
     """
     mended = any(_matters(change, params) for change in review.changes)
     return mended or review.verdict == "reject" or (review.verdict == "fix" and not review.edits)
+
+
+def reviewed_so_far(paths: Paths, videos: Iterable[str], params: Params) -> dict[str, float | int]:
+    """The summary of all reviews that are home; without any, only how many there are.
+
+    Raises:
+        InputError: a file of reviews is damaged, or labels are of another version.
+    """
+    tables = [read_table(paths.labels(video), LABELS) for video in videos if paths.labels(video).exists()]
+    shown = [labels[labels["verdict"].isin(params.review_tasks.verdicts)] for labels in tables]
+    labelled = {key for rows in shown for key in zip(rows["video"], rows["frame_index"], strict=True)}
+    reviewed = [read_reviewed(file) for file in sorted(paths.reviewed_videos.glob("*.json"))]
+    return summary(reviewed, labelled, params.reviewed_labels)
 
 
 def summary(

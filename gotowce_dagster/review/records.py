@@ -1,5 +1,6 @@
 """data/reviewed/VIDEO.json: what humans said about the frames of a video. A source, no stage's output."""
 
+import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -76,7 +77,7 @@ class ReviewedFrame(Record):
 
     frame_index: Annotated[int, Field(ge=0)]
     frame_hash: str
-    """Of the picture's file, as in tasks.frame_hash."""
+    """Of the picture's file, as in frame_hash."""
     width: int
     height: int
     sample: Sample
@@ -97,6 +98,11 @@ class ReviewedVideo(Record):
     video: str
     frames: tuple[ReviewedFrame, ...] = ()
     """By frame_index; one whose picture was extracted anew, with another content, stands there again."""
+
+
+def frame_hash(file: Path) -> str:
+    """The content of a frame's file in 16 hex digits."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def read_reviewed(path: Path) -> ReviewedVideo:

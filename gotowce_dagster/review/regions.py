@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import supervision as sv
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
@@ -194,7 +195,12 @@ def mask_to_url(mask: np.ndarray, rgba: tuple[int, int, int, int] = (255, 255, 2
 def url_to_mask(url: str) -> np.ndarray:
     """The bool mask (H, W) of a data URL: what is more opaque than not."""
     data = base64.b64decode(url.partition(",")[2])
-    with Image.open(io.BytesIO(data)) as picture:
+    # Not Image.open: ultralytics, where it was imported, puts another in its place.
+    try:
+        png = PngImageFile(io.BytesIO(data))
+    except SyntaxError as error:
+        raise ValueError(f"a mask that is no picture ({error})") from None
+    with png as picture:
         clear = picture.info.get("transparency")
         if picture.mode == "P" and isinstance(clear, int):
             # As mask_to_url writes it: one colour is clear, the others are solid.

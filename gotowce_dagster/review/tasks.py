@@ -76,11 +76,6 @@ class Seen:
     problems: list[str]
 
 
-def frame_hash(file: Path) -> str:
-    """The content of a frame's file in 16 hex digits."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-
-
 def content(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, str]) -> str:
     """A digest of all that a task shows: equal means unchanged."""
     told = [

@@ -1,7 +1,7 @@
 """Stage 8: how good detections, labels and the model are, as numbers, plots and a report."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import cache
 
 import cv2
@@ -11,13 +11,16 @@ from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.labels.reviewed import known_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.project import Project
+from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.stages.report import report
+from gotowce_dagster.stages.yolo_dataset import reviews_in_force
 from gotowce_dagster.tables import (
     DETECTIONS,
     FRAMES,
@@ -47,12 +50,16 @@ def run(project: Project, progress: Progress) -> None:
     findings = _find(project, progress)
     scored = {name: findings.scored(name, confidence) for name in MEASURES}
     metrics = {
-        name: groups["all"] | {"by_video": {video: some for video, some in groups.items() if video != "all"}}
+        name: groups["all"]
+        | {"truth": findings.truth(name)}
+        | {"by_video": {video: some for video, some in groups.items() if video != "all"}}
         for name, groups in scored.items()
         if groups
     }
+    told = reviewed_so_far(project.paths, project.videos, project.params)
+    reviews = {"review": told} if told["frames_reviewed"] else {}
     with fresh_dir(project.paths.evaluation) as new:
-        (new / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+        (new / "metrics.json").write_text(json.dumps(metrics | reviews, indent=1) + "\n", encoding="utf-8")
         (new / "notes.json").write_text(json.dumps([*findings.notes, *findings.missing()], indent=1), "utf-8")
         (new / "plots").mkdir()
         drawn = plots(findings, scored)
@@ -82,14 +89,18 @@ def _find(project: Project, progress: Progress) -> Findings:
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
     predict = evaluate.load_model(paths.model / "best.pt", read_arguments(paths.model)["imgsz"])
     segmenter = cache(lambda: build_segmenter(project.engines["masks"], project.params.masks))
-    checked = [video for video in project.videos if paths.truth(video).exists()]
     cases = {name: [] for name in MEASURES}
     cases["model_test"] = evaluate.held_out_cases(paths.dataset, provenance, predict)
-    labels, notes = [empty(LABELS)], []
-    for video in tracked(checked, len(checked), progress):
+    labels, notes, reviewed = [empty(LABELS)], [], set()
+    for video in tracked(list(project.videos), len(project.videos), progress):
         try:
-            frames = _known(project, video)
-            found, labelled = _labelled(project, frames, segmenter)
+            checked, said = _truth(project, video)
+            truth = evaluate.joined(checked, said)
+            if truth.empty:
+                continue
+            limit = project.params.evaluation.max_truth_frames
+            frames = evaluate.known_frames(video, project.raw(video), truth, limit)
+            found, labelled = _labelled(project, frames, set(checked["frame_index"]), segmenter)
         except InputError as error:
             notes.append(f"{video} was not measured: {error}")
             continue
@@ -99,23 +110,36 @@ def _find(project: Project, progress: Progress) -> Findings:
         cases["targets"] += evaluate.target_cases(frames, labelled)
         cases["model_truth"] += modelled
         cases["model_truth_apart"] += [case for case in modelled if case.frame_index in apart]
+        reviewed |= {(video, index) for index in said["frame_index"]}
         labels.append(labelled)
         if lost := frames.unreadable:
             notes.append(f"{video}: {len(lost)} frames with truth cannot be decoded, the first is {lost[0]}")
-    return Findings(cases, pd.concat([part for part in labels if len(part)] or labels), notes)
+    learned = provenance[provenance["reviewed"]]
+    by_measure = dict.fromkeys(("targets", "model_truth", "model_truth_apart"), reviewed)
+    by_measure["model_test"] = set(zip(learned["video"], learned["frame_index"], strict=True))
+    return Findings(cases, pd.concat([part for part in labels if len(part)] or labels), notes, by_measure)
 
 
-def _known(project: Project, video: str) -> KnownFrames:
-    truth = read_truth(project.paths.truth(video))
-    limit = project.params.evaluation.max_truth_frames
-    return evaluate.known_frames(video, project.raw(video), truth, limit)
+def _truth(project: Project, video: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is known of a video's frames: checked by hand, and left by reviewers."""
+    file, paths = project.paths.truth(video), project.paths
+    is_made = paths.frame_index(video).exists()
+    said = known_objects(reviews_in_force(project, video) if is_made else {}, project.video(video).file)
+    return read_truth(file) if file.exists() else said.iloc[:0], said
 
 
 def _labelled(
-    project: Project, frames: KnownFrames, segmenter: Callable[[], Segmenter]
+    project: Project, frames: KnownFrames, checked: Set[int], segmenter: Callable[[], Segmenter]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Detections and labels of the known frames."""
+    """Detections of the frames checked by hand, and labels of all known frames.
+
+    A reviewed frame is one of the pipeline's own, so its labels are there; a checked frame may be any.
+    """
     paths, params, video = project.paths, project.params, frames.video
+    labels = read_table(paths.labels(video), LABELS)
+    made = labels[labels["frame_index"].isin(set(frames.images) - checked)]
+    if not (anew := frames.only(checked)).images:
+        return empty(DETECTIONS), made
     profile = read_profile(paths.profile(project.video(video).profile))
     detectors = build_detectors(params.designator_detections.detectors, profile)
     tables = Tables(
@@ -123,4 +147,5 @@ def _labelled(
         read_table(paths.detections(video), DETECTIONS),
         read_table(paths.masks(video), MASKS),
     )
-    return evaluate.label_known_frames(frames, tables, detectors, segmenter, params)
+    found, labelled = evaluate.label_known_frames(anew, tables, detectors, segmenter, params)
+    return found, pd.concat([part for part in (labelled, made) if len(part)] or [labelled])

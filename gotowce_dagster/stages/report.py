@@ -14,6 +14,7 @@ from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.report import Section, Table, Value, render_report
 from gotowce_dagster.project import Project
+from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.stages import (
     cleaned_labels,
@@ -54,6 +55,7 @@ def report(project: Project, findings: Findings, scored: Scored, plots: Mapping[
     sections = [
         _results(findings, scored, plots),
         *(_measured(project, findings, name, scored[name]) for name in MEASURES if scored[name]),
+        _review(project),
         _section("The dataset", yolo_dataset.preview(project)),
         _section("The training", finetuned_model.preview(project)),
         _videos(project),
@@ -63,6 +65,12 @@ def report(project: Project, findings: Findings, scored: Scored, plots: Mapping[
         title: scored[measure]["all"].get(name) if scored[measure] else None
         for title, (measure, name) in _TOP.items()
     }
+    told = reviewed_so_far(project.paths, project.videos, project.params)
+    if told["frames_reviewed"]:
+        summary |= {
+            "frames reviewed": told["frames_reviewed"],
+            "labels wrong, audited": told.get("error_rate"),
+        }
     return render_report("What the pipeline made", summary, sections, round(params.pictures_mb * 1e6))
 
 
@@ -91,6 +99,7 @@ def _measured(
         rows = [[*verdict, count] for verdict, count in counted.most_common()]
         tables.append(Table(["verdict", "because", "labels"], rows, "Verdicts in known frames"))
     text = f"{measure.says} Frames with something wrong: {len(wrong)} of {len(findings.cases[name])}."
+    text += f" Frames by what is held to be true: {_spoken(findings.truth(name))}."
 
     def picture(case: Case) -> np.ndarray:
         if name == "model_test":
@@ -103,6 +112,32 @@ def _measured(
     shown = wrong[: params.worst_shown]
     pictures = [("The worst of them", case_sheet(shown, picture))] if shown else []
     return Section(measure.title, text, tables=tables, pictures=pictures)
+
+
+def _review(project: Project) -> Section:
+    """What humans said of the automatic labels."""
+    told = reviewed_so_far(project.paths, project.videos, project.params)
+    if not told["frames_reviewed"]:
+        notes = ["nobody has reviewed a frame yet: `gotowce review serve`, then `gotowce review push`"]
+        return Section("What reviewers say", notes=notes)
+    notes = []
+    if "error_rate" not in told:
+        notes.append(
+            "no frame of the audit sample was judged yet, so nobody knows how often labels are wrong"
+        )
+    interval = project.params.reviewed_labels.interval
+    return Section(
+        "What reviewers say",
+        "Their word goes before the labels: accepted and mended frames are in the dataset as they were left, "
+        "rejected ones are not. The error rate is the share of frames with a wrong automatic label, among "
+        f"those drawn at random for an audit, with its interval of {interval:.0%} confidence (Wilson).",
+        notes=notes,
+        numbers=told,
+    )
+
+
+def _spoken(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in counts.items())
 
 
 def _videos(project: Project) -> Section:

@@ -1,4 +1,4 @@
-"""Stage 6: accepted labels become a YOLO dataset whose splits share nothing."""
+"""Stage 6: accepted labels, and what humans say instead, become a YOLO dataset whose splits share nothing."""
 
 from pathlib import Path
 
@@ -10,12 +10,14 @@ import yaml
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir, link_or_copy
 from gotowce_dagster.labels.export import class_names, label_file, read_objects, yolo_lines
+from gotowce_dagster.labels.reviewed import Said, precede, said_of
 from gotowce_dagster.labels.split import SPLITS, choose_negatives, find_leaks, split_frames, usable_frames
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
 from gotowce_dagster.pictures.read import is_whole_jpeg
 from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.project import Project
+from gotowce_dagster.review.records import read_reviewed
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
 
@@ -32,9 +34,10 @@ def run(project: Project, progress: Progress) -> None:
     ready = [video for video in project.videos if paths.labels(video).exists()]
     if not ready:
         raise InputError(f"{paths.data / 'labels'}: no video has labels yet; run the stages before first")
-    labels = {video: read_table(paths.labels(video), LABELS) for video in ready}
+    said = {video: reviews_in_force(project, video) for video in ready}
+    labels = {video: precede(read_table(paths.labels(video), LABELS), said[video], video) for video in ready}
     kept = pd.concat(
-        usable_frames(video, read_table(paths.frame_index(video), FRAMES), rows)
+        usable_frames(video, read_table(paths.frame_index(video), FRAMES), rows, said[video])
         for video, rows in labels.items()
     )
     # A detector passes over a damaged picture, which would then count as one without objects.
@@ -42,12 +45,12 @@ def run(project: Project, progress: Progress) -> None:
         not is_whole_jpeg(paths.frames(video) / file)
         for video, file in zip(kept["video"], kept["file"], strict=True)
     ]
-    # Where an object was lost it may still be seen.
-    lost = {video: _lost_in(paths.masks(video)) for video in ready}
+    # Where an object was lost it may still be seen, unless a human has looked.
+    lost = {video: _lost_in(paths.masks(video)) - set(said[video]) for video in ready}
     kept["doubtful"] |= np.array(
         [frame in lost[video] for video, frame in zip(kept["video"], kept["frame_index"], strict=True)], bool
     )
-    sound = kept[~kept["doubtful"] & ~kept["damaged"]]
+    sound = kept[~kept["doubtful"] & ~kept["rejected"] & ~kept["damaged"]]
     frames = choose_negatives(sound, params.negative_share, params.seed)
     settled = split_frames(frames, params)
     used = settled[settled["split"] != ""]
@@ -86,6 +89,7 @@ def preview(project: Project) -> Preview:
         rows = provenance[provenance["split"] == split]
         numbers[f"{split}_images"], numbers[f"{split}_objects"] = len(rows), int(rows["objects"].sum())
     numbers["without_objects"] = int((provenance["objects"] == 0).sum())
+    numbers["reviewed_images"] = int(provenance["reviewed"].sum())
     counted = left_out[left_out["frames"] > 0].groupby("reason")["frames"].sum()
     numbers |= {f"left_out_{reason}".replace("-", "_"): int(count) for reason, count in counted.items()}
     some = np.unique(np.linspace(0, len(provenance) - 1, min(_SHOWN, len(provenance))).astype(int))
@@ -95,6 +99,17 @@ def preview(project: Project) -> Preview:
         [f"{row['split']}: {row['video']}\nframe {row['frame_index']}" for row in rows],
     )
     return Preview(numbers, sheet, [*notes, *leaks(project), *_unseen(folder)])
+
+
+def reviews_in_force(project: Project, video: str) -> Said:
+    """The frames of a video that a human has judged as they are now.
+
+    Raises:
+        InputError: its reviews are damaged, or it has no frames yet.
+    """
+    paths = project.paths
+    index = read_table(paths.frame_index(video), FRAMES)
+    return said_of(read_reviewed(paths.reviewed(video)), index, paths.frames(video))
 
 
 def leaks(project: Project) -> list[str]:
@@ -140,6 +155,7 @@ def _left_out(kept: pd.DataFrame, settled: pd.DataFrame, absent: list[str]) -> p
     gone = pd.concat(
         [
             kept[kept["damaged"]].assign(reason="damaged"),
+            kept[kept["rejected"] & ~kept["damaged"]].assign(reason="rejected"),
             kept[kept["doubtful"] & ~kept["damaged"]].assign(reason="doubtful"),
             settled[settled["split"] == ""].assign(reason=lambda rows: rows["left_out"]),
         ]

@@ -1,6 +1,6 @@
 """Set what the pipeline and its model find against what is known to be there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.labels.export import read_objects
+from gotowce_dagster.labels.reviewed import NO_OBJECT
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.offline import keep_offline
 from gotowce_dagster.params import Params
@@ -36,7 +37,7 @@ class KnownFrames:
 
     video: str
     truth: pd.DataFrame
-    """Columns of tables.read_truth; of readable frames only."""
+    """Columns of tables.read_truth, and labelled NO_OBJECT too; of readable frames only."""
     images: Mapping[int, np.ndarray]
     """RGB uint8 (H, W, 3) by frame_index."""
     times: Mapping[int, float]
@@ -53,6 +54,16 @@ class KnownFrames:
         """Frames that have a row with one of the labels, in order."""
         return sorted(set(self.truth.loc[self.truth["label"].isin(labels), "frame_index"]))
 
+    def only(self, wanted: Set[int]) -> "KnownFrames":
+        """Those of the frames that are wanted."""
+        return KnownFrames(
+            self.video,
+            self.truth[self.truth["frame_index"].isin(list(wanted))],
+            {index: image for index, image in self.images.items() if index in wanted},
+            {index: time_s for index, time_s in self.times.items() if index in wanted},
+            [index for index in self.unreadable if index in wanted],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Tables:
@@ -61,6 +72,18 @@ class Tables:
     frames: pd.DataFrame
     detections: pd.DataFrame
     masks: pd.DataFrame
+
+
+def joined(checked: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
+    """One truth of two: of a frame that is in both, reviewers tell the objects.
+
+    Args:
+        checked: columns of tables.read_truth.
+        reviewed: as from labels.reviewed.known_objects.
+    """
+    both = checked["frame_index"].isin(reviewed["frame_index"])
+    parts = [checked[~(both & (checked["label"] == "object"))], reviewed]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 def known_frames(video: str, file: Path, truth: pd.DataFrame, limit: int) -> KnownFrames:
@@ -145,18 +168,19 @@ def target_cases(known: KnownFrames, labels: pd.DataFrame) -> list[Case]:
             _boxes(accepted[accepted["frame_index"] == index]),
             sv.Detections(known.boxes(index, "object")),
         )
-        for index in known.with_label("object", "none")
+        for index in known.with_label("object", "none", NO_OBJECT)
     ]
 
 
 def model_cases(known: KnownFrames, predict: Predict) -> list[Case]:
     """The model's boxes against the objects that are there.
 
-    Frames without a designator are left out: they may show objects that nobody has marked.
+    Frames without a designator are left out: they may show objects that nobody has marked. Not so those that
+    a reviewer confirmed as empty.
     """
     return [
         Case(known.video, index, predict(known.images[index]), sv.Detections(known.boxes(index, "object")))
-        for index in known.with_label("object")
+        for index in known.with_label("object", NO_OBJECT)
     ]
 
 

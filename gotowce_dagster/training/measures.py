@@ -1,7 +1,7 @@
 """What is measured, and under which terms."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -19,34 +19,41 @@ class Measure:
     by_class: bool = False
     lacking: str = ""
     """Said when there is nothing to measure it on."""
+    truth: str = "data/truth"
+    """What is held to be true in frames that no human has reviewed."""
 
 
-_NO_TRUTH = "no video has boxes checked by hand (data/truth/VIDEO.csv)"
+_NO_MARKS = "no video has boxes checked by hand (data/truth/VIDEO.csv)"
+_NO_TRUTH = f"{_NO_MARKS} and no frame was reviewed (gotowce review)"
+REVIEWS = "reviews"
 
 MEASURES = {
     "designators": Measure(
         "Designators against truth",
         "Boxes of the detectors against boxes checked by hand. Partly hidden marks count neither way.",
-        lacking=_NO_TRUTH,
+        lacking=_NO_MARKS,
     ),
     "targets": Measure(
         "Accepted labels against truth",
-        "Boxes around the masks that cleaning accepted, against objects checked by hand. A target whose "
-        "label was not accepted lowers recall; a wrong box that was accepted lowers precision.",
+        "Boxes around the masks that cleaning accepted, against objects checked by hand or left by "
+        "reviewers. A target whose label was not accepted lowers recall, a wrong box that was accepted "
+        "lowers precision. Reviewers saw these boxes before they judged, and the doubtful ones first: only "
+        "the audit sample tells how often labels are wrong.",
         lacking=_NO_TRUTH,
     ),
     "model_test": Measure(
         "The model on the test split",
-        "Boxes of the fine-tuned model against accepted labels in frames it never saw. These labels are "
-        "the pipeline's own: they say whether the model learned what it was taught.",
+        "Boxes of the fine-tuned model against the labels of frames it never saw. Where no human reviewed "
+        "them they are the pipeline's own: they say whether the model learned what it was taught.",
         of_model=True,
+        truth="accepted labels",
         by_class=True,
         lacking="the dataset has no test split",
     ),
     "model_truth": Measure(
         "The model against truth",
-        "Boxes of the model against objects checked by hand, wherever there are some: part of these frames "
-        "lie in stretches of video that it was trained on.",
+        "Boxes of the model against objects checked by hand or left by reviewers, wherever there are some: "
+        "part of these frames lie in stretches of video that it was trained on.",
         of_model=True,
         lacking=_NO_TRUTH,
     ),
@@ -68,6 +75,15 @@ class Findings:
     labels: pd.DataFrame
     """Rows of tables.LABELS of the frames with truth."""
     notes: Sequence[str] = ()
+    reviewed: Mapping[str, Set[tuple[str, int]]] = field(default_factory=dict)
+    """By the name of the measure, the (video, frame_index) whose truth is what a reviewer left."""
+
+    def truth(self, name: str) -> dict[str, int]:
+        """How many frames of a measure each kind of truth gave; reviewers go before all others."""
+        reviewed = self.reviewed.get(name, frozenset())
+        count = sum((case.video, case.frame_index) in reviewed for case in self.cases[name])
+        told = {REVIEWS: count, MEASURES[name].truth: len(self.cases[name]) - count}
+        return {source: frames for source, frames in told.items() if frames}
 
     def missing(self) -> list[str]:
         """What could not be measured, in sentences."""

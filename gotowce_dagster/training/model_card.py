@@ -37,6 +37,7 @@ def model_card(
         random=start.endswith(".yaml"),
         classes=classes,
         makers=sorted(makers),
+        reviewed=int(provenance["reviewed"].sum()),
         data=counted.agg(images=("image", "size"), objects=("objects", "sum")).to_dict("records"),
         versions=[
             f"Python {platform.python_version()}",

@@ -48,6 +48,7 @@ def _recording(
             "y1": np.where(seen, 0, np.nan),
             "x2": np.where(seen, x + 8, np.nan),
             "y2": np.where(seen, 8, np.nan),
+            "reviewed": False,
         }
     )
 
@@ -214,6 +215,15 @@ def test_negatives_come_from_every_shot_and_stay() -> None:
     assert (choose_negatives(frames, 0.0, seed=1)["objects"] > 0).all()
 
 
+def test_negatives_that_a_human_confirmed_all_stay() -> None:
+    empty = _recording("c", 40, ("",)).assign(reviewed=[number % 8 == 0 for number in range(40)])
+    frames = pd.concat([_recording("a", 8), empty], ignore_index=True)
+    for share in (0.0, 0.2, 0.8):
+        chosen = choose_negatives(frames, share, seed=1).query("objects == 0")
+        assert chosen["reviewed"].sum() == 5
+        assert len(chosen) == max(5, round(share / (1 - share) * 8))
+
+
 def test_usable_frames() -> None:
     frames = pd.DataFrame(
         {
@@ -236,7 +246,7 @@ def test_usable_frames() -> None:
             "verdict": ["accept", "accept", "review", "accept"],
         }
     )
-    rows = usable_frames("a", frames, labels)
+    rows = usable_frames("a", frames, labels, {})
     assert list(rows["frame_index"]) == [0, 10, 20]
     assert list(rows["objects"]) == [0, 2, 1]
     assert list(rows["doubtful"]) == [False, False, True]
