@@ -27,6 +27,9 @@ _MOST = 0.5
 _LEAST_SIDE = 8.0
 """Pixels. A smaller object's distances are measured as if it had this size: its mask is uncertain by one."""
 
+_SPREAD = 0.2
+"""What is expected of an object spreads by so many of its sizes with every frame in which it is not sure."""
+
 _TREND = 4
 """Looks from which on a trend in size is believed."""
 
@@ -104,6 +107,12 @@ class History(BaseModel):
 
     def _times(self) -> np.ndarray:
         return np.array([look.time_s for look in self.looks])
+
+    def _gap(self, time_s: float) -> float:
+        """Usual steps between looks that have passed since the last one; 1 where nothing is usual yet."""
+        times = self._times()
+        frame_s = float(np.median(np.abs(np.diff(times)))) if len(times) > 1 else 0.0
+        return abs(time_s - times[-1]) / frame_s if frame_s > 0 else 1.0
 
     def _growth(self, time_s: float) -> float:
         """Area at a time over that of the last look, at most doubled or halved; 1 without a trend."""
@@ -257,12 +266,7 @@ def _glance(image_rgb: np.ndarray) -> np.ndarray:
 
 def _calm(history: History, time_s: float) -> float:
     """Only sure frames leave a look, so a gap in their times is a doubt; it lasts _UNREST frames at least."""
-    times = history._times()
-    if len(times) < 2:
-        return 1.0
-    frame_s = float(np.median(np.abs(np.diff(times))))
-    gap = abs(time_s - times[-1]) / frame_s if frame_s > 0 else 1.0
-    return float(not 1.5 < gap <= _UNREST + 0.5)
+    return float(not 1.5 < history._gap(time_s) <= _UNREST + 0.5)
 
 
 def _area_change(history: History, area: float, time_s: float) -> float:
@@ -275,6 +279,7 @@ def _area_change(history: History, area: float, time_s: float) -> float:
 def _motion(history: History, box: np.ndarray, time_s: float) -> float:
     expected = history.expected(time_s)
     size = max(_LEAST_SIDE, float((expected[2:] - expected[:2]).max()))
+    size *= 1 + _SPREAD * max(0.0, history._gap(time_s) - 1)
     distance = float(np.hypot(*((box[:2] + box[2:]) - (expected[:2] + expected[2:])) / 2)) / size
     free = 1.0 if len(history.looks) == 1 else 0.0
     return float(np.exp(-max(0.0, distance - free)))

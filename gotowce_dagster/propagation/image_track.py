@@ -257,10 +257,9 @@ class ImageTrack:
         verdict = state(measures[best], self._params.propagation.gates)
         if verdict == "lost":
             return nothing
-        chosen = _observation(self._voted(candidates, best))
         if verdict == "sure":
-            history.add(chosen, image, frame_index)
-        return chosen
+            history.add(_observation(candidates[best]), image, frame_index)
+        return _observation(self._voted(candidates, best))
 
     def _voted(self, candidates: list[Candidate], best: int) -> Candidate:
         """The best candidate with the mask that most of those like it agree on: it drifts less."""
