@@ -13,7 +13,7 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.detectors.answer_cache import AnswerCache
-from gotowce_dagster.detectors.base import found, tidied
+from gotowce_dagster.detectors.base import Cost, found, tidied
 from gotowce_dagster.detectors.box_answers import Answer, CountAnswer, Parsed, parse_boxes, parse_count
 from gotowce_dagster.detectors.inquiry import (
     Ask,
@@ -62,8 +62,9 @@ _SCHEMA_TOKENS = 700
 class Hosted:
     """Asks a vision language model for the phrases of its settings.
 
-    ``cost`` is a Bill: answers, retries, faults, tokens and money. An image without an answer, or with one
-    that is worth nothing, has no boxes, and ``metadata["unanswered"]`` of its detections says why.
+    ``bill``, which is also its ``cost``, tells answers, retries, tokens and money; ``record`` tells each call
+    and every fault. An image without an answer, or with one that is worth nothing, has no boxes, and
+    ``metadata["unanswered"]`` of its detections says why.
     """
 
     version = "1"
@@ -102,7 +103,8 @@ class Hosted:
             **waiting,
         )
         self._phrases = Phrases(settings.prompts)
-        self.cost, self.record = self._inquiry.bill, self._inquiry.record
+        self.bill, self.record = self._inquiry.bill, self._inquiry.record
+        self.cost: Cost = self.bill
 
     def quote(self, pictures: int, size: tuple[int, int]) -> str:
         """What detecting in so many pictures of (width, height) pixels would send, in words."""

@@ -14,7 +14,7 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.detectors.answer_cache import AnswerCache
-from gotowce_dagster.detectors.base import found, tidied
+from gotowce_dagster.detectors.base import Cost, found, tidied
 from gotowce_dagster.detectors.box_answers import Fault, Parsed, UnreadableError, find_json, parse_boxes
 from gotowce_dagster.detectors.inquiry import Ask, Inquiry, Outcome, Picture, Question, Reply, sent_size
 from gotowce_dagster.detectors.phrases import Phrases
@@ -29,8 +29,9 @@ _SIDES = {"x1": "x_min", "y1": "y_min", "x2": "x_max", "y2": "y_max"}
 class MoondreamServer:
     """Asks a server for each phrase of its settings.
 
-    ``cost`` is a Bill, without tokens and money, which the server does not tell. ``metadata["unanswered"]``
-    of an image's detections says why answers about it came to nothing.
+    ``bill``, which is also its ``cost``, tells neither tokens nor money, for the server does not; ``record``
+    tells each call and every fault. ``metadata["unanswered"]`` of an image's detections says why answers
+    about it came to nothing.
     """
 
     version = "1"
@@ -49,7 +50,8 @@ class MoondreamServer:
             cache=cache,
             **waiting,
         )
-        self.cost, self.record = self._inquiry.bill, self._inquiry.record
+        self.bill, self.record = self._inquiry.bill, self._inquiry.record
+        self.cost: Cost = self.bill
 
     def quote(self, pictures: int, size: tuple[int, int]) -> str:
         """What detecting in so many pictures of (width, height) pixels would send, in words."""

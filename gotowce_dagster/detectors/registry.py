@@ -1,22 +1,27 @@
-"""The detectors by kind. A new one is one file, its settings in settings.py, and one case here."""
+"""The detectors by kind. A new one is one file, its settings in settings.py, and one line here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from gotowce_dagster import weights
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.bracket import Bracket
+from gotowce_dagster.detectors.hosted import Hosted
 from gotowce_dagster.detectors.inputs import InPieces
 from gotowce_dagster.detectors.kosmos2 import Kosmos2
 from gotowce_dagster.detectors.moondream import Moondream
+from gotowce_dagster.detectors.moondream_server import MoondreamServer
 from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.detectors.settings import (
     KINDS,
     BracketSettings,
     Common,
     DetectorSettings,
+    HostedSettings,
     Kosmos2Settings,
+    MoondreamServerSettings,
     MoondreamSettings,
     YoloSettings,
     YoloWorldSettings,
@@ -26,6 +31,16 @@ from gotowce_dagster.detectors.yolo import Yolo
 from gotowce_dagster.detectors.yolo_world import YoloWorld
 from gotowce_dagster.detectors.zero_shot import ZeroShot
 from gotowce_dagster.errors import InputError
+
+_MODELS: dict[type[Common], Callable[[str, Any], Detector]] = {
+    YoloSettings: Yolo,
+    YoloWorldSettings: YoloWorld,
+    ZeroShotSettings: ZeroShot,
+    Kosmos2Settings: Kosmos2,
+    MoondreamSettings: Moondream,
+    MoondreamServerSettings: MoondreamServer,
+    HostedSettings: Hosted,
+}
 
 
 def settings_of(name: str, known: Mapping[str, DetectorSettings]) -> DetectorSettings:
@@ -68,20 +83,9 @@ def build_detector(name: str, settings: DetectorSettings, profile: Profile) -> D
 
 
 def _bare(name: str, settings: DetectorSettings, profile: Profile) -> Detector:
-    match settings:
-        case BracketSettings():
-            return Bracket(profile, settings.min_confidence, name)
-        case YoloSettings():
-            return Yolo(name, settings)
-        case YoloWorldSettings():
-            return YoloWorld(name, settings)
-        case ZeroShotSettings():
-            return ZeroShot(name, settings)
-        case Kosmos2Settings():
-            return Kosmos2(name, settings)
-        case MoondreamSettings():
-            return Moondream(name, settings)
-    raise InputError(f"{name}: there is no detector of the kind {settings.kind}")
+    if isinstance(settings, BracketSettings):
+        return Bracket(profile, settings.min_confidence, name)
+    return _MODELS[type(settings)](name, settings)
 
 
 def build_detectors(known: Mapping[str, DetectorSettings], profile: Profile) -> list[Detector]:

@@ -109,13 +109,13 @@ def test_every_provider_is_understood_in_its_own_words(
     sent = json.dumps(request.body)
     assert "a bracket" in sent
     assert "320 wide and 200 high" in sent
-    cost = detector.cost
-    assert (cost.frames, cost.answers, cost.invalid, cost.requests, cost.retries) == (1, 1, 0, 1, 0)
-    assert (cost.tokens_in, cost.tokens_out) == (1000, 100)
+    bill = detector.bill
+    assert (bill.frames, bill.answers, bill.invalid, bill.requests, bill.retries) == (1, 1, 0, 1, 0)
+    assert (bill.tokens_in, bill.tokens_out) == (1000, 100)
     if provider == "anthropic":
-        assert cost.money == cost.paid == pytest.approx((1000 * 1 + 100 * 5) / 1e6)
+        assert bill.money == bill.paid == pytest.approx((1000 * 1 + 100 * 5) / 1e6)
     if provider == "compatible":
-        assert np.isnan(cost.money)
+        assert np.isnan(bill.money)
         assert "authorization" not in request.headers or KEY not in request.headers["authorization"]
     else:
         assert KEY in " ".join(request.headers.values())
@@ -181,7 +181,7 @@ def test_bad_answers_are_counted_or_put_right(tmp_path: Path, server: Server, ca
     bad, good = detector.detect([image(1), image(2)])
     assert rows(bad) == expected
     assert rows(good) == [(40, 20, 120, 100)]
-    assert detector.cost.invalid == invalid
+    assert detector.bill.invalid == invalid
     counted = detector.record.faults + detector.record.repaired
     assert sum(counted.values()) == bool(why)
     assert why in " ".join(counted)
@@ -203,7 +203,7 @@ def test_a_body_of_another_protocol_is_no_crash(
     assert len(bad) == 0
     assert bad.metadata["unanswered"]
     assert rows(good) == [(40, 20, 120, 100)]
-    assert detector.cost.invalid == 1
+    assert detector.bill.invalid == 1
 
 
 @pytest.mark.parametrize("provider", list(MODELS))
@@ -223,7 +223,7 @@ def test_a_busy_server_is_asked_again_when_it_says(
     detector = hosted(tmp_path, server, provider, waits)
     (found,) = detector.detect([image()])
     assert len(found) == 1
-    assert (detector.cost.requests, detector.cost.retries, detector.cost.invalid) == (2, 1, 0)
+    assert (detector.bill.requests, detector.bill.retries, detector.bill.invalid) == (2, 1, 0)
     if waited is None:
         assert len(waits.waited) == 1
         assert 0.5 <= waits.waited[0] <= 1
@@ -239,10 +239,10 @@ def test_a_server_that_never_recovers_costs_that_picture_only(tmp_path: Path, se
     assert (len(bad), len(good)) == (0, 1)
     assert bad.metadata["unanswered"].startswith("HTTP 500")
     assert waits.waited[0] < waits.waited[1], "waits grow"
-    cost = detector.cost
-    assert (cost.answers, cost.invalid, cost.unanswered, cost.retries) == (2, 1, 1, 2)
+    bill = detector.bill
+    assert (bill.answers, bill.invalid, bill.unanswered, bill.retries) == (2, 1, 1, 2)
     detector.detect([image(1)])
-    assert detector.cost.unanswered == 1, "what was not answered is not kept, but asked again"
+    assert detector.bill.unanswered == 1, "what was not answered is not kept, but asked again"
 
 
 def test_silence_is_not_waited_for_long(tmp_path: Path, server: Server) -> None:
@@ -303,10 +303,10 @@ def test_a_second_run_sends_nothing_and_pays_nothing(tmp_path: Path, server: Ser
     again = hosted(tmp_path, server, "anthropic")
     assert [rows(found) for found in again.detect(images)] == before
     assert len(server.requests) == 2
-    assert (again.cost.kept, again.cost.requests, again.cost.paid) == (3, 0, 0)
-    assert again.cost.invalid == 1, "a refusal that is kept stays a refusal"
-    assert again.cost.money == pytest.approx(3 * 0.0015)
-    assert again.cost.waited > 0
+    assert (again.bill.kept, again.bill.requests, again.bill.paid) == (3, 0, 0)
+    assert again.bill.invalid == 1, "a refusal that is kept stays a refusal"
+    assert again.bill.money == pytest.approx(3 * 0.0015)
+    assert again.bill.waited > 0
 
 
 @pytest.mark.parametrize(
@@ -345,12 +345,12 @@ def test_the_budget_stops_before_it_is_overdrawn(tmp_path: Path, server: Server)
     with pytest.raises(BudgetSpentError, match=r"2 of 5 pictures.*All answers so far are kept") as caught:
         detector.detect([image(n) for n in range(5)])
     assert [None if one is None else len(one) for one in caught.value.done] == [1, 1, 1, None, None]
-    assert detector.cost.paid == pytest.approx(0.0045)
-    assert (detector.cost.unasked, detector.cost.frames, detector.cost.answers) == (2, 3, 3)
+    assert detector.bill.paid == pytest.approx(0.0045)
+    assert (detector.bill.unasked, detector.bill.frames, detector.bill.answers) == (2, 3, 3)
     assert len(server.requests) == 3
     richer = hosted(tmp_path, server, "anthropic", max_tokens=100, budget=0.0035)
     assert all(len(found) == 1 for found in richer.detect([image(n) for n in range(5)]))
-    assert (len(server.requests), richer.cost.kept) == (5, 3)
+    assert (len(server.requests), richer.bill.kept) == (5, 3)
 
 
 def test_a_budget_holds_while_requests_run_at_once(tmp_path: Path, server: Server) -> None:
@@ -359,7 +359,7 @@ def test_a_budget_holds_while_requests_run_at_once(tmp_path: Path, server: Serve
     with pytest.raises(BudgetSpentError) as caught:
         detector.detect([image(n) for n in range(8)])
     assert sum(one is not None for one in caught.value.done) == 3
-    assert detector.cost.paid <= 0.005
+    assert detector.bill.paid <= 0.005
 
 
 def test_a_budget_needs_a_price(tmp_path: Path, server: Server) -> None:
@@ -372,7 +372,7 @@ def test_a_budget_needs_a_price(tmp_path: Path, server: Server) -> None:
     )
     detector = hosted(tmp_path, server, budget=1, prices=table)
     detector.detect([image()])
-    assert detector.cost.money == pytest.approx(0.002)
+    assert detector.bill.money == pytest.approx(0.002)
 
 
 def test_a_second_look_replaces_the_first(tmp_path: Path, server: Server) -> None:
@@ -393,7 +393,7 @@ def test_it_counts(tmp_path: Path, server: Server) -> None:
     server.turns.extend([Turn({"count": 3}), Turn(words="Many."), Turn({"count": -1})])
     detector = hosted(tmp_path, server)
     assert detector.count([image(1), image(2), image(3)], "brackets") == [3, None, None]
-    assert (detector.cost.answers, detector.cost.invalid) == (3, 2)
+    assert (detector.bill.answers, detector.bill.invalid) == (3, 2)
     assert "brackets" in json.dumps(server.requests[0].body)
 
 
@@ -409,7 +409,7 @@ def test_the_key_appears_nowhere(
     assert any(KEY in " ".join(request.headers.values()) for request in server.requests), "it was sent"
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
     assert kept
-    told_of = [caplog.text, kept, repr(detector.record), repr(detector.cost), repr(detector.settings)]
+    told_of = [caplog.text, kept, repr(detector.record), repr(detector.bill), repr(detector.settings)]
     told_of += [repr(one.metadata) for one in found]
     assert not any(KEY in text for text in told_of)
     assert "(key)" in repr(detector.record)
