@@ -17,6 +17,7 @@ _COLOURS = ("#56B4E9", "#E69F00", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#
 # The tools come after the picture was fitted, and would take 42 pixels from it: it would be zoomed and cut.
 _TOOLS_BESIDE = ".lsf-toolbar { margin-right: -42px; }"
 _SMALL = "font-size:14px;margin:0"
+_CLICK = "click"
 _MASKS = {"bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
 
 
@@ -105,6 +106,36 @@ def extended(config: str, classes: Iterable[str]) -> str:
     return ElementTree.tostring(view, encoding="unicode")
 
 
+def with_smart_tools(config: str) -> str:
+    """A project's configuration with the tools of review/assist.py: clicks of each class, and smart boxes.
+
+    Raises:
+        InputError: it lacks a control that we read, or is no XML.
+    """
+    view, controls = _controls(without_smart_tools(config))
+    controls["box"].set("smart", "true")
+    beside = _parent(view, controls["mask"])
+    tools = _add(beside, "View", style="display:flex;gap:24px;align-items:center")
+    _add(tools, "Header", value="Click", style=_SMALL)
+    clicks = _add(tools, "KeyPointLabels", name=_CLICK, toName="image", smart="true", smartOnly="true")
+    _add_classes(clicks, classes_of(config))
+    return ElementTree.tostring(view, encoding="unicode")
+
+
+def without_smart_tools(config: str) -> str:
+    """A project's configuration without what with_smart_tools adds.
+
+    Raises:
+        InputError: it lacks a control that we read, or is no XML.
+    """
+    view, controls = _controls(config)
+    controls["box"].attrib.pop("smart", None)
+    if _CLICK in controls:
+        tools = _parent(view, controls[_CLICK])
+        _parent(view, tools).remove(tools)
+    return ElementTree.tostring(view, encoding="unicode")
+
+
 def offered_classes(wanted: Sequence[str], in_use: Iterable[str]) -> list[str]:
     """The classes that reviewers may choose: those wanted, or if that is empty those in use.
 
@@ -139,6 +170,10 @@ def _controls(config: str) -> tuple[ElementTree.Element, dict[str, ElementTree.E
             f"back under Settings, Labeling Interface, or begin anew with another review_tasks.project"
         )
     return view, controls
+
+
+def _parent(view: ElementTree.Element, child: ElementTree.Element) -> ElementTree.Element:
+    return next(element for element in view.iter() if child in element)
 
 
 def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:

@@ -98,8 +98,10 @@ def install(root: Path) -> Path:
     )
 
 
-def environment(paths: Paths, secrets: Secrets, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The variables the server is started with.
+def environment(
+    paths: Paths, secrets: Secrets, inherited: Mapping[str, str], assist: bool = False
+) -> dict[str, str]:
+    """The variables the server is started with; with ``assist`` it may ask a backend on this machine.
 
     Its database is SQLite unless Label Studio's own variables say PostgreSQL (DJANGO_DB=default and
     POSTGRE_HOST, POSTGRE_PORT, POSTGRE_NAME, POSTGRE_USER, POSTGRE_PASSWORD); other settings of Label Studio
@@ -109,34 +111,46 @@ def environment(paths: Paths, secrets: Secrets, inherited: Mapping[str, str]) ->
         name: value for name, value in inherited.items() if name in _HARMLESS or name.startswith(_MEANT)
     }
     nowhere = "http://127.0.0.1:9"
-    return passed | {
-        "LABEL_STUDIO_BASE_DATA_DIR": str(home(paths.root) / "data"),
-        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
-        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(paths.data),
-        "LABEL_STUDIO_USERNAME": secrets.email,
-        "LABEL_STUDIO_PASSWORD": secrets.password,
-        "LABEL_STUDIO_USER_TOKEN": secrets.token,
-        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
-        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-        "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
-        "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
-        "LABEL_STUDIO_SENTRY_DSN": "",
-        "LABEL_STUDIO_FRONTEND_SENTRY_DSN": "",
-        "LABEL_STUDIO_LOG_LEVEL": "WARNING",
-        # What has no switch (tips on the first page) meets a proxy that is not there.
-        "HTTP_PROXY": nowhere,
-        "HTTPS_PROXY": nowhere,
-        "NO_PROXY": "127.0.0.1,localhost",
-        "PYTHONUNBUFFERED": "1",
+    # Its own guard against requests to this machine, less the addresses that clouds keep secrets at.
+    reach = {
+        "LABEL_STUDIO_USE_DEFAULT_BANNED_SUBNETS": "false",
+        "LABEL_STUDIO_USER_ADDITIONAL_BANNED_SUBNETS": "169.254.0.0/16",
     }
+    return (
+        passed
+        | (reach if assist else {})
+        | {
+            "LABEL_STUDIO_BASE_DATA_DIR": str(home(paths.root) / "data"),
+            "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
+            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(paths.data),
+            "LABEL_STUDIO_USERNAME": secrets.email,
+            "LABEL_STUDIO_PASSWORD": secrets.password,
+            "LABEL_STUDIO_USER_TOKEN": secrets.token,
+            "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+            "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+            "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
+            "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
+            "LABEL_STUDIO_SENTRY_DSN": "",
+            "LABEL_STUDIO_FRONTEND_SENTRY_DSN": "",
+            "LABEL_STUDIO_LOG_LEVEL": "WARNING",
+            # What has no switch (tips on the first page) meets a proxy that is not there.
+            "HTTP_PROXY": nowhere,
+            "HTTPS_PROXY": nowhere,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
 
 
 @contextmanager
-def running(paths: Paths, port: int = 8080, progress: Progress = silent) -> Generator[Server]:
+def running(
+    paths: Paths, port: int = 8080, progress: Progress = silent, *, assist: bool = False
+) -> Generator[Server]:
     """Run the project's server while the block lasts; at its end, however it comes, the server is stopped.
 
     Args:
         port: on 127.0.0.1.
+        assist: let it ask a backend on this machine (review/assist.py).
         progress: told the seconds waited, and how many it will wait at most.
 
     Raises:
@@ -157,7 +171,7 @@ def running(paths: Paths, port: int = 8080, progress: Progress = silent) -> Gene
         process = subprocess.Popen(
             command,
             cwd=log.parent,
-            env=environment(paths, secrets, os.environ),
+            env=environment(paths, secrets, os.environ, assist),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -38,7 +38,7 @@ def propose(
             candidate
             for scale, crop in zip(scales, of_box, strict=True)
             for name, answer in zip(PROMPTS, next(answers), strict=True)
-            for candidate in _candidates(answer, f"{name}@{scale:g}", crop, shape)
+            for candidate in candidates_of(answer, f"{name}@{scale:g}", crop, shape)
         ]
         for of_box in crops
     ]
@@ -50,7 +50,7 @@ def stability(logits: np.ndarray) -> float:
     return np.count_nonzero(logits > _STABILITY_SHIFT) / lax if lax else 0.0
 
 
-def _candidates(answer: Answer, prompt: str, crop: Crop, shape: tuple[int, int]) -> list[Candidate]:
+def candidates_of(answer: Answer, prompt: str, crop: Crop, shape: tuple[int, int]) -> list[Candidate]:
     return [
         Candidate(crop.paste(logits > 0, *shape), prompt, float(score), stability(logits))
         for logits, score in zip(answer.logits, answer.scores, strict=True)

@@ -88,7 +88,7 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         install(root)
     except GotowceError as error:
         pytest.skip(str(error))
-    with running(Paths(root), free_port()) as server:
+    with running(Paths(root), free_port(), assist=True) as server:
         yield Running(server, root)
 
 

@@ -1,0 +1,247 @@
+"""Clicks answered with masks: the protocol by hand, through the real server, and with a mouse."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.project import Project
+from gotowce_dagster.review.assist import Assistant, application, build_model, registered, serving
+from gotowce_dagster.review.config import labelling_config
+from gotowce_dagster.review.regions import Size, objects, percent_box, url_to_mask
+from gotowce_dagster.review.room import find_project
+from tests.review.clicking import Flood
+from tests.review.conftest import Desk
+from tests.worlds import HEIGHT, WIDTH, box_at, make_world
+
+SIZE = Size(WIDTH, HEIGHT)
+CONFIG = labelling_config(["hostile", "neutral"], "bitmask")
+TOKEN = "0123456789abcdef"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Project:
+    return make_world(tmp_path, {"duel": ["hostile", "hostile", None]})
+
+
+@pytest.fixture
+def model() -> Flood:
+    return Flood()
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def backend(world: Project, model: Flood, told: list[str]) -> Iterator[TestClient]:
+    app = application(Assistant(world, model), told.append)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        yield client
+
+
+def click(x: float, y: float, *, positive: bool = True, name: str = "hostile") -> dict[str, Any]:
+    value = {"x": 100 * x / WIDTH, "y": 100 * y / HEIGHT, "width": 0.3, "keypointlabels": [name]}
+    return {"type": "keypointlabels", "is_positive": positive, "value": value}
+
+
+def rectangle(x1: float, y1: float, x2: float, y2: float, name: str = "hostile") -> dict[str, Any]:
+    value = {**percent_box((x1, y1, x2, y2), SIZE), "rotation": 0, "rectanglelabels": [name]}
+    return {"type": "rectanglelabels", "value": value}
+
+
+def task(frame: int = 0, file: str = "") -> dict[str, Any]:
+    image = file or f"/data/local-files/?d=frames/duel/{frame:06d}.jpg"
+    return {"id": 7, "data": {"image": image, "video": "duel", "frame_index": frame}}
+
+
+def request(*regions: dict[str, Any], config: str = CONFIG, **of_task: Any) -> dict[str, Any]:
+    context = {"result": list(regions)} if regions else None
+    return {"tasks": [task(**of_task)], "label_config": config, "params": {"context": context}}
+
+
+def middle(number: int) -> tuple[float, float]:
+    x1, y1, x2, y2 = box_at(number)
+    return (x1 + x2) / 2, (y1 + y2) / 2
+
+
+def square(number: int) -> np.ndarray:
+    x1, y1, x2, y2 = box_at(number).astype(int)
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[y1:y2, x1:x2] = True
+    return mask
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    return np.count_nonzero(one & other) / np.count_nonzero(one | other)
+
+
+@pytest.mark.parametrize("asked", [click(*middle(1)), rectangle(*np.add(box_at(1), [-3, -3, 3, 3]))])
+def test_a_click_or_a_box_gives_the_mask_under_it(backend: TestClient, asked: dict[str, Any]) -> None:
+    (answer,) = backend.post("/predict", json=request(asked, frame=10)).json()["results"]
+    (region,) = answer["result"]
+    assert (region["type"], region["from_name"], region["to_name"]) == ("bitmasklabels", "mask", "image")
+    assert region["value"]["bitmasklabels"] == ["hostile"]
+    # JPEG softens the square's edge.
+    assert iou(url_to_mask(region["value"]["imageDataURL"]), square(1)) > 0.85
+    assert answer["model_version"] == "flood"
+    assert objects(answer["result"], SIZE)[0].detection_id is None
+
+
+def test_every_click_of_a_region_counts(backend: TestClient, model: Flood) -> None:
+    x, y = middle(0)
+    clicks = [click(x, y), click(x + 4, y), click(x, y + 40, positive=False, name="neutral")]
+    (answer,) = backend.post("/predict", json=request(*clicks)).json()["results"]
+    given = [p.labels.tolist() for p in model.asked if p.labels is not None and len(p.labels) == 3]
+    assert given
+    assert given[0] == [1, 1, 0]
+    assert answer["result"][0]["value"]["bitmasklabels"] == ["neutral"]
+
+
+def test_another_click_in_the_designator_only_asks(backend: TestClient, model: Flood) -> None:
+    x, y = middle(0)
+    backend.post("/predict", json=request(click(x, y)))
+    encoded = len(model.encoded)
+    assert encoded == 2
+    backend.post("/predict", json=request(click(x, y), click(x + 5, y + 3)))
+    backend.post("/predict", json=request(click(x - 4, y - 4)))
+    assert len(model.encoded) == encoded
+    backend.post("/predict", json=request(click(*middle(1)), frame=10))
+    assert len(model.encoded) == encoded + 2
+
+
+def test_a_page_of_polygons_gets_polygons(backend: TestClient) -> None:
+    config = labelling_config(["hostile"], "polygon")
+    (answer,) = backend.post("/predict", json=request(click(*middle(0)), config=config)).json()["results"]
+    assert {region["type"] for region in answer["result"]} == {"polygonlabels"}
+
+
+def test_without_clicks_there_is_nothing_to_say(backend: TestClient, model: Flood) -> None:
+    (answer,) = backend.post("/predict", json=request()).json()["results"]
+    assert answer["result"] == []
+    assert not model.encoded
+    assert backend.get("/health").json()["status"] == "UP"
+    assert backend.post("/webhook", json={"action": "ANNOTATION_CREATED"}).is_success
+
+
+def test_the_token_of_setup_goes_nowhere(backend: TestClient, told: list[str]) -> None:
+    answer = backend.post("/setup", json={"project": "1.2", "access_token": TOKEN, "schema": CONFIG})
+    assert answer.json() == {"model_version": "flood"}
+    assert TOKEN not in answer.text + " ".join(told)
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("http://127.0.0.1:1/data/local-files/?d=frames/duel/000000.jpg", "an address to fetch"),
+        ("//elsewhere/data/local-files/?d=frames/duel/000000.jpg", "an address without a scheme"),
+        ("file:///etc/hostname", "a file address"),
+        ("/data/local-files/?d=frames/duel/../../videos.yaml", "out of the folder"),
+        ("/data/local-files/?d=/etc/hostname", "from the root"),
+        ("/data/local-files/?d=videos.yaml", "not a frame"),
+        ("/data/local-files/?d=frames/duel/999999.jpg", "not there"),
+        ("/data/local-files/?d=frames/duel", "a folder"),
+        ("/data/upload/1/x.jpg", "uploaded"),
+    ],
+)
+def test_only_the_projects_frames_are_read(
+    backend: TestClient, model: Flood, told: list[str], file: str, why: str
+) -> None:
+    answer = backend.post("/predict", json=request(click(5, 5), file=file))
+    assert (answer.status_code, model.encoded) == (400, []), why
+    assert "none of the frames" in answer.json()["detail"]
+    assert "none of the frames" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("regions", "words"),
+    [
+        ([click(5, 5, positive=False)], "click on the object first"),
+        ([click(5, 5) | {"value": {"x": 1, "y": 1}}], "choose a class"),
+        ([{"type": "brushlabels", "value": {}}], "neither a click nor a box"),
+        ([{"type": "keypointlabels", "value": {"x": "a"}}], "not a request of Label Studio's"),
+        ([{}], "not a request of Label Studio's"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_in_a_sentence(
+    backend: TestClient, regions: list[dict[str, Any]], words: str
+) -> None:
+    answer = backend.post("/predict", json=request(*regions))
+    assert answer.status_code == 400
+    assert words in answer.json()["detail"]
+    assert "Traceback" not in answer.text
+
+
+def test_other_names_of_this_machine_are_refused(world: Project, model: Flood) -> None:
+    app = application(Assistant(world, model), print)
+    with TestClient(app, base_url="http://rebound.example") as client:
+        assert client.get("/health").status_code == 400
+
+
+def test_it_listens_on_loopback_and_ends(world: Project, model: Flood) -> None:
+    app = application(Assistant(world, model), print)
+    with serving(app, 0) as url:
+        assert url.startswith("http://127.0.0.1:")
+        assert httpx.get(f"{url}/health").is_success
+        port = int(url.rpartition(":")[2])
+        with pytest.raises(InputError, match=f"--port {port}: cannot be had"), serving(app, port):
+            pytest.fail("it must not start")
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_segmenter_that_knows_no_clicks_is_refused(world: Project) -> None:
+    with pytest.raises(InputError, match=r"grabcut cannot be asked by clicks.*--engine"):
+        build_model("grabcut", world)
+
+
+@pytest.mark.integration
+def test_label_studio_asks_us_and_the_page_is_left_as_it_was(desk: Desk, model: Flood) -> None:
+    desk.push(select="all")
+    client = desk.room.client
+    before = find_project(client, desk.title)
+    assert before is not None
+    told: list[str] = []
+    app = application(Assistant(desk.world, model), told.append)
+    with serving(app, 0) as url, registered(desk.room, desk.title, url) as page:
+        assert page == f"{desk.room.url}/projects/{before.id}"
+        now = client.projects.get(before.id)
+        assert now.label_config is not None
+        assert now.label_config.count('smart="true"') == 2
+        (backend,) = client.ml.list(project=before.id)
+        assert backend.id is not None
+        assert backend.is_interactive
+        assert not client.webhooks.list(project=str(before.id))
+        first = desk.tasks()[0]
+        answer = httpx.post(
+            f"{desk.room.url}/api/ml/{backend.id}/interactive-annotating",
+            json={"task": first["id"], "context": {"result": [click(*middle(0))]}},
+            headers={"Authorization": f"Token {desk.token}"},
+            timeout=60,
+        ).json()
+        (region,) = answer["data"]["result"]
+        assert iou(url_to_mask(region["value"]["imageDataURL"]), square(0)) > 0.85
+        # Reviewers go on seeing our labels, and a push goes on as well.
+        assert client.projects.get(before.id).model_version == "labels"
+        assert desk.push(select="all").unchanged == 5
+    after = client.projects.get(before.id)
+    assert after.label_config is not None
+    assert "smart" not in after.label_config
+    assert not client.ml.list(project=before.id)
+    assert desk.token not in " ".join(told)
+
+
+@pytest.mark.integration
+def test_without_a_project_it_says_what_makes_it(desk: Desk) -> None:
+    with (
+        pytest.raises(InputError, match="review push"),
+        registered(desk.room, "not there", "http://127.0.0.1:9"),
+    ):
+        pytest.fail("there is nothing to register with")
