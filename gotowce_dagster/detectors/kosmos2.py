@@ -86,8 +86,13 @@ class Kosmos2:
             images=pictures, text=[question] * len(images), padding=True, return_tensors="pt"
         ).to(self._device)
         with inference(self._device):
+            # The text half writes, and knows nothing of the generation settings of the whole.
             written = self._model.generate(
-                **inputs, max_new_tokens=self._settings.max_tokens, do_sample=False, num_beams=1
+                **inputs,
+                generation_config=self._model.generation_config,
+                max_new_tokens=self._settings.max_tokens,
+                do_sample=False,
+                num_beams=1,
             )
         self._count(inputs, written)
         texts = self._processor.batch_decode(written, skip_special_tokens=True)

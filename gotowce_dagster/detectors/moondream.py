@@ -44,7 +44,7 @@ class _Points(BaseModel):
     points: list[_Point]
 
 
-def read_boxes(answer: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+def read_boxes(answer: object, shape: tuple[int, ...]) -> np.ndarray:
     """The boxes of an answer to ``detect``: xyxy (n, 4) in pixels of an image (H, W, ...).
 
     Raises:
@@ -57,7 +57,7 @@ def read_boxes(answer: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
     return np.clip(boxes, 0, 1) * [shape[1], shape[0], shape[1], shape[0]]
 
 
-def read_points(answer: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+def read_points(answer: object, shape: tuple[int, ...]) -> np.ndarray:
     """The points of an answer to ``point``: xy (n, 2) in pixels of an image (H, W, ...).
 
     Raises:

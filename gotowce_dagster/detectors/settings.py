@@ -155,7 +155,7 @@ class Kosmos2Settings(Prompted):
     ``<grounding><phrase>{phrase}</phrase>``."""
     max_tokens: int = Field(default=128, ge=1)
     """The text ends after so many."""
-    least_shared: Share = 0.5
+    least_shared: Share = 0.6
     """A thing it names is ours if it and one of our phrases share so much of the words of the shorter."""
 
     @property

@@ -14,7 +14,7 @@ from gotowce_dagster.detectors import hub
 from gotowce_dagster.detectors.base import Cost, batched, found, tidied
 from gotowce_dagster.detectors.phrases import Phrases
 from gotowce_dagster.detectors.settings import ZeroShotSettings
-from gotowce_dagster.segmenters.device import best_device, inference
+from gotowce_dagster.segmenters.device import best_device
 
 
 class ZeroShot:
@@ -43,6 +43,8 @@ class ZeroShot:
             return batched(images, self._settings.batch, self._ask)
 
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
+        import torch
+
         told = self._settings
         texts = [self._phrases.asked] * len(images)
         inputs = self._processor(
@@ -51,7 +53,8 @@ class ZeroShot:
             truncation=True,
             return_tensors="pt",
         ).to(self._device)
-        with inference(self._device):
+        # Not in bfloat16: it moves boxes by pixels, and scores by the size of the batch.
+        with torch.inference_mode():
             outputs = self._model(**inputs)
         read = self._processor.post_process_grounded_object_detection
         options = {

@@ -1,0 +1,38 @@
+"""Stand-ins of models, and no way out of this machine."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def _refuse(*where: object) -> None:
+    raise AssertionError(f"asked the network for {where}")
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever asks the network fails the test."""
+    monkeypatch.setattr(socket.socket, "connect", _refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", _refuse)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Build a stand-in once; give the folder it lies in, named after its builder."""
+    folder = tmp_path_factory.mktemp("standins")
+
+    def make(build: Callable[..., Path], name: str, *arguments: object) -> Path:
+        if not (folder / name).exists():
+            build(folder / name, *arguments)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """RGB noise, 160 by 90 pixels."""
+    return np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)

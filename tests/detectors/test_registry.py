@@ -1,0 +1,98 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from gotowce_dagster.detectors.profile import Profile
+from gotowce_dagster.detectors.registry import build_detector, build_detectors, obstacle, settings_of
+from gotowce_dagster.detectors.settings import KINDS, BracketSettings, DetectorSettings, YoloSettings
+from gotowce_dagster.errors import InputError, MissingWeightsError
+from tests.detectors import standins
+
+NONE = Profile(name="none")
+LOCAL = ("bracket", "yolo", "yolo_world", "zero_shot", "kosmos2", "moondream")
+
+
+@pytest.fixture
+def nothing_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No weights, and homes that do not answer."""
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path / "mine"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("gotowce_dagster.weights.reachable", lambda name: False)
+    return tmp_path / "mine"
+
+
+def test_a_name_of_params_yaml_or_a_kind() -> None:
+    mine = YoloSettings(weights="mine.pt")
+    assert settings_of("ours", {"ours": mine}) is mine
+    assert settings_of("yolo", {"yolo": mine}) is mine
+    assert settings_of("yolo", {}) == YoloSettings()
+    assert set(LOCAL) <= set(KINDS)
+
+
+def test_a_kind_without_defaults_says_what_it_lacks() -> None:
+    with pytest.raises(InputError, match=r"hosted has no default for provider, model; name such a detector"):
+        settings_of("hosted", {})
+
+
+def test_detectors_keep_the_names_of_params_yaml(
+    made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made(standins.yolo, "small.pt", "yolo11n.yaml", ["ship", "drone"])
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(folder))
+    known = {"marks": BracketSettings(), "round_one": YoloSettings(weights="small.pt")}
+    built = build_detectors(known, NONE)
+    assert [(d.name, d.weights) for d in built] == [("marks", ()), ("round_one", ("small.pt",))]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LOCAL if kind != "bracket"])
+def test_what_is_missing_and_how_to_get_it(kind: str, nothing_here: Path) -> None:
+    settings = TypeAdapter(DetectorSettings).validate_python(
+        {"kind": kind} | ({"trust_remote_code": True} if kind == "moondream" else {})
+    )
+    said = obstacle(settings)
+    assert said is not None
+    assert all(name in said for name in settings.needs)
+    assert str(nothing_here) in said
+    assert "GOTOWCE_WEIGHTS_DIR" in said
+
+
+def test_nothing_is_missing(nothing_here: Path) -> None:
+    assert obstacle(BracketSettings()) is None
+    nothing_here.mkdir()
+    (nothing_here / "small.pt").touch()
+    assert obstacle(YoloSettings(weights="small.pt")) is None
+
+
+def test_code_must_be_allowed_first(nothing_here: Path) -> None:
+    said = obstacle(settings_of("moondream", {}))
+    assert said is not None
+    assert "trust_remote_code: true" in said
+
+
+def test_what_a_crop_looks_around_may_be_missing(nothing_here: Path) -> None:
+    told = {"kind": "bracket", "input": {"crop": {"around": {"kind": "yolo", "weights": "mine.pt"}}}}
+    settings = TypeAdapter(DetectorSettings).validate_python(told)
+    said = obstacle(settings)
+    assert said is not None
+    assert said.startswith("yolo, which it looks around: mine.pt not in")
+    with pytest.raises(MissingWeightsError, match=r"mine\.pt"):
+        build_detector("b", settings, NONE)
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"kind": "magic"}, "does not match any of the expected tags"),
+        ({"kind": "yolo", "promts": {}}, "promts"),
+        ({"kind": "yolo_world", "prompts": {"target": []}}, "prompts"),
+        ({"kind": "yolo", "min_confidence": 1.5}, "min_confidence"),
+        ({"kind": "bracket", "prompts": {"a": ["b"]}}, "prompts"),
+        ({"kind": "yolo", "input": {"tiles": {"side": 8}}}, "side"),
+    ],
+    ids=["kind", "typing error", "no phrases", "range", "of another kind", "inside"],
+)
+def test_settings_are_checked(told: dict, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        TypeAdapter(DetectorSettings).validate_python(told)
