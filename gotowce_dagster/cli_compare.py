@@ -12,6 +12,7 @@ from gotowce_dagster.errors import InputError
 from gotowce_dagster.project import Project
 
 _COLUMNS = {
+    "status": "",
     "truth": "finds",
     "f1_50": "F1",
     "f1_75": "F1 at 0.75",
@@ -90,7 +91,6 @@ def _show(table: pd.DataFrame) -> None:
     cells = (
         [row["name"], *("–" if pd.isna(row[name]) else console.number(row[name]) for name in _COLUMNS)]
         for row in rows
-        if row["frames"]
     )
     console.show_table("Compared", ["", *_COLUMNS.values()], cells)
     for row in rows:

@@ -125,7 +125,7 @@ def compare(
 
     Args:
         folder: for files between the processes.
-        start: gives the progress callback of each contender, by its name, also of one that cannot run.
+        start: gives the progress callback of each contender that runs, by its name.
 
     Raises:
         InputError: two contenders share a name.
@@ -134,12 +134,13 @@ def compare(
         raise InputError(f"two have one name: {', '.join(c.name for c in contenders)}; rename one of them")
     runs = {}
     for place, contender in enumerate(contenders):
-        job, progress = _job(contender, sample, params), start(contender.name)
+        job = _job(contender, sample, params)
         if contender.obstacle is not None:
             runs[contender.name] = Run(job, "cannot run", contender.obstacle)
         elif not job.pictures:
             runs[contender.name] = Run(job, "cannot run", "no frame has a known object in a known designator")
         else:
+            progress = start(contender.name)
             runs[contender.name] = run_fresh(job, folder / str(place), params.timeout_s, progress)
     return summarize(contenders, sample, runs, params)
 

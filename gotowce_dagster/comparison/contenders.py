@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from gotowce_dagster import engines, weights
 from gotowce_dagster.detectors import registry
 from gotowce_dagster.detectors.settings import DetectorSettings, Online
-from gotowce_dagster.errors import MissingWeightsError
+from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.params import ComparisonParams, MasksParams
 
 ALL = "all"
@@ -43,28 +43,38 @@ def detectors(
     Raises:
         InputError: there is no such detector.
     """
-    if list(names) == [ALL]:
-        kinds = {settings.kind for settings in known.values()}
-        names = [*known, *(kind for kind in registry.KINDS if kind not in kinds)]
-    return [_named(name, known, params, send) for name in names]
+    if list(names) != [ALL]:
+        return [_named(name, known, params, send) for name in names]
+    kinds = {settings.kind for settings in known.values()}
+    rest = [kind for kind in registry.KINDS if kind not in kinds]
+    return [_named_or_not(name, known, params, send) for name in (*known, *rest)]
 
 
 def _named(
     name: str, known: Mapping[str, DetectorSettings], params: ComparisonParams, send: bool
 ) -> Contender:
     kind, _, file = name.partition(":")
-    try:
-        if file and name not in known and kind in registry.KINDS:
+    if file and name not in known and kind in registry.KINDS:
+        try:
             settings = TypeAdapter(DetectorSettings).validate_python({"kind": kind, "weights": file})
-        else:
-            settings = registry.settings_of(name, known)
-    except ValidationError as error:
-        lacks = ", ".join(".".join(map(str, e["loc"][1:])) + f": {e['msg']}" for e in error.errors())
-        why = f"describe one in params.yaml, under detector_comparison.detectors: {lacks}"
-        return Contender(name, "detector", "", {"kind": kind}, _against(name, kind, params), obstacle=why)
+        except ValidationError as error:
+            lacks = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
+            raise InputError(f"{name}: {lacks}; name such a detector in params.yaml") from None
+    else:
+        settings = registry.settings_of(name, known)
     if send and isinstance(settings, Online):
         settings = settings.model_copy(update={"send": True})
     return detector(name, settings, _against(name, settings.kind, params))
+
+
+def _named_or_not(
+    name: str, known: Mapping[str, DetectorSettings], params: ComparisonParams, send: bool
+) -> Contender:
+    """As _named; a kind that cannot be asked without being told more has a row that says so."""
+    try:
+        return _named(name, known, params, send)
+    except InputError as error:
+        return Contender(name, "detector", "", {}, _against(name, name, params), obstacle=str(error))
 
 
 def _against(name: str, kind: str, params: ComparisonParams) -> Against:

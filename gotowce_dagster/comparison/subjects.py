@@ -17,8 +17,6 @@ from gotowce_dagster.detectors.registry import build_detector
 from gotowce_dagster.detectors.settings import DetectorSettings, Online
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.segmenters.device import best_device
-from gotowce_dagster.segmenters.registry import build_segmenter
-from gotowce_dagster.segmenters.targets import segment_targets
 
 _BOX = ["x1", "y1", "x2", "y2"]
 
@@ -64,6 +62,10 @@ def segmenter(name: str, settings: dict[str, Any], profile: Path) -> Subject:
     Raises:
         GotowceError: it cannot run here; the message says why.
     """
+    # Not above: a detector's memory and time are not to hold what only segmenters need.
+    from gotowce_dagster.segmenters.registry import build_segmenter
+    from gotowce_dagster.segmenters.targets import segment_targets
+
     params = MasksParams.model_validate(settings)
     made = build_segmenter(name, params)
 

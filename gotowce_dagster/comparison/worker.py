@@ -118,7 +118,7 @@ def _rows(found: sv.Detections) -> tuple[list[list[Any]], int]:
         np.asarray(found.data.get(name, np.full(len(xyxy), ""))).astype(str)
         for name in ("class_name", "prompt")
     ]
-    good = np.isfinite(xyxy).all(axis=1) & (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1) & np.isfinite(confidence)
+    good = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1) & np.isfinite(confidence)
     columns = [*xyxy[good].T.tolist(), confidence[good].tolist(), *(name[good].tolist() for name in names)]
     return [list(row) for row in zip(*columns, strict=True)], int((~good).sum())
 

@@ -35,7 +35,8 @@ def run(project: Project, progress: Progress = silent) -> None:
     footage = [_footage(project, video) for video in project.videos]
     with TemporaryDirectory(prefix="gotowce_") as folder:
         chosen = sample(footage, params.frames, Path(folder) / "frames")
-        result = compare(contenders, chosen, params, Path(folder), _one_bar(progress, len(contenders)))
+        start = _one_bar(progress, sum(contender.obstacle is None for contender in contenders))
+        result = compare(contenders, chosen, params, Path(folder), start)
         write_study(result, params, project.paths.study(NAME))
 
 

@@ -1,0 +1,59 @@
+"""Real processes: whatever one does to itself, the others get their turn and it gets its row."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from gotowce_dagster.comparison.fresh import run_fresh
+from tests.comparison.jobs import MANY, job
+from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _findable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def test_one_that_is_good(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    run = run_fresh(job(tmp_path, "good", limits=MANY), tmp_path / "run", 60, lambda *now: told.append(now))
+    assert (run.status, run.reason) == ("ran", "")
+    assert list(run.found) == [("a", 0), ("a", 1), ("a", 2)]
+    assert run.found["a", 1].xyxy.tolist() == [[10, 10, 30, 30]]
+    assert len(run.seconds) == 3
+    assert [batch["size"] for batch in run.batches] == [1, 2, 4]
+    assert told[-1] == (3, 3)
+
+
+def test_memory_is_its_own(tmp_path: Path) -> None:
+    """On Linux a child's ru_maxrss begins with its parent's peak: 800 MB here."""
+    mine = bytearray(b"1" * 800_000_000)
+    run = run_fresh(job(tmp_path, "greedy", limits=MANY), tmp_path / "run", 60)
+    alone = run.frames[-1]["memory_mb"]
+    assert 1e6 * alone < 0.7 * len(mine)
+    assert run.batches[-1]["memory_mb"] > alone + 100, "what many at once take is apart"
+
+
+@pytest.mark.parametrize(
+    ("rogue", "status", "reason", "frames"),
+    [
+        ("not_here", "cannot run", "rogue.pt: not here; fetch it", 0),
+        ("broken", "failed", "ZeroDivisionError: no such thing", 0),
+        ("leaves", "failed", "out of luck", 0),
+        ("crashes", "killed", "by SIGSEGV, having seen 1 of 3 frames", 1),
+        ("silent", "failed", "on every frame: ValueError: 0 answers to 1 pictures", 3),
+        ("costs", "stopped", "the budget is spent (after 2 of 3 frames)", 2),
+    ],
+)
+def test_what_goes_wrong_is_told(tmp_path: Path, rogue: str, status: str, reason: str, frames: int) -> None:
+    run = run_fresh(job(tmp_path, rogue, settings={"budget": 0.5}), tmp_path / "run", 60)
+    assert (run.status, run.reason, len(run.frames)) == (status, reason, frames)
+
+
+def test_one_that_hangs_is_ended_and_keeps_what_it_did(tmp_path: Path) -> None:
+    start = time.monotonic()
+    run = run_fresh(job(tmp_path, "hangs"), tmp_path / "run", 8)
+    assert (run.status, run.reason) == ("timed out", "after 8 s, having seen 1 of 3 frames")
+    assert len(run.found) == 1
+    assert time.monotonic() - start < 20
