@@ -21,6 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 @review.command()
 def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 8080,
+    assist: Annotated[bool, typer.Option("--assist", help="Let `gotowce review assist` answer it.")] = False,
 ) -> None:
     """Run this project's Label Studio until Ctrl-C; the first start installs it and takes a minute or two.
 
@@ -39,7 +40,7 @@ def serve(
         with ExitStack() as until_the_end:
             with console.progress_bars() as start:
                 show = start("starting Label Studio, seconds")
-                server = until_the_end.enter_context(running(project.paths, port, show))
+                server = until_the_end.enter_context(running(project.paths, port, show, assist=assist))
             console.out.print(
                 f"Label Studio: [bold]{server.connection.url}[/]\nLog in as [bold]{server.email}[/], "
                 f"password [bold]{server.password}[/].\n"
@@ -51,6 +52,37 @@ def serve(
         console.err.print("Label Studio has stopped.")
         return
     raise GotowceError(f"Label Studio ended by itself with code {code}; see .labelstudio/server.log")
+
+
+@review.command()
+def assist(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 9090,
+    engine: Annotated[str, typer.Option(help="Another segmenter than data/engines.yaml names.")] = "",
+) -> None:
+    """Give reviewers masks for clicks and boxes until Ctrl-C; the server must run with `serve --assist`.
+
+    On the page switch Auto-Annotation on, choose a class beside Click or Box, and the tool with the wand.
+    """
+    from gotowce_dagster.review.assist import Assistant, application, build_model, registered, serving
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    project = Project.find()
+    room = connect(find(project.paths.root))
+    assistant = Assistant(project, build_model(engine or project.engines["masks"], project))
+    app = application(assistant, console.err.print)
+    try:
+        with (
+            serving(app, port) as url,
+            registered(room, project.params.review_tasks.project, url) as page,
+        ):
+            console.out.print(
+                f"{assistant.version} answers clicks on {page}; Ctrl-C ends it.", soft_wrap=True
+            )
+            while True:
+                signal.pause()
+    except KeyboardInterrupt:
+        console.err.print("The page is as it was, without clicks.")
 
 
 @review.command()
@@ -83,12 +115,12 @@ def pull(
     json: Json = False,
 ) -> None:
     """Bring home what reviewers said, into data/reviewed/VIDEO.json; what is home already is never lost."""
-    from gotowce_dagster.review.pull import pull as fetch
+    from gotowce_dagster.intake import pull_reviews
 
     project = Project.find()
     room, title = connect(find(project.paths.root)), project.params.review_tasks.project
     with console.progress_bars() as start:
-        pulled = fetch(room, project.paths, title, again=again, progress=start("reading reviews"))
+        pulled = pull_reviews(project, room, again=again, progress=start("reading reviews"))
     notes = (
         [] if pulled.project else [f"Label Studio has no project {title!r}; `gotowce review push` makes it"]
     )

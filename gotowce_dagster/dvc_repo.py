@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.errors import GotowceError, InputError
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -71,13 +71,32 @@ class DvcRepo:
             return output.hash_info.value
 
     def track(self, path: Path) -> None:
-        """Put a file under DVC as a source, as `dvc add` does."""
+        """Put a file under DVC as a source, as `dvc add` does.
+
+        Raises:
+            GotowceError: a stage that `dvc repro` runs at this moment reads the file.
+        """
+        from dvc.lock import LockError
+
         with self._open() as repo:
-            repo.add(str(path.relative_to(self.root)))
+            try:
+                repo.add(str(path.relative_to(self.root)))
+            except LockError as error:
+                raise GotowceError(
+                    f"{path}: a stage that DVC runs reads it; the file stays, track it with `gotowce sync` "
+                    f"when that is done"
+                ) from error
 
     def is_tracked(self, path: Path) -> bool:
         """Whether `dvc add` was done for the file."""
         return path.with_name(path.name + ".dvc").exists()
+
+    def is_recorded(self, path: Path) -> bool:
+        """Whether DVC tracks the file with the content that it has now."""
+        if not self.is_tracked(path):
+            return False
+        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        return digest == self.tracked_digest(path)
 
     def tracked_digest(self, path: Path) -> str:
         """The digest of a tracked source file, as its .dvc file says.

@@ -1,4 +1,4 @@
-"""Videos come in: `gotowce add` and `gotowce sync`, and the sensor that watches data/raw."""
+"""What comes in from outside: videos (`gotowce add`, `gotowce sync`) and reviews (`gotowce review pull`)."""
 
 import filecmp
 import os
@@ -16,7 +16,10 @@ from gotowce_dagster.engines import write_engines
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
+from gotowce_dagster.review.connection import Room
+from gotowce_dagster.review.pull import Pulled, pull
 from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import probe
 
@@ -58,7 +61,7 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
 
 
 def sync(project: Project, refresh: bool = False) -> None:
-    """Write data/videos.yaml and data/engines.yaml from what is here; track new videos.
+    """Write data/videos.yaml and data/engines.yaml from what is here; track new videos and reviews.
 
     Args:
         refresh: choose the engines anew instead of keeping the earlier choice.
@@ -82,6 +85,27 @@ def sync(project: Project, refresh: bool = False) -> None:
             new.write_text(content, encoding="utf-8")
     for file in raw_videos(paths).values():
         if not repo.is_tracked(file):
+            repo.track(file)
+    keep_reviews(paths)
+
+
+def pull_reviews(project: Project, room: Room, *, again: bool = False, progress: Progress = silent) -> Pulled:
+    """Bring home what reviewers said, and track it with DVC as a source.
+
+    Raises:
+        ServerDownError, InputError: as review.pull.pull.
+    """
+    title = project.params.review_tasks.project
+    pulled = pull(room, project.paths, title, again=again, progress=progress)
+    keep_reviews(project.paths)
+    return pulled
+
+
+def keep_reviews(paths: Paths) -> None:
+    """Track the files of reviews with DVC as they are now."""
+    repo = DvcRepo(paths.root)
+    for file in sorted(paths.reviewed_videos.glob("*.json")):
+        if not repo.is_recorded(file):
             repo.track(file)
 
 

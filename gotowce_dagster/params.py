@@ -4,10 +4,10 @@ One section a stage. What a number means stands beside it in params.yaml.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gotowce_dagster.detectors.settings import DetectorSettings
 from gotowce_dagster.errors import InputError
@@ -30,10 +30,31 @@ class FramesParams(Section):
     cut_similarity: float = Field(ge=-1, le=1)
 
 
+class ConsensusParams(Section):
+    """How several detectors agree; see labels/consensus.py."""
+
+    iou: float = Field(gt=0, le=1)
+    box_iou: float = Field(ge=0, le=1)
+    quorum: int = Field(ge=1)
+    weights: dict[str, Annotated[float, Field(gt=0)]]
+
+
 class DetectionsParams(Section):
     detectors: dict[str, DetectorSettings] = Field(min_length=1)
     min_confidence: float = Field(ge=0, le=1)
     max_per_frame: float = Field(gt=0)
+    consensus: ConsensusParams | None
+
+    @model_validator(mode="after")
+    def _possible(self) -> "DetectionsParams":
+        told, count = self.consensus, len(self.detectors)
+        if told is None or count == 1:
+            return self
+        if told.quorum > count:
+            raise ValueError(f"consensus.quorum: {told.quorum} of {count} detectors can never agree")
+        if unknown := sorted(set(told.weights) - set(self.detectors)):
+            raise ValueError(f"consensus.weights: no detector is named {', '.join(unknown)}")
+        return self
 
 
 class GateParams(Section):
@@ -181,6 +202,12 @@ class ReviewVideoParams(Section):
     tolerance_px: float = Field(ge=0)
 
 
+class ReviewsParams(Section):
+    every_s: int = Field(ge=5)
+    at_least: int = Field(ge=1)
+    max_error_rate: float = Field(ge=0, le=1)
+
+
 class SegmentEverythingParams(Section):
     frames: int = Field(ge=1)
     input_px: int = Field(ge=64, multiple_of=32)
@@ -219,6 +246,7 @@ class Params(Section):
     cleaned_labels: LabelsParams
     review_tasks: ReviewTasksParams
     reviewed_labels: ReviewedLabelsParams
+    reviews: ReviewsParams
     review_assist: ReviewAssistParams
     review_video: ReviewVideoParams
     yolo_dataset: DatasetParams

@@ -6,8 +6,10 @@ import dagster as dg
 
 from gotowce_dagster.assets.model import finetuned_model, yolo_dataset
 from gotowce_dagster.assets.partitions import VIDEOS
+from gotowce_dagster.assets.review import reviewed_labels
 from gotowce_dagster.assets.videos import cleaned_labels, designator_detections, extracted_frames
 from gotowce_dagster.project import Project
+from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.stages.yolo_dataset import leaks
 from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, read_table
 from gotowce_dagster.training.finetune import read_metrics
@@ -76,6 +78,23 @@ def labels_inside_image(context: dg.AssetCheckExecutionContext) -> dg.AssetCheck
     outside = sorted(accepted.loc[~inside, "frame_index"])
     problem = f"{video}: labels outside the image in frames {outside[:5]}" if outside else None
     return _result(problem, accepted=len(accepted))
+
+
+@dg.asset_check(asset=reviewed_labels)
+def automatic_labels_right_enough() -> dg.AssetCheckResult:
+    """Of the frames drawn at random for an audit, few have a wrong automatic label."""
+    project = Project.find()
+    told = reviewed_so_far(project.paths, project.videos, project.params)
+    limit = project.params.reviews.max_error_rate
+    numbers = {name: told[name] for name in ("error_rate_low", "error_rate_high") if name in told}
+    problem = None
+    if told.get("error_rate_low", 0.0) > limit:
+        problem = (
+            f"{told['audit_wrong']} of {told['audit_frames']} audited frames have a wrong automatic label: "
+            f"{told['error_rate_low']:.0%} to {told['error_rate_high']:.0%} of all, more than {limit:.0%}; "
+            f"see what reviewers changed, and tighten cleaned_labels.rules"
+        )
+    return _result(problem, _WARN, audit_frames=told.get("audit_frames", 0), **numbers)
 
 
 @dg.asset_check(asset=yolo_dataset, blocking=True)

@@ -1,13 +1,19 @@
-"""The jobs: label a video, train on all of them, run the studies."""
+"""The jobs: label a video, ask reviewers, train on all videos, run the studies."""
 
 import dagster as dg
 
-from gotowce_dagster.assets import model, studies, videos
+from gotowce_dagster.assets import model, review, studies, videos
 
 label_videos = dg.define_asset_job(
     "label_videos",
     selection=dg.AssetSelection.groups(videos.GROUP),
     description="From a raw video to cleaned labels.",
+)
+
+ask_reviewers = dg.define_asset_job(
+    "ask_reviewers",
+    selection=dg.AssetSelection.groups(review.GROUP),
+    description="Send doubtful frames to Label Studio, and read what people said there.",
 )
 
 train_model = dg.define_asset_job(

@@ -4,6 +4,7 @@ import dagster as dg
 
 from gotowce_dagster.assets.materialize import materialize
 from gotowce_dagster.assets.reporting import ProgressOf
+from gotowce_dagster.assets.review import reviewed_labels
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.assets.videos import (
     cleaned_labels,
@@ -21,7 +22,7 @@ _paths: Paths = Project.find().paths
 
 
 @dg.asset(
-    deps=[extracted_frames, designator_detections, masks, cleaned_labels],
+    deps=[extracted_frames, designator_detections, masks, cleaned_labels, reviewed_labels],
     group_name=GROUP,
     code_version=code_version(_paths, "yolo_dataset"),
     kinds={"yolo"},
@@ -29,7 +30,7 @@ _paths: Paths = Project.find().paths
 def yolo_dataset(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """Accepted labels as a YOLO dataset whose training, validation and test frames have nothing in common."""
+    """Accepted and reviewed labels as a YOLO dataset whose splits have nothing in common."""
     return materialize(context, progress)
 
 
@@ -60,6 +61,7 @@ def finetuned_model(
         designator_detections,
         masks,
         cleaned_labels,
+        reviewed_labels,
         yolo_dataset,
         finetuned_model,
     ],

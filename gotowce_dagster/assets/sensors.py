@@ -1,20 +1,24 @@
-"""What happens outside Dagster and is shown here: new videos in data/raw, and stages that `dvc repro` ran."""
+"""What happens outside Dagster and is shown here: new videos, stages that `dvc repro` ran, and reviews."""
 
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 import yaml
 
 from gotowce_dagster import intake
-from gotowce_dagster.assets.jobs import label_videos
+from gotowce_dagster.assets.jobs import label_videos, train_model
 from gotowce_dagster.assets.materialize import LOCK_FINGERPRINT, lock_metadata
 from gotowce_dagster.assets.partitions import VIDEOS
+from gotowce_dagster.assets.review import reviewed_labels, reviewed_metadata, reviews_version
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.project import Project
+from gotowce_dagster.review.connection import ServerDownError, connect, find
+from gotowce_dagster.review.records import read_reviewed
 from gotowce_dagster.stages.table import STAGES
 
 # A file that grew in this time is still being copied.
@@ -76,6 +80,67 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
         context.update_cursor(cursor)
         return dg.SkipReason("dvc.lock tells nothing new")
     return dg.SensorResult(asset_events=events, cursor=cursor)
+
+
+@dg.sensor(
+    job=train_model,
+    minimum_interval_seconds=Project.find().params.reviews.every_s,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Bring home what reviewers said; after enough of it, ask for dataset, model and evaluation anew.
+
+    Without a server it looks at what is home already: somebody may have pulled it.
+    """
+    project = Project.find()
+    try:
+        state = _bring_home(project)
+    except GotowceError as error:
+        return dg.SkipReason(str(error))
+    events = _reviews_materialization(context.instance, project)
+    asked = datetime.fromisoformat(context.cursor) if context.cursor else datetime.min.replace(tzinfo=UTC)
+    new = [time for time in _judgements(project) if time > asked]
+    at_least = project.params.reviews.at_least
+    if len(new) < at_least:
+        state = f"{len(new)} new judgements of the {at_least} that a new model needs; {state}"
+        return dg.SensorResult(asset_events=events) if events else dg.SkipReason(state)
+    newest = max(new).isoformat()
+    request = dg.RunRequest(run_key=newest, tags={"reviews": f"{len(new)} new judgements"})
+    return dg.SensorResult(asset_events=events, run_requests=[request], cursor=newest)
+
+
+def _bring_home(project: Project) -> str:
+    """Read what is new, and say what there is to say."""
+    try:
+        intake.pull_reviews(project, connect(find(project.paths.root)))
+    except ServerDownError as error:
+        intake.keep_reviews(project.paths)
+        return str(error)
+    return "Label Studio was asked"
+
+
+def _judgements(project: Project) -> list[datetime]:
+    """When each frame was judged as it is judged now."""
+    return [
+        frame.decision.at
+        for file in project.paths.reviewed_videos.glob("*.json")
+        for frame in read_reviewed(file).frames
+        if frame.decision
+    ]
+
+
+def _reviews_materialization(instance: dg.DagsterInstance, project: Project) -> list[dg.AssetMaterialization]:
+    """The event to report for the reviews that are home; none if Dagster knows them."""
+    version = reviews_version(project.paths)
+    event = instance.get_latest_materialization_event(reviewed_labels.key)
+    known = event.asset_materialization if event else None
+    nothing_said = known is None and not any(project.paths.reviewed_videos.glob("*.json"))
+    if nothing_said or (known and (known.tags or {}).get("dagster/data_version") == version):
+        return []
+    tags = {"dagster/data_version": version, "dagster/data_version_is_user_provided": "true"}
+    how = {"how": dg.MetadataValue.text("by the sensor or `gotowce review pull`")}
+    metadata = reviewed_metadata(project) | how
+    return [dg.AssetMaterialization(reviewed_labels.key, metadata=metadata, tags=tags)]
 
 
 def _in_order(videos: set[str]) -> Iterator[tuple[str, str | None]]:

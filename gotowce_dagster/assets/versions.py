@@ -29,9 +29,15 @@ def code_version(paths: Paths, stage: str) -> str:
         for file in _sources(paths.root / dep):
             digest.update(file.read_bytes())
     params = read_yaml(paths.params)
-    own = {name: params[name] for name in spec["params"] if isinstance(name, str)}
+    own = {name: _value(params, name) for name in spec["params"] if isinstance(name, str)}
     digest.update(json.dumps(own, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _value(params: dict[str, Any], name: str) -> Any:
+    """A section, or as DVC writes it, one of its values: ``section.value``."""
+    section, _, rest = name.partition(".")
+    return _value(params[section], rest) if rest else params[section]
 
 
 def _sources(path: Path) -> list[Path]:

@@ -92,11 +92,12 @@ def test_everything_is_there_and_the_picture_is_shown(url: str, page: Page) -> N
     answer = httpx.post(f"{url}/graphql", json={"query": _QUERY}, timeout=60).json()
     (repository,) = answer["data"]["repositoriesOrError"]["nodes"]
     assets = {node["assetKey"]["path"][-1]: node for node in repository["assetNodes"]}
-    assert set(assets) == {*STAGES, "raw_videos"}
-    assert {"label_videos", "train_model"} <= {job["name"] for job in repository["jobs"]}
+    assert set(assets) == {*STAGES, "raw_videos", "review_tasks", "reviewed_labels"}
+    assert {"label_videos", "ask_reviewers", "train_model"} <= {job["name"] for job in repository["jobs"]}
     assert {s["name"]: s["sensorState"]["status"] for s in repository["sensors"]} == {
         "new_videos": "RUNNING",
         "dvc_lock": "RUNNING",
+        "reviews": "RUNNING",
     }
     assert {name for name, node in assets.items() if node["pools"] == ["gpu"]} == {"masks", "finetuned_model"}
     assert [node["partition"] for node in assets["raw_videos"]["assetMaterializations"]] == ["duel"]

@@ -1,0 +1,136 @@
+"""The assets of the review room: what humans are asked, and what they said."""
+
+import hashlib
+from collections.abc import Sequence
+
+import dagster as dg
+import numpy as np
+import supervision as sv
+
+from gotowce_dagster.assets.reporting import ProgressOf, picture_metadata
+from gotowce_dagster.assets.videos import cleaned_labels, extracted_frames
+from gotowce_dagster.dvc_repo import DvcRepo
+from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.intake import keep_reviews, pull_reviews
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.pictures.contact_sheet import contact_sheet
+from gotowce_dagster.pictures.overlay import closeup
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.project import Project
+from gotowce_dagster.review.connection import ServerDownError, connect, find
+from gotowce_dagster.review.frames import frames_to_review, why
+from gotowce_dagster.review.measures import reviewed_so_far
+from gotowce_dagster.review.push import Pushed, push
+from gotowce_dagster.review.tasks import FrameToReview, content
+
+GROUP = "review"
+
+_SHOWN = 12
+_BOX = ["x1", "y1", "x2", "y2"]
+Metadata = dict[str, dg.MetadataValue]
+
+
+@dg.asset(deps=[extracted_frames, cleaned_labels], group_name=GROUP, kinds={"labelstudio"})
+def review_tasks(
+    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
+) -> dg.MaterializeResult:
+    """Frames in Label Studio that a human should look at: the most doubtful, and some drawn at random."""
+    project = Project.find()
+    paths, params = project.paths, project.params
+    reasons = why(params.cleaned_labels)
+    labelled = [video for video in project.videos if paths.labels(video).exists()]
+    try:
+        room = connect(find(paths.root))
+        frames = frames_to_review(paths, labelled, params.review_tasks)
+        pushed = push(
+            room,
+            frames,
+            paths.data / "frames",
+            params.review_tasks,
+            why=reasons,
+            progress=progress(context),
+        )
+    except GotowceError as error:
+        raise dg.Failure(str(error), allow_retries=isinstance(error, ServerDownError)) from error
+    shown = "".join(content(frame, params.review_tasks, reasons) for frame in frames)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(_digest(shown)), metadata=_sent(paths, frames, pushed)
+    )
+
+
+@dg.asset(deps=[review_tasks], group_name=GROUP, kinds={"labelstudio"})
+def reviewed_labels(
+    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
+) -> dg.MaterializeResult:
+    """What humans said of frames, in data/reviewed, a source that DVC tracks; nothing of it is ever dropped.
+
+    No server is no failure: what is home stays as it is, and the next time everything new is read.
+    """
+    project = Project.find()
+    try:
+        pulled = pull_reviews(project, connect(find(project.paths.root)), progress=progress(context))
+    except ServerDownError as error:
+        keep_reviews(project.paths)
+        read: Metadata = {"how": dg.MetadataValue.text(f"nothing was read, and nothing changed: {error}")}
+    except GotowceError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    else:
+        changed = ", ".join(pulled.videos) or "nothing"
+        missing = "" if pulled.project else "; Label Studio has no such project yet"
+        read = {
+            "how": dg.MetadataValue.text(f"read from Label Studio: {changed} changed{missing}"),
+            "frames_read": dg.MetadataValue.int(pulled.frames),
+        }
+        if pulled.problems:
+            read["notes"] = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in pulled.problems))
+    context.log.info(str(read["how"].value))
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(reviews_version(project.paths)),
+        metadata=reviewed_metadata(project) | read,
+    )
+
+
+def reviews_version(paths: Paths) -> str:
+    """A digest of all reviews that are home."""
+    files = sorted(paths.reviewed_videos.glob("*.json"))
+    return _digest("".join(f"{file.name} {DvcRepo(paths.root).tracked_digest(file)}\n" for file in files))
+
+
+def reviewed_metadata(project: Project) -> Metadata:
+    """The numbers about all reviews that Dagster plots over time."""
+    told = reviewed_so_far(project.paths, project.videos, project.params)
+    return {
+        name: dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
+        for name, value in told.items()
+    }
+
+
+def _sent(paths: Paths, frames: Sequence[FrameToReview], pushed: Pushed) -> Metadata:
+    counts = {name: getattr(pushed, name) for name in ("created", "renewed", "unchanged", "kept")}
+    metadata: Metadata = {name: dg.MetadataValue.int(count) for name, count in counts.items()}
+    metadata["audit_frames"] = dg.MetadataValue.int(sum(frame.sample == "audit" for frame in frames))
+    metadata["project"] = dg.MetadataValue.url(pushed.url)
+    if pushed.problems:
+        metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in pushed.problems))
+    if frames:
+        shown = frames[:_SHOWN]
+        captions = [
+            f"{frame.video}\nframe {frame.frame_index}, {frame.sample}, turn {number}"
+            for number, frame in enumerate(shown, start=1)
+        ]
+        sheet = contact_sheet([_closeup(paths, frame) for frame in shown], captions)
+        metadata["picture"] = picture_metadata(sheet, "the first to be seen")
+    return metadata
+
+
+def _closeup(paths: Paths, frame: FrameToReview) -> np.ndarray:
+    picture = read_rgb(paths.data / frame.file)
+    if frame.labels.empty:
+        return picture
+    names = frame.labels["class_name"].to_numpy(dtype=str)
+    boxes = sv.Detections(frame.labels[_BOX].to_numpy(float), data={"class_name": names})
+    return closeup(picture, boxes, list(names), box=boxes.xyxy[0], margin=2.0)
+
+
+def _digest(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
