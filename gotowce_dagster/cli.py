@@ -12,6 +12,7 @@ import typer
 from gotowce_dagster import console
 from gotowce_dagster.cli_compare import compare
 from gotowce_dagster.cli_review import review
+from gotowce_dagster.detectors.settings import DetectorSettings
 from gotowce_dagster.errors import GotowceError, InputError
 from gotowce_dagster.project import Project
 
@@ -164,7 +165,7 @@ def detect(
     from gotowce_dagster.files import fresh_file
 
     path, wanted = _video_file(video), _numbers(frames) if frames is not None else None
-    settings = settings_of(detector, Project.find().params.designator_detections.detectors)
+    settings = settings_of(detector, _known_detectors())
     chosen = build_detector(detector, settings, read_profile(profile))
     with console.progress_bars() as start:
         rows = detect_video(path, chosen, wanted, progress=start(f"{detector} {path.name}"))
@@ -202,12 +203,9 @@ def segment(
     project, path = Project.find(), _video_file(video)
     known = profile or project.paths.profile(profile_of(project.paths, slug(path.stem)))
     prompted_by = points or read_profile(known)
-    chosen = engines.first_of(
-        {
-            "masks": project.params.masks.segmenter,
-            "propagation": [engine] if engine else project.params.masks.propagation.engine,
-        }
-    )
+    masks = project.params.masks
+    needed = {"propagation": [engine] if engine else masks.propagation.engine}
+    chosen = engines.first_of(needed if points else needed | {"masks": masks.segmenter})
     with console.progress_bars() as start:
         done = carry(path, prompted_by, out, params=project.params, engines=chosen, start=start)
     if json:
@@ -266,6 +264,15 @@ def _numbers(text: str) -> list[int]:
     if not words or not all(word.isdecimal() for word in words):
         raise InputError(f"--frames: expected frame numbers from 0, such as 62,187, got {text!r}")
     return [int(word) for word in words]
+
+
+def _known_detectors() -> dict[str, DetectorSettings]:
+    """Those of the project around; none outside of one, where kinds are known all the same."""
+    try:
+        project = Project.find()
+    except InputError:
+        return {}
+    return project.params.designator_detections.detectors
 
 
 def _video_file(video: str) -> Path:

@@ -175,3 +175,32 @@ def test_detect_refuses(
     assert run(monkeypatch, "detect", clip, "--profile", profile, "--out", "o.csv", *words) == 2
     assert says in capsys.readouterr().err
     assert not Path("o.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "engine", "says"),
+    [
+        ("99,a,5,5,1", "grabcut", "points.csv: row 2: the video ends with frame"),
+        ("0,a,5,5,2", "grabcut", "points.csv: row 2: label must be 1"),
+        ("0,a,5,5,0", "grabcut", "points.csv: row 2: its object has negative points only"),
+        ("0,a,5,5,1", "grabcut", "no propagator named 'grabcut'; known: "),
+    ],
+    ids=["frame after the end", "unknown label", "negatives only", "no such engine"],
+)
+def test_segment_refuses(
+    clone: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    *,
+    row: str,
+    engine: str,
+    says: str,
+) -> None:
+    points = tmp_path / "points.csv"
+    points.write_text(f"frame_index,object_id,x,y,label\n{row}\n", encoding="utf-8")
+    video, out = film(tmp_path / "duel.mp4"), tmp_path / "out"
+    words = ("segment", str(video), "--points", str(points), "--out", str(out), "--engine", engine)
+    assert run(monkeypatch, *words) == 2
+    assert says in capsys.readouterr().err
+    assert not (out / "masks.parquet").exists()
