@@ -60,7 +60,7 @@ class InPieces:
     ) -> None:
         self.name, self.version, self.cost = detector.name, detector.version, detector.cost
         self.weights = tuple(dict.fromkeys((*detector.weights, *(around.weights if around else ()))))
-        self._detector = detector
+        self.inside = detector
         self._around = around
         self._settings = settings
         self._colours = colours if settings.only_colours == "profile" else settings.only_colours
@@ -71,7 +71,7 @@ class InPieces:
         with self.cost.of(len(images)):
             # What the detector inside counts is part of this.
             cut = self._cut(images)
-            answers = iter(self._detector.detect([piece.image for pieces in cut for piece in pieces]))
+            answers = iter(self.inside.detect([piece.image for pieces in cut for piece in pieces]))
             joined = [join(pieces, [next(answers) for _ in pieces], self._settings.seam) for pieces in cut]
             self.cost.frames, self.cost.seconds = before
         return joined
@@ -112,6 +112,7 @@ def join(pieces: Sequence[Piece], answers: Sequence[sv.Detections], seam: float)
 
     Of boxes of one class in different pieces that share more than ``seam`` of the smaller one, the surest
     stays; but one that ends at an inner edge of its piece comes last, for its object goes on there.
+    ``metadata["unanswered"]`` of the pieces, where there is any, is that of the frame.
     """
     if not pieces:
         return found(np.empty((0, 4)), np.empty(0), [], [])
@@ -131,7 +132,10 @@ def join(pieces: Sequence[Piece], answers: Sequence[sv.Detections], seam: float)
     for row in order.tolist():
         if not same[row, kept].any():
             kept.append(row)
-    return found(xyxy[kept], confidence[kept], names[kept].tolist(), prompts[kept].tolist())
+    joined = found(xyxy[kept], confidence[kept], names[kept].tolist(), prompts[kept].tolist())
+    why = dict.fromkeys(str(a.metadata["unanswered"]) for a in answers if "unanswered" in a.metadata)
+    joined.metadata = {"unanswered": "; ".join(why)} if why else {}
+    return joined
 
 
 def only_colours(image: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:

@@ -141,6 +141,14 @@ def test_objects_of_one_piece_or_of_two_classes_are_not_joined() -> None:
     assert len(join(pieces, answers, seam=0.3)) == 3
 
 
+def test_why_there_is_no_answer_is_kept() -> None:
+    pieces = [Piece(WHITE, np.array([0, 0, 160, 90]))] * 3
+    answers = [found(np.empty((0, 4)), np.empty(0), [], []) for _ in pieces]
+    answers[0].metadata = answers[2].metadata = {"unanswered": "refused"}
+    assert join(pieces, answers, seam=0.3).metadata == {"unanswered": "refused"}
+    assert join(pieces[:1], answers[1:2], seam=0.3).metadata == {}
+
+
 def test_cost_counts_frames_not_pieces() -> None:
     detector = Bright()
     prompted = InPieces(detector, InputSettings(tiles=TileSettings(side=50)))
