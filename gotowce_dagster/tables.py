@@ -42,6 +42,16 @@ DETECTIONS = _schema(
     ("detector", pa.string()),
     ("prompt", pa.string()),  # what the detector was asked for: a designator's name or a text
     ("visible_corners", pa.int8(), True),  # designators only: 2 to 4
+    # Who said what, of several detectors that agreed on it (labels/consensus.py); null: nobody was asked.
+    (
+        "votes",
+        pa.list_(
+            pa.struct(
+                [("detector", pa.string()), ("class_name", pa.string()), ("confidence", pa.float32()), *_BOX]
+            )
+        ),
+        True,
+    ),
 )
 
 MASKS = _schema(

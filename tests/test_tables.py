@@ -21,6 +21,7 @@ DETECTION = {
     "detector": "bracket",
     "prompt": "hostile",
     "visible_corners": 4,
+    "votes": None,
 }
 LABEL = {
     "video": "duel",

@@ -10,12 +10,15 @@ import supervision as sv
 
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.labels.consensus import agree
+from gotowce_dagster.params import ConsensusParams
 from gotowce_dagster.progress import Progress, silent, tracked
 from gotowce_dagster.tables import DETECTIONS, empty
 from gotowce_dagster.video.decode import probe, read_frames
 
 BATCH = 8
 """Images a detector is given at once."""
+_TYPES = {"confidence": np.float32, "visible_corners": "Int8"}
 VIDEO_COLUMNS = ["video", "frame_index", "x1", "y1", "x2", "y2", "confidence", "class_name", "detector"]
 
 
@@ -24,6 +27,7 @@ def detect_frames(
     frames: Iterable[tuple[int, np.ndarray]],
     detectors: Sequence[Detector],
     min_confidence: float,
+    consensus: ConsensusParams | None = None,
 ) -> pd.DataFrame:
     """Rows of tables.DETECTIONS for a stream of frames; a batch of images is held at a time.
 
@@ -31,7 +35,9 @@ def detect_frames(
         video: what the rows call the video.
         frames: (frame_index, RGB uint8 (H, W, 3)) in any order.
         min_confidence: less confident detections are left out.
+        consensus: how several detectors' boxes are made one set; None: all stay as they are.
     """
+    names = [detector.name for detector in detectors]
     stream = iter(frames)
     parts = [empty(DETECTIONS)]
     while batch := list(islice(stream, BATCH)):
@@ -42,6 +48,8 @@ def detect_frames(
             rows = rows[rows["confidence"] >= min_confidence].sort_values(
                 "confidence", ascending=False, kind="stable"
             )
+            if consensus and len(detectors) > 1:
+                rows = agree(rows, names, consensus).rows.astype(_TYPES)
             if len(rows):
                 numbers = np.arange(len(rows), dtype=np.int32)
                 parts.append(rows.assign(video=video, frame_index=frame_index, detection_id=numbers))
@@ -91,5 +99,6 @@ def _rows(detector: Detector, found: sv.Detections) -> pd.DataFrame:
             "visible_corners": pd.array(
                 [None] * count if corners is None else np.asarray(corners).tolist(), dtype="Int8"
             ),
+            "votes": np.full(count, None, dtype=object),
         }
     )
