@@ -1,0 +1,128 @@
+"""What the comparison adds to the detectors it measures, and what several pictures at once gain.
+
+    python benchmarks/comparison_overhead.py VIDEO PROFILE.toml [--frames 12] [--rounds 5]
+
+1. Overhead: the same frames by calling the detector directly and by the comparison's own loop, in turns, the
+   best round of each. ``seconds`` are those that the comparison reports; ``whole loop`` is with reading
+   frames, checking boxes and telling events, against a bare loop that reads the frames too.
+2. Batches: frames a second with 2, 4, ... at once against one at a time, and the tiles of a frame seen four
+   at once against one after the other.
+
+yolo26n.pt must be in GOTOWCE_WEIGHTS_DIR.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from gotowce_dagster.comparison.footage import Footage, sample
+from gotowce_dagster.comparison.job import Job, Limits, Picture
+from gotowce_dagster.comparison.subjects import detector
+from gotowce_dagster.comparison.worker import measure
+from gotowce_dagster.detectors.profile import read_profile
+from gotowce_dagster.detectors.registry import build_detector
+from gotowce_dagster.detectors.settings import DetectorSettings
+from gotowce_dagster.pictures.read import read_rgb
+
+DETECTORS: dict[str, dict[str, Any]] = {
+    "bracket": {"kind": "bracket"},
+    "yolo26n": {"kind": "yolo", "weights": "yolo26n.pt", "imgsz": 640},
+}
+TILED = {"kind": "yolo", "weights": "yolo26n.pt", "imgsz": 320, "input": {"tiles": {"side": 320}}}
+NO_BATCHES = Limits(max_batch=0, batch_s=0, memory_mb=0)
+
+
+def job(settings: dict[str, Any], pictures: list[Picture], limits: Limits = NO_BATCHES) -> Job:
+    maker = f"{detector.__module__}:{detector.__name__}"
+    return Job(maker=maker, name="it", settings=settings, by_profile=False, pictures=pictures, limits=limits)
+
+
+def direct(settings: dict[str, Any], pictures: list[Picture]) -> Iterator[tuple[float, float]]:
+    """Rounds without the comparison: seconds of the detector alone, and of the loop with reading."""
+    told = TypeAdapter(DetectorSettings).validate_python(settings)
+    made = build_detector("it", told, read_profile(pictures[0].profile))
+    made.detect([read_rgb(pictures[0].file)])
+    while True:
+        alone, start = 0.0, time.perf_counter()
+        for picture in pictures:
+            image = read_rgb(picture.file)
+            before = time.perf_counter()
+            made.detect([image])
+            alone += time.perf_counter() - before
+        yield alone, time.perf_counter() - start
+
+
+def compared(settings: dict[str, Any], pictures: list[Picture]) -> tuple[float, float]:
+    """One round by the comparison: the seconds it reports, and of its loop after loading."""
+    events = measure(job(settings, pictures))
+    next(events)
+    start = time.perf_counter()
+    lines = [json.dumps(event) for event in events]
+    whole = time.perf_counter() - start
+    return sum(json.loads(line)["seconds"] for line in lines), whole
+
+
+def overhead(settings: dict[str, Any], pictures: list[Picture], rounds: int) -> None:
+    bare = direct(settings, pictures)
+    pairs = [(next(bare), compared(settings, pictures)) for _ in range(rounds)]
+    best = np.array(pairs).min(axis=0) * 1000 / len(pictures)
+    for what, ours, theirs in zip(("seconds", "whole loop"), best[1], best[0], strict=True):
+        print(
+            f"  {what:10}  direct {theirs:8.2f} ms a frame  compared {ours:8.2f}  ratio {ours / theirs:.4f}"
+        )
+
+
+def batches(settings: dict[str, Any], pictures: list[Picture]) -> None:
+    found = [
+        event
+        for event in measure(job(settings, pictures, Limits(max_batch=8, batch_s=120, memory_mb=16_000)))
+        if event["event"] == "batch"
+    ]
+    for event in found:
+        gain = event["images_per_s"] / found[0]["images_per_s"]
+        print(f"  {event['size']} at once  {event['images_per_s']:8.2f} frames a second  ratio {gain:.2f}")
+
+
+def tiles(pictures: list[Picture], rounds: int) -> None:
+    one, four = (direct(TILED | {"batch": batch}, pictures) for batch in (1, 4))
+    best = np.array([[next(one), next(four)] for _ in range(rounds)])[:, :, 0].min(axis=0)
+    print(
+        f"  one at a time {1000 * best[0] / len(pictures):8.1f} ms a frame  four at once "
+        f"{1000 * best[1] / len(pictures):8.1f}  ratio {best[0] / best[1]:.2f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("video", type=Path)
+    parser.add_argument("profile", type=Path)
+    parser.add_argument("--frames", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    parts: list[tuple[str, Callable[[dict[str, Any], list[Picture]], None]]] = [
+        (
+            "what the comparison adds",
+            lambda settings, pictures: overhead(settings, pictures, arguments.rounds),
+        ),
+        ("several frames at once", batches),
+    ]
+    with TemporaryDirectory() as folder:
+        footage = Footage("video", arguments.video, arguments.profile, None)
+        pictures = sample([footage], arguments.frames, Path(folder)).pictures
+        for title, part in parts:
+            for name, settings in DETECTORS.items():
+                print(f"{name}: {title}")
+                part(settings, pictures)
+        print("yolo26n: tiles of 320 pixels")
+        tiles(pictures[:4], arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
