@@ -4,6 +4,7 @@ import os
 import signal
 from contextlib import ExitStack
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -85,18 +86,39 @@ def assist(
         console.err.print("The page is as it was, without clicks.")
 
 
+class RankedBy(StrEnum):
+    doubt = "doubt"
+    model = "model"
+
+
 @review.command()
-def push(json: Json = False) -> None:
+def push(
+    ranked_by: Annotated[
+        RankedBy,
+        typer.Option(
+            help="doubt: of the rules. model: first what the fine-tuned model sees otherwise than the labels."
+        ),
+    ] = RankedBy.doubt,
+    json: Json = False,
+) -> None:
     """Send the frames that a human should see, the most doubtful first; again after a break, it goes on."""
     from gotowce_dagster.review.frames import frames_to_review, why
     from gotowce_dagster.review.push import push as send
+    from gotowce_dagster.training.disagreements import rank_frames
+    from gotowce_dagster.training.evaluate import fine_tuned
 
     project = Project.find()
     paths, params = project.paths, project.params
     room = connect(find(paths.root))
     labelled = [video for video in project.videos if paths.labels(video).exists()]
-    frames = frames_to_review(paths, labelled, params.review_tasks)
     with console.progress_bars() as start:
+        ranking = None
+        if ranked_by is RankedBy.model:
+            show = start("frames the model looks at")
+            ranking = rank_frames(
+                paths, labelled, fine_tuned(paths.model), params.review_tasks, progress=show
+            )
+        frames = frames_to_review(paths, labelled, params.review_tasks, ranking)
         pushed = send(
             room,
             frames,
@@ -106,7 +128,11 @@ def push(json: Json = False) -> None:
             progress=start("sending frames"),
         )
     notes = [f"{video}: no labels yet" for video in project.videos if video not in labelled]
-    _show("Sent to Label Studio", asdict(pushed), notes, json)
+    numbers = asdict(pushed)
+    if ranking is not None:
+        kinds = ranking["kinds"].explode().value_counts().to_dict()
+        numbers |= {"looked_at": len(ranking)} | {f"model_{kind}": count for kind, count in kinds.items()}
+    _show("Sent to Label Studio", numbers, notes, json)
 
 
 @review.command()
@@ -125,6 +151,34 @@ def pull(
         [] if pulled.project else [f"Label Studio has no project {title!r}; `gotowce review push` makes it"]
     )
     _show("Read from Label Studio", asdict(pulled), notes, json)
+
+
+@review.command()
+def push_video(video: str, json: Json = False) -> None:
+    """Send a whole video with the objects that its masks follow, as boxes with few key frames."""
+    from gotowce_dagster.review import video_room
+
+    project = Project.find()
+    pushed = video_room.push_video(connect(find(project.paths.root)), project, video)
+    _show("Sent to Label Studio", asdict(pushed), [], json)
+
+
+@review.command()
+def pull_video(
+    video: str,
+    truth: Annotated[bool, typer.Option("--truth", help="Also as data/truth/VIDEO.csv.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring home a video's objects, into data/reviewed/tracks/VIDEO.json.
+
+    With --truth the boxes in the sampled frames become hand-checked ones, which evaluation measures by.
+    """
+    from gotowce_dagster.review import video_room
+
+    project = Project.find()
+    pulled = video_room.pull_video(connect(find(project.paths.root)), project, video)
+    made = {"truth": video_room.save_truth(project, video)} if truth else {}
+    _show("Read from Label Studio", asdict(pulled) | made, [], json)
 
 
 @review.command()

@@ -171,6 +171,14 @@ class DoubtParams(Section):
     temporal: float = Field(ge=0)
 
 
+class RankingParams(Section):
+    frames: int = Field(ge=1)
+    seconds: float = Field(gt=0)
+    confidence: float = Field(gt=0, le=1)
+    iou: float = Field(gt=0, le=1)
+    box_iou: float = Field(ge=0, le=1)
+
+
 class ReviewTasksParams(Section):
     project: str = Field(min_length=3)
     select: Literal["all", "doubtful"]
@@ -185,6 +193,7 @@ class ReviewTasksParams(Section):
     polygon_px: float = Field(gt=0)
     classes: list[str]
     batch: int = Field(ge=1, le=1000)
+    ranking: RankingParams
 
 
 class ReviewedLabelsParams(Section):

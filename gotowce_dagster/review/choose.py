@@ -13,25 +13,34 @@ import pandas as pd
 from gotowce_dagster.params import ReviewTasksParams
 
 _FRAME = ["video", "frame_index"]
+# What a model disagrees with has the first part of the queue for itself, but for the audit sample.
+_AHEAD = 0.1
 
 
-def choose(labels: pd.DataFrame, params: ReviewTasksParams) -> pd.DataFrame:
+def choose(
+    labels: pd.DataFrame, params: ReviewTasksParams, ranking: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The frames to show, by (video, frame_index).
 
     Args:
         labels: columns of tables.LABELS, of all videos.
+        ranking: frames with a severity, 0 to 1: those above 0 come before all that are only doubtful. They
+            may be frames without a label, which are never of the audit sample: it is one of labels.
 
     Returns:
         A row a frame: video, frame_index, sample (audit, doubtful or all) and order, 0 to 1, the least first.
     """
     frames = doubts(labels[labels["verdict"].isin(params.verdicts)], params)
-    drawn = np.array([_draw(params.seed, *key) for key in frames[_FRAME].itertuples(index=False)], float)
+    drawn = np.array([draw(params.seed, *key) for key in frames[_FRAME].itertuples(index=False)], float)
     audit = drawn < params.audit_share
-    rank = frames["doubt"].where(~audit, -1).rank(method="first", ascending=False)
-    shown = audit | (rank <= params.doubtful) | (params.select == "all")
     frames["sample"] = np.where(audit, "audit", params.select)
     frames["order"] = np.where(audit, drawn / (params.audit_share or 1), 1 - frames["doubt"])
-    return frames[shown].drop(columns="doubt").reset_index(drop=True)
+    if ranking is not None:
+        frames = _put_ahead(frames, ranking, params.select)
+    audit = frames["sample"] == "audit"
+    rank = frames["order"].where(~audit, np.inf).rank(method="first")
+    shown = audit | (rank <= params.doubtful) | (params.select == "all")
+    return frames.loc[shown, [*_FRAME, "sample", "order"]].reset_index(drop=True)
 
 
 def doubts(labels: pd.DataFrame, params: ReviewTasksParams) -> pd.DataFrame:
@@ -52,11 +61,21 @@ def doubts(labels: pd.DataFrame, params: ReviewTasksParams) -> pd.DataFrame:
     return (doubt / total).rename("doubt").reset_index()
 
 
-def _least(scores: dict[str, float], names: list[str]) -> float:
-    return min((float(scores[name]) for name in names if name in scores), default=1.0)
-
-
-def _draw(seed: int, video: str, frame_index: int) -> float:
+def draw(seed: int, video: str, frame_index: int) -> float:
     """A number in [0, 1) that only the name decides."""
     digest = hashlib.sha256(f"{seed}/{video}/{frame_index}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def _put_ahead(frames: pd.DataFrame, ranking: pd.DataFrame, sample: str) -> pd.DataFrame:
+    """Give the ranked frames their turn, and those that have no label a row."""
+    ranked = ranking.loc[ranking["severity"] > 0, [*_FRAME, "severity"]]
+    both = frames.merge(ranked, on=_FRAME, how="outer").fillna({"sample": sample, "order": 1.0})
+    ahead = _AHEAD * (1 - both["severity"])
+    behind = both["order"].clip(lower=_AHEAD)
+    turn = ahead.where(both["severity"].notna(), behind)
+    return both.assign(order=both["order"].where(both["sample"] == "audit", turn))
+
+
+def _least(scores: dict[str, float], names: list[str]) -> float:
+    return min((float(scores[name]) for name in names if name in scores), default=1.0)

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
 from gotowce_dagster.params import LabelsParams, ReviewTasksParams
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.choose import choose
-from gotowce_dagster.review.records import frame_hash
+from gotowce_dagster.review.records import frame_hash, read_reviewed
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour
 from gotowce_dagster.tables import FRAMES, LABELS, empty, read_table
@@ -31,14 +32,26 @@ def read_labels(paths: Paths, videos: Iterable[str]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else empty(LABELS)
 
 
-def frames_to_review(paths: Paths, videos: Iterable[str], params: ReviewTasksParams) -> list[FrameToReview]:
+def frames_to_review(
+    paths: Paths, videos: Iterable[str], params: ReviewTasksParams, ranking: pd.DataFrame | None = None
+) -> list[FrameToReview]:
     """The chosen frames of all videos, the first to be seen first.
+
+    Args:
+        ranking: as from training.disagreements.rank_frames; what it says is shown as a hint, and frames that
+            a human has judged make way for others.
 
     Raises:
         InputError: a video has no frames or labels yet.
     """
     labels = read_labels(paths, videos)
-    chosen = choose(labels, params)
+    hints: dict[tuple[str, int], list[str]] = {}
+    if ranking is None:
+        chosen = choose(labels, params)
+    else:
+        chosen = choose(_unjudged(paths, labels), params, ranking)
+        keys = zip(ranking["video"], ranking["frame_index"], strict=True)
+        hints = dict(zip(keys, ranking["says"], strict=True))
     shown = labels[labels["verdict"].isin(params.verdicts)]
     frames = []
     for video, rows in chosen.groupby("video", sort=False):
@@ -47,12 +60,28 @@ def frames_to_review(paths: Paths, videos: Iterable[str], params: ReviewTasksPar
         place = {frame: number for number, frame in enumerate(kept["frame_index"])}
         by_frame = dict(list(shown[shown["video"] == video].groupby("frame_index")))
         for row in rows.to_dict("records"):
-            number = place[row["frame_index"]]
-            frames.append(_frame(paths, kept, number, by_frame[row["frame_index"]], row))
+            number = row["frame_index"]
+            rows_of = by_frame.get(number, shown.iloc[:0])
+            told = hints.get((str(video), number), [])
+            frames.append(_frame(paths, kept, place[number], rows_of, row, hints=told))
     return sorted(frames, key=lambda frame: frame.order)
 
 
-def _frame(paths: Paths, kept: pd.DataFrame, number: int, labels: pd.DataFrame, row: dict) -> FrameToReview:
+def _unjudged(paths: Paths, labels: pd.DataFrame) -> pd.DataFrame:
+    """The labels of frames that no human has judged."""
+    judged = {
+        (video, frame.frame_index)
+        for video in labels["video"].unique()
+        for frame in read_reviewed(paths.reviewed(video)).frames
+        if frame.decision
+    }
+    keys = zip(labels["video"], labels["frame_index"], strict=True)
+    return labels[np.array([key not in judged for key in keys], bool)]
+
+
+def _frame(
+    paths: Paths, kept: pd.DataFrame, number: int, labels: pd.DataFrame, row: dict, *, hints: list[str]
+) -> FrameToReview:
     video, here = row["video"], kept.iloc[number]
     file = paths.frames(video) / here["file"]
     with Image.open(file) as picture:
@@ -73,6 +102,7 @@ def _frame(paths: Paths, kept: pd.DataFrame, number: int, labels: pd.DataFrame, 
         sample=row["sample"],
         order=row["order"],
         neighbours=neighbours,
+        hints=hints,
     )
 
 

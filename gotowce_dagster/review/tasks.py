@@ -58,6 +58,8 @@ class FrameToReview:
     order: float
     """0 to 1; the least is seen first."""
     neighbours: Sequence[Neighbour] = ()
+    hints: Sequence[str] = ()
+    """What else to tell the reviewer, in sentences."""
 
     @property
     def uid(self) -> str:
@@ -83,6 +85,8 @@ def content(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, s
         [(neighbour.file.as_posix(), neighbour.seconds) for neighbour in frame.neighbours],
         [(thing.model_dump(), score) for thing, score in _objects(frame.labels)],
         [[why.get(reason, reason) for reason in reasons] for reasons in frame.labels["reasons"]],
+        # Shown in frames of the audit sample neither; without any the digest is what it always was.
+        *([frame.hints] if frame.hints and frame.sample != "audit" else []),
     ]
     text = json.dumps(told, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
@@ -226,6 +230,7 @@ def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
     parts = [
         _paragraph(f"<b>{escape(frame.video)}</b> · frame {frame.frame_index} · {frame.time_s:.1f} s"),
         _paragraph(_BLIND) if blind else _doubts(frame.labels, why),
+        *(_paragraph(escape(hint)) for hint in frame.hints if not blind),
         *(_closeups(frame, label) for label in frame.labels.head(_CLOSEUPS).to_dict("records")),
     ]
     for neighbour in frame.neighbours:

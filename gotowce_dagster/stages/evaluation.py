@@ -34,7 +34,6 @@ from gotowce_dagster.tables import (
 from gotowce_dagster.training import evaluate
 from gotowce_dagster.training.evaluate import KnownFrames, Tables
 from gotowce_dagster.training.findings import plots
-from gotowce_dagster.training.finetune import read_arguments
 from gotowce_dagster.training.measures import MEASURES, Findings
 
 _ON_TOP = ("precision_50", "recall_50", "mAP50", "median_iou")
@@ -87,7 +86,7 @@ def _find(project: Project, progress: Progress) -> Findings:
     """Run the model over the test split, and everything over every frame whose truth is known."""
     paths = project.paths
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
-    predict = evaluate.load_model(paths.model / "best.pt", read_arguments(paths.model)["imgsz"])
+    predict = evaluate.fine_tuned(paths.model)
     segmenter = cache(lambda: build_segmenter(project.engines["masks"], project.params.masks))
     cases = {name: [] for name in MEASURES}
     cases["model_test"] = evaluate.held_out_cases(paths.dataset, provenance, predict)

@@ -21,6 +21,7 @@ from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.segmenters.targets import segment_targets
 from gotowce_dagster.tables import MASKS, empty
+from gotowce_dagster.training.finetune import read_arguments
 from gotowce_dagster.video.decode import read_frames
 
 _BOX = ["x1", "y1", "x2", "y2"]
@@ -207,6 +208,15 @@ def apart_from_training(known: KnownFrames, provenance: pd.DataFrame, gap_s: flo
         return all(time_s <= start - gap_s or time_s >= end + gap_s for start, end in spans)
 
     return {index for index, time_s in known.times.items() if is_apart(time_s)}
+
+
+def fine_tuned(model: Path) -> Predict:
+    """The model that finetuned_model left in a folder.
+
+    Raises:
+        InputError: there is none yet.
+    """
+    return load_model(model / "best.pt", read_arguments(model)["imgsz"])
 
 
 def load_model(weights: Path, imgsz: int) -> Predict:
