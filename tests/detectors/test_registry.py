@@ -1,7 +1,10 @@
+import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from gotowce_dagster.detectors.profile import Profile
@@ -79,6 +82,16 @@ def test_what_a_crop_looks_around_may_be_missing(nothing_here: Path) -> None:
     assert said.startswith("yolo, which it looks around: mine.pt not in")
     with pytest.raises(MissingWeightsError, match=r"mine\.pt"):
         build_detector("b", settings, NONE)
+
+
+def test_the_examples_of_the_manual_are_right() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text()
+    blocks = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", manual, re.MULTILINE)]
+    stage, shown = (yaml.safe_load(block) for block in blocks)
+    known = stage["designator_detections"]["detectors"] | shown
+    read = TypeAdapter(dict[str, DetectorSettings]).validate_python(known)
+    assert sorted(read) == ["bracket", "second_round", "world"]
+    assert all(f"| `{kind}` |" in manual for kind in KINDS)
 
 
 @pytest.mark.parametrize(
