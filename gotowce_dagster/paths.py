@@ -70,6 +70,10 @@ class Paths:
         """What humans said about a video's frames: a source, like the video itself."""
         return self.reviewed_videos / f"{video}.json"
 
+    def reviewed_tracks(self, video: str) -> Path:
+        """The objects that humans followed through a video: a source too."""
+        return self.reviewed_videos / "tracks" / f"{video}.json"
+
     @property
     def dataset(self) -> Path:
         return self.data / "dataset"

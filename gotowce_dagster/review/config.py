@@ -151,6 +151,11 @@ def offered_classes(wanted: Sequence[str], in_use: Iterable[str]) -> list[str]:
     return list(wanted) or used
 
 
+def colour(number: int) -> str:
+    """Of the class of that number, from 0."""
+    return _COLOURS[number % len(_COLOURS)]
+
+
 def _controls(config: str) -> tuple[ElementTree.Element, dict[str, ElementTree.Element]]:
     try:
         view = ElementTree.fromstring(config)  # noqa: S314 - of our own server, by people who may change it
@@ -182,7 +187,7 @@ def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTre
 
 def _add_classes(control: ElementTree.Element, classes: Iterable[str], known: int = 0) -> None:
     for number, name in enumerate(classes, start=known):
-        _add(control, "Label", value=name, background=_COLOURS[number % len(_COLOURS)])
+        _add(control, "Label", value=name, background=colour(number))
 
 
 def _spoken(words: Sequence[str]) -> str:

@@ -74,7 +74,7 @@ def push(
     client = room.client
     with plain_errors(room.url):
         project = _project(client, params, [name for frame in frames for name in frame.labels["class_name"]])
-        _serve_files(client, project.id, frames_folder)
+        serve_files(client, project.id, frames_folder)
         known = _known(client, project.id)
         pushed = Pushed(project.id, f"{room.url}/projects/{project.id}")
         new: list[FrameToReview] = []
@@ -135,7 +135,7 @@ def _project(client: "LabelStudio", params: ReviewTasksParams, classes: Sequence
     return found if config == found.label_config else client.projects.update(found.id, label_config=config)
 
 
-def _serve_files(client: "LabelStudio", project: int, folder: Path) -> None:
+def serve_files(client: "LabelStudio", project: int, folder: Path) -> None:
     """Let the project's reviewers see the pictures: without a storage the server gives 404 for each."""
     from label_studio_sdk.core.api_error import ApiError
 
@@ -143,7 +143,7 @@ def _serve_files(client: "LabelStudio", project: int, folder: Path) -> None:
     if any(storage.path == path for storage in client.import_storage.local.list(project=project)):
         return
     try:
-        client.import_storage.local.create(project=project, path=path, title="frames", use_blob_urls=True)
+        client.import_storage.local.create(project=project, path=path, title=folder.name, use_blob_urls=True)
     except ApiError as error:
         if error.status_code != 400:
             raise
