@@ -37,7 +37,6 @@ def detect_frames(
         min_confidence: less confident detections are left out.
         consensus: how several detectors' boxes are made one set; None: all stay as they are.
     """
-    names = [detector.name for detector in detectors]
     stream = iter(frames)
     parts = [empty(DETECTIONS)]
     while batch := list(islice(stream, BATCH)):
@@ -49,7 +48,11 @@ def detect_frames(
                 "confidence", ascending=False, kind="stable"
             )
             if consensus and len(detectors) > 1:
-                rows = agree(rows, names, consensus).rows.astype(_TYPES)
+                # A detector whose answer failed has not looked, so it has missed nothing.
+                looked = [
+                    d.name for d, f in zip(detectors, found, strict=True) if not f.metadata.get("unanswered")
+                ]
+                rows = agree(rows, looked, consensus).rows.astype(_TYPES)
             if len(rows):
                 numbers = np.arange(len(rows), dtype=np.int32)
                 parts.append(rows.assign(video=video, frame_index=frame_index, detection_id=numbers))

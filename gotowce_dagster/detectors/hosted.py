@@ -34,6 +34,7 @@ from gotowce_dagster.errors import InputError
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
     from pydantic_ai.models import Model, ModelRequestParameters
+    from pydantic_ai.settings import ModelSettings
 
 ADDRESSES = {
     "anthropic": "https://api.anthropic.com",
@@ -98,7 +99,8 @@ class Hosted:
             },
             price=self._price,
             budget=Budget(settings.budget),
-            most=self._most,
+            tokens=self._tokens,
+            max_tokens=settings.max_tokens,
             cache=cache,
             **waiting,
         )
@@ -212,13 +214,8 @@ class Hosted:
         detections.metadata = {"unanswered": str(why)} if why else {}
         return detections
 
-    def _most(self, size: tuple[int, int], prompt: str) -> float | None:
-        """The most that one question may cost: a full answer to a picture of that size."""
-        if self._price is None:
-            return None
-        tokens = image_tokens(self.settings.provider, size) + len(prompt) // 2 + _SCHEMA_TOKENS
-        seen = max((call.input_tokens for call in self.record.calls), default=0)
-        return self._price.of(max(tokens, seen), self.settings.max_tokens)
+    def _tokens(self, size: tuple[int, int], prompt: str) -> int:
+        return image_tokens(self.settings.provider, size) + len(prompt) // 2 + _SCHEMA_TOKENS
 
     def _connect(self, client: Client, key: str | None) -> Ask:
         from pydantic_ai.direct import model_request
@@ -234,11 +231,7 @@ class Hosted:
                 response = await model_request(
                     model,
                     [ModelRequest(parts=[UserPromptPart([prompt, shown])])],
-                    model_settings={
-                        "max_tokens": settings.max_tokens,
-                        "timeout": settings.timeout_s,
-                        "max_retries": 0,
-                    },
+                    model_settings=limits(settings),
                     model_request_parameters=form,
                 )
             except Exception as error:
@@ -282,6 +275,15 @@ def build_model(settings: HostedSettings, client: Client, key: str | None) -> "M
         "compatible", base_url=address, api_key=key or "none", http_client=client
     )
     return OpenAIChatModel(name, provider=provider)
+
+
+def limits(settings: HostedSettings) -> "ModelSettings":
+    """What a request may take. Our client sends again what must be; OpenAI need not store the pictures."""
+    from pydantic_ai.models.openai import OpenAIResponsesModelSettings
+    from pydantic_ai.settings import ModelSettings
+
+    told = ModelSettings(max_tokens=settings.max_tokens, timeout=settings.timeout_s, max_retries=0)
+    return OpenAIResponsesModelSettings(**told, openai_store=False) if settings.provider == "openai" else told
 
 
 def wanted(settings: HostedSettings, question: Question) -> "tuple[str, ModelRequestParameters]":

@@ -28,6 +28,8 @@ from gotowce_dagster.errors import GotowceError, InputError
 
 HOPELESS = frozenset({401, 402, 403, 404})
 """HTTP answers that every further question would get too: key, account or model are wrong."""
+USUAL_TOKENS = 300
+"""Of an answer with a few boxes; models that think aloud take more."""
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -117,8 +119,8 @@ class Inquiry:
 
     Args:
         about: everything that an answer depends on beside the question and the picture's size.
-        most: the most that one question may cost, in US dollars, given the picture's (width, height) and
-            the prompt; None: unknown.
+        tokens: about how many a question takes, given the picture's (width, height) and the prompt.
+        max_tokens: the most that an answer may take.
     """
 
     def __init__(
@@ -130,14 +132,16 @@ class Inquiry:
         about: Mapping[str, Any],
         price: Price | None = None,
         budget: Budget | None = None,
-        most: Callable[[tuple[int, int], str], float | None] = lambda _size, _prompt: None,
+        tokens: Callable[[tuple[int, int], str], int] = lambda _size, _prompt: 0,
+        max_tokens: int = 0,
         cache: AnswerCache | None = None,
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.settings, self.address, self._connect = settings, address, connect
         self._about = {"address": address, **about}
-        self._price, self._budget, self._most = price, budget or Budget(None), most
+        self._price, self._budget = price, budget or Budget(None)
+        self._tokens, self._max_tokens = tokens, max_tokens
         self._cache = cache or AnswerCache()
         self._sleep = sleep
         self._pace = Pace(settings.requests_per_minute, clock, sleep)
@@ -169,10 +173,15 @@ class Inquiry:
         return [outcomes[key] for key in keys]
 
     def quote(self, pictures: int, size: tuple[int, int], questions: int, prompt: str) -> str:
-        """What sending would mean, in words: how much, where to, for how much at most."""
+        """What sending would mean, in words: how much, where to, for how much."""
         width, height = sent_size(size, self.settings.image_px)
-        most = self._most((width, height), prompt)
-        money = "at a price unknown here" if most is None else f"for at most ${most * questions:.4f}"
+        tokens, money = self._tokens((width, height), prompt), "at a price unknown here"
+        if self._price:
+            usual, most = (
+                questions * self._price.of(tokens, out)
+                for out in (min(USUAL_TOKENS, self._max_tokens), self._max_tokens)
+            )
+            money = f"for about ${usual:.4f}, at most ${most:.4f}"
         return (
             f"{questions} question(s) about {pictures} picture(s) of {width} x {height} pixels would be sent "
             f"to {self.address}, {money}"
@@ -239,7 +248,7 @@ class Inquiry:
 
     async def _ask_one(self, key: str, question: Question, ask: Ask) -> Outcome:
         picture = encode(question.image, self.settings)
-        most = self._most((picture.width, picture.height), question.prompt) or 0.0
+        most = self._most((picture.width, picture.height), question.prompt)
         start, seen = time.perf_counter(), Trace()
         trace.set(seen)
         try:
@@ -269,6 +278,13 @@ class Inquiry:
         self._count(seen)
         self._book(question, reply, seen, kept=False)
         return reply
+
+    def _most(self, size: tuple[int, int], prompt: str) -> float:
+        """The most that a question may cost, as far as its price is known: a full answer."""
+        if self._price is None:
+            return 0.0
+        seen = max((call.input_tokens for call in self.record.calls), default=0)
+        return self._price.of(max(seen, self._tokens(size, prompt)), self._max_tokens)
 
     def _count(self, seen: Trace) -> None:
         self.bill.requests += seen.requests

@@ -137,7 +137,7 @@ def _fused(one: _Object, detectors: Sequence[str], told: ConsensusParams) -> Row
     for vote in one.votes:
         behind[vote["class_name"]] = behind.get(vote["class_name"], 0.0) + _weight(vote, told)
     class_name = max(sorted(behind), key=lambda name: behind[name])
-    everyone = sum(told.weights.get(name, 1.0) for name in sorted(set(detectors)))
+    everyone = sum(told.weights.get(name, 1.0) for name in sorted(one.voters.union(detectors)))
     corners = [vote["visible_corners"] for vote in one.votes if pd.notna(vote["visible_corners"])]
     return {
         **dict(zip(BOX, one.box.tolist(), strict=True)),
@@ -158,7 +158,7 @@ def _disagreements(
 ) -> list[Row]:
     iou = sv.box_iou_batch(np.stack([_box(vote) for vote in votes]), _box(fused)[None])[:, 0]
     voters = [vote["detector"] for vote in votes]
-    is_minority = 2 * len(voters) <= len(set(detectors))
+    is_minority = 2 * len(voters) <= len({*detectors, *voters})
     named = {
         Disagreement.EXTRA: voters if is_minority else [],
         Disagreement.MISSED: [] if is_minority else sorted(set(detectors) - set(voters)),

@@ -114,6 +114,8 @@ def test_every_provider_is_understood_in_its_own_words(
     assert (bill.tokens_in, bill.tokens_out) == (1000, 100)
     if provider == "anthropic":
         assert bill.money == bill.paid == pytest.approx((1000 * 1 + 100 * 5) / 1e6)
+    if provider == "openai":
+        assert request.body["store"] is False
     if provider == "compatible":
         assert np.isnan(bill.money)
         assert "authorization" not in request.headers or KEY not in request.headers["authorization"]
@@ -285,7 +287,8 @@ def test_a_refused_key_ends_the_run_without_telling_it(tmp_path: Path, server: S
 def test_nothing_is_sent_unless_allowed(tmp_path: Path, server: Server) -> None:
     detector = hosted(tmp_path, server, "anthropic", send=False)
     with pytest.raises(
-        InputError, match=r"2 question\(s\) about 2 picture\(s\) of 320 x 200.*at most \$0\.0"
+        InputError,
+        match=r"2 question\(s\) about 2 picture\(s\) of 320 x 200.*for about \$0\.00\d+, at most \$0\.0",
     ):
         detector.detect([image(1), image(2)])
     assert server.requests == []

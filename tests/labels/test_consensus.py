@@ -150,13 +150,17 @@ class Says:
     version = "1"
     weights: tuple[str, ...] = ()
 
-    def __init__(self, name: str, *boxes: tuple[float, float, float, float, float]) -> None:
+    def __init__(
+        self, name: str, *boxes: tuple[float, float, float, float, float], unanswered: str = ""
+    ) -> None:
         self.name, self.cost = name, Cost()
+        self._metadata = {"unanswered": unanswered} if unanswered else {}
         self._boxes = np.array(boxes).reshape(-1, 5)
 
     def detect(self, images: Any) -> list[sv.Detections]:
         count = len(self._boxes)
         one = found(self._boxes[:, :4], self._boxes[:, 4], ["target"] * count, [self.name] * count)
+        one.metadata = self._metadata
         return [one for _ in images]
 
 
@@ -184,6 +188,15 @@ def test_the_table_of_detections_keeps_the_votes(tmp_path: Path) -> None:
     assert one["votes"].isna().all()
     assert apart["votes"].isna().all()
     assert disagreements(apart, ["left", "right"], TOLD).empty
+
+
+def test_who_could_not_look_has_missed_nothing() -> None:
+    image = np.zeros((200, 400, 3), np.uint8)
+    box = (10.0, 10.0, 50.0, 50.0, 0.8)
+    for unanswered, confidence in (("no answer in time", 0.8), ("", 0.4)):
+        detectors = [Says("left", box), Says("right", unanswered=unanswered)]
+        (row,) = detect_frames("clip", [(0, image)], detectors, 0.5, TOLD).to_dict("records")
+        assert row["confidence"] == pytest.approx(confidence)
 
 
 @pytest.mark.parametrize(
