@@ -92,8 +92,7 @@ class Prompted(Common):
     prompts: dict[str, Phrases] = DESIGNATOR
     """Our class -> the phrases it is asked for."""
     nms_iou: Share = 0.5
-    """Of boxes of one class that overlap more than this, the surest stays; for a model without classes
-    of its own, of all boxes."""
+    """Of boxes of one class that overlap more than this, the surest stays; yolo_world: of any class."""
     batch: int = Field(default=4, ge=1)
     """Pictures a model sees at once."""
 

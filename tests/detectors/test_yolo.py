@@ -95,3 +95,16 @@ def test_a_model_without_boxes(made: Callable[..., Path], monkeypatch: pytest.Mo
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(folder))
     with pytest.raises(InputError, match="task 'classify'; expected one that detects"):
         Yolo("y", YoloSettings(weights="classes.pt"))
+
+
+@pytest.mark.weights
+def test_colours_are_not_turned(street: np.ndarray) -> None:
+    import ultralytics
+
+    detector = Yolo("y", YoloSettings(weights=_needs("yolov8n.pt"), imgsz=640))
+    (answer,), (turned,) = detector.detect([street]), detector.detect([street[:, :, ::-1]])
+    file = Path(ultralytics.__file__).parent / "assets" / "bus.jpg"
+    (own,) = detector._model.predict(file, imgsz=640, device="cpu", verbose=False)
+    expected = own.boxes.conf.numpy()
+    assert np.abs(confidence(answer)[:4] - expected[:4]).max() < 0.005
+    assert np.abs(confidence(turned)[:4] - expected[:4]).max() > 0.02
