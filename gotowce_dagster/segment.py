@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -135,9 +134,10 @@ class _Rising:
 
 def _show(path: Path, masks: pd.DataFrame, points: pd.DataFrame, out: Path, progress: Progress) -> None:
     """Write the annotated video, the prompts and the timeline."""
-    shown = sorted(masks["frame_index"].unique().tolist())
-    step = min((after - before for before, after in pairwise(shown)), default=1)
-    wanted = {*shown, *(range(shown[0], shown[-1] + 1, step) if shown else range(1))}
+    seen = np.unique(masks["frame_index"])
+    step = int(np.median(np.diff(seen))) if len(seen) > 1 else 1
+    # Evenly, or it would stutter: a human's points may lie between the frames that were visited.
+    wanted = range(seen[0] - seen[0] % step, seen[-1] + 1, step) if len(seen) else range(1)
     times: dict[int, float] = {}
 
     def noted() -> Iterator[Frame]:

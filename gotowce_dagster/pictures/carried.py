@@ -97,14 +97,14 @@ def timeline(masks: pd.DataFrame, times_s: pd.Series) -> np.ndarray:
 
     Args:
         masks: columns of tables.MASKS, of one video.
-        times_s: seconds, indexed by frame_index.
+        times_s: seconds of some frames, indexed by frame_index, rising.
     """
     objects = list(dict.fromkeys(masks.sort_values("frame_index")["object_id"]))[:_MOST]
     figure, axes = figure_of(1, height=1.2 + 0.75 * max(len(objects), 1), width=11)
     axis = axes[0]
     for place, name in enumerate(reversed(objects)):
         rows = masks[masks["object_id"] == name].sort_values("frame_index")
-        time_s = rows["frame_index"].map(times_s).to_numpy(float)
+        time_s = np.interp(rows["frame_index"], times_s.index, times_s)
         height = place + 0.8 * confidence(rows).to_numpy(float)
         gaps = np.flatnonzero(np.diff(time_s) > _GAP_S) + 1
         axis.plot(np.insert(time_s, gaps, np.nan), np.insert(height, gaps, np.nan), color="#888888", lw=0.8)

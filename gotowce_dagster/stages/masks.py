@@ -141,8 +141,6 @@ def _of_video(
     wanted = sorted(_spread(prompted.drop_duplicates("frame_index"))["frame_index"].tolist())
     images = ((frame.index, frame.rgb()) for frame in read_frames(path, wanted))
     times = frames.set_index("frame_index")["time_s"]
-    between = masks["frame_index"].drop_duplicates()
-    times = pd.Series(np.interp(between, times.index, times), index=between)
     return {"prompts": prompt_grid(images, masks, points), "timeline": timeline(masks, times)}
 
 
