@@ -13,11 +13,8 @@ from gotowce_dagster.project import Project
 
 _COLUMNS = {
     "status": "",
-    "truth": "finds",
     "f1_50": "F1",
-    "f1_75": "F1 at 0.75",
     "median_s": "s a frame",
-    "images_per_s": "frames a s",
     "memory_mb": "MB",
     "money_per_1000": "$ for 1,000",
 }

@@ -73,10 +73,21 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
         notes.insert(
             0, "No frame has hand-checked boxes, so nobody knows who is right: see who agrees with whom."
         )
-    headings = ["", "finds", "frames", "there", "found", *_MEASURES.values(), "best F1", "at confidence"]
+    headings = [
+        "",
+        "status",
+        "finds",
+        "frames",
+        "there",
+        "found",
+        *_MEASURES.values(),
+        "best F1",
+        "at confidence",
+    ]
     rows = [
         [
             row["name"],
+            row["status"],
             row["truth"],
             row["scored_frames"],
             row["truths"],
@@ -85,8 +96,7 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
             _number(row["best_f1_50"]),
             _number(row["best_confidence"]),
         ]
-        for row in table.to_dict("records")
-        if row["scored_frames"]
+        for row in (table.to_dict("records") if table["scored_frames"].any() else ())
     ]
     text = (
         "Every detector saw the same frames, in a process of its own. In brackets "
@@ -120,7 +130,7 @@ _MEASURES = {
 
 def _cost(table: pd.DataFrame) -> Section:
     headings = [
-        "", "s a frame", "95 % below", "frames a second", "at once", "loading s", "first frame s",
+        "", "s a frame", "95 % below", "frames a second", "at once", "s to load", "s for the first",
         "memory MB", "GPU MB", "weights MB", "$ for 1,000", "tokens a frame", "invalid answers", "retries",
         "failed frames",
     ]  # fmt: skip
@@ -261,7 +271,7 @@ def _with_interval(row: dict, measure: str) -> str:
 
 
 def _interval(low: float, high: float, shape: str = ".2f") -> str:
-    return "" if pd.isna(low) or pd.isna(high) else f"\u00a0({low:{shape}}\u2009–\u2009{high:{shape}})"
+    return "" if pd.isna(low) or pd.isna(high) else f" ({low:{shape}}–\u2060{high:{shape}})"
 
 
 def _number(value: float) -> str:
