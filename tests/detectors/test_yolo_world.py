@@ -51,11 +51,15 @@ def test_it_does_not_matter_in_which_order_phrases_are_asked(mine: Path, picture
     } == first
 
 
-def test_overlapping_boxes_of_any_phrases_are_one(mine: Path, picture: np.ndarray) -> None:
-    answer = _answer(picture, nms_iou=0.3)
-    shared = sv.box_iou_batch(answer.xyxy, answer.xyxy)
-    np.fill_diagonal(shared, 0)
-    assert shared.max(initial=0) <= 0.3 + 1e-5
+def test_overlapping_boxes_of_any_phrases_are_one(
+    mine: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = np.array([[10, 10, 50, 50], [12, 10, 52, 50], [90, 10, 120, 50]], float)
+    told = (boxes, np.array([0.02, 0.03, 0.01]), np.array([0, 2, 1]))
+    monkeypatch.setattr("gotowce_dagster.detectors.yolo_world.predict", lambda *_, **__: [told])
+    answer = _answer(picture)
+    assert prompts(answer) == ["a ship", "four corner brackets"]
+    assert classes(answer) == ["ship", "target"]
 
 
 def test_the_phrases_are_what_clip_makes_of_them(mine: Path, picture: np.ndarray) -> None:

@@ -1,0 +1,65 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import supervision as sv
+
+from gotowce_dagster.detectors.base import batched, found, tidied
+from tests.detectors.answers import classes, confidence, prompts
+
+BOXES = np.array([[10, 10, 30, 30], [11, 10, 31, 30], [-5, 5, 8, 15], [50, 5, 60, 15], [20, 20, 20, 28]])
+SURE = np.array([0.6, 0.9, 0.3, 0.7, 0.8])
+NAMES = ["ship", "bus", "ship", "ship", "ship"]
+
+
+def _tidied(min_confidence: float = 0.0, nms_iou: float = 0.5, class_agnostic: bool = False) -> sv.Detections:
+    detections = found(BOXES, SURE, NAMES, [f"{number}" for number in range(5)])
+    return tidied(
+        detections,
+        (40, 55, 3),
+        min_confidence=min_confidence,
+        nms_iou=nms_iou,
+        class_agnostic=class_agnostic,
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({}, ["1", "3", "0", "2"]),
+        ({"class_agnostic": True}, ["1", "3", "2"]),
+        ({"min_confidence": 0.65}, ["1", "3"]),
+        ({"nms_iou": 1.0, "class_agnostic": True}, ["1", "3", "0", "2"]),
+    ],
+    ids=["overlapping boxes of two classes", "of any class", "unsure ones", "all that overlap"],
+)
+def test_tidied(told: dict[str, Any], kept: list[str]) -> None:
+    answer = _tidied(**told)
+    assert prompts(answer) == kept
+    assert (np.diff(confidence(answer)) < 0).all()
+
+
+def test_boxes_end_where_the_image_ends() -> None:
+    answer = _tidied()
+    assert answer.xyxy[prompts(answer).index("2")].tolist() == [0, 5, 8, 15]
+    assert answer.xyxy[prompts(answer).index("3")].tolist() == [50, 5, 55, 15]
+
+
+def test_nothing_found_has_its_columns_all_the_same() -> None:
+    answer = tidied(found(np.empty((0, 4)), np.empty(0), [], []), (9, 9), min_confidence=0, nms_iou=0.5)
+    assert (len(answer), classes(answer), prompts(answer)) == (0, [], [])
+    assert answer.xyxy.shape == (0, 4)
+
+
+def test_batches_of_one_shape_answers_in_order() -> None:
+    shapes = [(4, 5), (4, 6), (4, 5), (4, 5), (4, 6)]
+    images = [np.full((*shape, 3), number, np.uint8) for number, shape in enumerate(shapes)]
+    asked: list[list[int]] = []
+
+    def ask(part: list[np.ndarray]) -> list[int]:
+        assert len({image.shape for image in part}) == 1
+        asked.append([int(image[0, 0, 0]) for image in part])
+        return asked[-1]
+
+    assert batched(images, 2, ask) == [0, 1, 2, 3, 4]
+    assert asked == [[0, 2], [3], [1, 4]]
