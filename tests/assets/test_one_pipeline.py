@@ -24,6 +24,13 @@ SMALL = {
     "yolo_dataset": {"gap_s": 0.3},
     "finetuned_model": {"weights": ["yolo26n.yaml"], "epochs": 1, "imgsz": 160},
     "segment_everything": {"frames": 2, "superpixels": 50},
+    "detector_comparison": {
+        "detectors": {"bracket": {"kind": "bracket"}},
+        "segmenters": [],
+        "frames": 2,
+        "bootstrap": 100,
+        "max_batch": 1,
+    },
 }
 SUMMING = (("train_model", None), ("run_studies", None))
 PROFILE = """
