@@ -87,10 +87,10 @@ def test_what_a_crop_looks_around_may_be_missing(nothing_here: Path) -> None:
 def test_the_examples_of_the_manual_are_right() -> None:
     manual = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text()
     blocks = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", manual, re.MULTILINE)]
-    stage, shown = (yaml.safe_load(block) for block in blocks)
-    known = stage["designator_detections"]["detectors"] | shown
-    read = TypeAdapter(dict[str, DetectorSettings]).validate_python(known)
-    assert sorted(read) == ["bracket", "second_round", "world"]
+    stage, *others = (yaml.safe_load(block) for block in blocks)
+    for known in (stage["designator_detections"]["detectors"], *others):
+        assert TypeAdapter(dict[str, DetectorSettings]).validate_python(known)
+    assert others
     assert all(f"| `{kind}` |" in manual for kind in KINDS)
 
 
