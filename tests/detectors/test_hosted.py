@@ -126,12 +126,19 @@ def test_every_provider_is_understood_in_its_own_words(
 def test_a_large_picture_is_sent_smaller_and_its_boxes_come_back(tmp_path: Path, server: Server) -> None:
     server.then = Turn(boxes(("a bracket", 10, 10, 50, 30, 0.9)))
     detector = hosted(tmp_path, server, image_px=100, image_format="png")
-    (found,) = detector.detect([image(width=400, height=200)])
+    picture = np.zeros((200, 400, 3), np.uint8)
+    picture[:, :200], picture[100:, 200:] = (255, 0, 0), (0, 0, 255)
+    (found,) = detector.detect([picture])
     assert rows(found) == [(40, 40, 200, 120)]
     part = server.requests[0].body["messages"][0]["content"][1]["image_url"]["url"]
     assert part.startswith("data:image/png;base64,")
     sent = Image.open(io.BytesIO(base64.b64decode(part.partition(",")[2])))
     assert sent.size == (100, 50)
+    assert [sent.getpixel(place) for place in ((10, 10), (90, 10), (90, 40))] == [
+        (255, 0, 0),
+        (0, 0, 0),
+        (0, 0, 255),
+    ]
 
 
 BAD = {
@@ -303,6 +310,7 @@ def test_a_second_run_sends_nothing_and_pays_nothing(tmp_path: Path, server: Ser
     first = hosted(tmp_path, server, "anthropic")
     before = [rows(found) for found in first.detect(images)]
     assert len(server.requests) == 2, "a picture that comes twice is asked about once"
+    assert (first.bill.answers, first.bill.kept, first.bill.paid) == (3, 1, pytest.approx(0.003))
     again = hosted(tmp_path, server, "anthropic")
     assert [rows(found) for found in again.detect(images)] == before
     assert len(server.requests) == 2
