@@ -58,7 +58,8 @@ def review_tasks(
     )
 
 
-@dg.asset(deps=[review_tasks], group_name=GROUP, kinds={"labelstudio"})
+# A source, as raw_videos is: made of nothing here, so that new tasks do not make it look out of date.
+@dg.asset(group_name=GROUP, kinds={"labelstudio"})
 def reviewed_labels(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:

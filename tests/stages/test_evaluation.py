@@ -80,6 +80,8 @@ def test_every_measure_is_there(evaluated: Project) -> None:
     truth = pd.read_csv(evaluated.paths.truth("scene"))
     assert metrics["designators"]["truths"] == (truth["label"] == "designator").sum()
     assert metrics["designators"]["frames"] == truth["frame_index"].nunique()
+    assert metrics["targets"]["truth"] == {"data/truth": metrics["targets"]["frames"]}
+    assert metrics["model_test"]["truth"] == {"accepted labels": metrics["model_test"]["frames"]}
     assert metrics["targets"]["truths"] == (truth["label"] == "object").sum()
     assert 0 < metrics["model_truth_apart"]["frames"] < metrics["model_truth"]["frames"]
     assert metrics["designators"]["by_video"]["scene"]["recall_50"] == metrics["designators"]["recall_50"]
@@ -98,6 +100,7 @@ def test_outputs_and_preview(evaluated: Project) -> None:
     assert {path.name for path in folder.iterdir()} == {"metrics.json", "notes.json", "plots", "report.html"}
     assert {path.name for path in (folder / "plots").iterdir()} == {"scores.png", "precision_over_recall.png"}
     preview = evaluation.preview(evaluated)
+    assert "nobody has reviewed a frame yet" in (folder / "report.html").read_text(encoding="utf-8")
     assert preview.numbers["designators_recall_50"] == 1
     assert preview.picture is not None
     assert preview.notes == []

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 import supervision as sv
 
+from gotowce_dagster.labels.reviewed import NO_OBJECT
 from gotowce_dagster.training.evaluate import (
     KnownFrames,
     apart_from_training,
     designator_cases,
+    joined,
     known_frames,
     model_cases,
     target_cases,
@@ -65,6 +67,33 @@ def test_model_cases_leave_out_frames_where_nobody_marked_objects() -> None:
         return sv.Detections(np.array([[1.0, 1, 5, 5]]), confidence=np.array([0.5]))
 
     assert [case.frame_index for case in model_cases(_known(), predict)] == [0]
+
+
+def test_reviewers_tell_the_objects_where_both_know_a_frame() -> None:
+    checked = _known().truth
+    said = pd.DataFrame(
+        [
+            ("v.mp4", 0, 12, 10, 24, 20, "object"),
+            ("v.mp4", 20, 50, 10, 60, 20, "object"),
+            ("v.mp4", 30, np.nan, np.nan, np.nan, np.nan, NO_OBJECT),
+        ],
+        columns=["clip", "frame_index", "x1", "y1", "x2", "y2", "label"],
+    )
+    both = joined(checked, said)
+    known = KnownFrames("v", both, dict.fromkeys((0, 10, 20, 30), np.zeros((50, 100, 3))), {}, [])
+    assert known.boxes(0, "object").tolist() == [[12, 10, 24, 20]]
+    assert known.boxes(0, "designator").tolist() == [[0, 0, 40, 40]]
+    found = _rows((30, (0, 0, 5, 5), "accept"))
+    assert [(c.frame_index, len(c.found), len(c.truth)) for c in target_cases(known, found)] == [
+        (0, 0, 1),
+        (20, 0, 1),
+        (30, 1, 0),
+    ]
+    assert [c.frame_index for c in model_cases(known, lambda image: sv.Detections.empty())] == [0, 20, 30]
+    assert [c.frame_index for c in designator_cases(known, found)] == [0, 10, 20]
+    pd.testing.assert_frame_equal(joined(checked, said.iloc[:0]), checked, check_like=True)
+    assert joined(checked.iloc[:0], said)["frame_index"].tolist() == [0, 20, 30]
+    assert known.only({0, 30}).with_label("object", NO_OBJECT) == [0, 30]
 
 
 @pytest.mark.parametrize(
