@@ -10,6 +10,7 @@ from importlib.metadata import version
 import httpx
 
 from gotowce_dagster import weights
+from gotowce_dagster.detectors import registry
 from gotowce_dagster.engines import obstacle, preferences
 from gotowce_dagster.project import Project
 
@@ -33,6 +34,7 @@ def diagnose(project: Project) -> Iterator[Finding]:
     yield _device()
     yield _codecs()
     yield from _engines(project)
+    yield from _detectors(project)
     yield from (_weights(name) for name in weights.WEIGHTS)
     yield _label_studio()
     yield _disk(project)
@@ -69,6 +71,17 @@ def _engines(project: Project) -> Iterator[Finding]:
         yield Finding("chosen engines", True, chosen)
     else:
         yield Finding("chosen engines", False, "none yet; `gotowce sync` chooses")
+
+
+def _detectors(project: Project) -> Iterator[Finding]:
+    told = project.params
+    for section, detectors in (
+        ("designator_detections", told.designator_detections.detectors),
+        ("detector_comparison", told.detector_comparison.detectors),
+    ):
+        for name, settings in detectors.items():
+            reason = registry.obstacle(settings)
+            yield Finding(f"{section}: {name}", reason is None, reason or "can run here")
 
 
 def _weights(name: str) -> Finding:

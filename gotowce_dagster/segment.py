@@ -118,8 +118,9 @@ def _detect(
     images = (
         (frame.index, frame.rgb()) for frame in tracked(read_frames(path, wanted), len(wanted), progress)
     )
-    chosen = build_detectors(params.designator_detections.detectors, profile)
-    return detect_frames(path.stem, images, chosen, params.designator_detections.min_confidence)
+    told = params.designator_detections
+    chosen = build_detectors(told.detectors, profile)
+    return detect_frames(path.stem, images, chosen, told.min_confidence, told.consensus)
 
 
 class _Rising:

@@ -41,7 +41,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
         for frame_index, path in tracked(whole.items(), len(whole), progress):
             yield frame_index, read_rgb(path)
 
-    rows = detect_frames(video, images(), detectors, params.min_confidence)
+    rows = detect_frames(video, images(), detectors, params.min_confidence, params.consensus)
     write_table(rows, DETECTIONS, project.paths.detections(video))
 
 

@@ -123,9 +123,8 @@ def label_known_frames(
     Returns:
         Rows of tables.DETECTIONS and of tables.LABELS of the known frames.
     """
-    found = detect_frames(
-        known.video, known.images.items(), detectors, params.designator_detections.min_confidence
-    )
+    told = params.designator_detections
+    found = detect_frames(known.video, known.images.items(), detectors, told.min_confidence, told.consensus)
     cut = [empty(MASKS)]
     for index, image in known.images.items():
         rows = found[found["frame_index"] == index]
