@@ -83,7 +83,7 @@ def assist(
             while True:
                 signal.pause()
     except KeyboardInterrupt:
-        console.err.print("The page is as it was, without clicks.")
+        console.err.print("Clicks are no longer answered.")
 
 
 class RankedBy(StrEnum):

@@ -114,9 +114,11 @@ def with_smart_tools(config: str) -> str:
     """
     view, controls = _controls(without_smart_tools(config))
     controls["box"].set("smart", "true")
+    # Otherwise the page offers strokes to ask with, which nobody answers.
+    controls["mask"].set("smart", "false")
     beside = _parent(view, controls["mask"])
     tools = _add(beside, "View", style="display:flex;gap:24px;align-items:center")
-    _add(tools, "Header", value="Click", style=_SMALL)
+    _add(tools, "Header", value="Click (Alt: not this)", style=_SMALL)
     clicks = _add(tools, "KeyPointLabels", name=_CLICK, toName="image", smart="true", smartOnly="true")
     _add_classes(clicks, classes_of(config))
     return ElementTree.tostring(view, encoding="unicode")
@@ -129,7 +131,8 @@ def without_smart_tools(config: str) -> str:
         InputError: it lacks a control that we read, or is no XML.
     """
     view, controls = _controls(config)
-    controls["box"].attrib.pop("smart", None)
+    for name in ("box", "mask"):
+        controls[name].attrib.pop("smart", None)
     if _CLICK in controls:
         tools = _parent(view, controls[_CLICK])
         _parent(view, tools).remove(tools)

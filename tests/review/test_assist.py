@@ -4,20 +4,25 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 import numpy as np
 import pytest
+from playwright.sync_api import Page
 from starlette.testclient import TestClient
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.assist import Assistant, application, build_model, registered, serving
-from gotowce_dagster.review.config import labelling_config
+from gotowce_dagster.review.config import MaskForm, labelling_config, with_smart_tools, without_smart_tools
+from gotowce_dagster.review.connection import connect
 from gotowce_dagster.review.regions import Size, objects, percent_box, url_to_mask
 from gotowce_dagster.review.room import find_project
+from gotowce_dagster.segmenters import rle
 from tests.review.clicking import Flood
-from tests.review.conftest import Desk
+from tests.review.conftest import Desk, Running
+from tests.review.test_browser import _BOX, _MASK, Reviewer
 from tests.worlds import HEIGHT, WIDTH, box_at, make_world
 
 SIZE = Size(WIDTH, HEIGHT)
@@ -202,6 +207,17 @@ def test_a_segmenter_that_knows_no_clicks_is_refused(world: Project) -> None:
         build_model("grabcut", world)
 
 
+@pytest.mark.parametrize("form", ["bitmask", "polygon"])
+def test_the_tools_come_and_go(form: MaskForm) -> None:
+    plain = labelling_config(["hostile", "neutral"], form)
+    smart = with_smart_tools(plain)
+    assert smart.count('smart="true"') == 2
+    assert with_smart_tools(smart) == smart
+    canonical = ElementTree.canonicalize
+    assert canonical(without_smart_tools(smart), strip_text=True) == canonical(plain, strip_text=True)
+    assert without_smart_tools(plain).count("smart") == 0
+
+
 @pytest.mark.integration
 def test_label_studio_asks_us_and_the_page_is_left_as_it_was(desk: Desk, model: Flood) -> None:
     desk.push(select="all")
@@ -236,6 +252,50 @@ def test_label_studio_asks_us_and_the_page_is_left_as_it_was(desk: Desk, model: 
     assert "smart" not in after.label_config
     assert not client.ml.list(project=before.id)
     assert desk.token not in " ".join(told)
+
+
+@pytest.mark.integration
+def test_a_reviewer_clicks_and_sends_the_mask(label_studio: Running, page: Page, model: Flood) -> None:
+    """The wrong mask goes, two clicks ask for another one: on the target, and with Alt beside it."""
+    server = label_studio.server
+    world = make_world(label_studio.root, {"duel": ["hostile"] * 6})
+    desk = Desk(connect(server.connection), server.connection.token, world, "with clicks")
+    url = desk.push(select="all").url
+    reviewer = Reviewer(page)
+    app = application(Assistant(world, model), lambda _: None)
+    with serving(app, 0) as address, registered(desk.room, desk.title, address):
+        reviewer.log_in(server)
+        task = reviewer.begin(url)
+        frame = reviewer.frame
+        x, y = middle(frame // 10)
+        aside = y + 24 if y < HEIGHT / 2 else y - 24
+        page.get_by_text("Auto-Annotation").first.click()
+        for region in (_MASK, _BOX):
+            reviewer.select(region)
+            page.keyboard.press("Backspace")
+        page.locator(".lsf-toolbar .lsf-tool_smart").first.hover()
+        page.locator("[aria-label=key-point-tool]").click()
+        for at, keys in (((x, y), ()), ((x, aside), ("Alt",))):
+            # The key of the class: a box's, a mask's, a click's.
+            page.keyboard.press("3")
+            page.wait_for_timeout(300)
+            with page.expect_response(lambda response: "interactive-annotating" in response.url) as answer:
+                for key in keys:
+                    page.keyboard.down(key)
+                page.mouse.click(*reviewer.at(*at))
+                for key in keys:
+                    page.keyboard.up(key)
+            assert answer.value.ok
+        page.click("[data-testid=bottombar-accept-suggestions-button]")
+        page.keyboard.press("Escape")
+        reviewer.submit("f", task)
+    assert [p.labels.tolist() for p in model.asked if p.labels is not None][-1][:2] == [1, 0]
+    desk.pull()
+    (review,) = desk.reviewed("duel")[frame].reviews
+    (found,) = review.objects
+    assert (review.verdict, found.class_name, found.detection_id) == ("fix", "hostile", None)
+    assert found.rle is not None
+    assert iou(rle.decode(found.rle, HEIGHT, WIDTH), square(frame // 10)) > 0.85
 
 
 @pytest.mark.integration
