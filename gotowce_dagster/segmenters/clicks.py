@@ -61,8 +61,7 @@ class Clicker:
             chosen = choose(_obeying(found, asked), anchor, params, trust=trust)
             if chosen is None:
                 return None
-            widest = max(crops, key=lambda crop: crop.x2 - crop.x1)
-            if designator is not None or not _runs_out(chosen.candidate.mask, widest):
+            if designator is not None or not _runs_out(chosen.candidate.mask, min(crops, key=_side)):
                 return chosen.candidate
             anchor = _grown(anchor)
 
@@ -174,6 +173,10 @@ def _in_box(measures: pd.DataFrame) -> pd.Series:
 def _every_piece(params: MasksParams) -> MasksParams:
     """Who clicks on several pieces means them all."""
     return params.model_copy(update={"min_piece": 0.0, "near": np.inf})
+
+
+def _side(crop: Crop) -> int:
+    return max(crop.x2 - crop.x1, crop.y2 - crop.y1)
 
 
 def _runs_out(mask: np.ndarray, crop: Crop) -> bool:
