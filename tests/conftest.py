@@ -30,10 +30,8 @@ def _tracked_files() -> list[str]:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def make_clone(root: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A fresh clone of this project, as it stands, with no videos; commands run inside it."""
-    root = tmp_path / "clone"
     for name in _tracked_files():
         if name.startswith(("data/raw/", "data/truth/")) and not name.endswith(".keep"):
             continue
@@ -51,6 +49,12 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(root)
     return Project(Paths(root))
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A clone of a test's own."""
+    return make_clone(tmp_path / "clone", monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,233 @@
+"""The whole loop with a real server: asked, judged, home, and then another dataset, model and evaluation."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from gotowce_dagster import intake
+from gotowce_dagster.assets.checks import automatic_labels_right_enough
+from gotowce_dagster.assets.sensors import reviews
+from gotowce_dagster.cli import app
+from gotowce_dagster.definitions import defs
+from gotowce_dagster.dvc_repo import DvcRepo
+from gotowce_dagster.project import Project
+from gotowce_dagster.review.connection import connect
+from gotowce_dagster.review.records import read_reviewed
+from gotowce_dagster.review.regions import Size, percent_box
+from gotowce_dagster.stages.yolo_dataset import reviews_in_force
+from gotowce_dagster.tables import PROVENANCE, read_table
+from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
+from tests.conftest import make_clone
+from tests.review.conftest import Desk, Running, free_port
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+_LAST = ("yolo_dataset", "finetuned_model", "evaluation")
+_SIZE = Size(640, 360)
+
+
+@pytest.fixture(scope="module")
+def desk(label_studio: Running) -> Iterator[Desk]:
+    """A clone with one short video whose labels are made, in reach of the server."""
+    connection = label_studio.server.connection
+    with pytest.MonkeyPatch.context() as patch:
+        world = make_clone(label_studio.root / "data" / "loop", patch)
+        patch.setenv("LABEL_STUDIO_URL", connection.url)
+        patch.setenv("LABEL_STUDIO_API_KEY", connection.token)
+        change(
+            world,
+            **SMALL,
+            review_tasks={"project": "the loop", "audit_share": 0.5, "verdicts": ["accept", "review"]},
+            reviews={"every_s": 60, "at_least": 4, "max_error_rate": 0.1},
+        )
+        (world.paths.profiles / "synthetic.toml").write_text(PROFILE, encoding="utf-8")
+        intake.add(world, film(label_studio.root / "scene_1.mp4", 1))
+        intake.sync(world)
+        world = Project(world.paths)
+        _repro(world, "yolo_dataset")
+        yield Desk(connect(connection), connection.token, world, "the loop")
+
+
+@pytest.fixture(scope="module")
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        made.add_dynamic_partitions("videos", ["scene_1"])
+        yield made
+
+
+def _repro(world: Project, *targets: str) -> list[str]:
+    """Let DVC bring the pipeline up to date; the stages that it ran."""
+    done = subprocess.run(
+        ["dvc", "repro", *targets], cwd=world.paths.root, check=True, capture_output=True, text=True
+    )
+    return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+
+
+def _materialize(
+    instance: dg.DagsterInstance, asset: str, raise_on_error: bool = True
+) -> dg.ExecuteInProcessResult:
+    job = defs.resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=instance, asset_selection=[dg.AssetKey(asset)], raise_on_error=raise_on_error
+    )
+
+
+def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    (event,) = result.get_asset_materialization_events()
+    return {name: entry.value for name, entry in event.materialization.metadata.items()}
+
+
+def _tick(
+    instance: dg.DagsterInstance, cursor: str | None = None
+) -> tuple[dg.SensorResult | dg.SkipReason, str | None]:
+    with dg.build_sensor_context(instance, cursor=cursor) as context:
+        result = reviews(context)
+    assert isinstance(result, dg.SensorResult | dg.SkipReason)
+    if isinstance(result, dg.SensorResult):
+        for event in result.asset_events:
+            instance.report_runless_asset_event(event)
+        return result, result.cursor or cursor
+    return result, cursor
+
+
+def _provenance(world: Project) -> Any:
+    return read_table(world.paths.dataset / "provenance.parquet", PROVENANCE).set_index("frame_index")
+
+
+def _evaluation(world: Project) -> dict[str, Any]:
+    return json.loads((world.paths.evaluation / "metrics.json").read_text(encoding="utf-8"))
+
+
+def _untouched(desk: Desk) -> list[dict[str, Any]]:
+    return [task for task in desk.tasks("predictions", "annotations") if not task["annotations"]]
+
+
+def test_from_the_push_to_another_model(desk: Desk, instance: dg.DagsterInstance) -> None:
+    world = desk.world
+    before = _provenance(world)
+
+    told = _metadata(_materialize(instance, "review_tasks"))
+    tasks = {task["data"]["frame_index"]: task for task in desk.tasks("predictions")}
+    assert told["created"] == len(tasks) >= 12
+    assert told["project"].startswith(f"{desk.room.url}/projects/")
+    assert told["picture"].startswith("![the first to be seen](data:image/jpeg;base64,")
+    assert _metadata(_materialize(instance, "review_tasks"))["unchanged"] == len(tasks)
+
+    taught = list(before.query("split == 'train' and objects == 1").index)
+    tested = list(before.query("split == 'test' and objects == 1").index)
+    mended, empty, rejected, skipped = taught[:4]
+    (box, mask) = tasks[mended]["predictions"][0]["result"]
+    drawn = box | {"id": "new", "value": box["value"] | percent_box((500, 300, 540, 330), _SIZE)}
+    desk.say(tasks[mended], "fix", [box, mask, drawn])
+    desk.say(tasks[empty], "accept", [])
+    desk.say(tasks[rejected], "reject")
+    desk.say(tasks[skipped], "accept", was_cancelled=True)
+    for index in tested:
+        desk.say(tasks[index], "accept")
+
+    # Dagster: the sensor reads it, and asks for the rest.
+    asked, cursor = _tick(instance)
+    assert isinstance(asked, dg.SensorResult)
+    assert len(asked.run_requests or []) == 1
+    assert [event.asset_key.path for event in asked.asset_events] == [["reviewed_labels"]]
+    judged = 3 + len(tested)
+    assert asked.asset_events[0].metadata["frames_reviewed"].value == judged
+    assert DvcRepo(world.paths.root).is_recorded(world.paths.reviewed("scene_1"))
+    assert isinstance(_tick(instance, cursor)[0], dg.SkipReason)
+    assert defs.resolve_job_def("train_model").execute_in_process(instance=instance).success
+
+    after = _provenance(world)
+    human = after[after["reviewed"]]
+    # Reviews move the borders between the splits a little: frames may fall into a gap.
+    assert {mended, empty} < set(human.index) <= {mended, empty, *tested}
+    assert human["annotator"].eq(1).all()
+    assert (after.loc[mended, "objects"], after.loc[empty, "objects"]) == (2, 0)
+    assert rejected not in after.index
+    assert not after.loc[skipped, "reviewed"]
+    metrics = _evaluation(world)
+    assert metrics["review"]["frames_reviewed"] == judged
+    assert metrics["model_test"]["truth"]["reviews"] == human["split"].eq("test").sum() >= 1
+    assert metrics["model_truth"]["truth"] == {"reviews": 2 + len(tested)}
+    assert metrics["model_truth_apart"]["truth"]["reviews"] >= 1
+    assert metrics["targets"]["truths"] == 2 + len(tested)
+    report = (world.paths.evaluation / "report.html").read_text(encoding="utf-8")
+    assert "What reviewers say" in report
+    assert "edits per 100 frames" in report
+    card = (world.paths.model / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"{len(human)} of {len(after)} images" in card
+
+    # DVC finds nothing left to do; the skipped frame, judged now, costs the last three stages and no more.
+    assert _repro(world, "evaluation") == []
+    desk.say(tasks[skipped], "reject")
+    assert CliRunner().invoke(app, ["review", "pull"]).exit_code == 0
+    assert _repro(world, "evaluation") == list(_LAST)
+    assert skipped not in _provenance(world).index
+    assert _repro(world, "evaluation") == []
+
+    # A review that decides nothing about the dataset reaches the evaluation, and no training.
+    desk.say(tasks[rejected], "reject")
+    few, cursor = _tick(instance, cursor)
+    assert isinstance(few, dg.SensorResult)
+    assert not few.run_requests
+    assert set(_repro(world, "evaluation")) == {"yolo_dataset", "evaluation"}
+
+
+def test_an_asset_reads_reviews_and_a_check_warns(desk: Desk, instance: dg.DagsterInstance) -> None:
+    for task in _untouched(desk):
+        desk.say(task, "reject")
+    told = _metadata(_materialize(instance, "reviewed_labels"))
+    assert told["share_reviewed"] == 1
+    assert told["frames_read"] >= 1
+    assert 0 < told["error_rate_low"] < told["error_rate"] <= told["error_rate_high"] <= 1
+    assert told["edits_per_100_frames"] > 0
+    found = automatic_labels_right_enough()
+    assert isinstance(found, dg.AssetCheckResult)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "audited frames have a wrong automatic label" in str(found.description)
+
+
+def test_no_server_loses_nothing(
+    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = desk.world.paths.reviewed("scene_1")
+    before = home.read_bytes()
+    monkeypatch.setenv("LABEL_STUDIO_URL", f"http://127.0.0.1:{free_port()}")
+    failed = _materialize(instance, "review_tasks", raise_on_error=False)
+    assert not failed.success
+    (event,) = (event for event in failed.all_events if event.is_step_failure)
+    assert "start it with `gotowce review serve`" in str(event.step_failure_data.error)
+    told = _metadata(_materialize(instance, "reviewed_labels"))
+    assert told["how"].startswith("nothing was read, and nothing changed: Label Studio does not answer")
+    assert told["frames_reviewed"] == sum(frame.decision is not None for frame in read_reviewed(home).frames)
+    assert home.read_bytes() == before
+    newest = max(frame.reviews[-1].at for frame in read_reviewed(home).frames)
+    skipped, _ = _tick(instance, newest.isoformat())
+    assert "does not answer" in str(getattr(skipped, "skip_message", ""))
+
+    monkeypatch.delenv("LABEL_STUDIO_URL")
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY")
+    skipped, _ = _tick(instance, newest.isoformat())
+    assert "no Label Studio was started here yet" in str(getattr(skipped, "skip_message", ""))
+
+
+def test_reviews_that_somebody_else_brought_home_are_seen(
+    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_URL", f"http://127.0.0.1:{free_port()}")
+    asked, _ = _tick(instance)
+    assert isinstance(asked, dg.SensorResult)
+    assert len(asked.run_requests or []) == 1
+    assert reviews_in_force(desk.world, "scene_1")
+
+
+def test_the_models_disagreements_are_sent(desk: Desk) -> None:
+    change(desk.world, review_tasks={"project": "by the model"})
+    done = CliRunner().invoke(app, ["review", "push", "--ranked-by", "model", "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["looked_at"] >= 1
