@@ -95,11 +95,12 @@ def reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
     project = Project.find()
     try:
         state = _bring_home(project)
+        events = _reviews_materialization(context.instance, project)
+        judged = _judgements(project)
     except GotowceError as error:
         return dg.SkipReason(str(error))
-    events = _reviews_materialization(context.instance, project)
     asked = datetime.fromisoformat(context.cursor) if context.cursor else datetime.min.replace(tzinfo=UTC)
-    new = [time for time in _judgements(project) if time > asked]
+    new = [time for time in judged if time > asked]
     at_least = project.params.reviews.at_least
     if len(new) < at_least:
         state = f"{len(new)} new judgements of the {at_least} that a new model needs; {state}"

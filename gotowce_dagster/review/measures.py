@@ -4,8 +4,6 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from statistics import median
 
-from scipy.stats import binomtest
-
 from gotowce_dagster.params import Params, ReviewedLabelsParams
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.records import Change, Review, ReviewedFrame, ReviewedVideo, read_reviewed
@@ -29,6 +27,8 @@ def error_rate(frames: Iterable[ReviewedFrame], params: ReviewedLabelsParams) ->
     A frame counts once however many labels are wrong in it: labels of one frame fail together. The interval
     is Wilson's (1927), right also for few frames and for none wrong.
     """
+    from scipy.stats import binomtest
+
     judged = [frame.decision for frame in frames if frame.sample == "audit"]
     verdicts = [is_wrong(review, params) for review in judged if review]
     if not verdicts:
