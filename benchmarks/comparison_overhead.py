@@ -2,9 +2,9 @@
 
     python benchmarks/comparison_overhead.py VIDEO PROFILE.toml [--frames 12] [--rounds 5]
 
-1. Overhead: the same frames by calling the detector directly and by the comparison's own loop, in turns, the
-   best of each frame. First the seconds that it reports of the detector; then what it does beside: checking
-   boxes, counting costs and memory, telling events. Reading frames, which any loop has to do, is apart.
+1. Overhead: what the comparison does for each frame beside the detector, measured with a detector that does
+   nothing, against what each detector takes when it is called directly. Reading frames, which any loop has to
+   do, is apart.
 2. Batches: frames a second with 2, 4, ... at once against one at a time, and the tiles of a frame seen four
    at once against one after the other.
 
@@ -20,12 +20,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import supervision as sv
 from pydantic import TypeAdapter
 
 from gotowce_dagster.comparison.footage import Footage, sample
 from gotowce_dagster.comparison.job import Job, Limits, Picture
-from gotowce_dagster.comparison.subjects import detector
+from gotowce_dagster.comparison.subjects import Subject, detector
 from gotowce_dagster.comparison.worker import measure
+from gotowce_dagster.detectors.base import Cost
 from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detector
 from gotowce_dagster.detectors.settings import DetectorSettings
@@ -39,48 +41,59 @@ TILED = {"kind": "yolo", "weights": "yolo26n.pt", "imgsz": 320, "input": {"tiles
 NO_BATCHES = Limits(max_batch=0, batch_s=0, memory_mb=0)
 
 
-def job(settings: dict[str, Any], pictures: list[Picture], limits: Limits = NO_BATCHES) -> Job:
-    maker = f"{detector.__module__}:{detector.__name__}"
+def job(
+    settings: dict[str, Any],
+    pictures: list[Picture],
+    limits: Limits = NO_BATCHES,
+    maker: str = f"{detector.__module__}:{detector.__name__}",
+) -> Job:
     return Job(maker=maker, name="it", settings=settings, by_profile=False, pictures=pictures, limits=limits)
 
 
+def nothing(name: str, settings: dict[str, Any], profile: Path) -> Subject:
+    """A detector that costs nothing and finds one box."""
+    found = sv.Detections(np.array([[1.0, 1.0, 9.0, 9.0]]), confidence=np.ones(1))
+    return Subject(lambda images, designators: [found for _ in images], Cost(), (), "cpu")
+
+
 def direct(settings: dict[str, Any], pictures: list[Picture]) -> np.ndarray:
-    """A fresh detector without the comparison: (2, frames) seconds of it alone, and of reading the frame."""
+    """A fresh detector without the comparison: seconds of each frame (frames,)."""
     told = TypeAdapter(DetectorSettings).validate_python(settings)
     made = build_detector("it", told, read_profile(pictures[0].profile))
-    made.detect([read_rgb(pictures[0].file)])
+    images = [read_rgb(picture.file) for picture in pictures]
+    made.detect(images[:1])
+    return np.array([timed(lambda image=image: made.detect([image])) for image in images])
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def around(pictures: list[Picture]) -> np.ndarray:
+    """(3, frames) seconds: of the comparison's loop over nothing, what it reports, and of reading alone."""
+    events = measure(job({}, pictures, maker="__main__:nothing"))
+    next(events)
     taken = []
     for picture in pictures:
         start = time.perf_counter()
-        image = read_rgb(picture.file)
-        middle = time.perf_counter()
-        made.detect([image])
-        taken.append((time.perf_counter() - middle, middle - start))
-    return np.array(taken).T
-
-
-def compared(settings: dict[str, Any], pictures: list[Picture]) -> np.ndarray:
-    """The same by the comparison: (2, frames) seconds that it reports, and all others of its loop."""
-    events = measure(job(settings, pictures))
-    next(events)
-    taken, start = [], time.perf_counter()
-    for event in events:
+        event = next(events)
         json.dumps(event)
-        end = time.perf_counter()
-        taken.append((event["seconds"], end - start - event["seconds"]))
-        start = end
+        loop = time.perf_counter() - start
+        taken.append((loop, event["seconds"], timed(lambda file=picture.file: read_rgb(file))))
     return np.array(taken).T
 
 
-def overhead(settings: dict[str, Any], pictures: list[Picture], rounds: int) -> None:
-    pairs = [(direct(settings, pictures), compared(settings, pictures)) for _ in range(rounds)]
+def overhead(pictures: list[Picture], rounds: int) -> None:
     # The best of each frame: other work on the machine only adds.
-    (alone, reading), (reported, around) = 1000 * np.array(pairs).min(axis=0).mean(axis=-1)
-    print(
-        f"  direct {alone:.2f} ms a frame, reported {reported:.2f}, ratio {reported / alone:.4f}\n"
-        f"  reading a frame {reading:.2f} ms, all that the comparison does beside the detector {around:.2f}: "
-        f"it adds {around - reading:.2f}, ratio {1 + (around - reading) / alone:.4f}"
-    )
+    best = 1000 * np.array([around(pictures) for _ in range(10 * rounds)]).min(axis=0)
+    loop, reported, reading = np.median(best, axis=-1)
+    adds = loop - reading
+    print(f"the comparison adds {adds:.3f} ms a frame, {reported:.3f} of them to the seconds that it reports")
+    for name, settings in DETECTORS.items():
+        alone = 1000 * np.min([direct(settings, pictures) for _ in range(rounds)], axis=0).mean()
+        print(f"  {name}: {alone:.2f} ms a frame called directly, ratio {1 + adds / alone:.4f}")
 
 
 def batches(settings: dict[str, Any], pictures: list[Picture]) -> None:
@@ -95,7 +108,7 @@ def batches(settings: dict[str, Any], pictures: list[Picture]) -> None:
 
 
 def tiles(pictures: list[Picture], rounds: int) -> None:
-    taken = [[direct(TILED | {"batch": batch}, pictures)[0] for batch in (1, 4)] for _ in range(rounds)]
+    taken = [[direct(TILED | {"batch": batch}, pictures) for batch in (1, 4)] for _ in range(rounds)]
     one, four = 1000 * np.array(taken).min(axis=0).mean(axis=-1)
     print(f"  one at a time {one:8.1f} ms a frame  four at once {four:8.1f}  ratio {one / four:.2f}")
 
@@ -107,20 +120,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    parts: list[tuple[str, Callable[[dict[str, Any], list[Picture]], None]]] = [
-        (
-            "what the comparison adds",
-            lambda settings, pictures: overhead(settings, pictures, arguments.rounds),
-        ),
-        ("several frames at once", batches),
-    ]
     with TemporaryDirectory() as folder:
         footage = Footage("video", arguments.video, arguments.profile, None)
         pictures = sample([footage], arguments.frames, Path(folder)).pictures
-        for title, part in parts:
-            for name, settings in DETECTORS.items():
-                print(f"{name}: {title}")
-                part(settings, pictures)
+        overhead(pictures, arguments.rounds)
+        for name, settings in DETECTORS.items():
+            print(f"{name}: several frames at once")
+            batches(settings, pictures)
         print("yolo26n: tiles of 320 pixels")
         tiles(pictures[:4], arguments.rounds)
 

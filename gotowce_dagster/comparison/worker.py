@@ -170,7 +170,7 @@ def _peak_mb() -> float:
 
 def _gpu_peak_mb() -> float:
     torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
+    if torch is None or not torch.cuda.is_initialized():
         return 0.0
     return torch.cuda.max_memory_allocated() / 1e6
 
