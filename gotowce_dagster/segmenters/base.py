@@ -90,6 +90,11 @@ class Encoded:
 class Interactive(Promptable, Protocol):
     """A promptable model that can be asked again, later, of a picture it has encoded once."""
 
+    @property
+    def crop_scales(self) -> Sequence[float]:
+        """Sides of the crops that it looks at, in sides of what is looked for."""
+        ...
+
     def encode(self, picture: np.ndarray) -> Encoded:
         """Look at a picture: RGB uint8 (h, w, 3), of any size."""
         ...

@@ -50,11 +50,11 @@ class Clicker:
         anchor = designator if designator is not None else self._anchor(asked)
         params = self._params if _positives(asked) < 2 else _every_piece(self._params)
         while True:
-            crops = [around(anchor, scale, *shape) for scale in self._params.crop_scales]
+            crops = [around(anchor, scale, *shape) for scale in self._model.crop_scales]
             ways = _ways(asked, designator)
             found = [
                 candidate
-                for scale, crop in zip(self._params.crop_scales, crops, strict=True)
+                for scale, crop in zip(self._model.crop_scales, crops, strict=True)
                 for candidate in self._ask(name, image, crop, ways, f"@{scale:g}")
             ]
             trust = score if designator is not None else _in_box if asked.box is not None else _trust
@@ -92,7 +92,7 @@ class Clicker:
         points = _points(asked)
         half = self._assist.click_px / 2
         first = points[np.argmax(asked.labels == 1)]
-        if np.abs(points - first).max() < half * min(self._params.crop_scales):
+        if np.abs(points - first).max() < half * min(self._model.crop_scales):
             return np.r_[first - half, first + half]
         return np.r_[points.min(axis=0) - half, points.max(axis=0) + half]
 

@@ -29,12 +29,13 @@ class EdgeTam:
     def __init__(self, weights: str, params: MasksParams) -> None:
         self.weights = weights or edgetam_model.DEFAULT
         self.device = best_device()
+        self.crop_scales = params.crop_scales
         self._params = params
         self._model = edgetam_model.model("image", self.weights, params.input_px, self.device)
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
         """Three masks for every prompt on every crop of every box; see base.Segmenter."""
-        return propose(self, image, boxes, self._params.crop_scales)
+        return propose(self, image, boxes, self.crop_scales)
 
     def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
         """Three masks for every prompt; see base.Promptable."""

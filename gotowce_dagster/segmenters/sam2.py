@@ -60,12 +60,13 @@ class Sam2:
             )
         self.weights = weights
         self.device = best_device()
+        self.crop_scales = params.crop_scales
         self._params = params
         self._predictor = predictor_of(weights, params.input_px)
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
         """Three masks for every prompt on every crop of every box; see base.Segmenter."""
-        return propose(self, image, boxes, self._params.crop_scales)
+        return propose(self, image, boxes, self.crop_scales)
 
     def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
         """Three masks for every prompt; see base.Promptable."""

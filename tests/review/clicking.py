@@ -17,6 +17,7 @@ class Flood:
     name = "flood"
     weights = ""
     device = "cpu"
+    crop_scales = (2.0, 3.0)
 
     def __init__(self) -> None:
         self.encoded: list[tuple[int, int]] = []

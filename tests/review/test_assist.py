@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -20,9 +21,11 @@ from gotowce_dagster.review.connection import connect
 from gotowce_dagster.review.regions import Size, objects, percent_box, url_to_mask
 from gotowce_dagster.review.room import find_project
 from gotowce_dagster.segmenters import rle
+from gotowce_dagster.tables import DETECTIONS, read_table, write_table
 from tests.review.clicking import Flood
 from tests.review.conftest import Desk, Running
 from tests.review.test_browser import _BOX, _MASK, Reviewer
+from tests.segmenters.test_sam2 import needs, truth_frames
 from tests.worlds import HEIGHT, WIDTH, box_at, make_world
 
 SIZE = Size(WIDTH, HEIGHT)
@@ -305,3 +308,29 @@ def test_without_a_project_it_says_what_makes_it(desk: Desk) -> None:
         registered(desk.room, "not there", "http://127.0.0.1:9"),
     ):
         pytest.fail("there is nothing to register with")
+
+
+@pytest.mark.weights
+def test_a_real_model_answers_a_click_on_a_real_frame(tmp_path: Path) -> None:
+    weights = "sam2_hiera_tiny_image.pt"
+    needs(weights)
+    image, designator, target = truth_frames("oolite_red_sample.mp4", 1)[0]
+    world = make_world(tmp_path, {"duel": ["hostile"]})
+    cv2.imwrite(str(world.paths.frames("duel") / "000000.jpg"), image[..., ::-1])
+    found = read_table(world.paths.detections("duel"), DETECTIONS)
+    write_table(
+        found.assign(**dict(zip(("x1", "y1", "x2", "y2"), designator, strict=True))),
+        DETECTIONS,
+        world.paths.detections("duel"),
+    )
+    app = application(Assistant(world, build_model(f"sam2:{weights}", world)), print)
+    height, width = image.shape[:2]
+    x, y = (target[:2] + target[2:]) / 2
+    asked = click(x * WIDTH / width, y * HEIGHT / height)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        (answer,) = client.post("/predict", json=request(asked)).json()["results"]
+    (region,) = answer["result"]
+    assert (region["original_width"], region["original_height"]) == (width, height)
+    (thing,) = objects(answer["result"], Size(width, height))
+    assert np.abs(np.array(thing.box) - target).max() <= 2
+    assert answer["model_version"] == f"sam2:{weights}"

@@ -1,0 +1,105 @@
+"""Seconds from a click to its mask, through the backend's own HTTP: the first and the second on each frame.
+
+    python benchmarks/assist.py [ENGINE] [--frames 4]
+
+The frames are the samples' with known targets. First with the designators known (the click falls into one),
+then without. IoU is of the mask's box with the hand-checked one.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import httpx
+import numpy as np
+import pandas as pd
+import supervision as sv
+
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.project import Project
+from gotowce_dagster.review.assist import Assistant, application, build_model, serving
+from gotowce_dagster.review.config import labelling_config
+from gotowce_dagster.review.regions import url_to_mask
+from gotowce_dagster.segmenters.crops import Crop
+from gotowce_dagster.tables import DETECTIONS, read_truth, write_table
+from gotowce_dagster.video.decode import read_frames
+
+_SAMPLES = Path(__file__).parent.parent / "data" / "samples"
+_SIDES = ["x1", "y1", "x2", "y2"]
+_CONFIG = labelling_config(["target"], "bitmask")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("engine", nargs="?", default="sam2:sam2_hiera_tiny_image.pt")
+    arguments.add_argument("--frames", type=int, default=4, help="of each sample")
+    asked = arguments.parse_args()
+    here = Project.find(Path(__file__).parent)
+    truth = read_truth(_SAMPLES / "truth.csv")
+    with TemporaryDirectory() as folder:
+        paths = Paths(Path(folder))
+        (paths.root / "params.yaml").write_bytes(here.paths.params.read_bytes())
+        project = Project(paths)
+        model = build_model(asked.engine, project)
+        for is_known in (True, False):
+            rows = []
+            with serving(application(Assistant(project, model), lambda _: None), 0) as url:
+                for clip, of_clip in truth.groupby("clip"):
+                    rows += _of_clip(url, paths, str(clip), of_clip, limit=asked.frames, is_known=is_known)
+            table = pd.DataFrame(rows, columns=["clip", "first_s", "second_s", "iou"])
+            print(f"\n{asked.engine} on {model.device}, designators {'known' if is_known else 'unknown'}")
+            print(table.groupby("clip").agg(["median", "min", "max"]).round(2).to_string())
+
+
+def _of_clip(
+    url: str, paths: Paths, clip: str, truth: pd.DataFrame, *, limit: int, is_known: bool
+) -> list[tuple[str, float, float, float]]:
+    targets = truth[truth["label"] == "object"].drop_duplicates("frame_index")
+    designators = truth[truth["label"] == "designator"].drop_duplicates("frame_index")
+    both = targets[targets["frame_index"].isin(designators["frame_index"])].head(limit)
+    if both.empty:
+        return []
+    video = Path(clip).stem
+    found = designators[["frame_index", *_SIDES]].assign(
+        video=video, detection_id=0, confidence=1.0, class_name="target", detector="hand", prompt="mark"
+    )
+    write_table(found if is_known else found.head(0), DETECTIONS, paths.detections(video))
+    paths.frames(video).mkdir(parents=True, exist_ok=True)
+    rows = []
+    for frame in read_frames(_SAMPLES / clip, both["frame_index"].tolist()):
+        name = f"{frame.index:06d}{'k' if is_known else 'u'}.jpg"
+        cv2.imwrite(str(paths.frames(video) / name), frame.bgr(), [cv2.IMWRITE_JPEG_QUALITY, 95])
+        height, width = frame.luma().shape
+        box = both.loc[both["frame_index"] == frame.index, _SIDES].to_numpy(float)[0]
+        middle = (box[:2] + box[2:]) / 2 / [width, height] * 100
+        beside = np.add(middle, [100 / width, 0])
+        data = {"image": f"/data/local-files/?d=frames/{video}/{name}", "video": video}
+        seconds, mask = [], None
+        for points in ([middle], [middle, beside]):
+            clicks = [
+                {"type": "keypointlabels", "value": {"x": x, "y": y, "keypointlabels": ["target"]}}
+                for x, y in points
+            ]
+            began = time.perf_counter()
+            answer = httpx.post(
+                f"{url}/predict",
+                json={
+                    "tasks": [{"data": data | {"frame_index": frame.index}}],
+                    "label_config": _CONFIG,
+                    "params": {"context": {"result": clicks}},
+                },
+                timeout=100,
+            ).raise_for_status()
+            seconds.append(time.perf_counter() - began)
+            if mask is None and (regions := answer.json()["results"][0]["result"]):
+                mask = url_to_mask(regions[0]["value"]["imageDataURL"])
+        window = Crop.of_mask(mask) if mask is not None else None
+        iou = sv.box_iou_batch(window.box[None], box[None]).item() if window else 0.0
+        rows.append((video, *seconds, iou))
+    return rows
+
+
+if __name__ == "__main__":
+    main()
