@@ -151,7 +151,11 @@ def _judge(
     elif errors and len(errors) == len(frames):
         status, reason = "failed", f"on every frame: {errors[0]}"
     else:
-        status, reason = "ran", f"failed on {len(errors)} frames: {errors[0]}" if errors else ""
+        told = [f"failed on {len(errors)} frames: {errors[0]}"] if errors else []
+        cost = frames[-1]["cost"] if frames else {}
+        if cost.get("invalid"):
+            told.append(f"{cost['invalid']} of {cost['answers']} answers could not be used")
+        status, reason = "ran", "; ".join(told)
     if status != "ran" and len(frames) == asked and len(errors) < len(frames):
         # Only what came after the frames is missing.
         return "ran", f"several pictures at once: {status} {reason}"

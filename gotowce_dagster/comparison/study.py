@@ -93,8 +93,7 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
             row["truths"],
             row["boxes"],
             *(_with_interval(row, measure) for measure in _MEASURES),
-            _number(row["best_f1_50"]),
-            _number(row["best_confidence"]),
+            "–" if pd.isna(row["best_f1_50"]) else f"{row['best_f1_50']:.2f} at {row['best_confidence']:.2f}",
         ]
         for row in (table.to_dict("records") if table["scored_frames"].any() else ())
     ]
@@ -102,8 +101,8 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
         "Every detector saw the same frames, in a process of its own. In brackets "
         f"{params.interval:.0%} intervals by {params.bootstrap} draws over the frames: with few frames they "
         "are wide, and where nothing went wrong they are empty, which is not certainty. Each detector is "
-        "measured with the boxes that its own settings let through; best F1 is what another threshold would "
-        "have given on these very frames."
+        "measured with the boxes that its own settings let through; best F1 is what another threshold of "
+        "its confidence would have given on these very frames."
     )
     pictures = (
         [("F1 at IoU 0.5 against cost; farther left and higher is better", drawn)]
@@ -159,7 +158,7 @@ def _cost(table: pd.DataFrame) -> Section:
 
 def _budget(table: pd.DataFrame, params: ComparisonParams) -> Section:
     rows = [
-        [row["name"], _duration(row["budget_hours"]), f"$ {row['budget_money']:,.2f}"]
+        [row["name"], _duration(row["budget_hours"]), _money(row["budget_money"])]
         for row in table[table["budget_hours"].notna()].sort_values("budget_hours").to_dict("records")
     ]
     text = (
@@ -173,6 +172,10 @@ def _duration(hours: float) -> str:
     if hours < 1:
         return f"{60 * hours:.0f} minutes"
     return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def _money(dollars: float) -> str:
+    return "not known" if pd.isna(dollars) else f"$ {dollars:,.2f}"
 
 
 def _differences(comparison: Comparison) -> Section:

@@ -55,7 +55,8 @@ def scatter(table: pd.DataFrame) -> np.ndarray | None:
                 linestyle="none",
             )
         axis.set(xlabel=title, ylabel="F1 at IoU 0.5", xscale="log", ylim=(-0.03, 1.05))
-        axis.margins(x=0.15)
+        if len(shown):
+            axis.set_xlim(shown[column].min() / 2, shown[column].max() * 2)
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.xaxis.set_minor_formatter(NullFormatter())

@@ -57,3 +57,8 @@ def test_one_that_hangs_is_ended_and_keeps_what_it_did(tmp_path: Path) -> None:
     assert (run.status, run.reason) == ("timed out", "after 8 s, having seen 1 of 3 frames")
     assert len(run.found) == 1
     assert time.monotonic() - start < 20
+
+
+def test_answers_that_could_not_be_used_are_told(tmp_path: Path) -> None:
+    run = run_fresh(job(tmp_path, "costs", settings={"budget": 9}), tmp_path / "run", 60)
+    assert (run.status, run.reason) == ("ran", "1 of 3 answers could not be used")
