@@ -99,7 +99,12 @@ def test_everything_is_there_and_the_picture_is_shown(url: str, page: Page) -> N
         "dvc_lock": "RUNNING",
         "reviews": "RUNNING",
     }
-    assert {name for name, node in assets.items() if node["pools"] == ["gpu"]} == {"masks", "finetuned_model"}
+    assert {name for name, node in assets.items() if node["pools"] == ["gpu"]} == {
+        "masks",
+        "finetuned_model",
+        "segment_everything",
+        "detector_comparison",
+    }
     assert [node["partition"] for node in assets["raw_videos"]["assetMaterializations"]] == ["duel"]
 
     page.goto(f"{url}/assets/raw_videos?view=partitions&partition=duel")
