@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Page, sync_playwright
 
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.project import Project
+
+# A machine that does something else beside would fail tests by the clock.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parent.parent
 _FETCH = ROOT.parent / "shared" / "weights" / "get"

@@ -15,9 +15,12 @@ from tests.worlds import HEIGHT, WIDTH, box_at, make_world
 pytestmark = pytest.mark.integration
 
 _BOX, _MASK = 0, 1  # places in the list of regions
-_TASK = "() => window.Htx?.task?.id"
-_READY = "() => window.Htx?.annotationStore?.selected?.regionStore?.regions?.length >= 2"
-_LOADED = "() => window.Htx.annotationStore.selected.objects.find(o => o.type === 'image').imageIsLoaded"
+_SHOWN = """before => {
+  const task = window.Htx?.task, chosen = window.Htx?.annotationStore?.selected
+  const isWhole = task?.id && task.id !== before && chosen?.regionStore?.regions?.length >= 2 &&
+    chosen.objects.find(o => o.type === 'image')?.imageIsLoaded
+  return isWhole ? [task.id, task.dataObj.frame_index] : null
+}"""
 
 
 @dataclass
@@ -25,6 +28,8 @@ class Reviewer:
     """Somebody with a mouse and a keyboard."""
 
     page: Page
+    frame: int = -1
+    """The frame that is shown."""
 
     def log_in(self, server: Server) -> None:
         self.page.goto(f"{server.connection.url}/user/login")
@@ -39,14 +44,15 @@ class Reviewer:
         return self.wait_for_task(None)
 
     def wait_for_task(self, before: int | None) -> int:
-        """The task that is shown once another one than before is, with its regions."""
-        self.page.wait_for_function(
-            f"before => ({_TASK})() && ({_TASK})() !== before", arg=before, timeout=60_000
-        )
-        self.page.wait_for_function(_READY, timeout=60_000)
-        self.page.wait_for_selector(".konvajs-content", timeout=60_000)
-        self.page.wait_for_function(_LOADED)
-        return self.page.evaluate(_TASK)
+        """The task that is shown once another one than before is, with its regions, and stays."""
+        while True:
+            shown = self.page.wait_for_function(_SHOWN, arg=before, timeout=60_000).json_value()
+            self.page.wait_for_selector(".konvajs-content", timeout=60_000)
+            # While one task makes way for the next, the page holds parts of both.
+            self.page.wait_for_timeout(300)
+            if self.page.evaluate(_SHOWN, before) == shown:
+                task, self.frame = shown
+                return task
 
     def submit(self, verdict: str, task: int) -> int:
         """Press a verdict's key and send; the next task."""
@@ -73,10 +79,6 @@ class Reviewer:
         """Choose a region in the list beside the picture."""
         self.page.locator(".lsf-tree__node").nth(region).click()
         self.page.wait_for_timeout(300)
-
-    @property
-    def frame(self) -> int:
-        return self.page.evaluate("() => window.Htx.task.dataObj.frame_index")
 
 
 @pytest.fixture
