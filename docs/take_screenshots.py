@@ -14,11 +14,11 @@ from playwright.sync_api import Page, sync_playwright
 
 def asset_graph(page: Page, url: str) -> None:
     """The whole pipeline, every asset in view."""
-    for group in ("videos", "model"):
+    for group in ("videos", "review", "model", "studies"):
         page.goto(f"{url}/asset-groups")
         page.locator(f"div[data-tooltip='{group}']").first.click(timeout=60_000)
         page.wait_for_timeout(2000)
-    page.goto(f"{url}/asset-groups")  # with both groups open, drawn to fit
+    page.goto(f"{url}/asset-groups")  # with all groups open, drawn to fit
     page.get_by_text("Hide navigation").click()
     page.wait_for_timeout(8000)
 
