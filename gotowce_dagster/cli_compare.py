@@ -4,7 +4,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from gotowce_dagster import console
@@ -70,23 +69,22 @@ def compare(
         result = run(contenders, chosen, params, Path(folder), start)
         write_study(result, params, out)
     page = out / PAGE
+    rows = result.table.astype(object).where(result.table.notna(), None).to_dict("records")
     if json:
-        rows = result.table.astype(object).where(result.table.notna(), None).to_dict("records")
         agreement = result.agreement.astype(object).where(result.agreement.notna(), None).to_dict()
         console.show_json(
             {"report": page, "detectors": rows, "agreement": agreement, "notes": result.sample.notes}
         )
         return
-    _show(result.table)
+    _show(rows)
     for note in result.sample.notes:
         console.err.print(f"[yellow]{note}[/]")
     console.out.print(f"The report: [bold]{page}[/]", soft_wrap=True)
 
 
-def _show(table: pd.DataFrame) -> None:
-    rows = table.to_dict("records")
+def _show(rows: list[dict]) -> None:
     cells = (
-        [row["name"], *("–" if pd.isna(row[name]) else console.number(row[name]) for name in _COLUMNS)]
+        [row["name"], *("–" if row[name] is None else console.number(row[name]) for name in _COLUMNS)]
         for row in rows
     )
     console.show_table("Compared", ["", *_COLUMNS.values()], cells)

@@ -1,12 +1,21 @@
 import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from gotowce_dagster.detectors.wire import FIRST_WAIT_S, LONGEST_WAIT_S, Pace, backoff, retry_after
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    """In a thread of its own: tests with a browser keep an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 @pytest.mark.parametrize(
@@ -52,7 +61,7 @@ def test_requests_start_at_even_distances(per_minute: float | None, took: float)
         await asyncio.gather(*(one() for _ in range(5)))
         return starts
 
-    starts = asyncio.run(work())
+    starts = _run(work())
     assert starts[-1] - starts[0] == pytest.approx(took)
     if per_minute:
         assert all(b - a >= 60 / per_minute - 1e-9 for a, b in pairwise(starts))
@@ -70,5 +79,5 @@ def test_when_one_is_told_to_wait_all_wait() -> None:
         pace.hold(9)
         await pace.turn()
 
-    asyncio.run(work())
+    _run(work())
     assert now == 9

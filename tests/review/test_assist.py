@@ -257,18 +257,21 @@ def test_label_studio_asks_us_and_the_page_is_left_as_it_was(desk: Desk, model: 
     assert desk.token not in " ".join(told)
 
 
+_REGIONS = "window.Htx.annotationStore.selected.regionStore.regions"
+
+
 @pytest.mark.integration
 def test_a_reviewer_clicks_and_sends_the_mask(label_studio: Running, page: Page, model: Flood) -> None:
     """The wrong mask goes, two clicks ask for another one: on the target, and with Alt beside it."""
     server = label_studio.server
-    world = make_world(label_studio.root, {"duel": ["hostile"] * 6})
+    world = make_world(label_studio.root, {"clicked": ["hostile"] * 6})
     desk = Desk(connect(server.connection), server.connection.token, world, "with clicks")
     url = desk.push(select="all").url
     reviewer = Reviewer(page)
     app = application(Assistant(world, model), lambda _: None)
     with serving(app, 0) as address, registered(desk.room, desk.title, address):
         reviewer.log_in(server)
-        task = reviewer.begin(url)
+        reviewer.begin(url)
         frame = reviewer.frame
         x, y = middle(frame // 10)
         aside = y + 24 if y < HEIGHT / 2 else y - 24
@@ -276,8 +279,10 @@ def test_a_reviewer_clicks_and_sends_the_mask(label_studio: Running, page: Page,
         for region in (_MASK, _BOX):
             reviewer.select(region)
             page.keyboard.press("Backspace")
+            page.wait_for_function(f"() => {_REGIONS}.length === {region}")
         page.locator(".lsf-toolbar .lsf-tool_smart").first.hover()
-        page.locator("[aria-label=key-point-tool]").click()
+        # The menu closes as soon as the mouse is elsewhere for a moment.
+        page.locator("[aria-label=key-point-tool]").evaluate("button => button.click()")
         for at, keys in (((x, y), ()), ((x, aside), ("Alt",))):
             # The key of the class: a box's, a mask's, a click's.
             page.keyboard.press("3")
@@ -291,10 +296,10 @@ def test_a_reviewer_clicks_and_sends_the_mask(label_studio: Running, page: Page,
             assert answer.value.ok
         page.click("[data-testid=bottombar-accept-suggestions-button]")
         page.keyboard.press("Escape")
-        reviewer.submit("f", task)
+        reviewer.submit("f")
     assert [p.labels.tolist() for p in model.asked if p.labels is not None][-1][:2] == [1, 0]
     desk.pull()
-    (review,) = desk.reviewed("duel")[frame].reviews
+    (review,) = desk.reviewed("clicked")[frame].reviews
     (found,) = review.objects
     assert (review.verdict, found.class_name, found.detection_id) == ("fix", "hostile", None)
     assert found.rle is not None
