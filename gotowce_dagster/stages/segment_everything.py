@@ -117,8 +117,8 @@ def _summary(cuts: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
 
 
 def _caption(video: str, index: int, cut: Cut, fit: pd.DataFrame) -> str:
-    best = "".join(f" · best piece IoU {iou:.2f}" for iou in fit["box_iou"])
-    return f"{cut.method}: {len(cut.pieces)} pieces, {cut.seconds:.1f} s\n{video} frame {index}{best}"
+    best = "".join(f" · best IoU {iou:.2f}" for iou in fit["box_iou"])
+    return f"{cut.method}\n{len(cut.pieces)} pieces, {cut.seconds:.1f} s{best}\n{video} frame {index}"
 
 
 def _report(project: Project, cuts: pd.DataFrame, fits: pd.DataFrame, sheet: np.ndarray, missing: str) -> str:
