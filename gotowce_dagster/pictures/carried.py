@@ -104,7 +104,7 @@ def timeline(masks: pd.DataFrame, times_s: pd.Series) -> np.ndarray:
     axis = axes[0]
     for place, name in enumerate(reversed(objects)):
         rows = masks[masks["object_id"] == name].sort_values("frame_index")
-        time_s = np.interp(rows["frame_index"], times_s.index, times_s)
+        time_s = seconds(rows["frame_index"].to_numpy(float), times_s)
         height = place + 0.8 * confidence(rows).to_numpy(float)
         gaps = np.flatnonzero(np.diff(time_s) > _GAP_S) + 1
         axis.plot(np.insert(time_s, gaps, np.nan), np.insert(height, gaps, np.nan), color="#888888", lw=0.8)
@@ -123,8 +123,21 @@ def timeline(masks: pd.DataFrame, times_s: pd.Series) -> np.ndarray:
     axis.set_yticks(np.arange(len(objects)) + 0.4, list(reversed(objects)))
     axis.set(xlabel="seconds", ylim=(-0.15, max(len(objects), 1) + 0.1), title="confidence in each object")
     if objects:
-        axis.legend(fontsize=8, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.12))
+        figure.legend(fontsize=8, ncols=4, loc="outside lower left")
     return painted(figure)
+
+
+def seconds(frames: np.ndarray, times_s: pd.Series) -> np.ndarray:
+    """When frames (n,) are shown, float (n,), of which some are known: seconds by frame_index, rising.
+
+    Those between lie evenly; those beyond follow at the rate of the nearest two.
+    """
+    known, times = times_s.index.to_numpy(float), times_s.to_numpy(float)
+    time_s = np.interp(frames, known, times)
+    if len(known) > 1:
+        first, last = (np.diff(times) / np.diff(known))[[0, -1]]
+        time_s += first * np.minimum(frames - known[0], 0) + last * np.maximum(frames - known[-1], 0)
+    return time_s
 
 
 def confidence(masks: pd.DataFrame) -> pd.Series:

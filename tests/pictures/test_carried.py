@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gotowce_dagster.pictures.carried import confidence, prompt_grid, timeline, with_masks
+from gotowce_dagster.pictures.carried import confidence, prompt_grid, seconds, timeline, with_masks
 from gotowce_dagster.propagation.points import COLUMNS
 from gotowce_dagster.segmenters import rle
 
@@ -72,6 +72,22 @@ def test_what_was_carried_is_no_prompt() -> None:
 )
 def test_confidence_is_the_weakest_measure(changes: dict, expected: float) -> None:
     assert confidence(pd.DataFrame([row(0, "0/0", (1, 1, 5, 5)) | changes]))[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("known", "frames", "expected"),
+    [
+        pytest.param({10: 1.0, 20: 2.0}, [10, 15, 20], [1.0, 1.5, 2.0], id="known and between"),
+        pytest.param(
+            {10: 1.0, 20: 2.0, 30: 4.0}, [5, 35], [0.5, 5.0], id="before and after, by the nearest two"
+        ),
+        pytest.param({10: 1.0}, [5, 30], [1.0, 1.0], id="one alone tells no rate"),
+    ],
+)
+def test_frames_between_and_beyond_known_times(
+    known: dict[int, float], frames: list[int], expected: list[float]
+) -> None:
+    assert seconds(np.array(frames, float), pd.Series(known)) == pytest.approx(expected)
 
 
 def test_a_timeline_has_a_line_for_each_object() -> None:
