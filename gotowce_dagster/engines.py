@@ -32,6 +32,12 @@ def preferences(params: Params) -> dict[str, list[str]]:
     }
 
 
+def engines_of(stage: str, chosen: Mapping[str, str]) -> dict[str, str]:
+    """What a stage runs with, by what there was a choice of; nothing that is not used."""
+    names = [stage, "propagation"] if stage == "masks" else [stage]
+    return {name: chosen[name] for name in names if chosen.get(name, UNUSED) != UNUSED}
+
+
 def weights_of(engine: str) -> str | None:
     """The weights an engine needs: of ``NAME:WEIGHTS`` or a bare ``FILE.pt``; None if it needs none."""
     name = engine.rpartition(":")[2]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gotowce_dagster.engines import choose, weights_of, write_engines
+from gotowce_dagster.engines import choose, engines_of, weights_of, write_engines
 from gotowce_dagster.errors import MissingWeightsError
 from gotowce_dagster.params import Params, read_params
 from tests.conftest import ROOT
@@ -46,6 +46,20 @@ def test_no_engine_at_all_says_why_for_each(params: Params) -> None:
         MissingWeightsError, match=r"masks: .*sam2:a.pt: gone; mobile_sam:b.pt: gone; grabcut: gone"
     ):
         choose(params, {}, lambda _: "gone")
+
+
+@pytest.mark.parametrize(
+    ("stage", "propagation", "expected"),
+    [
+        pytest.param("masks", "sam2:v.pt", {"masks": "grabcut", "propagation": "sam2:v.pt"}, id="both"),
+        pytest.param("masks", "unused", {"masks": "grabcut"}, id="nothing is carried"),
+        pytest.param("finetuned_model", "sam2:v.pt", {"finetuned_model": "n.pt"}, id="another stage"),
+        pytest.param("cleaned_labels", "sam2:v.pt", {}, id="no choice"),
+    ],
+)
+def test_engines_of_a_stage(stage: str, propagation: str, expected: dict[str, str]) -> None:
+    chosen = {"masks": "grabcut", "propagation": propagation, "finetuned_model": "n.pt"}
+    assert engines_of(stage, chosen) == expected
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import dagster as dg
 
 from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata, preview_of
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
+from gotowce_dagster.engines import engines_of
 from gotowce_dagster.errors import GotowceError, MissingWeightsError
 from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters.device import best_device
@@ -56,11 +57,14 @@ def materialize(
 def lock_metadata(
     project: Project, stage: Stage, video: str | None, entry: dict[str, Any]
 ) -> dict[str, dg.MetadataValue]:
-    """What is shown of a stage's outputs, whoever made them: preview, engine, digest."""
-    metadata = preview_metadata(preview_of(project, stage, video))
-    if engine := project.engines.get(stage.name):
-        metadata["engine"] = dg.MetadataValue.text(engine)
-    return metadata | {
+    """What is shown of a stage's outputs, whoever made them: preview, engines, digest."""
+    engines = {
+        "engine" if name == stage.name else f"{name}_engine": dg.MetadataValue.text(engine)
+        for name, engine in engines_of(stage.name, project.engines).items()
+    }
+    return {
+        **preview_metadata(preview_of(project, stage, video)),
+        **engines,
         "dvc_md5": dg.MetadataValue.text(output_digest(entry)),
         LOCK_FINGERPRINT: dg.MetadataValue.text(fingerprint(entry)),
     }
