@@ -20,8 +20,8 @@ import supervision as sv
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.assist import Assistant, application, build_model, serving
+from gotowce_dagster.review.bitmask import url_to_mask
 from gotowce_dagster.review.config import labelling_config
-from gotowce_dagster.review.regions import url_to_mask
 from gotowce_dagster.segmenters.crops import Crop
 from gotowce_dagster.tables import DETECTIONS, read_truth, write_table
 from gotowce_dagster.video.decode import read_frames

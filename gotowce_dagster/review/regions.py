@@ -5,8 +5,6 @@ so on. Coordinates are percent of the frame's sides, float64 and never rounded: 
 pixel at 1080p.
 """
 
-import base64
-import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,21 +14,17 @@ from typing import Any
 import cv2
 import numpy as np
 import supervision as sv
-from PIL import Image
-from PIL.PngImagePlugin import PngImageFile
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
+from gotowce_dagster.review.bitmask import mask_to_url, url_to_mask
 from gotowce_dagster.review.config import MaskForm
 from gotowce_dagster.review.records import Box, Change, ReviewedObject
 from gotowce_dagster.segmenters import rle
 
 _OURS = re.compile(r"(?:box|mask)-(\d+)(?:-\d+)?")
-# Edited bitmasks come back with soft edges.
-_SOLID_ALPHA = 127
 # Fixed-point bits of a polygon's vertices, enough for 1/16 pixel.
 _SUBPIXEL_BITS = 4
-_FAST = 3  # zlib's level: a tenth larger than the best, three times faster
 _SAME_OBJECT_IOU = 0.5
 # Percents come back exactly; the pixels made of them may differ in the last bits.
 _UNMOVED_PX = 1e-6
@@ -181,31 +175,6 @@ def pixel_box(value: Mapping[str, float], size: Size) -> Box:
         corners = corners @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     low, high = origin + corners.min(axis=0), origin + corners.max(axis=0)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
-
-
-def mask_to_url(mask: np.ndarray, rgba: tuple[int, int, int, int] = (255, 255, 255, 255)) -> str:
-    """A bool mask (H, W) as a data URL: PNG of one bit a pixel, what is not the mask transparent."""
-    picture = Image.fromarray(np.ascontiguousarray(mask).view(np.uint8), "P")
-    picture.putpalette([0, 0, 0, *rgba[:3]])
-    file = io.BytesIO()
-    picture.save(file, "PNG", bits=1, transparency=bytes([0, rgba[3]]), compress_level=_FAST)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-
-
-def url_to_mask(url: str) -> np.ndarray:
-    """The bool mask (H, W) of a data URL: what is more opaque than not."""
-    data = base64.b64decode(url.partition(",")[2])
-    # Not Image.open: ultralytics, where it was imported, puts another in its place.
-    try:
-        png = PngImageFile(io.BytesIO(data))
-    except SyntaxError as error:
-        raise ValueError(f"a mask that is no picture ({error})") from None
-    with png as picture:
-        clear = picture.info.get("transparency")
-        if picture.mode == "P" and isinstance(clear, int):
-            # As mask_to_url writes it: one colour is clear, the others are solid.
-            return np.asarray(picture) != clear
-        return np.asarray(picture.convert("RGBA"))[:, :, 3] > _SOLID_ALPHA
 
 
 def percent_polygons(mask: np.ndarray, tolerance_px: float) -> list[list[list[float]]]:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -13,8 +14,9 @@ from urllib.parse import quote
 import pandas as pd
 
 from gotowce_dagster.params import ReviewTasksParams
+from gotowce_dagster.review.bitmask import Colour, mask_to_url
 from gotowce_dagster.review.records import Review, ReviewedFrame, ReviewedObject, Sample, Verdict
-from gotowce_dagster.review.regions import Size, changes, mask_to_url, objects, regions
+from gotowce_dagster.review.regions import Size, changes, objects, regions
 from gotowce_dagster.segmenters import rle
 
 MODEL_VERSION = "labels"
@@ -26,7 +28,7 @@ _PAGE = 1
 # Close-ups beside the picture: of how many labels, their side, and how much of the frame they show, in sides
 # of the label and at least in pixels.
 _CLOSEUPS, _CLOSEUP_PX, _CLOSEUP_MARGIN, _CLOSEUP_LEAST_PX = 4, 150, 2.5, 32.0
-_MASK_COLOUR = (86, 180, 233, 130)
+_MASK_COLOUR = Colour(86, 180, 233, 130)
 
 _BLIND = "Drawn at random. No hints here, so that the error rate is an honest one."
 
@@ -66,6 +68,11 @@ class FrameToReview:
         """What its task is looked up by."""
         return f"{self.video}/{self.frame_index}/{self.frame_hash}"
 
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The labels again, each with its values by column."""
+        return cast(list[dict[str, Any]], self.labels.to_dict("records"))
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -83,8 +90,8 @@ def content(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, s
     told = [
         *(_PAGE, frame.uid, frame.time_s, frame.sample, params.masks, params.polygon_px),
         [(neighbour.file.as_posix(), neighbour.seconds) for neighbour in frame.neighbours],
-        [(thing.model_dump(), score) for thing, score in _objects(frame.labels)],
-        [[why.get(reason, reason) for reason in reasons] for reasons in frame.labels["reasons"]],
+        [(thing.model_dump(), score) for thing, score in _objects(frame.rows)],
+        [[why.get(reason, reason) for reason in row["reasons"]] for row in frame.rows],
         # Shown in frames of the audit sample neither; without any the digest is what it always was.
         *([frame.hints] if frame.hints and frame.sample != "audit" else []),
     ]
@@ -114,7 +121,7 @@ def task_data(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str,
 
 def prediction(frame: FrameToReview, params: ReviewTasksParams) -> dict[str, Any]:
     """A frame's labels as Label Studio's pre-annotation."""
-    result = regions(_objects(frame.labels), frame.size, params.masks, params.polygon_px)
+    result = regions(_objects(frame.rows), frame.size, params.masks, params.polygon_px)
     return {"model_version": MODEL_VERSION, "score": frame.order, "result": result}
 
 
@@ -208,7 +215,7 @@ def _person(completed_by: Any) -> int | None:
     return completed_by.get("id") if isinstance(completed_by, Mapping) else completed_by
 
 
-def _objects(labels: pd.DataFrame) -> list[tuple[ReviewedObject, float]]:
+def _objects(rows: Iterable[Mapping[str, Any]]) -> list[tuple[ReviewedObject, float]]:
     """Each label as an object, with its quality."""
     return [
         (
@@ -220,7 +227,7 @@ def _objects(labels: pd.DataFrame) -> list[tuple[ReviewedObject, float]]:
             ),
             label["quality"],
         )
-        for label in labels.to_dict("records")
+        for label in rows
     ]
 
 
@@ -229,9 +236,9 @@ def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
     blind = frame.sample == "audit"
     parts = [
         _paragraph(f"<b>{escape(frame.video)}</b> · frame {frame.frame_index} · {frame.time_s:.1f} s"),
-        _paragraph(_BLIND) if blind else _doubts(frame.labels, why),
+        _paragraph(_BLIND) if blind else _doubts(frame.rows, why),
         *(_paragraph(escape(hint)) for hint in frame.hints if not blind),
-        *(_closeups(frame, label) for label in frame.labels.head(_CLOSEUPS).to_dict("records")),
+        *(_closeups(frame, label) for label in frame.rows[:_CLOSEUPS]),
     ]
     for neighbour in frame.neighbours:
         when = f"{abs(neighbour.seconds):.1f} s {'before' if neighbour.seconds < 0 else 'after'}"
@@ -240,9 +247,9 @@ def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def _doubts(labels: pd.DataFrame, why: Mapping[str, str]) -> str:
+def _doubts(rows: Iterable[Mapping[str, Any]], why: Mapping[str, str]) -> str:
     lines = []
-    for label in labels.to_dict("records"):
+    for label in rows:
         reasons = "; ".join(why.get(reason, reason) for reason in label["reasons"]) or "no doubts"
         name = escape(label["class_name"])
         lines.append(_paragraph(f"<b>{name}</b>, quality {label['quality']:.2f}: {escape(reasons)}"))

@@ -1,4 +1,8 @@
-"""Masks as text: COCO's compressed run-length encoding, as pycocotools writes it."""
+"""Masks as text: COCO's compressed run-length encoding, as pycocotools writes it.
+
+A target is small in its frame, so both ways look only at the columns it lies in; pycocotools walks through
+all of the frame, column by column, which takes several times as long at 1080p.
+"""
 
 import numpy as np
 from pycocotools import mask as coco
@@ -6,9 +10,46 @@ from pycocotools import mask as coco
 
 def encode(mask: np.ndarray) -> str:
     """The counts of a bool mask (H, W)."""
-    return coco.encode(np.asfortranarray(mask, np.uint8))["counts"].decode("ascii")
+    columns = np.flatnonzero(mask.any(axis=0))
+    first, end = (columns[0], columns[-1] + 1) if len(columns) else (0, 0)
+    pixels = mask[:, first:end].ravel(order="F")
+    turns = np.flatnonzero(np.diff(pixels, prepend=False, append=False)) + first * len(mask)
+    runs = np.diff(np.union1d(turns, mask.size), prepend=0)
+    return coco.frPyObjects({"counts": runs.tolist(), "size": mask.shape}, *mask.shape)["counts"].decode()
 
 
 def decode(counts: str, height: int, width: int) -> np.ndarray:
-    """The bool mask (height, width) behind counts."""
-    return coco.decode({"size": [height, width], "counts": counts.encode("ascii")}).astype(bool)
+    """The bool mask (height, width) behind counts.
+
+    Raises:
+        ValueError: they are not those of a mask of this size.
+    """
+    runs = _runs(counts)
+    if runs.sum() != height * width or (runs < 0).any():
+        raise ValueError(f"no mask of {width} x {height} pixels: {counts[:40]!r}")
+    mask = np.zeros((height, width), bool)
+    first = runs[0] // height
+    runs[0] -= first * height
+    if len(runs) % 2:  # the last run is of what is no mask: so much of it as fills its first column
+        runs[-1] = -runs[:-1].sum() % height
+    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    part = pixels.reshape(-1, height).T
+    mask[:, first : first + part.shape[1]] = part
+    return mask
+
+
+def _runs(counts: str) -> np.ndarray:
+    """The lengths of the runs, the first of what is no mask (rleFrString in COCO's maskApi.c).
+
+    Five bits a character, the least first; from the fourth run on the difference from the last but one.
+    """
+    codes = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(codes < 32)
+    starts = np.append(0, ends[:-1] + 1)
+    places = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    runs = np.add.reduceat((codes & 31) << (5 * places), starts)
+    is_negative = codes[ends] & 16 > 0
+    runs -= is_negative * (np.int64(32) << (5 * places[ends]))
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    return runs

@@ -16,9 +16,10 @@ from starlette.testclient import TestClient
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.assist import Assistant, application, build_model, registered, serving
+from gotowce_dagster.review.bitmask import url_to_mask
 from gotowce_dagster.review.config import MaskForm, labelling_config, with_smart_tools, without_smart_tools
 from gotowce_dagster.review.connection import connect
-from gotowce_dagster.review.regions import Size, objects, percent_box, url_to_mask
+from gotowce_dagster.review.regions import Size, objects, percent_box
 from gotowce_dagster.review.room import find_project
 from gotowce_dagster.segmenters import rle
 from gotowce_dagster.tables import DETECTIONS, read_table, write_table

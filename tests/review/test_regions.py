@@ -1,26 +1,19 @@
-import base64
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
-from PIL import Image
 
 from gotowce_dagster.review.config import MaskForm
 from gotowce_dagster.review.records import ReviewedObject
 from gotowce_dagster.review.regions import (
     Size,
     changes,
-    mask_to_url,
     objects,
     percent_box,
     percent_polygons,
     pixel_box,
     polygon_to_mask,
     regions,
-    url_to_mask,
 )
 from gotowce_dagster.segmenters import rle
 from tests.review.frames import SIZE, square, thing
@@ -44,20 +37,6 @@ def test_a_turned_box_has_its_box_around_it() -> None:
     # A quarter turn around its upper left corner: 20 x 10 px at (80, 48) lies left of that corner.
     value = {"x": 50, "y": 50, "width": 12.5, "height": 100 * 10 / 96, "rotation": 90}
     assert pixel_box(value, SIZE) == pytest.approx((70, 48, 80, 68))
-
-
-@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)))
-def test_bitmasks_come_back_bit_by_bit(mask: np.ndarray) -> None:
-    assert np.array_equal(url_to_mask(mask_to_url(mask)), mask)
-
-
-def test_of_soft_edges_the_more_opaque_half_is_mask() -> None:
-    rgba = np.zeros((1, 4, 4), np.uint8)
-    rgba[0, :, 3] = [0, 127, 128, 255]
-    file = io.BytesIO()
-    Image.fromarray(rgba).save(file, "PNG")
-    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    assert url_to_mask(url).tolist() == [[False, False, True, True]]
 
 
 def test_polygons_keep_pieces_and_their_edge() -> None:

@@ -1,0 +1,58 @@
+import base64
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+
+from gotowce_dagster.review.bitmask import Colour, mask_to_url, url_to_mask
+
+
+def _url(rgba: np.ndarray, **options: object) -> str:
+    file = io.BytesIO()
+    Image.fromarray(rgba).save(file, "PNG", **options)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _picture(url: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+
+
+_MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40))
+
+
+@given(_MASKS)
+def test_bitmasks_come_back_bit_by_bit(mask: np.ndarray) -> None:
+    assert np.array_equal(url_to_mask(mask_to_url(mask)), mask)
+    assert np.array_equal(url_to_mask(mask_to_url(np.asfortranarray(mask))), mask)
+
+
+@given(_MASKS)
+def test_another_reader_sees_the_same(mask: np.ndarray) -> None:
+    """Pillow stands for the browser."""
+    for colour in (Colour(255, 255, 255, 255), Colour(86, 180, 233, 130)):
+        seen = np.asarray(_picture(mask_to_url(mask, colour)).convert("RGBA"))
+        assert np.array_equal(seen[:, :, 3] > 0, mask)
+        assert (seen[mask] == colour).all()
+
+
+@given(_MASKS)
+def test_pictures_that_others_wrote_are_read(mask: np.ndarray) -> None:
+    rgba = np.dstack([np.full((*mask.shape, 3), 200, np.uint8), mask * np.uint8(255)])
+    assert np.array_equal(url_to_mask(_url(rgba)), mask)
+
+
+def test_of_soft_edges_the_more_opaque_half_is_mask() -> None:
+    rgba = np.zeros((1, 4, 4), np.uint8)
+    rgba[0, :, 3] = [0, 127, 128, 255]
+    assert url_to_mask(_url(rgba)).tolist() == [[False, False, True, True]]
+
+
+@pytest.mark.parametrize("cut", [20, 50, 150], ids=["in the head", "in the palette", "in the pixels"])
+def test_a_damaged_picture_is_told(cut: int) -> None:
+    rng = np.random.default_rng(0)
+    data = base64.b64decode(mask_to_url(rng.random((50, 50)) < 0.5).partition(",")[2])
+    with pytest.raises((ValueError, OSError)):
+        url_to_mask("data:image/png;base64," + base64.b64encode(data[:cut]).decode())
