@@ -25,7 +25,7 @@ import supervision as sv
 
 from gotowce_dagster.params import FramesParams, read_params
 from gotowce_dagster.tables import FRAMES, write_table
-from gotowce_dagster.video.decode import probe, read_frames
+from gotowce_dagster.video.decode import probe
 from gotowce_dagster.video.extract import extract
 from gotowce_dagster.video.packets import Losses, demux, opened
 
@@ -55,7 +55,7 @@ def plain(video: Path, folder: Path, stride: int) -> int:
 
 def ours(video: Path, folder: Path, stride: int) -> int:
     fps = 0 if stride == 1 else probe(video).fps / stride
-    rows = extract(read_frames(video), folder, params(fps))
+    rows = extract(video, folder, params(fps))
     write_table(rows, FRAMES, folder / "index.parquet")
     return int(rows["kept"].sum())
 

@@ -71,7 +71,7 @@ def segment(
     info = probe(path)
     told = read_points(prompted_by, info) if isinstance(prompted_by, Path) else _NO_POINTS
     work = _work(out, path, f"{told.to_csv()} {prompted_by} {engines} {params}")
-    frames = index_frames(tracked(read_frames(path), info.frames, start("frames")), params.extracted_frames)
+    frames = index_frames(path, params.extracted_frames, start("frames"))
     detections, masks = empty(DETECTIONS), empty(MASKS)
     if not isinstance(prompted_by, Path):
         detections = _detect(path, frames, prompted_by, params, start("designators"))

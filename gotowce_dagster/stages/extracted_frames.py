@@ -1,7 +1,7 @@
 """Stage 1: the sampled frames of a video as JPEGs, and an index that says of each why it was kept or not."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +15,7 @@ from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import FRAMES, empty, read_table, write_table
-from gotowce_dagster.video.decode import Frame, probe, read_frames
+from gotowce_dagster.video.decode import probe
 from gotowce_dagster.video.extract import extract
 from gotowce_dagster.video.packets import Losses
 
@@ -45,8 +45,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
             about["error"] = str(error).replace(str(raw), raw.name)
         else:
             about |= asdict(info)
-            frames = _reported(read_frames(raw, losses=losses), info.frames, progress)
-            index = extract(frames, folder, project.params.extracted_frames)
+            index = extract(raw, folder, project.params.extracted_frames, losses, progress)
         write_table(index, FRAMES, folder / "index.parquet")
         # How often the decoder complains depends on the timing of its threads; of what does not.
         about["lost"] = {"frames": losses.frames, **asdict(losses), "errors": sorted(losses.errors)}
@@ -97,10 +96,3 @@ def _notes(about: dict[str, Any], kept_any: bool) -> Iterator[str]:
         yield f"The decoder said: {'; '.join(lost['errors'])}"
     if not kept_any:
         yield "No frame was kept"
-
-
-def _reported(frames: Iterable[Frame], total: int, progress: Progress) -> Iterator[Frame]:
-    progress(0, total)
-    for frame in frames:
-        yield frame
-        progress(frame.index + 1, max(total, frame.index + 1))

@@ -7,7 +7,8 @@ without usable time stamps are counted.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import itemgetter
@@ -39,6 +40,9 @@ _LENGTH_PREFIXED = ("h264", "hevc")
 _HOLE = bytes(16)
 """So many zeros cannot stand in H.264 or H.265 with length prefixes (emulation prevention, H.264 7.4.1): the
 disk or the recorder left a hole there, which a decoder would take for a picture."""
+
+_SEEKS_BY_PTS = ("mov", "matroska")
+"""Containers that look for a key frame by when it is shown; others go by when it is decoded."""
 
 _ONE_FRAME_A_PACKET = ("h264", "hevc", "av1", "vp9", "mjpeg")
 """Codecs that show one frame for every packet, so that ranks stay exact after a seek."""
@@ -257,31 +261,74 @@ def _read_wanted(path: Path, timeline: Timeline, wanted: Sequence[int], losses: 
 
 def _read_by_seeking(path: Path, timeline: Timeline, wanted: Sequence[int]) -> Iterator[Frame]:
     """The wanted frames in order, up to the first that a seek does not give whole; perhaps none."""
+    with entered(path, timeline) as seeker:
+        within = [index for index in wanted if index < len(timeline.pts)] if seeker else []
+        keys = timeline.keys[:, 0].searchsorted(timeline.pts[within], side="right") - 1
+        for _, pairs in groupby(zip(keys, within, strict=True), key=itemgetter(0)):
+            group = [index for _, index in pairs]
+            read = 0
+            for frame in seeker.read(group) if seeker else ():
+                read += 1
+                yield frame
+            if read < len(group):
+                return
+
+
+@dataclass(frozen=True, eq=False)
+class Seeker:
+    """An open video that can be entered at any key frame without losing count."""
+
+    container: InputContainer
+    stream: VideoStream
+    timeline: Timeline
+    orientation: Orientation
+
+    def read(self, wanted: Sequence[int]) -> Iterator[Frame]:
+        """Decode on from the key frame before the first wanted frame.
+
+        Args:
+            wanted: rising numbers of frames, at least one.
+
+        Yields:
+            The wanted frames, up to the first that is not given whole: who gets fewer must read through.
+        """
+        timeline, expected, trouble = self.timeline, deque(wanted), Losses()
+        key = int(timeline.keys[:, 0].searchsorted(timeline.pts[expected[0]], side="right")) - 1
+        if key < 0:
+            return
+        by_pts = self.container.format.name.startswith(_SEEKS_BY_PTS)
+        self.container.seek(int(timeline.keys[key, 0 if by_pts else 1]), stream=self.stream)
+        for picture, _ in _decode(self.container, self.stream, trouble):
+            rank = timeline.rank(picture.pts)
+            if rank is None or rank < expected[0]:
+                continue
+            if rank > expected[0] or trouble.errors:
+                return
+            yield Frame(expected.popleft(), timeline.time_s(rank), False, picture, self.orientation)
+            if not expected:
+                return
+
+
+@contextmanager
+def entered(path: Path, timeline: Timeline, threads: int = 0) -> Generator[Seeker | None]:
+    """Open a video to enter it at its key frames; None where numbers would not stay provably exact.
+
+    Args:
+        threads: of the decoder; 0 lets it choose.
+
+    Raises:
+        InputError: as opened.
+    """
     with opened(path) as (container, stream):
+        stream.codec_context.thread_count = threads
         if stream.codec_context.name not in _ONE_FRAME_A_PACKET or not timeline.is_ranked:
+            yield None
             return
         first, _ = next(_decode(container, stream, Losses()), (None, True))
         if first is None or first.interlaced_frame or timeline.rank(first.pts) != 0:
+            yield None
             return
-        orientation = Orientation.of(first)
-        within = [index for index in wanted if index < len(timeline.pts)]
-        keys = timeline.keys[:, 0].searchsorted(timeline.pts[within], side="right") - 1
-        for key, group in groupby(zip(keys, within, strict=True), key=itemgetter(0)):
-            if key < 0:
-                return
-            container.seek(int(timeline.keys[key, 1]), stream=stream)
-            expected, trouble = deque(index for _, index in group), Losses()
-            for picture, _ in _decode(container, stream, trouble):
-                rank = timeline.rank(picture.pts)
-                if rank is None or rank < expected[0]:
-                    continue
-                if rank > expected[0] or trouble.errors:
-                    return
-                yield Frame(expected.popleft(), timeline.time_s(rank), False, picture, orientation)
-                if not expected:
-                    break
-            if expected:
-                return
+        yield Seeker(container, stream, timeline, Orientation.of(first))
 
 
 def _decode(

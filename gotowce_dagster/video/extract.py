@@ -1,12 +1,18 @@
-"""Extract frames: sample, score and write JPEGs beside decoding, in bounded memory."""
+"""Extract frames: sample, score and write JPEGs beside decoding, in bounded memory.
+
+A video is cut at key frames into spans, and several are read at once, each by a decoder of one thread: to
+hand every frame from decoding threads to others costs more than a decoder of many threads gains.
+"""
 
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeVar
 
 import cv2
@@ -15,11 +21,12 @@ import pandas as pd
 import simplejpeg
 
 from gotowce_dagster.params import FramesParams
+from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.tables import FRAMES, empty
 from gotowce_dagster.video import quality
-from gotowce_dagster.video.decode import Frame
-from gotowce_dagster.video.sample import REASONS, Sampled, sample
-from gotowce_dagster.video.shots import ShotCutter
+from gotowce_dagster.video.decode import Frame, Seeker, entered, read_frames
+from gotowce_dagster.video.packets import Losses, Timeline, read_timeline
+from gotowce_dagster.video.sample import Sampled, Sampler, reasons
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,41 +38,166 @@ _ROW = np.dtype(
         ("time_s", np.float64),
         ("sharpness", np.float64),
         ("phash", np.uint64),
-        ("kept", np.bool_),
-        ("reason", f"U{max(map(len, REASONS))}"),
+        ("is_damaged", np.bool_),
+        ("is_duplicate", np.bool_),
+        ("still_since_s", np.float64),
     ]
 )
+_Row = tuple[int, float, float, int, bool, bool, float]
+
+_SPAN_FRAMES = 100
+"""A span has at least so many frames: to enter the next costs as much as to decode a few."""
+
+_MAX_LANES = 8
+"""Spans read at once, at most: the decoder of each holds a dozen frames, which is much if they are large."""
 
 
-def extract(frames: Iterable[Frame], folder: Path, params: FramesParams) -> pd.DataFrame:
-    """Write the kept frames of a video as JPEGs (000123.jpg) to a folder.
+class _NotWholeError(Exception):
+    """A span cannot be read from its key frame on."""
+
+
+@dataclass(eq=False)
+class _Span:
+    rows: np.ndarray
+    """_ROW, one a sampled frame."""
+    sampler: Sampler
+
+    def follow(self, before: "_Span") -> None:
+        """Put right what could not be known without the span before."""
+        still = self.rows["still_since_s"]
+        still[still == self.sampler.begins_s], repeats = self.sampler.follow(before.sampler)
+        if repeats:
+            kept = np.flatnonzero(~(self.rows["is_duplicate"] | self.rows["is_damaged"]))
+            self.rows["is_duplicate"][kept[0]] = True
+
+
+def extract(
+    path: Path,
+    folder: Path,
+    params: FramesParams,
+    losses: Losses | None = None,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """Write the kept frames of a video as JPEGs (000123.jpg) to a folder that holds no others.
+
+    Args:
+        losses: is told what could not be decoded.
+        progress: counts frames.
 
     Returns:
         One row a sampled frame, as tables.FRAMES.
+
+    Raises:
+        InputError: the file is missing, a folder, empty or no video.
+        OSError: a JPEG cannot be written.
     """
-    return _index(frames, params, partial(_write, folder=folder, jpeg_quality=params.jpeg_quality))
+    write = partial(_write, folder=folder, jpeg_quality=params.jpeg_quality)
+    index = _index(path, params, write, Losses() if losses is None else losses, progress)
+    # What a span kept before it was known to repeat the one before, and what was written before trouble.
+    for file in {file.name for file in folder.glob("*.jpg")}.difference(index["file"]):
+        (folder / file).unlink()
+    return index
 
 
-def index_frames(frames: Iterable[Frame], params: FramesParams) -> pd.DataFrame:
+def index_frames(path: Path, params: FramesParams, progress: Progress = silent) -> pd.DataFrame:
     """What ``extract`` would say of a video, without writing anything."""
-    return _index(frames, params, _row)
+    return _index(path, params, _row, Losses(), progress)
 
 
 def _index(
-    frames: Iterable[Frame], params: FramesParams, row: Callable[[Sampled], tuple[object, ...]]
+    path: Path, params: FramesParams, work: Callable[[Sampled], _Row], losses: Losses, progress: Progress
 ) -> pd.DataFrame:
-    cutter = ShotCutter(params.cut_change, params.cut_ratio, params.cut_similarity)
-    sampled = sample(frames, params, cutter)
+    timeline = read_timeline(path)
     with _opencv_in_one_thread():
-        # An array, not a list of objects: of a long video there are many rows.
-        rows = pd.DataFrame(np.fromiter(map_beside(row, sampled, workers=os.cpu_count() or 1), _ROW))
-    if rows.empty:
+        try:
+            rows, cuts = _join(_read_in_lanes(path, timeline, params, work, progress))
+        except _NotWholeError:
+            frames = _reported(read_frames(path, losses=losses), timeline.count, progress)
+            rows, cuts = _join([_read_through(frames, params, work)])
+    if not len(rows):
         return empty(FRAMES)
-    return rows.assign(
-        shot=np.searchsorted(cutter.cuts, rows["frame_index"], side="right"),
-        phash=rows["phash"].map("{:016x}".format),
-        file=rows["frame_index"].map(_FILE.format).where(rows["kept"], ""),
-    )
+    table = pd.DataFrame(rows)
+    reason = reasons(table, params)
+    return table.assign(
+        kept=reason == "",
+        reason=reason,
+        shot=np.searchsorted(cuts, table["frame_index"], side="right"),
+        phash=table["phash"].map("{:016x}".format),
+        file=table["frame_index"].map(_FILE.format).where(reason == "", ""),
+    )[FRAMES.names]
+
+
+def _join(spans: Iterable[_Span]) -> tuple[np.ndarray, list[int]]:
+    """The rows of all spans, as _ROW, and the first frames of shots."""
+    rows, cuts, before = [np.empty(0, _ROW)], list[int](), None
+    for span in spans:
+        cutter = span.sampler.cutter
+        if before:
+            span.follow(before)
+            cuts += before.sampler.cutter.cuts_up_to(cutter)
+        cuts += cutter.cuts
+        rows.append(span.rows)
+        before = span
+    return np.concatenate(rows), sorted(set(cuts))
+
+
+def _read_in_lanes(
+    path: Path,
+    timeline: Timeline,
+    params: FramesParams,
+    work: Callable[[Sampled], _Row],
+    progress: Progress,
+) -> Iterator[_Span]:
+    """The spans in order, several read at once.
+
+    Raises:
+        _NotWholeError: one cannot be read so, for instance because it is damaged, or there is but one.
+    """
+    spans = timeline.spans(_SPAN_FRAMES)
+    if len(spans) == 1:
+        raise _NotWholeError
+    lanes = min(os.cpu_count() or 1, _MAX_LANES)
+    free = SimpleQueue[Seeker]()
+
+    def read(span: range) -> _Span:
+        seeker = free.get()
+        try:
+            before_s = timeline.time_s(span.start - 1) if span.start else None
+            sampler, frames = Sampler(params, before_s), seeker.read(span)
+            rows = np.fromiter(map(work, sampler.sample(frames)), _ROW)
+        finally:
+            free.put(seeker)
+        if sampler.seen < len(span):
+            raise _NotWholeError
+        return _Span(rows, sampler)
+
+    with ExitStack() as stack:
+        for _ in range(lanes):
+            seeker = stack.enter_context(entered(path, timeline, threads=1))
+            if seeker is None:
+                raise _NotWholeError
+            free.put(seeker)
+        progress(0, timeline.count)
+        for span, done in zip(
+            spans, stack.enter_context(closing(map_beside(read, spans, lanes))), strict=True
+        ):
+            yield done
+            progress(span.stop, timeline.count)
+
+
+def _read_through(frames: Iterable[Frame], params: FramesParams, work: Callable[[Sampled], _Row]) -> _Span:
+    """All frames as one span, decoded in order, written beside decoding."""
+    sampler = Sampler(params)
+    # An array, not a list of objects: of a long video there are many rows.
+    rows = np.fromiter(map_beside(work, sampler.sample(frames), workers=os.cpu_count() or 1), _ROW)
+    return _Span(rows, sampler)
+
+
+def _reported(frames: Iterable[Frame], total: int, progress: Progress) -> Iterator[Frame]:
+    progress(0, total)
+    for frame in frames:
+        yield frame
+        progress(frame.index + 1, max(total, frame.index + 1))
 
 
 def write_jpeg(frame: Frame, path: Path, jpeg_quality: int) -> None:
@@ -84,16 +216,16 @@ def write_jpeg(frame: Frame, path: Path, jpeg_quality: int) -> None:
         path.write_bytes(simplejpeg.encode_jpeg_yuv_planes(*planes, jpeg_quality))
 
 
-def _write(sampled: Sampled, folder: Path, jpeg_quality: int) -> tuple[object, ...]:
-    if not sampled.reason:
+def _write(sampled: Sampled, folder: Path, jpeg_quality: int) -> _Row:
+    if sampled.is_kept:
         write_jpeg(sampled.frame, folder / _FILE.format(sampled.frame.index), jpeg_quality)
     return _row(sampled)
 
 
-def _row(sampled: Sampled) -> tuple[object, ...]:
+def _row(sampled: Sampled) -> _Row:
     frame, half = sampled.frame, sampled.half
-    sharpness, phash = quality.sharpness(half), quality.phash(half)
-    return frame.index, frame.time_s, sharpness, phash, not sampled.reason, sampled.reason
+    scores = quality.sharpness(half), quality.phash(half)
+    return frame.index, frame.time_s, *scores, frame.damaged, sampled.is_duplicate, sampled.still_since_s
 
 
 @contextmanager
@@ -107,7 +239,7 @@ def _opencv_in_one_thread() -> Generator[None]:
         cv2.setNumThreads(before)
 
 
-def map_beside(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+def map_beside(function: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[R]:
     """The built-in map in threads, few items ahead: memory stays bounded however slow they are."""
     pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -96,6 +97,14 @@ class Timeline:
         steps = np.diff(self.pts)
         return len(steps) > 1 and bool(np.ptp(steps) > max(2, 0.1 * np.median(steps)))
 
+    def spans(self, shortest: int) -> list[range]:
+        """Cut the video at key frames into spans of at least so many frames; one span if that cannot be."""
+        begins = [0]
+        for begin in self.pts.searchsorted(self.keys[:, 0]).tolist():
+            if min(begin - begins[-1], len(self.pts) - begin) >= shortest:
+                begins.append(begin)
+        return [range(begin, end) for begin, end in pairwise([*begins, self.count])]
+
     def rank(self, pts: int | None) -> int | None:
         """Which packet is shown at ``pts``, counted from 0 in order of showing; None if there is none."""
         if pts is None:
@@ -108,7 +117,8 @@ class Timeline:
         if not self.is_ranked:
             return rank / self.fps
         known = min(rank, len(self.pts) - 1)
-        return float(int(self.pts[known] - self.pts[0]) * self.time_base) + (rank - known) / self.fps
+        ticks, unit = int(self.pts[known] - self.pts[0]), self.time_base
+        return ticks * unit.numerator / unit.denominator + (rank - known) / self.fps
 
 
 @contextmanager

@@ -1,10 +1,15 @@
-"""Choose the frames worth keeping: evenly in time, without duplicates, stalls and torn pictures."""
+"""Choose the frames worth keeping: evenly in time, without duplicates, stalls and torn pictures.
+
+A video is sampled in spans, each by itself, so that several can be decoded at once; what one span cannot
+know of the one before it is put right when they are joined.
+"""
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from gotowce_dagster.params import FramesParams
 from gotowce_dagster.video import quality
@@ -27,44 +32,111 @@ class Sampled:
     frame: Frame
     half: np.ndarray
     """Its luma at half the size, uint8 (H / 2, W / 2)."""
-    reason: str
-    """Why it is not kept; empty if it is."""
+    is_duplicate: bool
+    """Of the last frame kept."""
+    still_since_s: float
+    """When the picture last changed, as far as the span shows."""
+
+    @property
+    def is_kept(self) -> bool:
+        return not (self.is_duplicate or self.frame.damaged)
 
 
-def sample(frames: Iterable[Frame], params: FramesParams, cutter: ShotCutter) -> Iterator[Sampled]:
-    """Pick the first frame of every ``1 / fps`` seconds (all, if fps is 0) and say which of them to keep.
+class Sampler:
+    """Picks, of one span, the first frame of every ``1 / fps`` seconds (all, if fps is 0).
 
     Time counts, not the number of frames, so a variable frame rate is sampled evenly too.
+    """
+
+    def __init__(self, params: FramesParams, before_s: float | None = None) -> None:
+        """
+        Args:
+            before_s: the time of the last frame before the span; None where the video begins.
+
+        ``begins_s`` is the time of the first frame seen, ``seen`` how many were.
+        """
+        self.cutter = ShotCutter(params.cut_change, params.cut_ratio, params.cut_similarity)
+        self._first_kept: np.ndarray | None = None
+        self._last_kept: np.ndarray | None = None
+        self.begins_s = 0.0
+        self.seen = 0
+        self._still_since_s = 0.0
+        self._params = params
+        self._due_s = 0.0 if before_s is None else self._due_after(before_s)
+        self._first_glance: np.ndarray | None = None
+        self._last_glance: np.ndarray | None = None
+
+    def sample(self, frames: Iterable[Frame]) -> Iterator[Sampled]:
+        """Yield the frames that are due.
+
+        Args:
+            frames: in order. All are looked at: cuts and stalls lie between sampled frames too.
+        """
+        for frame in frames:
+            self.seen += 1
+            luma = frame.luma()
+            self._look(frame, quality.shrink(luma[::_GLANCE_ROWS]))
+            if frame.time_s + _ROUNDING_S < self._due_s:
+                continue
+            self._due_s = self._due_after(frame.time_s)
+            half = quality.shrink(luma)
+            is_duplicate = self._last_kept is not None and _is_duplicate(self._last_kept, half, self._params)
+            if not (frame.damaged or is_duplicate):
+                self._last_kept = half
+                if self._first_kept is None:
+                    self._first_kept = half
+            yield Sampled(frame, half, is_duplicate, self._still_since_s)
+
+    def follow(self, before: "Sampler") -> tuple[float, bool]:
+        """Learn from the span before, once both are sampled.
+
+        Returns:
+            When the picture that this span begins with first stood, and whether the first frame it kept
+            is a duplicate of the last frame kept before.
+        """
+        still_since_s = before._still_since_s if self._is_still_from(before) else self.begins_s
+        if self._still_since_s == self.begins_s:
+            self._still_since_s = still_since_s
+        first, last = self._first_kept, before._last_kept
+        repeats = first is not None and last is not None and _is_duplicate(last, first, self._params)
+        if first is None or (repeats and self._last_kept is first):
+            self._last_kept = last
+        return still_since_s, repeats
+
+    def _is_still_from(self, before: "Sampler") -> bool:
+        last, first = before._last_glance, self._first_glance
+        if last is None or first is None:
+            return False
+        return quality.change(last, first) <= self._params.duplicate_change
+
+    def _look(self, frame: Frame, glance: np.ndarray) -> None:
+        self.cutter.add(frame.index, quality.squeeze(glance, 8, 2))
+        if self._first_glance is None or self._last_glance is None:
+            self._first_glance = glance
+            self.begins_s = self._still_since_s = frame.time_s
+        elif quality.change(self._last_glance, glance) > self._params.duplicate_change:
+            self._still_since_s = frame.time_s
+        self._last_glance = glance
+
+    def _due_after(self, time_s: float) -> float:
+        fps = self._params.fps
+        return (math.floor((time_s + _ROUNDING_S) * fps) + 1) / fps if fps else 0.0
+
+
+def reasons(sampled: pd.DataFrame, params: FramesParams) -> np.ndarray:
+    """Why each sampled frame is not kept, empty if it is.
 
     Args:
-        frames: in order. All are looked at: cuts and stalls lie between sampled frames too.
-        cutter: is given every frame.
+        sampled: time_s, is_damaged, is_duplicate and still_since_s, as Sampled has them.
     """
-    due_s, still_since_s = 0.0, 0.0
-    before: np.ndarray | None = None
-    kept: np.ndarray | None = None
-    for frame in frames:
-        luma = frame.luma()
-        glance = quality.shrink(luma[::_GLANCE_ROWS])
-        cutter.add(frame.index, quality.squeeze(glance, 8, 2))
-        if before is None or quality.change(before, glance) > params.duplicate_change:
-            still_since_s = frame.time_s
-        before = glance
-        if frame.time_s + _ROUNDING_S < due_s:
-            continue
-        if params.fps:
-            due_s = (math.floor((frame.time_s + _ROUNDING_S) * params.fps) + 1) / params.fps
-        half = quality.shrink(luma)
-        if frame.damaged:
-            reason = DAMAGED
-        elif kept is not None and _is_duplicate(kept, half, params):
-            reason = STALL if frame.time_s - still_since_s >= params.stall_s else NEAR_DUPLICATE
-        else:
-            reason, kept = "", half
-        yield Sampled(frame, half, reason)
+    is_still = sampled["time_s"] - sampled["still_since_s"] >= params.stall_s
+    return np.select(
+        [sampled["is_damaged"], ~sampled["is_duplicate"], is_still], [DAMAGED, "", STALL], NEAR_DUPLICATE
+    )
 
 
 def _is_duplicate(kept: np.ndarray, half: np.ndarray, params: FramesParams) -> bool:
+    """Whether one picture shows nothing new after another, both luma at half the size."""
     if quality.change(kept, half) > params.duplicate_change:
         return False
     return (quality.phash(kept) ^ quality.phash(half)).bit_count() <= params.duplicate_bits

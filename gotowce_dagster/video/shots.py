@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+_WINDOW = 5
+"""Frames that decide on a cut at the middle one."""
+
 
 @dataclass
 class ShotCutter:
@@ -24,8 +27,10 @@ class ShotCutter:
     """Correlation of the structure across a cut: 1 for equal pictures, whatever their brightness."""
     cuts: list[int] = field(default_factory=list)
     """Numbers of the frames that begin a new shot."""
-    _frames: deque[tuple[int, np.ndarray]] = field(default_factory=lambda: deque(maxlen=5))
-    _steps: deque[float] = field(default_factory=lambda: deque(maxlen=4))
+    head: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    """The first frames, as far as they can share a window with frames before them."""
+    _frames: deque[tuple[int, np.ndarray]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    _steps: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW - 1))
 
     def add(self, index: int, small: np.ndarray) -> None:
         """Take the next frame: its number and its luma, uint8 (h, w)."""
@@ -38,8 +43,17 @@ class ShotCutter:
             else:
                 self._steps.append(_difference(before, small))
         self._frames.append((index, small))
+        if len(self.head) < _WINDOW - 1:
+            self.head.append((index, small))
         if len(self._frames) == self._frames.maxlen and self._is_cut():
             self.cuts.append(self._frames[2][0])
+
+    def cuts_up_to(self, after: "ShotCutter") -> list[int]:
+        """Cuts that neither saw: where the frames given to this one meet those given to the next."""
+        bridge = ShotCutter(self.min_change, self.ratio, self.max_similarity)
+        for index, small in [*list(self._frames)[1 - _WINDOW :], *after.head]:
+            bridge.add(index, small)
+        return bridge.cuts
 
     def _is_cut(self) -> bool:
         """Whether the middle one of five frames begins a new shot."""

@@ -318,3 +318,18 @@ def test_probe_says_what_a_sample_is() -> None:
     info = probe(SAMPLES / "oolite_red_sample.mp4")
     assert (info.width, info.height, info.frames, info.codec) == (1280, 720, 584, "h264")
     assert (info.fps, info.duration_s, info.variable_rate) == (20.0, 29.2, False)
+
+
+@pytest.mark.parametrize(
+    ("shortest", "spans"),
+    [
+        pytest.param(1, [(0, 10), (10, 20), (20, 30), (30, 40), (40, 45)], id="each key frame"),
+        pytest.param(10, [(0, 10), (10, 20), (20, 30), (30, 45)], id="a short end joins the one before"),
+        pytest.param(12, [(0, 20), (20, 45)], id="several key frames a span"),
+        pytest.param(30, [(0, 45)], id="too short to cut"),
+    ],
+)
+def test_spans_begin_at_key_frames(tmp_path: Path, shortest: int, spans: list[tuple[int, int]]) -> None:
+    write_video(tmp_path / "a.mp4", shades(45), options=SHORT_GOP | {"sc_threshold": "0"})
+    timeline = read_timeline(tmp_path / "a.mp4")
+    assert [(span.start, span.stop) for span in timeline.spans(shortest)] == spans

@@ -3,19 +3,23 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import av
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from av.video.reformatter import ColorRange
 
 from gotowce_dagster.params import read_params
+from gotowce_dagster.video import extract as extract_module
 from gotowce_dagster.video.decode import Frame, Orientation, read_frames
 from gotowce_dagster.video.encode import write_video
-from gotowce_dagster.video.extract import extract, map_beside, write_jpeg
+from gotowce_dagster.video.extract import extract, index_frames, map_beside, write_jpeg
+from gotowce_dagster.video.synthetic import Scene, Target
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "data" / "samples"
@@ -127,18 +131,97 @@ def test_every_kind_of_picture_looks_as_on_the_plain_path(
         assert error < plain_error + 1, "thin marks keep their colour as well"
 
 
-def test_rows_are_in_order_and_complete(tmp_path: Path) -> None:
-    params = read_params(ROOT / "params.yaml").extracted_frames.model_copy(update={"fps": 0})
+PARAMS = read_params(ROOT / "params.yaml").extracted_frames
+
+
+def _noise(count: int) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
-    images = [
-        np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((16, 16, 1))).astype(np.uint8) for _ in range(30)
+    return [
+        np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((16, 16, 1))).astype(np.uint8) for _ in range(count)
     ]
-    write_video(tmp_path / "a.mp4", images)
-    rows = extract(read_frames(tmp_path / "a.mp4"), tmp_path, params)
+
+
+def _both_ways(path: Path, monkeypatch: pytest.MonkeyPatch, **changes: float) -> list[pd.DataFrame]:
+    """The index as read in spans of a dozen frames, and as read through."""
+    params = PARAMS.model_copy(update=changes)
+    monkeypatch.setattr(extract_module, "_SPAN_FRAMES", 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(extract_module, "_read_through", None)
+        in_lanes = index_frames(path, params)
+    monkeypatch.setattr(extract_module, "_SPAN_FRAMES", 10**6)
+    return [in_lanes, index_frames(path, params)]
+
+
+@pytest.mark.parametrize("fps", [0, 2, 7, 24])
+@pytest.mark.parametrize("clip", ["naev_hostile_sample.mp4", "oolite_red_sample.mp4"])
+def test_spans_read_at_once_give_what_reading_through_gives(
+    monkeypatch: pytest.MonkeyPatch, clip: str, fps: float
+) -> None:
+    in_lanes, through = _both_ways(SAMPLES / clip, monkeypatch, fps=fps)
+    pd.testing.assert_frame_equal(in_lanes, through)
+
+
+@pytest.mark.parametrize(
+    ("file", "codec", "options"),
+    [
+        pytest.param("a.mp4", "libx264", {"g": "10", "bf": "3"}, id="reordered frames"),
+        pytest.param("a.mkv", "libx264", {"g": "10", "bf": "3"}, id="stamps rounded to milliseconds"),
+        pytest.param("a.mkv", "libx265", {"x265-params": "keyint=10:log-level=none"}, id="HEVC"),
+        pytest.param("a.webm", "libvpx-vp9", {"g": "10"}, id="VP9"),
+        pytest.param("a.mov", "mjpeg", {}, id="only key frames"),
+    ],
+)
+@pytest.mark.parametrize("change", [0, 10, 16, 23, 30])
+def test_a_cut_and_a_stall_are_seen_wherever_spans_meet(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    codec: str,
+    options: dict[str, str],
+    change: int,
+) -> None:
+    """After so many frames that move, the picture stands still to the end."""
+    moving = Scene((Target(start=(200, 150), velocity=(3, 2)),), frames=60, size=(640, 360), seed=3)
+    scene = replace(moving, cuts=(change,) if change else (), stalls=(range(change, 60),))
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    images = [scene.picture(index) for index in range(60)]
+    write_video(tmp_path / file, images, fps=25, codec=codec, options=options, pixel_format=pixels)
+    in_lanes, through = _both_ways(tmp_path / file, monkeypatch, fps=0, duplicate_change=40)
+    pd.testing.assert_frame_equal(in_lanes, through)
+    assert (in_lanes["reason"].iloc[change + 12 :] == "stall").all()
+    assert in_lanes["shot"].nunique() == (2 if change else 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "codec", "options"),
+    [
+        pytest.param("a.webm", "libvpx", {"g": "10", "b": "2M", "crf": "4"}, id="VP8: hidden frames"),
+        pytest.param("a.h264", "libx264", {"g": "10", "bf": "3"}, id="no stamps"),
+        pytest.param("a.mp4", "libx264", {"g": "1000", "bf": "3"}, id="one key frame"),
+    ],
+)
+def test_what_cannot_be_entered_is_read_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, codec: str, options: dict[str, str]
+) -> None:
+    write_video(tmp_path / file, _noise(45), fps=25, codec=codec, options=options)
+    monkeypatch.setattr(extract_module, "_SPAN_FRAMES", 12)
+    index = index_frames(tmp_path / file, PARAMS.model_copy(update={"fps": 0}))
+    assert index["frame_index"].tolist() == list(range(45))
+
+
+def test_progress_reaches_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "a.mp4", _noise(45), fps=25, options={"g": "10"})
+    for shortest in (12, 1000):
+        monkeypatch.setattr(extract_module, "_SPAN_FRAMES", shortest)
+        told = list[tuple[int, int]]()
+        index_frames(tmp_path / "a.mp4", PARAMS, lambda *step, told=told: told.append(step))
+        assert told == sorted(told)
+        assert (told[0], told[-1]) == ((0, 45), (45, 45))
+
+
+def test_rows_are_in_order_and_complete(tmp_path: Path) -> None:
+    params = PARAMS.model_copy(update={"fps": 0})
+    write_video(tmp_path / "a.mp4", _noise(30))
+    rows = extract(tmp_path / "a.mp4", tmp_path, params)
     assert rows["frame_index"].tolist() == list(range(30))
     assert all((tmp_path / file).exists() for file in rows["file"])
-
-
-def test_no_frames_give_an_empty_index(tmp_path: Path) -> None:
-    params = read_params(ROOT / "params.yaml").extracted_frames
-    assert extract([], tmp_path, params).empty

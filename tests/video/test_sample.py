@@ -1,25 +1,34 @@
 """Which frames are sampled and kept, on encoded videos."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gotowce_dagster.params import FramesParams, read_params
 from gotowce_dagster.video import quality
-from gotowce_dagster.video.decode import read_frames
+from gotowce_dagster.video.decode import Frame, read_frames
 from gotowce_dagster.video.encode import write_video
-from gotowce_dagster.video.sample import DAMAGED, NEAR_DUPLICATE, STALL, Sampled, sample
-from gotowce_dagster.video.shots import ShotCutter
+from gotowce_dagster.video.sample import DAMAGED, NEAR_DUPLICATE, STALL, Sampled, Sampler, reasons
 from gotowce_dagster.video.synthetic import Bracket, Scene, Target, bracket_mask, write_scene
 
 PARAMS = read_params(Path(__file__).parents[2] / "params.yaml").extracted_frames
 
 
-def _sampled(path: Path, **changes: float) -> list[Sampled]:
-    params = FramesParams.model_validate(PARAMS.model_dump() | changes)
-    cutter = ShotCutter(params.cut_change, params.cut_ratio, params.cut_similarity)
-    return list(sample(read_frames(path), params, cutter))
+def _params(**changes: float) -> FramesParams:
+    return FramesParams.model_validate(PARAMS.model_dump() | changes)
+
+
+def _sampled(frames: Iterable[Frame], **changes: float) -> list[Sampled]:
+    return list(Sampler(_params(**changes)).sample(frames))
+
+
+def _reasons(sampled: list[Sampled], **changes: float) -> list[str]:
+    rows = [(s.frame.time_s, s.frame.damaged, s.is_duplicate, s.still_since_s) for s in sampled]
+    columns = ["time_s", "is_damaged", "is_duplicate", "still_since_s"]
+    return reasons(pd.DataFrame(rows, columns=columns), _params(**changes)).tolist()
 
 
 def _noise(count: int) -> list[np.ndarray]:
@@ -42,7 +51,7 @@ def _noise(count: int) -> list[np.ndarray]:
 )
 def test_sampling_goes_by_time(tmp_path: Path, fps: float, times: list[float], sampled: list[int]) -> None:
     write_video(tmp_path / "a.mp4", _noise(len(times)), times_s=times)
-    assert [s.frame.index for s in _sampled(tmp_path / "a.mp4", fps=fps)] == sampled
+    assert [s.frame.index for s in _sampled(read_frames(tmp_path / "a.mp4"), fps=fps)] == sampled
 
 
 MARKED = (Target(length=20, start=(200, 150), velocity=(2, 1)),)
@@ -66,8 +75,8 @@ MARKED = (Target(length=20, start=(200, 150), velocity=(2, 1)),)
 )
 def test_duplicates_and_stalls_are_not_kept(tmp_path: Path, scene: Scene, reasons: list[str]) -> None:
     write_scene(tmp_path / "a.mp4", scene)
-    sampled = _sampled(tmp_path / "a.mp4", fps=2)
-    assert [s.reason for s in sampled] == reasons
+    sampled = _sampled(read_frames(tmp_path / "a.mp4"), fps=2)
+    assert _reasons(sampled) == reasons
 
 
 def test_a_dim_designator_that_moves_under_a_still_hud_is_no_duplicate(tmp_path: Path) -> None:
@@ -78,22 +87,22 @@ def test_a_dim_designator_that_moves_under_a_still_hud_is_no_duplicate(tmp_path:
     for step, image in enumerate(images):
         image[60:102, 60 + 9 * step : 102 + 9 * step][mark] = (200, 30, 30)
     write_video(tmp_path / "a.mp4", images)
-    sampled = _sampled(tmp_path / "a.mp4", fps=0)
+    sampled = _sampled(read_frames(tmp_path / "a.mp4"), fps=0)
     assert len({quality.phash(s.half) for s in sampled}) < len(sampled)
-    assert [s.reason for s in sampled] == [""] * 5
+    assert _reasons(sampled) == [""] * 5
 
 
 def test_a_picture_that_comes_back_at_once_is_a_near_duplicate(tmp_path: Path) -> None:
     """Between two equal sampled frames something else was shown: no stall."""
     one, other = _noise(2)
     write_video(tmp_path / "a.mp4", [one, *[other] * 8, one, one, *[other] * 9, one], options={"crf": "10"})
-    assert [s.reason for s in _sampled(tmp_path / "a.mp4", fps=2)] == ["", NEAR_DUPLICATE, NEAR_DUPLICATE]
+    assert _reasons(_sampled(read_frames(tmp_path / "a.mp4"), fps=2)) == ["", NEAR_DUPLICATE, NEAR_DUPLICATE]
 
 
 def test_damaged_frames_are_not_kept(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", _noise(3))
     frames = list(read_frames(tmp_path / "a.mp4"))
     object.__setattr__(frames[1], "damaged", True)
-    cutter = ShotCutter(8, 3, 0.5)
-    params = PARAMS.model_copy(update={"fps": 0})
-    assert [s.reason for s in sample(frames, params, cutter)] == ["", DAMAGED, ""]
+    sampled = _sampled(frames, fps=0)
+    assert _reasons(sampled) == ["", DAMAGED, ""]
+    assert [s.is_kept for s in sampled] == [True, False, True]

@@ -43,3 +43,13 @@ def test_cuts(frames: list[np.ndarray], cuts: list[int]) -> None:
     for index, frame in enumerate(frames):
         cutter.add(index, np.ascontiguousarray(frame))
     assert cutter.cuts == cuts
+
+
+@pytest.mark.parametrize("split", range(3, 22))
+def test_cuts_are_found_wherever_a_video_is_split(split: int) -> None:
+    smaller = [frame[::2, ::2] for frame in AFTER]
+    frames = [*BEFORE, *AFTER[:6], *smaller[6:]]
+    before, after = (ShotCutter(min_change=8, ratio=3, max_similarity=0.5) for _ in range(2))
+    for index, frame in enumerate(frames):
+        (before if index < split else after).add(index, np.ascontiguousarray(frame))
+    assert sorted({*before.cuts, *before.cuts_up_to(after), *after.cuts}) == [12, 18]
