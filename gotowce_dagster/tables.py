@@ -4,7 +4,10 @@ Frames are named by (video, frame_index), frame_index counting from 0 in decode 
 file. Boxes are float pixels of the original frame, x1, y1 inclusive, x2, y2 exclusive.
 """
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -136,6 +139,7 @@ PROVENANCE = _schema(
     ("annotator", pa.int64(), True),  # who; Label Studio's number of the person
 )
 
+_NOTES = b"PANDAS_ATTRS"  # the key that pandas looks for in a parquet file
 TRUTH_LABELS = ("designator", "designator_partial", "object", "none")
 _TRUTH_COLUMNS = ["clip", "frame_index", "x1", "y1", "x2", "y2", "label"]
 
@@ -145,13 +149,20 @@ def empty(schema: pa.Schema) -> pd.DataFrame:
     return schema.empty_table().to_pandas(maps_as_pydicts="strict")
 
 
-def write_table(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
+def write_table(
+    rows: pd.DataFrame, schema: pa.Schema, path: Path, notes: Mapping[Any, Any] | None = None
+) -> None:
     """Write rows as parquet, whole or not at all; columns that may be null may be left out.
+
+    Args:
+        notes: what no row can tell, as JSON holds it; ``pandas.read_parquet`` gives them as ``attrs``.
 
     Raises:
         ValueError: a column is missing, unknown, of the wrong type, or null where it must not be.
     """
-    table = _checked(rows, schema, path)
+    table = _checked(rows, schema, path).replace_schema_metadata(
+        {_NOTES: json.dumps(notes, sort_keys=True)} if notes else None
+    )
     with fresh_file(path) as new:
         pq.write_table(table, new)
 
@@ -174,6 +185,15 @@ def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
         missing = sorted(set(schema.names) ^ set(table.schema.names)) or "column types"
         raise InputError(f"{path}: made by another version ({missing} differ); run its stage again")
     return table.to_pandas(maps_as_pydicts="strict")
+
+
+def read_unanswered(path: Path) -> dict[int, str]:
+    """Frames of a table of DETECTIONS that a detector gave no usable answer about, and why.
+
+    What a server refused, or garbled, says nothing of the frame: no row is not the same as no designator.
+    """
+    notes = json.loads((pq.read_schema(path).metadata or {}).get(_NOTES, "{}"))
+    return {int(frame_index): why for frame_index, why in notes.get("unanswered", {}).items()}
 
 
 def read_truth(path: Path) -> pd.DataFrame:
@@ -216,4 +236,4 @@ def _checked(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> pa.Table:
         table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-    return table.replace_schema_metadata(None)
+    return table

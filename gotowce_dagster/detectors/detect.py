@@ -36,9 +36,14 @@ def detect_frames(
         frames: (frame_index, RGB uint8 (H, W, 3)) in any order.
         min_confidence: less confident detections are left out.
         consensus: how several detectors' boxes are made one set; None: all stay as they are.
+
+    Returns:
+        The rows; ``attrs["unanswered"]``, where there are any: frame_index -> who gave no usable answer
+        about it, and why.
     """
     stream = iter(frames)
     parts = [empty(DETECTIONS)]
+    unanswered: dict[int, str] = {}
     while batch := list(islice(stream, BATCH)):
         indices, images = zip(*batch, strict=True)
         answers = [detector.detect(images) for detector in detectors]
@@ -47,17 +52,27 @@ def detect_frames(
             rows = rows[rows["confidence"] >= min_confidence].sort_values(
                 "confidence", ascending=False, kind="stable"
             )
+            silent_ones = {
+                detector.name: why
+                for detector, boxes in zip(detectors, found, strict=True)
+                if (why := boxes.metadata.get("unanswered"))
+            }
+            if silent_ones:
+                unanswered[int(frame_index)] = "; ".join(
+                    f"{name}: {why}" for name, why in silent_ones.items()
+                )
             if consensus and len(detectors) > 1:
                 # A detector whose answer failed has not looked, so it has missed nothing.
-                looked = [
-                    d.name for d, f in zip(detectors, found, strict=True) if not f.metadata.get("unanswered")
-                ]
+                looked = [detector.name for detector in detectors if detector.name not in silent_ones]
                 rows = agree(rows, looked, consensus).rows.astype(_TYPES)
             if len(rows):
                 numbers = np.arange(len(rows), dtype=np.int32)
                 parts.append(rows.assign(video=video, frame_index=frame_index, detection_id=numbers))
     table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-    return table[DETECTIONS.names]
+    table = table[DETECTIONS.names]
+    if unanswered:
+        table.attrs["unanswered"] = unanswered
+    return table
 
 
 def detect_video(

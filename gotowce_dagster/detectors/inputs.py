@@ -70,14 +70,17 @@ class InPieces:
         before = self.cost.frames, self.cost.seconds
         with self.cost.of(len(images)):
             # What the detector inside counts is part of this.
-            cut = self._cut(images)
+            seen = [None] * len(images) if self._around is None else self._around.detect(images)
+            cut = self._cut(images, seen)
             answers = iter(self.inside.detect([piece.image for pieces in cut for piece in pieces]))
             joined = [join(pieces, [next(answers) for _ in pieces], self._settings.seam) for pieces in cut]
             self.cost.frames, self.cost.seconds = before
+        for one, known in zip(joined, seen, strict=True):
+            if known is not None:
+                one.metadata = known.metadata | one.metadata
         return joined
 
-    def _cut(self, images: Sequence[np.ndarray]) -> list[list[Piece]]:
-        seen = [None] * len(images) if self._around is None else self._around.detect(images)
+    def _cut(self, images: Sequence[np.ndarray], seen: Sequence[sv.Detections | None]) -> list[list[Piece]]:
         return [
             cut(image, self._settings, self._colours, None if known is None else known.xyxy)
             for image, known in zip(images, seen, strict=True)

@@ -16,14 +16,16 @@ from gotowce_dagster.pictures.read import is_whole_jpeg, read_rgb
 from gotowce_dagster.progress import Progress, silent, tracked
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Preview
-from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, write_table
+from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, read_unanswered, write_table
 
 _SHOWN_WITH, _SHOWN_WITHOUT = 12, 4
 _BOX = ["x1", "y1", "x2", "y2"]
 
 
 def run(project: Project, video: str, progress: Progress = silent) -> None:
-    """Write data/detections/VIDEO.parquet; a damaged picture is passed over and told of in the preview.
+    """Write data/detections/VIDEO.parquet, with a note of the frames that a detector did not answer for.
+
+    A damaged picture is passed over and told of in the preview.
 
     Raises:
         InputError: the frames are not there yet, no picture of them is whole, or a detector or the
@@ -42,7 +44,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
             yield frame_index, read_rgb(path)
 
     rows = detect_frames(video, images(), detectors, params.min_confidence, params.consensus)
-    write_table(rows, DETECTIONS, project.paths.detections(video))
+    write_table(rows, DETECTIONS, project.paths.detections(video), notes=rows.attrs)
 
 
 def preview(project: Project, video: str) -> Preview:
@@ -52,9 +54,11 @@ def preview(project: Project, video: str) -> Preview:
     damaged = pictures[~pictures.map(is_whole_jpeg).astype(bool)]
     looked_at = pictures.drop(damaged.index)
     found = rows["frame_index"].nunique()
+    unanswered = read_unanswered(project.paths.detections(video))
     numbers: dict[str, float | int | str] = {
         "frames": len(looked_at),
         "frames_with_designator": found,
+        "frames_unanswered": len(unanswered),
         "detections": len(rows),
         "detection_rate": found / len(looked_at) if len(looked_at) else 0.0,
         "mean_confidence": float(rows["confidence"].mean()) if len(rows) else 0.0,
@@ -64,6 +68,12 @@ def preview(project: Project, video: str) -> Preview:
     notes = [f"{path.name} is damaged and was passed over; extract the frames again" for path in damaged[:5]]
     if len(damaged) > 5:
         notes.append(f"{len(damaged) - 5} more pictures are damaged")
+    if unanswered:
+        first, why = next(iter(unanswered.items()))
+        notes.append(
+            f"no usable answer about {len(unanswered)} of {len(looked_at)} frames, which stay out of the "
+            f"dataset; the first is frame {first}: {why}"
+        )
     return Preview(numbers, _sheet(looked_at, rows), notes)
 
 

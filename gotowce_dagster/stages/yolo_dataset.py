@@ -1,5 +1,6 @@
 """Stage 6: accepted labels, and what humans say instead, become a YOLO dataset whose splits share nothing."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,16 @@ from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.records import read_reviewed
 from gotowce_dagster.stages.base import Preview
-from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
+from gotowce_dagster.tables import (
+    DETECTIONS,
+    FRAMES,
+    LABELS,
+    MASKS,
+    PROVENANCE,
+    read_table,
+    read_unanswered,
+    write_table,
+)
 
 _SHOWN = 12
 
@@ -47,10 +57,11 @@ def run(project: Project, progress: Progress) -> None:
     ]
     # Where an object was lost it may still be seen, unless a human has looked.
     lost = {video: _lost_in(paths.masks(video)) - set(said[video]) for video in ready}
-    kept["doubtful"] |= np.array(
-        [frame in lost[video] for video, frame in zip(kept["video"], kept["frame_index"], strict=True)], bool
-    )
-    sound = kept[~kept["doubtful"] & ~kept["rejected"] & ~kept["damaged"]]
+    kept["doubtful"] |= _are_in(lost, kept)
+    # A frame that a detector gave no answer about is not one without objects either.
+    unanswered = {video: set(read_unanswered(paths.detections(video))) - set(said[video]) for video in ready}
+    kept["unanswered"] = _are_in(unanswered, kept)
+    sound = kept[~kept[["doubtful", "rejected", "damaged", "unanswered"]].any(axis=1)]
     frames = choose_negatives(sound, params.negative_share, params.seed)
     settled = split_frames(frames, params)
     used = settled[settled["split"] != ""]
@@ -139,6 +150,12 @@ def _provenance(project: Project, used: pd.DataFrame, labels: dict[str, pd.DataF
     return whole.fillna({"detector": "", "segmenter": ""})[PROVENANCE.names]
 
 
+def _are_in(chosen: Mapping[str, Collection[int]], frames: pd.DataFrame) -> np.ndarray:
+    """bool (rows,): whether each row's frame is among those chosen of its video."""
+    pairs = zip(frames["video"], frames["frame_index"], strict=True)
+    return np.array([index in chosen[video] for video, index in pairs], bool)
+
+
 def _lost_in(path: Path) -> set[int]:
     masks = read_table(path, MASKS)
     return set(masks.loc[masks["state"] == "lost", "frame_index"])
@@ -157,6 +174,7 @@ def _left_out(kept: pd.DataFrame, settled: pd.DataFrame, absent: list[str]) -> p
             kept[kept["damaged"]].assign(reason="damaged"),
             kept[kept["rejected"] & ~kept["damaged"]].assign(reason="rejected"),
             kept[kept["doubtful"] & ~kept["damaged"]].assign(reason="doubtful"),
+            kept[kept["unanswered"] & ~kept["doubtful"] & ~kept["damaged"]].assign(reason="unanswered"),
             settled[settled["split"] == ""].assign(reason=lambda rows: rows["left_out"]),
         ]
     )

@@ -10,8 +10,9 @@ from gotowce_dagster.errors import InputError
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import designator_detections
-from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, write_table
+from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, read_unanswered, write_table
 from tests.detectors.marks import PROFILE, put_mark, sky
+from tests.detectors.servers import Turn, boxes, serving
 
 VIDEO = "drawn_one"
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -49,6 +50,32 @@ def test_kept_frames_give_a_table(project: Project) -> None:
     assert set(rows["prompt"]) == {"target"}
     assert set(rows["class_name"]) == {"ship"}
     assert steps[-1] == (6, 6)
+
+
+def test_frames_without_an_answer_are_told_apart_from_frames_without_a_designator(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with serving(Turn(boxes())) as server:
+        eye = {
+            "kind": "hosted", "provider": "compatible", "model": "eye", "base_url": f"{server.address}/v1",
+            "send": True, "requests_per_minute": None, "parallel": 1, "prompts": {"target": ["a bracket"]},
+        }  # fmt: skip
+        params = yaml.safe_load(project.paths.params.read_text(encoding="utf-8"))
+        params["designator_detections"] |= {"detectors": {"eye": eye}}
+        project.paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
+        seen = boxes(("a bracket", 50, 60, 98, 108, 0.9))
+        server.turns.extend([Turn(seen), Turn(words="I would rather not."), Turn(boxes())])
+        designator_detections.run(project, VIDEO)
+    path = project.paths.detections(VIDEO)
+    assert read_table(path, DETECTIONS)["frame_index"].tolist() == [0]
+    assert read_unanswered(path) == {10: "eye: no JSON: a refusal or prose"}
+    preview = designator_detections.preview(project, VIDEO)
+    assert (preview.numbers["frames"], preview.numbers["frames_unanswered"]) == (6, 1)
+    assert preview.notes == [
+        "no usable answer about 1 of 6 frames, which stay out of the dataset; the first is frame 10: "
+        "eye: no JSON: a refusal or prose"
+    ]
 
 
 def test_same_frames_give_the_same_bytes(project: Project) -> None:

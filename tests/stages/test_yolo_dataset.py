@@ -12,7 +12,7 @@ from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.progress import silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import yolo_dataset
-from gotowce_dagster.tables import PROVENANCE, read_table
+from gotowce_dagster.tables import DETECTIONS, PROVENANCE, read_table, write_table
 from tests.worlds import box_at, make_world
 
 SHOWN = ["hostile"] * 30 + [None] * 12 + ["hostile"] * 18
@@ -65,6 +65,23 @@ def test_doubtful_frames_are_left_out_not_taken_for_empty(project: Project) -> N
     assert empty["video"].nunique() == 2
     left = pd.read_csv(project.paths.dataset / "left_out.csv")
     assert left.loc[left["reason"] == "doubtful", "frames"].sum() == 2
+
+
+def test_a_frame_without_an_answer_is_not_an_empty_one(tmp_path: Path) -> None:
+    without = {"a": [20, 330], "b": []}
+    made = make_world(tmp_path, {"a": SHOWN, "b": ["neutral"] * 40}, yolo_dataset={"negative_share": 0.5})
+    for video, frames in without.items():
+        path = made.paths.detections(video)
+        notes = {"unanswered": dict.fromkeys(frames, "eye: refused")}
+        write_table(read_table(path, DETECTIONS), DETECTIONS, path, notes)
+    yolo_dataset.run(made, silent)
+    rows = read_table(made.paths.dataset / "provenance.parquet", PROVENANCE)
+    used = set(zip(rows["video"], rows["frame_index"], strict=True))
+    assert not used & {("a", 20), ("a", 330)}, "neither half labelled nor taken for empty"
+    assert used & {("a", 310), ("a", 320), ("a", 340), ("a", 350)}, "others without objects are there"
+    left = pd.read_csv(made.paths.dataset / "left_out.csv")
+    assert left.loc[left["reason"] == "unanswered", ["video", "frames"]].to_numpy().tolist() == [["a", 2]]
+    assert yolo_dataset.preview(made).numbers["left_out_unanswered"] == 2
 
 
 def test_ultralytics_reads_it_from_anywhere(
