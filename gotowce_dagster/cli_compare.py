@@ -12,11 +12,13 @@ from gotowce_dagster.project import Project
 
 _COLUMNS = {
     "status": "",
+    "truth": "finds",
     "f1_50": "F1",
     "median_s": "s a frame",
     "memory_mb": "MB",
-    "money_per_1000": "$ for 1,000",
 }
+_OF_SERVERS = {"money_per_1000": "$ for 1,000", "invalid_share": "bad answers", "retries": "retries"}
+"""Shown where anything has them."""
 
 
 def compare(
@@ -83,11 +85,12 @@ def compare(
 
 
 def _show(rows: list[dict]) -> None:
+    shown = _COLUMNS | {name: head for name, head in _OF_SERVERS.items() if any(row[name] for row in rows)}
     cells = (
-        [row["name"], *("–" if row[name] is None else console.number(row[name]) for name in _COLUMNS)]
+        [row["name"], *("–" if row[name] is None else console.number(row[name]) for name in shown)]
         for row in rows
     )
-    console.show_table("Compared", ["", *_COLUMNS.values()], cells)
+    console.show_table("Compared", ["", *shown.values()], cells)
     for row in rows:
         if row["reason"]:
             console.err.print(f"[yellow]{row['name']}: {row['status']}:[/] {row['reason']}", highlight=False)

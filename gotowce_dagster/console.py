@@ -66,4 +66,6 @@ def show_json(content: Mapping[str, Any] | list[Any]) -> None:
 
 def number(value: float | str) -> str:
     """A number as people read it."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -38,6 +38,7 @@ TABLE = pa.schema(
                 "failed_frames",
                 pa.int64(),
             ),  # of them, those it raised an error on; they count as nothing found
+            ("unanswered_frames", pa.int64()),  # of them, those it gave no usable answer about; not scored
             ("scored_frames", pa.int64()),  # of them, those whose truth is known
             ("truths", pa.int64()),  # boxes that are there
             ("boxes", pa.int64()),  # that it found, in all frames
@@ -213,6 +214,7 @@ def _row(
         "truth": contender.against,
         "frames": len(run.frames),
         "failed_frames": sum("error" in frame for frame in run.frames),
+        "unanswered_frames": sum("unanswered" in frame for frame in run.frames),
         "scored_frames": len(cases),
         "truths": sum(len(case.truth) for case in cases),
         "boxes": sum(len(frame.get("boxes", [])) for frame in run.frames),

@@ -35,14 +35,20 @@ class Run:
     loaded: dict[str, Any] = field(default_factory=dict)
     """load_s, warm_up_s, weights, weights_mb, device, is_paid; empty if it did not load."""
     frames: Sequence[dict[str, Any]] = ()
-    """One a frame it saw, in order: video, frame_index, and seconds and boxes, or error."""
+    """One a frame it saw, in order: video, frame_index, and seconds and boxes, or error; and ``unanswered``,
+    why its answer was worth nothing, where it was."""
     batches: Sequence[dict[str, Any]] = ()
     """size, images_per_s, memory_mb."""
 
     @property
     def found(self) -> dict[tuple[str, int], sv.Detections]:
-        """Boxes of each frame it saw; a frame that it failed on has none."""
-        return {(f["video"], f["frame_index"]): _detections(f.get("boxes", [])) for f in self.frames}
+        """Boxes of each frame it saw; a frame that it failed on has none. Without those it gave no usable
+        answer about: nobody knows what it would have found there."""
+        return {
+            (frame["video"], frame["frame_index"]): _detections(frame.get("boxes", []))
+            for frame in self.frames
+            if "unanswered" not in frame
+        }
 
     @property
     def seconds(self) -> np.ndarray:
@@ -155,6 +161,8 @@ def _judge(
         cost = frames[-1]["cost"] if frames else {}
         if cost.get("invalid"):
             told.append(f"{cost['invalid']} of {cost['answers']} answers could not be used")
+        if unanswered := sum("unanswered" in frame for frame in frames):
+            told.append(f"{unanswered} frames got no usable answer and are not scored")
         status, reason = "ran", "; ".join(told)
     if status != "ran" and len(frames) == asked and len(errors) < len(frames):
         # Only what came after the frames is missing.

@@ -74,22 +74,15 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
             0, "No frame has hand-checked boxes, so nobody knows who is right: see who agrees with whom."
         )
     headings = [
-        "",
-        "status",
-        "finds",
-        "frames",
-        "there",
-        "found",
-        *_MEASURES.values(),
-        "best F1",
-        "at confidence",
-    ]
+        "", "status", "finds", "frames", "no answer", "there", "found", *_MEASURES.values(), "best F1",
+    ]  # fmt: skip
     rows = [
         [
-            row["name"],
+            _breakable(row["name"]),
             row["status"],
             row["truth"],
             row["scored_frames"],
+            _share(row["unanswered_frames"], row["frames"]),
             row["truths"],
             row["boxes"],
             *(_with_interval(row, measure) for measure in _MEASURES),
@@ -102,7 +95,8 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
         f"{params.interval:.0%} intervals by {params.bootstrap} draws over the frames: with few frames they "
         "are wide, and where nothing went wrong they are empty, which is not certainty. Each detector is "
         "measured with the boxes that its own settings let through; best F1 is what another threshold of "
-        "its confidence would have given on these very frames."
+        "its confidence would have given on these very frames. Frames that it gave no usable answer about "
+        "are not scored: look at their share before the rest."
     )
     pictures = (
         [("F1 at IoU 0.5 against cost; farther left and higher is better", drawn)]
@@ -137,7 +131,7 @@ def _cost(table: pd.DataFrame) -> Section:
     for row in table[table["frames"] > 0].to_dict("records"):
         rows.append(
             [
-                row["name"],
+                _breakable(row["name"]),
                 *(_number(row[name]) for name in ("median_s", "p95_s", "images_per_s", "best_batch")),
                 *(_number(row[name]) for name in ("load_s", "warm_up_s")),
                 *(_whole(row[name]) for name in ("memory_mb", "gpu_memory_mb", "weights_mb")),
@@ -158,7 +152,7 @@ def _cost(table: pd.DataFrame) -> Section:
 
 def _budget(table: pd.DataFrame, params: ComparisonParams) -> Section:
     rows = [
-        [row["name"], _duration(row["budget_hours"]), _money(row["budget_money"])]
+        [_breakable(row["name"]), _duration(row["budget_hours"]), _money(row["budget_money"])]
         for row in table[table["budget_hours"].notna()].sort_values("budget_hours").to_dict("records")
     ]
     text = (
@@ -181,8 +175,8 @@ def _money(dollars: float) -> str:
 def _differences(comparison: Comparison) -> Section:
     rows = [
         [
-            row["first"],
-            row["second"],
+            _breakable(row["first"]),
+            _breakable(row["second"]),
             row["truth"],
             row["frames"],
             f"{row['difference']:+.2f}" + _interval(row["low"], row["high"], "+.2f"),
@@ -254,7 +248,7 @@ def _worst(
 def _made_with(table: pd.DataFrame) -> Section:
     rows: list[Sequence[Value]] = [
         [
-            row["name"],
+            _breakable(row["name"]),
             row["what"],
             row["status"],
             row["weights"] or "none",
@@ -264,6 +258,15 @@ def _made_with(table: pd.DataFrame) -> Section:
         for row in table.to_dict("records")
     ]
     return Section("What ran", tables=[Table(["", "", "status", "weights", "device", "why not"], rows)])
+
+
+def _breakable(name: str) -> str:
+    """A name that may go on in the next line after a colon or a slash, for tables are wide."""
+    return name.replace(":", ":\u200b").replace("/", "/\u200b")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if part else "–"
 
 
 def _with_interval(row: dict, measure: str) -> str:

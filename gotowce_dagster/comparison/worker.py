@@ -99,7 +99,9 @@ def _look(subject: Subject, picture: Picture, image: np.ndarray) -> Event:
         raise
     except Exception as error:
         return event | {"error": f"{type(error).__name__}: {error}"}
-    return event | {"seconds": seconds, "boxes": boxes, "dropped": dropped}
+    why = found.metadata.get("unanswered")
+    answered = {"unanswered": str(why)} if why else {}
+    return event | {"seconds": seconds, "boxes": boxes, "dropped": dropped, **answered}
 
 
 def _ask(subject: Subject, images: Sequence[np.ndarray], pictures: Sequence[Picture]) -> list[sv.Detections]:

@@ -193,7 +193,10 @@ class Inquiry:
         pictures = len({id(question.image) for question in missing})
         height, width = missing[0].image.shape[:2]
         told = self.quote(pictures, (width, height), len(missing), missing[0].prompt)
-        raise InputError(f"{told}; nothing was sent. Set `send: true` in the detector's settings to allow it")
+        raise InputError(
+            f"{told}; nothing was sent. To allow it, set `send: true` in the detector's settings, or compare "
+            "with --yes"
+        )
 
     def _secret(self) -> str | None:
         """The key; it must not travel where others can read it.

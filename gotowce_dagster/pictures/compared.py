@@ -16,6 +16,8 @@ _WIDTH = 1300
 _COLUMNS = 4
 _LEAST_PX = 120
 """A close-up shows so many pixels of the frame at least, a side."""
+_LEGEND_LETTERS = 110
+"""That many stand beside each other in the scatter's legend."""
 _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
 _MARKERS = "osD^vP"
 
@@ -61,7 +63,8 @@ def scatter(table: pd.DataFrame) -> np.ndarray | None:
         axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.xaxis.set_minor_formatter(NullFormatter())
     handles = dict(zip(*axes[0].get_legend_handles_labels()[::-1], strict=True))
-    figure.legend(handles.values(), handles, fontsize=8, loc="outside lower center", ncols=3)
+    columns = max(1, min(3, _LEGEND_LETTERS // max(map(len, handles))))
+    figure.legend(handles.values(), handles, fontsize=8, loc="outside lower center", ncols=columns)
     return painted(figure)
 
 
@@ -74,7 +77,8 @@ def side_by_side(
 
     Args:
         images: RGB uint8 (H, W, 3) by frame.
-        found: boxes by frame, by detector; where a detector has not seen a frame its place says so.
+        found: boxes by frame, by detector; where a detector has not seen a frame, or gave no answer,
+            its place says so.
         truth: xyxy (n, 4) that are known to be there, drawn white.
 
     Returns:
@@ -108,8 +112,8 @@ def _sheet(
         for name, of_frames in found.items():
             boxes = of_frames.get(frame)
             tiles.append(_look(image, boxes, truth[frame], focus[frame], width))
-            seen = "did not see this frame" if boxes is None else f"{len(boxes)} found"
-            captions.append(f"{name}: {seen}\n{frame[0]} frame {frame[1]}")
+            seen = "has no answer here" if boxes is None else f"{len(boxes)} found"
+            captions.append(f"{name}\n{seen}\n{frame[0]} frame {frame[1]}")
     return contact_sheet(tiles, captions, columns=len(found), tile_width=width)
 
 
