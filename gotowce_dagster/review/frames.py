@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from gotowce_dagster.labels.reviewed import said_of
 from gotowce_dagster.params import LabelsParams, ReviewTasksParams
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.choose import choose
@@ -35,21 +36,18 @@ def read_labels(paths: Paths, videos: Iterable[str]) -> pd.DataFrame:
 def frames_to_review(
     paths: Paths, videos: Iterable[str], params: ReviewTasksParams, ranking: pd.DataFrame | None = None
 ) -> list[FrameToReview]:
-    """The chosen frames of all videos, the first to be seen first.
+    """The chosen frames of all videos, the first to be seen first; none that a human has judged already.
 
     Args:
-        ranking: as from training.disagreements.rank_frames; what it says is shown as a hint, and frames that
-            a human has judged make way for others.
+        ranking: as from training.disagreements.rank_frames; what it says is shown as a hint.
 
     Raises:
         InputError: a video has no frames or labels yet.
     """
     labels = read_labels(paths, videos)
     hints: dict[tuple[str, int], list[str]] = {}
-    if ranking is None:
-        chosen = choose(labels, params)
-    else:
-        chosen = choose(_unjudged(paths, labels), params, ranking)
+    chosen = choose(_unjudged(paths, labels), params, ranking)
+    if ranking is not None:
         keys = zip(ranking["video"], ranking["frame_index"], strict=True)
         hints = dict(zip(keys, ranking["says"], strict=True))
     shown = labels[labels["verdict"].isin(params.verdicts)]
@@ -68,12 +66,15 @@ def frames_to_review(
 
 
 def _unjudged(paths: Paths, labels: pd.DataFrame) -> pd.DataFrame:
-    """The labels of frames that no human has judged."""
+    """The labels of frames whose picture, as it is now, no human has judged."""
     judged = {
-        (video, frame.frame_index)
+        (video, index)
         for video in labels["video"].unique()
-        for frame in read_reviewed(paths.reviewed(video)).frames
-        if frame.decision
+        for index in said_of(
+            read_reviewed(paths.reviewed(video)),
+            read_table(paths.frame_index(video), FRAMES),
+            paths.frames(video),
+        )
     }
     keys = zip(labels["video"], labels["frame_index"], strict=True)
     return labels[np.array([key not in judged for key in keys], bool)]

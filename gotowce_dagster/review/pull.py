@@ -11,7 +11,7 @@ from gotowce_dagster.paths import Paths
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.review.connection import Room, home, plain_errors
 from gotowce_dagster.review.records import ReviewedFrame, merged, read_reviewed, write_reviewed
-from gotowce_dagster.review.room import find_project, list_tasks
+from gotowce_dagster.review.room import ahead, find_project, list_tasks
 from gotowce_dagster.review.tasks import read_task, task_key
 
 _BATCH = 100
@@ -79,13 +79,14 @@ def pull(room: Room, paths: Paths, title: str, *, again: bool = False, progress:
         progress(0, len(wanted))
         seen: dict[str, list[tuple[str, ReviewedFrame]]] = defaultdict(list)
         pulled = Pulled(project.id)
-        for start in range(0, len(wanted), _BATCH):
-            ids = wanted[start : start + _BATCH]
-            for task in list_tasks(room.client, project.id, _WHOLE, ids=ids):
+        batches = [wanted[start : start + _BATCH] for start in range(0, len(wanted), _BATCH)]
+        pages = (list(list_tasks(room.client, project.id, _WHOLE, ids=ids)) for ids in batches)
+        for number, tasks in enumerate(ahead(pages), start=1):
+            for task in tasks:
                 if found := read_task(task):
                     seen[found.video].append((found.task, found.frame))
                     pulled.problems += found.problems
-            progress(min(start + _BATCH, len(wanted)), len(wanted))
+            progress(min(number * _BATCH, len(wanted)), len(wanted))
     pulled.frames = sum(map(len, seen.values()))
     for video, frames in sorted(seen.items()):
         known = read_reviewed(paths.reviewed(video))

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.params import ReviewTasksParams
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.review.config import extended, labelling_config, mask_form, offered_classes
 from gotowce_dagster.review.connection import Room, plain_errors
-from gotowce_dagster.review.room import find_project, list_tasks
+from gotowce_dagster.review.room import ahead, find_project, list_tasks
 from gotowce_dagster.review.tasks import MODEL_VERSION, FrameToReview, content, prediction, task_data
 
 if TYPE_CHECKING:
@@ -48,6 +48,14 @@ class _Known:
     id: int
     content: str
     touched: bool
+
+
+class _Made(NamedTuple):
+    """What becomes a task."""
+
+    frame: FrameToReview
+    data: dict[str, Any]
+    prediction: dict[str, Any]
 
 
 def push(
@@ -93,14 +101,10 @@ def push(
         progress(done, len(frames))
         check = _checker(project.label_config, pushed.problems)
         for rows, send in ((new, _create), (stale, _renew)):
-            for start in range(0, len(rows), params.batch):
-                batch = rows[start : start + params.batch]
-                whole = [
-                    (frame, task_data(frame, params, why), found)
-                    for frame in batch
-                    if check(frame, found := prediction(frame, params))
-                ]
-                if whole:
+            batches = [rows[start : start + params.batch] for start in range(0, len(rows), params.batch)]
+            made = ([_make(frame, params, why) for frame in batch] for batch in batches)
+            for batch in ahead(made):
+                if whole := [parts for parts in batch if check(parts.frame, parts.prediction)]:
                     send(client, project.id, whole, known)
                 done += len(batch)
                 pushed.created += len(whole) if send is _create else 0
@@ -182,24 +186,26 @@ def _checker(config: str, problems: list[str]) -> Callable[[FrameToReview, dict[
     return fits
 
 
-_Batch = Sequence[tuple[FrameToReview, dict[str, Any], dict[str, Any]]]
+def _make(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, str]) -> _Made:
+    return _Made(frame, task_data(frame, params, why), prediction(frame, params))
 
 
-def _create(client: "LabelStudio", project: int, batch: _Batch, known: Mapping[str, _Known]) -> None:
+def _create(client: "LabelStudio", project: int, batch: Sequence[_Made], known: Mapping[str, _Known]) -> None:
     # The SDK's type asks for what only the server can know, the task's id.
-    tasks: Any = [{"data": data, "predictions": [found]} for _, data, found in batch]
+    tasks: Any = [{"data": made.data, "predictions": [made.prediction]} for made in batch]
     client.projects.import_tasks(project, request=tasks)
 
 
-def _renew(client: "LabelStudio", project: int, batch: _Batch, known: Mapping[str, _Known]) -> None:
+def _renew(client: "LabelStudio", project: int, batch: Sequence[_Made], known: Mapping[str, _Known]) -> None:
     """Replace predictions. The data with its digest comes last: after a break it is done again."""
     from label_studio_sdk import PredictionRequest
 
-    ids = [known[frame.uid].id for frame, _, _ in batch]
+    ids = [known[made.frame.uid].id for made in batch]
     client.actions.create(
         id="delete_tasks_predictions", project=project, selected_items={"all": False, "included": ids}
     )
-    predictions = [PredictionRequest(task=id, **found) for id, (_, _, found) in zip(ids, batch, strict=True)]
+    made_of = list(zip(ids, batch, strict=True))
+    predictions = [PredictionRequest(task=id, **made.prediction) for id, made in made_of]
     client.projects.import_predictions(project, request=predictions)
-    for id, (_, data, _) in zip(ids, batch, strict=True):
-        client.tasks.update(str(id), data=data)
+    for id, made in made_of:
+        client.tasks.update(str(id), data=made.data)

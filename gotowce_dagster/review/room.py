@@ -1,13 +1,17 @@
 """A project in Label Studio: found by its title, and its tasks in pages."""
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from label_studio_sdk import LabelStudio
 
+T = TypeVar("T")
+
 _PAGE = 250
+_END: Any = object()
 
 
 def find_project(client: "LabelStudio", title: str) -> Any | None:
@@ -55,3 +59,17 @@ def list_tasks(
     )
     for task in pages:
         yield task.model_dump(mode="json", include=set(fields))
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """The items, each made while the caller is still busy with the one before: half of it is waiting."""
+    source = iter(items)
+
+    def following() -> Any:
+        return next(source, _END)
+
+    with ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(following)
+        while (item := coming.result()) is not _END:
+            coming = worker.submit(following)
+            yield item
