@@ -73,16 +73,15 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
         notes.insert(
             0, "No frame has hand-checked boxes, so nobody knows who is right: see who agrees with whom."
         )
-    headings = [
-        "", "status", "finds", "frames", "no answer", "there", "found", *_MEASURES.values(), "best F1",
-    ]  # fmt: skip
+    # Shown where there is any, for the table is wide.
+    silence = ["no answer"] if table["unanswered_frames"].any() else []
+    headings = ["", "finds", "frames", *silence, "there", "found", *_MEASURES.values(), "best F1"]
     rows = [
         [
-            _breakable(row["name"]),
-            row["status"],
+            _breakable(row["name"]) + ("" if row["status"] == "ran" else f" ({row['status']})"),
             row["truth"],
             row["scored_frames"],
-            _share(row["unanswered_frames"], row["frames"]),
+            *(_share(row["unanswered_frames"], row["frames"]) for _ in silence),
             row["truths"],
             row["boxes"],
             *(_with_interval(row, measure) for measure in _MEASURES),
