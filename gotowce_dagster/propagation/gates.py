@@ -31,7 +31,7 @@ _SPREAD = 0.2
 """What is expected of an object spreads by so many of its sizes with every frame in which it is not sure."""
 
 _TREND = 4
-"""Looks from which on a trend in size is believed."""
+"""Looks from which on a trend in size is believed; the last so many tell how an object moves lately."""
 
 _BINS = 16
 
@@ -105,6 +105,10 @@ class History(BaseModel):
         size = (boxes[-1, 2:] - boxes[-1, :2]) * np.sqrt(self._growth(time_s))
         return np.concatenate([middle - size / 2, middle + size / 2])
 
+    def lately(self) -> "History":
+        """The end of the past, which shows a turn, or the end of a zoom, before all of it does."""
+        return History(usual_frames=self.usual_frames, looks=self.looks[-_TREND:])
+
     def _times(self) -> np.ndarray:
         return np.array([look.time_s for look in self.looks])
 
@@ -157,13 +161,15 @@ def measure(
         predicted_iou: the model's own guess. Confident on wrong masks of small targets, so a weak gate.
         object_score: the model's logit of the object being in sight (SAM 2: tracked 6 to 8, lost below 0).
         stability: IoU of the mask under a shift of its threshold, the best single sign of a good mask.
-        area_change: 1 for the usual area, or where a smooth zoom leads it; half or double is 0.5. 0 for an
-            empty mask and for one over most of the frame, whatever the past.
+        area_change: 1 for the usual area, the last one, that to which a smooth zoom leads, and any between
+            them; half or double is 0.5. 0 for an empty mask and for one over most of the frame, whatever the
+            past.
         motion: 1 in the place where constant velocity leads, 0.37 one size of the object away. Before a
             velocity is known one size of distance is free.
         appearance: 1 for the usual colours, 0 for none of those that tell the object from its surroundings;
-            times the share of the mask's outline beyond which these colours end. They go on where the mask
-            is only a part of the object, and where a look-alike touches it.
+            less by what of them is beyond the mask: right behind its outline, where the mask is only a part
+            of the object or a look-alike touches it, or left in the place where the object was expected,
+            where the mask has gone over to a look-alike.
         detected: IoU with the detection's mask.
         calm: 0 for some frames after one that was not sure, else 1. While a look-alike crosses, the two are
             for a moment exactly where and what the one was, and no measure of that frame alone can tell.
@@ -187,7 +193,7 @@ def measure(
         "area_change": _area_change(history, area, time_s),
         "motion": _motion(history, window.box, time_s),
         "appearance": _likeness(history, _colours(observation.mask, window, image_rgb)[0])
-        * (1 - _contact(history, observation.mask, window, image_rgb)),
+        * (1 - _beyond(history, observation.mask, window, image_rgb, time_s)),
     }
 
 
@@ -270,13 +276,20 @@ def _calm(history: History, time_s: float) -> float:
 
 
 def _area_change(history: History, area: float, time_s: float) -> float:
-    """Against the usual area or against its trend, whichever fits: a trend may end at any time."""
+    """Against the usual area, the last one and that to which a trend leads; 1 anywhere between them. A trend
+    may end at any time, and what comes out from behind another thing grows from its last area to its usual.
+    """
     areas = [look.area_px for look in history.looks]
-    usual = (float(np.median(areas)), areas[-1] * history._growth(time_s))
-    return max(min(area / one, one / area) for one in usual)
+    known = [float(np.median(areas)), areas[-1], areas[-1] * history._growth(time_s)]
+    return min(1.0, area / min(known), max(known) / area)
 
 
 def _motion(history: History, box: np.ndarray, time_s: float) -> float:
+    """From the nearer of the places to which its velocity leads, its usual and its last one."""
+    return max(_nearness(part, box, time_s) for part in (history, history.lately()))
+
+
+def _nearness(history: History, box: np.ndarray, time_s: float) -> float:
     expected = history.expected(time_s)
     size = max(_LEAST_SIDE, float((expected[2:] - expected[:2]).max()))
     size *= 1 + _SPREAD * max(0.0, history._gap(time_s) - 1)
@@ -295,15 +308,24 @@ def _likeness(history: History, colours: np.ndarray) -> float:
     return min(1.0, float((weight * np.sqrt(own * colours)).sum() / (weight * own).sum()))
 
 
-def _contact(history: History, mask: np.ndarray, window: Crop, image_rgb: np.ndarray) -> float:
-    """Share of a band around the mask, off its uncertain edge, that has the object's colours."""
-    wide = around(window.box, _SURROUNDINGS, *mask.shape)
+def _beyond(history: History, mask: np.ndarray, window: Crop, image_rgb: np.ndarray, time_s: float) -> float:
+    """How much beyond a mask has the object's colours, 0 to 1: as a share of a band around it, off its
+    uncertain edge, or, if that is more, in the object's expected place as a share of its last area.
+    """
+    expected = history.expected(time_s)
+    both = np.concatenate(
+        [np.minimum(window.box[:2], expected[:2]), np.maximum(window.box[2:], expected[2:])]
+    )
+    wide = around(both, _SURROUNDINGS, *mask.shape)
     inside = wide.cut(mask)
     colours = evidence(history, image_rgb, wide)
-    least = max(0.0, float(np.median(colours[inside])) / 2)
+    alike = colours > max(0.0, float(np.median(colours[inside])) / 2)
+    outside = ~_grown(inside, _EDGE)
     near = _EDGE + max(2, round(_BAND * float((window.box[2:] - window.box[:2]).max())))
-    band = _grown(inside, near) & ~_grown(inside, _EDGE)
-    return float((colours[band] > least).mean()) if band.any() else 0.0
+    band = _grown(inside, near) & outside
+    x1, y1, x2, y2 = np.clip(np.round(wide.to_crop(expected)).astype(int), 0, None)
+    left = np.count_nonzero((alike & outside)[y1:y2, x1:x2]) / history.looks[-1].area_px
+    return max(float(alike[band].mean()) if band.any() else 0.0, min(1.0, left))
 
 
 def _grown(mask: np.ndarray, by: int) -> np.ndarray:

@@ -65,6 +65,29 @@ def test_smooth_zoom_is_no_change() -> None:
     assert sudden < 0.4
 
 
+def test_the_end_of_a_zoom_is_no_change() -> None:
+    history = past(growth=1.1)
+    last = seen(34, 40, round(20 * 1.1**5), round(12 * 1.1**5))
+    assert measure(history, last, picture(last), 6, None)["area_change"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("height", "expected"),
+    [
+        pytest.param(3, 0.5, id="less than when it was last seen"),
+        pytest.param(6, 1.0, id="as when it was last seen"),
+        pytest.param(9, 1.0, id="more of it"),
+        pytest.param(12, 1.0, id="all of it"),
+        pytest.param(24, 0.5, id="more than all of it"),
+    ],
+)
+def test_half_hidden_object_may_come_out(height: int, expected: float) -> None:
+    history, half, now = past(), seen(34, 40, 20, 6), seen(38, 40, 20, height)
+    history.add(half, picture(half), 6)
+    measures = measure(history, now, picture(now), 7, None)
+    assert measures["area_change"] == pytest.approx(expected, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "expected"),
     [
@@ -76,6 +99,19 @@ def test_smooth_zoom_is_no_change() -> None:
 def test_motion_falls_with_distance_in_sizes(x: float, y: float, expected: float) -> None:
     found = seen(x, y)
     assert measure(past(), found, picture(found), 6, None)["motion"] == pytest.approx(expected)
+
+
+def test_a_turn_is_followed() -> None:
+    history = past(frames=6)
+    for index in range(6, 10):
+        one = seen(30, 40 + 8 * (index - 5))
+        history.add(one, picture(one), index)
+    ahead, straight_on = seen(30, 80), seen(46, 60)
+    turned, strayed = (
+        measure(history, one, picture(one), 10, None)["motion"] for one in (ahead, straight_on)
+    )
+    assert turned == pytest.approx(1)
+    assert strayed < 0.5
 
 
 def test_one_size_is_free_before_a_velocity_is_known() -> None:
@@ -101,6 +137,24 @@ def test_appearance_falls_where_a_look_alike_touches(
     measures = measure(past(), found, picture(found, seen(*beside)), 6, None)
     assert measures["appearance"] < params.gates["appearance"].sure
     assert state(measures, params.gates) == "doubtful"
+
+
+@pytest.mark.parametrize(
+    ("others", "is_like"),
+    [
+        pytest.param([], True, id="nobody is where it should be"),
+        pytest.param([seen(34, 40)], False, id="it is still there"),
+        pytest.param([seen(34, 90)], True, id="another is elsewhere"),
+    ],
+)
+def test_a_mask_that_went_over_to_a_look_alike(
+    others: list[Observation], is_like: bool, params: PropagationParams
+) -> None:
+    alike = seen(34, 60)
+    appearance = measure(past(), alike, picture(alike, *others), 6, None)["appearance"]
+    gate = params.gates["appearance"]
+    assert (appearance >= gate.sure) is is_like
+    assert (appearance < gate.lost) is not is_like
 
 
 def test_a_part_of_the_object_looks_unlike_the_whole() -> None:
