@@ -23,6 +23,7 @@ import pandas as pd
 import supervision as sv
 
 from benchmarks.truth_rows import BOX, SAMPLES, WRONG, Case, detector_of, iou, read_cases, verdict
+from gotowce_dagster.device import best_device, half_precision
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.pictures.strips import strips
@@ -31,7 +32,6 @@ from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters.base import Candidate, Segmenter
 from gotowce_dagster.segmenters.choose import choose, score
 from gotowce_dagster.segmenters.crops import Crop, around
-from gotowce_dagster.segmenters.device import best_device, half_precision
 from gotowce_dagster.segmenters.neighbours import settle
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load

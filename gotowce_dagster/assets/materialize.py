@@ -8,11 +8,11 @@ from typing import Any
 import dagster as dg
 
 from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata, preview_of
+from gotowce_dagster.device import best_device
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.engines import engines_of
 from gotowce_dagster.errors import GotowceError, MissingWeightsError
 from gotowce_dagster.project import Project
-from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.stages.base import Stage
 from gotowce_dagster.stages.table import STAGES
 

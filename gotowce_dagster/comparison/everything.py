@@ -70,7 +70,7 @@ def sam2_generator(predictor: Any, params: SegmentEverythingParams) -> Cutter:
     """
     from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
-    from gotowce_dagster.segmenters.device import inference
+    from gotowce_dagster.device import inference
 
     with warnings.catch_warnings():
         # The package compiles its transforms with torch.jit.script, which torch has come to discourage.

@@ -15,8 +15,8 @@ from gotowce_dagster.detectors.base import Cost
 from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detector
 from gotowce_dagster.detectors.settings import DetectorSettings, Online
+from gotowce_dagster.device import best_device
 from gotowce_dagster.params import MasksParams
-from gotowce_dagster.segmenters.device import best_device
 
 _BOX = ["x1", "y1", "x2", "y2"]
 

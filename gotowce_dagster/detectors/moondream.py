@@ -16,8 +16,8 @@ from gotowce_dagster.detectors import hub
 from gotowce_dagster.detectors.base import Cost, found, tidied
 from gotowce_dagster.detectors.phrases import Phrases
 from gotowce_dagster.detectors.settings import MoondreamSettings
+from gotowce_dagster.device import best_device, half_precision
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.segmenters.device import best_device, half_precision
 from gotowce_dagster.weights import require
 
 Relative = Annotated[float, Field(ge=-0.05, le=1.05, allow_inf_nan=False)]

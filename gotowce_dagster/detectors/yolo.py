@@ -9,9 +9,9 @@ import supervision as sv
 from gotowce_dagster.detectors.base import Cost, batched, found, tidied
 from gotowce_dagster.detectors.phrases import Phrases
 from gotowce_dagster.detectors.settings import YoloSettings
+from gotowce_dagster.device import best_device
 from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.offline import keep_offline
-from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.weights import require
 
 
@@ -99,7 +99,7 @@ def predict(
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Boxes of a batch: xyxy (n, 4), confidence (n,) and class numbers (n,) for each image.
 
-    Not under bfloat16 as segmenters/device.py has it: coordinates of eight bits are pixels off.
+    Not under bfloat16 as device.py has it: coordinates of eight bits are pixels off.
     """
     bgr = [np.ascontiguousarray(image[:, :, ::-1]) for image in images]
     results = model.predict(

@@ -16,8 +16,8 @@ from gotowce_dagster.detectors.base import Cost, batched, found, tidied
 from gotowce_dagster.detectors.phrases import Phrases
 from gotowce_dagster.detectors.settings import YoloWorldSettings
 from gotowce_dagster.detectors.yolo import load, predict
+from gotowce_dagster.device import best_device
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.segmenters.device import best_device
 
 _BACKGROUND = ""
 

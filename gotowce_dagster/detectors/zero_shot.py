@@ -14,7 +14,7 @@ from gotowce_dagster.detectors import hub
 from gotowce_dagster.detectors.base import Cost, batched, found, tidied
 from gotowce_dagster.detectors.phrases import Phrases
 from gotowce_dagster.detectors.settings import ZeroShotSettings
-from gotowce_dagster.segmenters.device import best_device
+from gotowce_dagster.device import best_device
 
 
 class ZeroShot:

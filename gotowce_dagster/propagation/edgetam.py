@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from gotowce_dagster.device import best_device
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.propagation.memory import Memory, View
 from gotowce_dagster.propagation.streaming import Decoded, Streaming
 from gotowce_dagster.segmenters import edgetam_model
-from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.segmenters.prompts import Prompt, as_points
 
 

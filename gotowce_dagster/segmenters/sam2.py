@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
+from gotowce_dagster.device import best_device, inference
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.segmenters.base import Answer, Candidate, Encoded
-from gotowce_dagster.segmenters.device import best_device, inference
 from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
 from gotowce_dagster.segmenters.proposals import propose
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load

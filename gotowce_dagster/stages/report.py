@@ -10,12 +10,12 @@ import pandas as pd
 
 from gotowce_dagster import weights
 from gotowce_dagster.comparison.scoring import Case
+from gotowce_dagster.device import best_device
 from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.report import Section, Table, Value, render_report
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.measures import reviewed_so_far
-from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.stages import (
     cleaned_labels,
     designator_detections,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.comparison.everything import Cut, best_fit, cut_up, sam2_generator, superpixels
+from gotowce_dagster.device import best_device
 from gotowce_dagster.files import fresh_dir
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.everything import with_pieces
@@ -14,7 +15,6 @@ from gotowce_dagster.pictures.report import Section, Table, render_report
 from gotowce_dagster.pictures.write import write_picture
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
-from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.segmenters.sam2 import predictor_of
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import read_truth

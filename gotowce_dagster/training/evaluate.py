@@ -11,6 +11,7 @@ import supervision as sv
 from gotowce_dagster.comparison.scoring import Case
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.detect import detect_frames
+from gotowce_dagster.device import best_device
 from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.reviewed import NO_OBJECT
@@ -18,7 +19,6 @@ from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.offline import keep_offline
 from gotowce_dagster.params import Params
 from gotowce_dagster.segmenters.base import Segmenter
-from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.segmenters.targets import segment_targets
 from gotowce_dagster.tables import MASKS, empty
 from gotowce_dagster.training.finetune import read_arguments

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gotowce_dagster import weights
+from gotowce_dagster import device, weights
 from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.params import MasksParams, read_params
 from gotowce_dagster.propagation import edgetam
@@ -15,7 +15,7 @@ from gotowce_dagster.propagation.base import Observation
 from gotowce_dagster.propagation.edgetam import EdgeTamPropagator
 from gotowce_dagster.propagation.memory import Memory
 from gotowce_dagster.propagation.streaming import Decoded
-from gotowce_dagster.segmenters import device, edgetam_model
+from gotowce_dagster.segmenters import edgetam_model
 from gotowce_dagster.segmenters.edgetam import EdgeTam
 from gotowce_dagster.segmenters.prompts import Prompt
 from tests.conftest import ROOT

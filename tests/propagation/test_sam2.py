@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gotowce_dagster import weights
+from gotowce_dagster import device, weights
 from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.params import MasksParams, read_params
 from gotowce_dagster.propagation import sam2
 from gotowce_dagster.propagation.memory import Memory
 from gotowce_dagster.propagation.sam2 import Sam2Propagator
 from gotowce_dagster.propagation.streaming import Decoded
-from gotowce_dagster.segmenters import device
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build
 from tests.conftest import ROOT

@@ -8,13 +8,12 @@ import pytest
 import supervision as sv
 from hydra.core.global_hydra import GlobalHydra
 
-from gotowce_dagster import weights
+from gotowce_dagster import device, weights
+from gotowce_dagster.device import inference
 from gotowce_dagster.errors import MissingWeightsError
 from gotowce_dagster.labels.cleaning import clean
-from gotowce_dagster.segmenters import device
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.crops import Crop, around
-from gotowce_dagster.segmenters.device import inference
 from gotowce_dagster.segmenters.mobile_sam import MobileSam
 from gotowce_dagster.segmenters.prompts import PROMPTS, Prompt
 from gotowce_dagster.segmenters.registry import build_segmenter

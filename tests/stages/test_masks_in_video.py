@@ -11,12 +11,12 @@ import yaml
 
 from gotowce_dagster import weights
 from gotowce_dagster.detectors.profile import write_profile
+from gotowce_dagster.device import best_device
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.project import Project
 from gotowce_dagster.propagation.follow import BACK, ON
 from gotowce_dagster.segment import PROMPTS, TIMELINE, VIDEO, segment
 from gotowce_dagster.segmenters import rle
-from gotowce_dagster.segmenters.device import best_device
 from gotowce_dagster.stages import cleaned_labels, designator_detections, extracted_frames, masks
 from gotowce_dagster.tables import DETECTIONS, LABELS, MASKS, read_table
 from gotowce_dagster.video.synthetic import Bracket, Scene, Target, write_scene
