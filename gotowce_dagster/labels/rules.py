@@ -5,7 +5,8 @@ its frame) and gives every one a score, 0 bad to 1 good, dimensionless so that t
 that compare a candidate with others of its object say 1 where there are none to compare with.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,6 +88,30 @@ def followed(c: pd.DataFrame) -> pd.Series:
     return c["state"].map({"doubtful": 0.5}).fillna(1.0)
 
 
+def votes(c: pd.DataFrame) -> np.ndarray:
+    """Share of the detectors that found the designator, of all that found any in the video."""
+    everyone = {vote["detector"] for votes in c["votes"].dropna() for vote in votes}
+    return _of_votes(c, lambda votes, _: len(votes) / len(everyone))
+
+
+def same_class(c: pd.DataFrame) -> np.ndarray:
+    """Share of the detectors that found the designator and call its target what the label does."""
+    return _of_votes(
+        c, lambda votes, row: np.mean([vote["class_name"] == row["class_name"] for vote in votes])
+    )
+
+
+def same_box(c: pd.DataFrame) -> np.ndarray:
+    """The least IoU of a detector's box with the one that all agreed on."""
+
+    def least(votes: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> float:
+        boxes = np.array([[vote[side] for side in _SIDES] for vote in votes], float)
+        agreed = np.array([[row[side] for side in _DESIGNATOR]], float)
+        return float(sv.box_iou_batch(boxes, agreed).min())
+
+    return _of_votes(c, least)
+
+
 def sharp(c: pd.DataFrame) -> pd.Series:
     """Sharpness of the frame over the median of its video."""
     return c["relative_sharpness"].fillna(1)
@@ -139,12 +164,23 @@ RULES: dict[str, Callable[[pd.DataFrame], np.ndarray | pd.Series]] = {
         corners,
         unclipped,
         followed,
+        votes,
+        same_class,
+        same_box,
         sharp,
         usual_size,
         steady,
         single,
     )
 }
+
+
+def _of_votes(c: pd.DataFrame, score: Callable[..., float]) -> np.ndarray:
+    """A score of the votes that labels/consensus.py kept with each row; 1 where one detector was asked."""
+    scores = np.ones(len(c))
+    asked = c["votes"].notna().to_numpy()
+    scores[asked] = [score(row["votes"], row) for row in c[asked].to_dict("records")]
+    return scores
 
 
 def _straight_share(counts: str, height: int, width: int) -> float:

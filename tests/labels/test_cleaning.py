@@ -8,8 +8,9 @@ from gotowce_dagster.labels.cleaning import NO_MASK, clean, judge
 from gotowce_dagster.labels.rules import RULES
 from gotowce_dagster.params import LabelsParams, RuleParams
 from gotowce_dagster.project import Project
+from gotowce_dagster.review.choose import choose
 from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, read_table, write_table
-from tests.shipped import labels_params
+from tests.shipped import labels_params, params
 from tests.worlds import make_world
 
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
@@ -54,6 +55,18 @@ def test_a_detection_without_a_mask_is_rejected_not_dropped(tables: Tables) -> N
     assert label[["x1", "y2"]].tolist() == detections.loc[2, ["x1", "y2"]].tolist()
     assert (label["object_id"], label["height"]) == ("", masks["height"][0])
     assert pd.isna(label["rle"])
+
+
+def test_what_detectors_disagree_about_is_asked_first(tables: Tables) -> None:
+    detections, masks, frames = tables
+    box = detections[["x1", "y1", "x2", "y2", "class_name"]].assign(confidence=0.9).to_dict("records")
+    votes = [[{"detector": name, **row} for name in ("bracket", "world", "eye")] for row in box]
+    votes[5] = votes[5][:1]
+    labels = clean(detections.assign(votes=votes), masks, frames, labels_params())
+    assert labels["verdict"].tolist() == ["accept"] * 5 + ["review"] + ["accept"] * 2
+    assert labels["reasons"][5] == ["votes"]
+    asked = choose(labels, params().review_tasks.model_copy(update={"doubtful": 1, "audit_share": 0.0}))
+    assert asked["frame_index"].tolist() == [50]
 
 
 @pytest.mark.parametrize("keep", [[], [0]], ids=["no masks at all", "a single frame"])

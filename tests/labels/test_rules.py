@@ -24,7 +24,7 @@ def candidate(mask: np.ndarray | None = None, **changes: Any) -> dict[str, Any]:
         "designator_x1": 110.0, "designator_y1": 60.0, "designator_x2": 190.0, "designator_y2": 140.0,
         "rle": rle.encode(mask.astype(bool)), "height": HEIGHT, "width": WIDTH,
         "fill": float(mask.sum()) / 6400, "inside": 1.0, "mark_overlap": 0.0, "agreement": 0.9,
-        "stability": 0.9, "relative_sharpness": 1.0, "state": None,
+        "stability": 0.9, "relative_sharpness": 1.0, "state": None, "class_name": "ship", "votes": None,
     } | changes  # fmt: skip
 
 
@@ -42,6 +42,33 @@ def track(fills: list[float], object_id: str = "0/0") -> list[dict[str, Any]]:
     return [
         candidate(frame_index=n, time_s=n / 2, fill=fill, object_id=object_id) for n, fill in enumerate(fills)
     ]
+
+
+def vote(detector: str, moved: float = 0.0, class_name: str = "ship") -> dict[str, Any]:
+    """For the faultless candidate's designator, moved to the right."""
+    box = {"x1": 110.0 + moved, "y1": 60.0, "x2": 190.0 + moved, "y2": 140.0}
+    return {"detector": detector, "class_name": class_name, "confidence": 0.9, **box}
+
+
+@pytest.mark.parametrize(
+    ("votes", "expected"),
+    [
+        (None, (1, 1, 1)),
+        ([vote("a"), vote("b"), vote("c")], (1, 1, 1)),
+        ([vote("a")], (1 / 3, 1, 1)),
+        ([vote("a"), vote("b"), vote("c", class_name="rock")], (1, 2 / 3, 1)),
+        ([vote("a"), vote("b", moved=40)], (2 / 3, 1, 1 / 3)),
+    ],
+    ids=["one detector", "all agree", "one found it alone", "another class", "another box"],
+)
+def test_each_way_to_disagree_has_its_rule(
+    votes: list[dict[str, Any]] | None, expected: tuple[float, ...]
+) -> None:
+    everyone = candidate(votes=[vote("a"), vote("b"), vote("c")])
+    rows = [everyone, candidate(votes=votes)]
+    found = [scores(name, *rows)[1] for name in ("votes", "same_class", "same_box")]
+    assert found == pytest.approx(expected)
+    assert [scores(name, everyone) for name in ("votes", "same_class", "same_box")] == [[1.0]] * 3
 
 
 @pytest.mark.parametrize("name", RULES)
