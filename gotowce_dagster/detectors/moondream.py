@@ -119,13 +119,14 @@ class Moondream:
     def _detect(self, image: np.ndarray) -> sv.Detections:
         # Encoded once for all phrases: that is most of the work.
         encoded = self._model.encode_image(Image.fromarray(image))
-        parts = []
+        parts, unread = [], []
         for phrase in self._phrases.asked:
             self.cost.answers += 1
             try:
                 boxes = read_boxes(self._model.detect(encoded, phrase), image.shape)
-            except ValueError:
+            except ValueError as error:
                 self.cost.invalid += 1
+                unread.append(f"{phrase}: {str(error).splitlines()[0]}")
                 continue
             owner = self._phrases.owner(phrase)
             assert owner is not None, "every phrase that is asked has an owner"
@@ -137,7 +138,9 @@ class Moondream:
             [name for name, _ in owners],
             [prompt for _, prompt in owners],
         )
-        return tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)
+        answer = tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)
+        answer.metadata = {"unanswered": "; ".join(unread)} if unread else {}
+        return answer
 
 
 def _text(answer: Mapping[str, Any], key: str) -> str:

@@ -8,11 +8,14 @@ import supervision as sv
 
 from gotowce_dagster.detectors.base import Cost, batched, found, tidied
 from gotowce_dagster.detectors.phrases import Phrases
-from gotowce_dagster.detectors.settings import YoloSettings
+from gotowce_dagster.detectors.settings import YoloSettings, YoloWorldSettings
 from gotowce_dagster.device import best_device
 from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.offline import keep_offline
 from gotowce_dagster.weights import require
+
+Owners = dict[int, tuple[str, str]]
+"""A model's class numbers that count -> our class, and the phrase or name it is asked by."""
 
 
 class Yolo:
@@ -24,15 +27,20 @@ class Yolo:
     """
 
     version = "1"
+    across_classes = False
+    """Whether of overlapping boxes of different classes, too, the surest alone stays."""
 
-    def __init__(self, name: str, settings: YoloSettings) -> None:
+    def __init__(self, name: str, settings: YoloSettings | YoloWorldSettings) -> None:
         self.name = name
         self.weights = settings.needs
         self.cost = Cost()
         self._settings = settings
         self._device = best_device()
-        self._model = load("YOLO", settings.weights)
-        self._owners = _owners(self._model.names, settings)
+        self._model, self._owners = self._load(settings)
+
+    def _load(self, settings: Any) -> tuple[Any, Owners]:
+        model = load("YOLO", settings.weights)
+        return model, _owners(model.names, settings)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
@@ -56,6 +64,7 @@ class Yolo:
                 image.shape,
                 min_confidence=told.min_confidence,
                 nms_iou=told.nms_iou,
+                class_agnostic=self.across_classes,
             )
             for image, (xyxy, confidence, classes) in zip(images, results, strict=True)
         ]
@@ -84,7 +93,19 @@ def load(kind: str, weights: str) -> Any:
         ) from None
     if model.task not in ("detect", "segment"):
         raise InputError(f"{path}: a model for the task {model.task!r}; expected one that detects")
+    if _lacks_classes(model.model):
+        raise InputError(
+            f"{path}: YOLOE that was told no classes; call set_classes of ultralytics.YOLOE, save it, and "
+            f"name that file"
+        )
     return model
+
+
+def _lacks_classes(inner: Any) -> bool:
+    """Whether it is YOLOE as published, which finds nothing, and says nothing, before it is told classes."""
+    head = inner.model[-1]
+    is_told = hasattr(inner, "pe") or hasattr(head, "lrpc") or getattr(head, "is_fused", False)
+    return type(inner).__name__.startswith("YOLOE") and not is_told
 
 
 def predict(
@@ -116,7 +137,7 @@ def predict(
     return [(b.xyxy, b.conf, b.cls.astype(int)) for b in boxes]
 
 
-def _owners(names: dict[int, str], settings: YoloSettings) -> dict[int, tuple[str, str]]:
+def _owners(names: dict[int, str], settings: YoloSettings) -> Owners:
     """The model's class numbers that count -> our class and the model's name for it."""
     if not settings.prompts:
         return {number: (name, name) for number, name in names.items()}
@@ -131,6 +152,6 @@ def _owners(names: dict[int, str], settings: YoloSettings) -> dict[int, tuple[st
     return {number: owner for number, owner in owned.items() if owner}
 
 
-def _named(classes: np.ndarray, owners: dict[int, tuple[str, str]]) -> tuple[list[str], list[str]]:
+def _named(classes: np.ndarray, owners: Owners) -> tuple[list[str], list[str]]:
     pairs = [owners[number] for number in classes.tolist()]
     return [name for name, _ in pairs], [prompt for _, prompt in pairs]

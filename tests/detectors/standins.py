@@ -87,6 +87,21 @@ def yolo_world(path: Path) -> Path:
     return path
 
 
+def yoloe(path: Path, classes: Sequence[str]) -> Path:
+    """YOLOE's smallest, told these classes by embeddings at random, or none; as ultralytics saves it."""
+    keep_offline()
+    import torch
+    from ultralytics import YOLOE
+
+    torch.manual_seed(1)
+    model = YOLOE("yoloe-11n.yaml")
+    inner: Any = model.model
+    if classes:
+        model.set_classes(list(classes), inner.model[-1].get_tpe(torch.randn(1, len(classes), 512)).detach())
+    model.save(path)
+    return path
+
+
 def grounding_dino(folder: Path) -> Path:
     from transformers import (
         BertConfig,

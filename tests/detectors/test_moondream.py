@@ -40,6 +40,7 @@ def test_boxes_in_pixels_and_nonsense_counted(model: Moondream, picture: np.ndar
     assert confidence(answer).tolist() == [1.0, 1.0]
     cost = model.cost
     assert (cost.frames, cost.answers, cost.invalid) == (1, 3, 1)
+    assert "unanswered" in answer.metadata, "one of three phrases has no usable answer"
     assert model._model.encoded == 1  # once for three phrases
 
 

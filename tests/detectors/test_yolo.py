@@ -108,3 +108,17 @@ def test_colours_are_not_turned(street: np.ndarray) -> None:
     expected = own.boxes.conf.numpy()
     assert np.abs(confidence(answer)[:4] - expected[:4]).max() < 0.005
     assert np.abs(confidence(turned)[:4] - expected[:4]).max() > 0.02
+
+
+def test_yoloe_runs_with_the_classes_it_was_saved_with(
+    made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, picture: np.ndarray, offline: None
+) -> None:
+    made(standins.yoloe, "told.pt", ["ship", "drone"])
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.yoloe, "untold.pt", [])))
+    asked = {"target": ["drone"]}
+    settings = YoloSettings(weights="told.pt", prompts=asked, min_confidence=0, imgsz=96)
+    (answer,) = Yolo("e", settings).detect([picture])
+    assert set(classes(answer)) == {"target"}
+    assert set(prompts(answer)) == {"drone"}
+    with pytest.raises(InputError, match=r"untold\.pt: YOLOE that was told no classes; call set_classes"):
+        Yolo("e", YoloSettings(weights="untold.pt"))

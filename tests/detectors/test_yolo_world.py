@@ -56,7 +56,7 @@ def test_overlapping_boxes_of_any_phrases_are_one(
 ) -> None:
     boxes = np.array([[10, 10, 50, 50], [12, 10, 52, 50], [90, 10, 120, 50]], float)
     told = (boxes, np.array([0.02, 0.03, 0.01]), np.array([0, 2, 1]))
-    monkeypatch.setattr("gotowce_dagster.detectors.yolo_world.predict", lambda *_, **__: [told])
+    monkeypatch.setattr("gotowce_dagster.detectors.yolo.predict", lambda *_, **__: [told])
     answer = _answer(picture)
     assert prompts(answer) == ["a ship", "four corner brackets"]
     assert classes(answer) == ["ship", "target"]
