@@ -8,6 +8,7 @@ Every review accepts, by Label Studio's own action that copies predictions.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.project import Project
@@ -42,7 +42,7 @@ def made_up(count: int, masks: int) -> list[FrameToReview]:
             file=Path(f"frames/benchmark/{index:06d}.jpg"),
             frame_hash=f"{index:016x}",
             size=_SIZE,
-            labels=pd.DataFrame([_label(rng, number) for number in range(masks)]),
+            labels=[_label(rng, number) for number in range(masks)],
             sample="all",
             order=index / count,
         )
@@ -67,9 +67,11 @@ def _label(rng: np.random.Generator, number: int) -> dict[str, Any]:
 
 
 def timed(what: str, work: Callable[[], object]) -> None:
-    start = time.perf_counter()
+    """Print the seconds it took, those of them that were our own work, and how busy the machine was."""
+    start, own = time.perf_counter(), time.process_time()
     work()
-    print(f"{what:<28}{time.perf_counter() - start:8.2f} s")
+    took, own = time.perf_counter() - start, time.process_time() - own
+    print(f"{what:<20}{took:8.2f} s, own {own:6.2f} s, load {os.getloadavg()[0]:5.1f}")
 
 
 def main() -> None:

@@ -126,11 +126,12 @@ def _sent(paths: Paths, frames: Sequence[FrameToReview], pushed: Pushed) -> Meta
 
 def _closeup(paths: Paths, frame: FrameToReview) -> np.ndarray:
     picture = read_rgb(paths.data / frame.file)
-    if frame.labels.empty:
+    if not frame.labels:
         return picture
-    names = frame.labels["class_name"].to_numpy(dtype=str)
-    boxes = sv.Detections(frame.labels[_BOX].to_numpy(float), data={"class_name": names})
-    return closeup(picture, boxes, list(names), box=boxes.xyxy[0], margin=2.0)
+    names = [label["class_name"] for label in frame.labels]
+    sides = np.array([[label[side] for side in _BOX] for label in frame.labels], float)
+    boxes = sv.Detections(sides, data={"class_name": np.array(names)})
+    return closeup(picture, boxes, names, box=boxes.xyxy[0], margin=2.0)
 
 
 def _digest(text: str) -> str:

@@ -1,7 +1,8 @@
 """The frames a project would show its reviewers, read from its tables."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,18 +51,19 @@ def frames_to_review(
     if ranking is not None:
         keys = zip(ranking["video"], ranking["frame_index"], strict=True)
         hints = dict(zip(keys, ranking["says"], strict=True))
-    shown = labels[labels["verdict"].isin(params.verdicts)]
+    shown: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for label in labels[labels["verdict"].isin(params.verdicts)].to_dict("records"):
+        shown[label["video"], label["frame_index"]].append(label)
     frames = []
     for video, rows in chosen.groupby("video", sort=False):
         index = read_table(paths.frame_index(str(video)), FRAMES)
-        kept = index[index["kept"]].reset_index(drop=True)
-        place = {frame: number for number, frame in enumerate(kept["frame_index"])}
-        by_frame = dict(list(shown[shown["video"] == video].groupby("frame_index")))
+        kept: list[dict[str, Any]] = index[index["kept"]].to_dict("records")
+        place = {frame["frame_index"]: number for number, frame in enumerate(kept)}
         for row in rows.to_dict("records"):
-            number = row["frame_index"]
-            rows_of = by_frame.get(number, shown.iloc[:0])
-            told = hints.get((str(video), number), [])
-            frames.append(_frame(paths, kept, place[number], rows_of, row, hints=told))
+            key = str(video), row["frame_index"]
+            frames.append(
+                _frame(paths, kept, place[key[1]], shown.get(key, []), row, hints=hints.get(key, []))
+            )
     return sorted(frames, key=lambda frame: frame.order)
 
 
@@ -81,22 +83,30 @@ def _unjudged(paths: Paths, labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def _frame(
-    paths: Paths, kept: pd.DataFrame, number: int, labels: pd.DataFrame, row: dict, *, hints: list[str]
+    paths: Paths,
+    kept: Sequence[dict[str, Any]],
+    number: int,
+    labels: Sequence[dict[str, Any]],
+    row: dict[str, Any],
+    *,
+    hints: Sequence[str],
 ) -> FrameToReview:
-    video, here = row["video"], kept.iloc[number]
-    file = paths.frames(video) / here["file"]
+    video, here = row["video"], kept[number]
+    folder = paths.frames(video)
+    file = folder / here["file"]
+    below_data = folder.relative_to(paths.data)
     with Image.open(file) as picture:
         size = Size(*picture.size)
     neighbours = [
-        Neighbour(_below_data(paths, video, kept.iloc[other]), kept.iloc[other]["time_s"] - here["time_s"])
+        Neighbour(below_data / kept[other]["file"], kept[other]["time_s"] - here["time_s"])
         for other in (number - 1, number + 1)
-        if 0 <= other < len(kept) and kept.iloc[other]["shot"] == here["shot"]
+        if 0 <= other < len(kept) and kept[other]["shot"] == here["shot"]
     ]
     return FrameToReview(
         video=video,
         frame_index=row["frame_index"],
-        time_s=float(here["time_s"]),
-        file=_below_data(paths, video, here),
+        time_s=here["time_s"],
+        file=below_data / here["file"],
         frame_hash=frame_hash(file),
         size=size,
         labels=labels,
@@ -105,7 +115,3 @@ def _frame(
         neighbours=neighbours,
         hints=hints,
     )
-
-
-def _below_data(paths: Paths, video: str, frame: pd.Series) -> Path:
-    return (paths.frames(video) / frame["file"]).relative_to(paths.data)

@@ -14,7 +14,7 @@ from gotowce_dagster.review.records import ReviewedFrame, merged, read_reviewed,
 from gotowce_dagster.review.room import ahead, find_project, list_tasks
 from gotowce_dagster.review.tasks import read_task, task_key
 
-_BATCH = 100
+_BATCH = 250
 _SETTLED_S = 5.0
 _STATE = ("id", "project", "created_at", "updated_at", "total_annotations", "cancelled_annotations")
 _WHOLE = (

@@ -81,7 +81,9 @@ def push(
     progress(0, len(frames))
     client = room.client
     with plain_errors(room.url):
-        project = _project(client, params, [name for frame in frames for name in frame.labels["class_name"]])
+        project = _project(
+            client, params, [label["class_name"] for frame in frames for label in frame.labels]
+        )
         serve_files(client, project.id, frames_folder)
         known = _known(client, project.id)
         pushed = Pushed(project.id, f"{room.url}/projects/{project.id}")

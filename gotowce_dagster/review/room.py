@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PAGE = 250
+_PAGE = 1000
 _END: Any = object()
 
 

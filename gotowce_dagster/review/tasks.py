@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -54,8 +53,8 @@ class FrameToReview:
     """Of its picture, below data."""
     frame_hash: str
     size: Size
-    labels: pd.DataFrame
-    """Rows of tables.LABELS that are shown."""
+    labels: Sequence[Mapping[str, Any]]
+    """Those that are shown: rows of tables.LABELS, as values by column."""
     sample: Sample
     order: float
     """0 to 1; the least is seen first."""
@@ -67,11 +66,6 @@ class FrameToReview:
     def uid(self) -> str:
         """What its task is looked up by."""
         return f"{self.video}/{self.frame_index}/{self.frame_hash}"
-
-    @cached_property
-    def rows(self) -> list[dict[str, Any]]:
-        """The labels again, each with its values by column."""
-        return cast(list[dict[str, Any]], self.labels.to_dict("records"))
 
 
 @dataclass(frozen=True)
@@ -90,8 +84,8 @@ def content(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, s
     told = [
         *(_PAGE, frame.uid, frame.time_s, frame.sample, params.masks, params.polygon_px),
         [(neighbour.file.as_posix(), neighbour.seconds) for neighbour in frame.neighbours],
-        [(thing.model_dump(), score) for thing, score in _objects(frame.rows)],
-        [[why.get(reason, reason) for reason in row["reasons"]] for row in frame.rows],
+        [(thing.model_dump(), score) for thing, score in _objects(frame.labels)],
+        [[why.get(reason, reason) for reason in label["reasons"]] for label in frame.labels],
         # Shown in frames of the audit sample neither; without any the digest is what it always was.
         *([frame.hints] if frame.hints and frame.sample != "audit" else []),
     ]
@@ -121,7 +115,7 @@ def task_data(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str,
 
 def prediction(frame: FrameToReview, params: ReviewTasksParams) -> dict[str, Any]:
     """A frame's labels as Label Studio's pre-annotation."""
-    result = regions(_objects(frame.rows), frame.size, params.masks, params.polygon_px)
+    result = regions(_objects(frame.labels), frame.size, params.masks, params.polygon_px)
     return {"model_version": MODEL_VERSION, "score": frame.order, "result": result}
 
 
@@ -215,7 +209,7 @@ def _person(completed_by: Any) -> int | None:
     return completed_by.get("id") if isinstance(completed_by, Mapping) else completed_by
 
 
-def _objects(rows: Iterable[Mapping[str, Any]]) -> list[tuple[ReviewedObject, float]]:
+def _objects(labels: Iterable[Mapping[str, Any]]) -> list[tuple[ReviewedObject, float]]:
     """Each label as an object, with its quality."""
     return [
         (
@@ -227,7 +221,7 @@ def _objects(rows: Iterable[Mapping[str, Any]]) -> list[tuple[ReviewedObject, fl
             ),
             label["quality"],
         )
-        for label in rows
+        for label in labels
     ]
 
 
@@ -236,9 +230,9 @@ def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
     blind = frame.sample == "audit"
     parts = [
         _paragraph(f"<b>{escape(frame.video)}</b> · frame {frame.frame_index} · {frame.time_s:.1f} s"),
-        _paragraph(_BLIND) if blind else _doubts(frame.rows, why),
+        _paragraph(_BLIND) if blind else _doubts(frame.labels, why),
         *(_paragraph(escape(hint)) for hint in frame.hints if not blind),
-        *(_closeups(frame, label) for label in frame.rows[:_CLOSEUPS]),
+        *(_closeups(frame, label) for label in frame.labels[:_CLOSEUPS]),
     ]
     for neighbour in frame.neighbours:
         when = f"{abs(neighbour.seconds):.1f} s {'before' if neighbour.seconds < 0 else 'after'}"
@@ -247,9 +241,9 @@ def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def _doubts(rows: Iterable[Mapping[str, Any]], why: Mapping[str, str]) -> str:
+def _doubts(labels: Iterable[Mapping[str, Any]], why: Mapping[str, str]) -> str:
     lines = []
-    for label in rows:
+    for label in labels:
         reasons = "; ".join(why.get(reason, reason) for reason in label["reasons"]) or "no doubts"
         name = escape(label["class_name"])
         lines.append(_paragraph(f"<b>{name}</b>, quality {label['quality']:.2f}: {escape(reasons)}"))

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from gotowce_dagster.params import ReviewTasksParams
 from gotowce_dagster.review.records import Change, Review, ReviewedFrame, ReviewedObject
@@ -70,7 +69,7 @@ def frame(*labels: dict[str, object], **changes: object) -> FrameToReview:
         "file": Path("frames/duel/000030.jpg"),
         "frame_hash": "0123456789abcdef",
         "size": SIZE,
-        "labels": pd.DataFrame(labels or [label_row()]),
+        "labels": list(labels or [label_row()]),
         "sample": "doubtful",
         "order": 0.25,
         "neighbours": [Neighbour(Path("frames/duel/000020.jpg"), -0.5)],

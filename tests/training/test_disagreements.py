@@ -109,7 +109,7 @@ def test_a_frame_without_a_label_is_asked_about_and_is_never_an_audit(tmp_path: 
     assert (ranking["frame_index"][0], ranking["kinds"][0]) == (10, ["extra"])
     frames = {f.frame_index: f for f in frames_to_review(world.paths, ["duel"], params, ranking)}
     assert {index: f.sample for index, f in frames.items()} == {0: "audit", 10: "doubtful", 20: "audit"}
-    assert frames[10].labels.empty
+    assert not frames[10].labels
     assert "No labels here" in task_data(frames[10], params, {})["context"]
 
 
