@@ -42,6 +42,9 @@ def compare(
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to; made anew.")] = Path("comparison"),
     frames: Annotated[int | None, typer.Option(min=1, help="How many, over all videos.")] = None,
+    budget_frames: Annotated[
+        int | None, typer.Option(min=1, help="Tell the hours and the money that so many frames would take.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Send frames to servers, and pay for it.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
@@ -54,8 +57,8 @@ def compare(
 
     project = Project.find()
     params = project.params.detector_comparison
-    if frames is not None:
-        params = params.model_copy(update={"frames": frames})
+    wanted = {"frames": frames, "budget_frames": budget_frames}
+    params = params.model_copy(update={name: n for name, n in wanted.items() if n is not None})
     known = project.params.designator_detections.detectors | params.detectors
     names = list(params.detectors) if detectors is None else _words(detectors)
     contenders = [
@@ -78,14 +81,18 @@ def compare(
             {"report": page, "detectors": rows, "agreement": agreement, "notes": result.sample.notes}
         )
         return
-    _show(rows)
+    _show(rows, params.budget_frames)
     for note in result.sample.notes:
         console.err.print(f"[yellow]{note}[/]")
     console.out.print(f"The report: [bold]{page}[/]", soft_wrap=True)
 
 
-def _show(rows: list[dict]) -> None:
-    shown = _COLUMNS | {name: head for name, head in _OF_SERVERS.items() if any(row[name] for row in rows)}
+def _show(rows: list[dict], budget_frames: int) -> None:
+    shown = (
+        _COLUMNS
+        | {"budget_hours": f"h for {budget_frames:,}"}
+        | {name: head for name, head in _OF_SERVERS.items() if any(row[name] for row in rows)}
+    )
     cells = (
         [row["name"], *("–" if row[name] is None else console.number(row[name]) for name in shown)]
         for row in rows

@@ -59,7 +59,8 @@ def settings_of(name: str, known: Mapping[str, DetectorSettings]) -> DetectorSet
     except ValidationError as error:
         lacking = ", ".join(str(problem["loc"][-1]) for problem in error.errors())
         raise InputError(
-            f"{name} has no default for {lacking}; name such a detector in params.yaml"
+            f"{name} has no default for {lacking}; name such a detector in params.yaml, as docs/detectors.md "
+            "shows"
         ) from None
 
 
@@ -104,9 +105,10 @@ def obstacle(settings: Common) -> str | None:
     missing = [name for name in settings.needs if not weights.find(name) and not weights.reachable(name)]
     if missing:
         homes = [w.url for name in missing if (w := weights.WEIGHTS.get(name)) and w.url]
-        fetch = f"fetch it from {' and '.join(homes)}, " if homes else ""
+        them = "it" if len(missing) == 1 else "them"
+        fetch = f"fetch {them} from {' and '.join(homes)}, " if homes else ""
         return (
-            f"{' and '.join(missing)} not in {looked}, nor reachable; {fetch}put it into a folder and set "
-            f"GOTOWCE_WEIGHTS_DIR to that folder"
+            f"{' and '.join(missing)} not in {looked}, nor reachable; {fetch}put {them} into a folder and "
+            f"set GOTOWCE_WEIGHTS_DIR to that folder"
         )
     return None

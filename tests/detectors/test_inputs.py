@@ -175,6 +175,20 @@ def test_only_the_colours_of_the_profile_are_seen() -> None:
     assert detector.seen == []
 
 
+def test_a_finder_without_an_answer_leaves_the_frame_unanswered() -> None:
+    class Refuses(Bright):
+        def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
+            answers = super().detect(images)
+            for image, answer in zip(images, answers, strict=True):
+                answer.metadata = {} if image.any() else {"unanswered": "refused"}
+            return answers
+
+    told = InputSettings(crop=CropSettings(around=BracketSettings()))
+    black, white = InPieces(Bright(), told, around=Refuses()).detect([np.zeros_like(WHITE), WHITE])
+    assert (black.metadata, white.metadata) == ({"unanswered": "refused"}, {})
+    assert (len(black), len(white)) == (0, 1)
+
+
 def test_looking_around_what_another_detector_finds() -> None:
     image = sky()
     put_mark(image, 100, 80, 50)

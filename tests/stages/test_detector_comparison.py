@@ -130,13 +130,16 @@ def test_files_without_truth_from_the_command_line(
     monkeypatch.setenv("GOTOWCE_ROOT", str(project.paths.root))
     video = str(project.paths.raw / "drawn_other.mp4")
     words = ["compare", video, "--detectors", "bracket,same", "--frames", "2", "--out", str(tmp_path / "out")]
-    assert run(monkeypatch, *words, "--json") == 0
+    assert run(monkeypatch, *words, "--budget-frames", "7200", "--json") == 0
     told = json.loads(capsys.readouterr().out)
+    assert [row["budget_frames"] for row in told["detectors"]] == [7200, 7200]
+    assert 0 < told["detectors"][0]["budget_hours"] < 1
     assert told["agreement"]["bracket"]["same"] == 1
     assert [row["f1_50"] for row in told["detectors"]] == [None, None]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Agreement" in page
     assert "nobody knows who is right" in page
+    assert "What 7,200 frames would take" in page
 
 
 def test_a_folder_with_something_else_is_left_alone(
