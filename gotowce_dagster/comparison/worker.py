@@ -4,9 +4,11 @@ What it learns it writes line by line, so that nothing is lost of one that is ki
 """
 
 import json
+import os
 import pkgutil
 import resource
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -24,6 +26,9 @@ from gotowce_dagster.pictures.read import read_rgb
 
 _ROUNDS = 2
 """Each number of pictures at once is timed so often, after once to settle; the best counts."""
+
+_WATCH_S = 0.5
+"""Seconds between looks at whether the starting process is still there."""
 
 Event = dict[str, Any]
 
@@ -177,8 +182,21 @@ def _gpu_peak_mb() -> float:
     return torch.cuda.max_memory_allocated() / 1e6
 
 
+def _end_with_parent() -> None:
+    """End this process soon after the one that started it, which may be killed without a chance to say so."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(folder: Path) -> None:
     """Do the job of a folder; the last line written says how it ended."""
+    _end_with_parent()
     job = Job.model_validate_json((folder / JOB).read_text(encoding="utf-8"))
     with (folder / EVENTS).open("w", encoding="utf-8", buffering=1) as file:
         try:

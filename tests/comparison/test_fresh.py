@@ -1,11 +1,16 @@
 """Real processes: whatever one does to itself, the others get their turn and it gets its row."""
 
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gotowce_dagster.comparison.fresh import run_fresh
+from gotowce_dagster.comparison.job import EVENTS
 from tests.comparison.jobs import MANY, job
 from tests.conftest import ROOT
 
@@ -57,6 +62,31 @@ def test_one_that_hangs_is_ended_and_keeps_what_it_did(tmp_path: Path) -> None:
     assert (run.status, run.reason) == ("timed out", "after 8 s, having seen 1 of 3 frames")
     assert len(run.found) == 1
     assert time.monotonic() - start < 20
+
+
+def test_it_does_not_outlive_the_process_that_started_it(tmp_path: Path) -> None:
+    told = job(tmp_path, "hangs").model_dump_json()
+    script = (
+        "import sys; from pathlib import Path; from gotowce_dagster.comparison.fresh import run_fresh; "
+        "from gotowce_dagster.comparison.job import Job; "
+        "run_fresh(Job.model_validate_json(sys.argv[1]), Path(sys.argv[2]), 120)"
+    )
+    folder = tmp_path / "run"
+    starter = subprocess.Popen([sys.executable, "-c", script, told, str(folder)])
+    try:
+        _wait_until(lambda: (folder / EVENTS).exists() and '"frame"' in (folder / EVENTS).read_text())
+        (worker,) = psutil.Process(starter.pid).children()
+    finally:
+        starter.kill()
+        starter.wait()
+    _wait_until(lambda: not worker.is_running())
+
+
+def _wait_until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_answers_that_could_not_be_used_are_told(tmp_path: Path) -> None:
