@@ -1,8 +1,9 @@
-"""Screenshots for the README: the asset graph and one asset's page, from a running `dagster dev`.
+"""Screenshots: the asset graph and one asset's page, from a running `dagster dev`; objects through a video.
 
     python docs/take_screenshots.py [--url http://127.0.0.1:3000] [--out docs/pictures]
+    python docs/take_screenshots.py --video naev_hostile_sample --frame 200
 
-Needs Chromium on the PATH. Run `gotowce demo` and `dagster dev` first.
+Needs Chromium on the PATH. Run `gotowce demo` and `dagster dev` first; for a video `gotowce review serve`.
 """
 
 import argparse
@@ -10,6 +11,10 @@ import shutil
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+
+from gotowce_dagster.project import Project
+from gotowce_dagster.review.connection import connect, find, read_secrets
+from gotowce_dagster.review.video_room import push_video
 
 
 def asset_graph(page: Page, url: str) -> None:
@@ -31,8 +36,28 @@ def asset_page(page: Page, url: str, asset: str, partition: str) -> None:
     page.wait_for_timeout(1000)
 
 
+def video_objects(page: Page, video: str, frame_index: int) -> None:
+    """A video's objects in Label Studio, at one frame, as `gotowce review push-video` sends them."""
+    project = Project.find()
+    secrets = read_secrets(project.paths.root)
+    assert secrets is not None, "start `gotowce review serve` first"
+    room = connect(find(project.paths.root))
+    task = push_video(room, project, video).url
+    page.goto(f"{room.url}/user/login")
+    page.fill("input[name=email]", secrets.email)
+    page.fill("input[name=password]", secrets.password)
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "login" not in url)
+    page.goto(f"{task}&labeling=1")
+    shown = "window.Htx?.annotationStore?.selected?.names?.get('video')"
+    page.wait_for_function(f"() => {shown}?.length > 1", timeout=120_000)
+    page.wait_for_timeout(2000)
+    page.evaluate(f"frame => {shown}.ref.current.goToFrame(frame)", frame_index + 1)
+    page.wait_for_timeout(3000)
+
+
 def main() -> None:
-    """Take both pictures."""
+    """Take both pictures of Dagster, or the one of a video."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,11 +65,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
     parser.add_argument("--asset", default="cleaned_labels")
     parser.add_argument("--partition", default="naev_hostile_sample")
+    parser.add_argument("--video", help="its objects in Label Studio instead")
+    parser.add_argument("--frame", type=int, default=0, help="frame_index of the video")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        if options.video:
+            page.set_viewport_size({"width": 1280, "height": 980})
+            video_objects(page, options.video, options.frame)
+            page.screenshot(path=options.out / "label_studio_video.png")
+            return
         asset_graph(page, options.url)
         page.screenshot(path=options.out / "dagster_graph.png")
         asset_page(page, options.url, options.asset, options.partition)

@@ -173,11 +173,12 @@ def pull_video(
 
     With --truth the boxes in the sampled frames become hand-checked ones, which evaluation measures by.
     """
-    from gotowce_dagster.review import video_room
+    from gotowce_dagster.intake import pull_tracks
+    from gotowce_dagster.review.video_room import save_truth
 
     project = Project.find()
-    pulled = video_room.pull_video(connect(find(project.paths.root)), project, video)
-    made = {"truth": video_room.save_truth(project, video)} if truth else {}
+    pulled = pull_tracks(project, connect(find(project.paths.root)), video)
+    made = {"truth": save_truth(project, video)} if truth else {}
     _show("Read from Label Studio", asdict(pulled) | made, [], json)
 
 

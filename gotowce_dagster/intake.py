@@ -20,6 +20,7 @@ from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import Room
 from gotowce_dagster.review.pull import Pulled, pull
+from gotowce_dagster.review.video_room import PulledVideo, pull_video
 from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import probe
 
@@ -101,10 +102,21 @@ def pull_reviews(project: Project, room: Room, *, again: bool = False, progress:
     return pulled
 
 
+def pull_tracks(project: Project, room: Room, video: str) -> PulledVideo:
+    """Bring home a video's objects as reviewers left them, and track them with DVC as a source.
+
+    Raises:
+        ServerDownError, InputError: as review.video_room.pull_video.
+    """
+    pulled = pull_video(room, project, video)
+    keep_reviews(project.paths)
+    return pulled
+
+
 def keep_reviews(paths: Paths) -> None:
-    """Track the files of reviews with DVC as they are now."""
+    """Track the files of reviews with DVC as they are now, those of objects through a video too."""
     repo = DvcRepo(paths.root)
-    for file in sorted(paths.reviewed_videos.glob("*.json")):
+    for file in sorted(paths.reviewed_videos.rglob("*.json")):
         if not repo.is_recorded(file):
             repo.track(file)
 

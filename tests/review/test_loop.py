@@ -19,6 +19,8 @@ from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import connect
 from gotowce_dagster.review.records import read_reviewed
 from gotowce_dagster.review.regions import Size, percent_box
+from gotowce_dagster.review.room import find_project, list_tasks
+from gotowce_dagster.review.video_room import title_of
 from gotowce_dagster.stages.yolo_dataset import reviews_in_force
 from gotowce_dagster.tables import PROVENANCE, read_table
 from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
@@ -231,3 +233,30 @@ def test_the_models_disagreements_are_sent(desk: Desk) -> None:
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert told["looked_at"] >= 1
+
+
+def test_objects_through_a_video_are_a_source_too(desk: Desk) -> None:
+    world = desk.world
+    assert CliRunner().invoke(app, ["review", "push-video", "scene_1"]).exit_code == 0
+    project = find_project(desk.room.client, title_of(Project(world.paths)))
+    assert project is not None
+    (task,) = list_tasks(desk.room.client, project.id, ("id", "predictions", "result"))
+    desk.room.client.annotations.create(task["id"], result=task["predictions"][0]["result"])
+    done = CliRunner().invoke(app, ["review", "pull-video", "scene_1", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["objects"] >= 1
+    home = world.paths.reviewed_tracks("scene_1")
+    assert DvcRepo(world.paths.root).is_recorded(home)
+    # Git shows the note of DVC for the next commit, and not the file itself.
+    seen = subprocess.run(
+        ["git", "status", "--short", "--untracked-files=all", "data/reviewed"],
+        cwd=world.paths.root,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert "data/reviewed/tracks/scene_1.json.dvc" in seen
+    assert "data/reviewed/tracks/scene_1.json" not in seen
+    home.unlink()
+    subprocess.run(["dvc", "checkout", f"{home}.dvc"], cwd=world.paths.root, check=True, capture_output=True)
+    assert home.exists()
