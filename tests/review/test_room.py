@@ -136,11 +136,14 @@ def test_only_what_is_new_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
 def test_two_reviewers_and_one_who_takes_it_back(desk: Desk) -> None:
     desk.push()
     task, *_ = desk.tasks("predictions")
+    me = desk.room.client.users.whoami().id
+    other = desk.room.client.users.create(email="second@gotowce.test", username="second@gotowce.test").id
     desk.say(task, "accept")
-    second = desk.say(task, "reject")
+    second = desk.say(task, "reject", completed_by=other)
     desk.pull()
     frame = desk.reviewed("duel")[0]
-    assert [review.verdict for review in frame.reviews] == ["accept", "reject"]
+    said = [(review.annotator, review.verdict) for review in frame.reviews]
+    assert said == [(me, "accept"), (other, "reject")]
     assert frame.decision == frame.reviews[1]
 
     desk.room.client.annotations.delete(second)
