@@ -16,7 +16,7 @@ from gotowce_dagster.cli import app
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.project import Project
-from gotowce_dagster.review.connection import connect
+from gotowce_dagster.review.connection import ServerDownError, connect
 from gotowce_dagster.review.records import read_reviewed
 from gotowce_dagster.review.regions import Size, percent_box
 from gotowce_dagster.review.room import find_project, list_tasks
@@ -206,6 +206,11 @@ def test_no_server_loses_nothing(
     told = _metadata(_materialize(instance, "reviewed_labels"))
     assert told["how"].startswith("nothing was read, and nothing changed: Label Studio does not answer")
     assert told["frames_reviewed"] == sum(frame.decision is not None for frame in read_reviewed(home).frames)
+    by_hand = CliRunner().invoke(app, ["review", "pull"])
+    assert isinstance(by_hand.exception, ServerDownError)
+    told = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)
+    assert told["frames_reviewed"] >= 1
+    assert told["server"].startswith("Label Studio does not answer at")
     assert home.read_bytes() == before
     newest = max(frame.reviews[-1].at for frame in read_reviewed(home).frames)
     skipped, _ = _tick(instance, newest.isoformat())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 
@@ -227,6 +228,20 @@ def test_a_class_that_the_page_lacks_is_never_sent(desk: Desk) -> None:
         desk.push(masks="polygon")
 
 
+def test_a_prediction_that_does_not_fit_the_page_is_told_and_not_sent(desk: Desk) -> None:
+    desk.push(doubtful=0, audit_share=0.0, classes=["hostile", "neutral"])
+    project = find_project(desk.room.client, desk.title)
+    assert project is not None
+    boxes, masks = str(project.label_config).split("<BitmaskLabels")
+    theirs = masks.replace('<Label value="neutral"', '<Label value="other"')
+    desk.room.client.projects.update(project.id, label_config=f"{boxes}<BitmaskLabels{theirs}")
+    pushed = desk.push()
+    assert pushed.created == 4
+    (problem,) = pushed.problems
+    assert problem.startswith("duel frame 30: ")
+    assert 30 not in [task["data"]["frame_index"] for task in desk.tasks()]
+
+
 def test_polygons(desk: Desk) -> None:
     desk.push(masks="polygon")
     task, *_ = desk.tasks("predictions")
@@ -241,12 +256,18 @@ def test_polygons(desk: Desk) -> None:
 
 def test_names_in_any_script(label_studio: Running) -> None:
     video = "bitwa-łódź 船 (1)"
-    world = make_world(label_studio.root / "data" / "odd", {video: ["hostile", "hostile"]})
+    # In the folder that the server belongs to, so that pictures are seen.
+    world = make_world(label_studio.root, {video: ["hostile", "hostile"]})
     token = label_studio.server.connection.token
     desk = Desk(connect(label_studio.server.connection), token, world, "odd ąę")
     assert desk.push(audit_share=1.0).created == 2
     assert desk.push(audit_share=1.0).unchanged == 2
-    desk.say(desk.tasks("predictions")[0], "accept")
+    task, *_ = desk.tasks("predictions")
+    picture = httpx.get(
+        f"{desk.room.url}{task['data']['image']}", headers={"Authorization": f"Token {desk.token}"}
+    )
+    assert picture.content == (world.paths.frames(video) / "000000.jpg").read_bytes()
+    desk.say(task, "accept")
     assert desk.pull().videos == [video]
     assert desk.reviewed(video)[0].sample == "audit"
 
@@ -266,6 +287,17 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(desk: Desk, monkeypatch:
         replace(desk, room=connect(Connection(line.url, token))).pull(line.cut_at(2))
     assert not desk.world.paths.reviewed("duel").exists()
     assert desk.pull().frames == 5
+
+
+def test_a_personal_access_token_will_do(label_studio: Running) -> None:
+    server = label_studio.server
+    with httpx.Client(base_url=server.connection.url, follow_redirects=True) as person:
+        person.get("/user/login")
+        login = {"email": server.email, "password": server.password}
+        person.post("/user/login", data=login | {"csrfmiddlewaretoken": person.cookies["csrftoken"]})
+        made = person.post("/api/token/", headers={"X-CSRFToken": person.cookies["csrftoken"]})
+    room = connect(Connection(server.connection.url, made.json()["token"]))
+    assert room.client.users.whoami().email == server.email
 
 
 def test_no_server_is_one_clear_sentence() -> None:
