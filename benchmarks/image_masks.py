@@ -30,7 +30,7 @@ from gotowce_dagster.pictures.strips import strips
 from gotowce_dagster.pictures.write import write_picture
 from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters.base import Candidate, Segmenter
-from gotowce_dagster.segmenters.choose import choose, score
+from gotowce_dagster.segmenters.choose import best_score, choose, score
 from gotowce_dagster.segmenters.crops import Crop, around
 from gotowce_dagster.segmenters.neighbours import settle
 from gotowce_dagster.segmenters.registry import build_segmenter
@@ -61,11 +61,17 @@ class Way:
     prompts: tuple[str, ...] = ("point", "ring", "box")
     trust: Trust = score
     vote: bool = True
+    second_look: bool = False
+    """Only where the first crop leaves a doubt; else all crops are looked at."""
     neighbours: bool = False
 
     @property
     def asked(self) -> list[str]:
         return [f"{prompt}@{scale}" for prompt in self.prompts for scale in self.scales]
+
+    @property
+    def asked_first(self) -> list[str]:
+        return [f"{prompt}@{self.scales[0]}" for prompt in self.prompts]
 
 
 def own_score(measures: pd.DataFrame) -> pd.Series:
@@ -83,8 +89,9 @@ def without_designator(measures: pd.DataFrame) -> pd.Series:
 ALONE = Way()
 SMALL = Way(input_px=256, scales=("3",))
 WAYS = {
-    "ours": replace(ALONE, neighbours=True),
-    "without neighbours in time": ALONE,
+    "ours": replace(ALONE, second_look=True, neighbours=True),
+    "without neighbours in time": replace(ALONE, second_look=True),
+    "both crops of every target": ALONE,
     "one crop, of 2 sides": replace(ALONE, scales=("2",)),
     "one crop, of 3 sides": replace(ALONE, scales=("3",)),
     "only the point": replace(ALONE, prompts=("point",)),
@@ -190,7 +197,8 @@ def ablation(footage: Path, cases: Sequence[Case], weights: str, project: Projec
     """One row a case and way: game, way, iou."""
     params = project.params.masks
     segmenters = {
-        px: build_segmenter(f"sam2:{weights}", params.model_copy(update={"input_px": px})) for px in SIZES
+        px: build_segmenter(f"sam2:{weights}", params.model_copy(update={"input_px": px, "second_look": 1.0}))
+        for px in SIZES
     }
     beside = {way.input_px: segmenters[way.input_px] for way in WAYS.values() if way.neighbours}
     rows = []
@@ -258,6 +266,9 @@ def box_by(way: Way, seen: Sequence[Seen], params: MasksParams) -> np.ndarray:
 
     def candidates(frame: int, _: int) -> Sequence[Candidate]:
         proposed = seen[frame].candidates[way.input_px]
+        first = read_candidates(proposed[proposed["prompt"].isin(way.asked_first)])
+        if way.second_look and best_score(first, seen[frame].designator, params) > params.second_look:
+            return first
         return read_candidates(proposed[proposed["prompt"].isin(way.asked)])
 
     rows = [

@@ -90,7 +90,7 @@ def verdict(case: Case, rows: pd.DataFrame, project: Project) -> tuple[str, str]
     assert confidence is not None
     detection = pd.DataFrame(case.detection.xyxy, columns=BOX).assign(
         **key, detection_id=0, confidence=confidence, class_name="", detector="", prompt="",
-        visible_corners=corners,
+        visible_corners=corners, votes=None,
     )  # fmt: skip
     frame = {
         "time_s": 0.0,

@@ -84,6 +84,7 @@ class MasksParams(Section):
     mode: Literal["image", "video"]
     segmenter: list[str] = Field(min_length=1)
     crop_scales: list[float] = Field(min_length=1)
+    second_look: float = Field(ge=0, le=1)
     input_px: int = Field(ge=64, multiple_of=32)
     min_on_screen: float = Field(ge=0, le=1)
     min_area_px: int = Field(ge=1)

@@ -90,6 +90,14 @@ def choose(
     return Choice(whole, **shares, agreement=float(measures["agreement"].iloc[best]))
 
 
+def best_score(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams) -> float:
+    """How far the mask that ``choose`` takes is to be trusted, 0 to 1; 0 where there is none."""
+    choice = choose(candidates, box, params)
+    if choice is None:
+        return 0.0
+    return float(score(pd.DataFrame([vars(choice) | {"stability": choice.candidate.stability}])).iloc[0])
+
+
 def vote(candidates: Sequence[Candidate], best: int, params: MasksParams) -> np.ndarray:
     """The pixels, bool (H, W), that most candidates like the best one agree on.
 

@@ -35,7 +35,7 @@ class EdgeTam:
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
         """Three masks for every prompt on every crop of every box; see base.Segmenter."""
-        return propose(self, image, boxes, self.crop_scales)
+        return propose(self, image, boxes, self.crop_scales, self._params)
 
     def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
         """Three masks for every prompt; see base.Promptable."""

@@ -34,12 +34,13 @@ class MobileSam:
     def __init__(self, weights: str, params: MasksParams) -> None:
         self.weights = weights or "mobile_sam.pt"
         self.device = best_device()
+        self._params = params
         self.crop_scales = [max(params.crop_scales)]
         self._predictor = _predictor(self.weights, self.device)
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
         """Three masks for every prompt on one crop of every box; see base.Segmenter."""
-        return propose(self, image, boxes, self.crop_scales)
+        return propose(self, image, boxes, self.crop_scales, self._params)
 
     def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
         """Three masks for every prompt; see base.Promptable.

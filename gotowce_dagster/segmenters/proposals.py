@@ -1,10 +1,16 @@
-"""Candidates from a promptable model: crops around each designator, each asked in several ways."""
+"""Candidates from a promptable model: crops around each designator, each asked in several ways.
+
+To encode a crop is what costs time. Where the masks of the first crop leave no doubt, as they do for most
+targets, the others are not looked at.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from gotowce_dagster.params import MasksParams
 from gotowce_dagster.segmenters.base import Answer, Candidate, Promptable
+from gotowce_dagster.segmenters.choose import best_score
 from gotowce_dagster.segmenters.crops import Crop, around
 from gotowce_dagster.segmenters.prompts import PROMPTS
 
@@ -12,15 +18,32 @@ _STABILITY_SHIFT = 1.0
 
 
 def propose(
-    model: Promptable, image: np.ndarray, boxes: np.ndarray, scales: Sequence[float]
+    model: Promptable, image: np.ndarray, boxes: np.ndarray, scales: Sequence[float], params: MasksParams
 ) -> list[list[Candidate]]:
-    """Every mask for every prompt on every crop of every box, all of a frame asked at once.
+    """Every mask for every prompt on the first crop of every box; on all its crops if that leaves a doubt.
+
+    The crops of all boxes of a frame are asked at once.
 
     Args:
         image: RGB uint8 (H, W, 3).
         boxes: xyxy float (n, 4) in pixels: the designators.
         scales: sides of the crops in sides of their designator.
     """
+    found = _look(model, image, boxes, scales[:1])
+    if len(scales) == 1:
+        return found
+    scores = [best_score(candidates, box, params) for candidates, box in zip(found, boxes, strict=True)]
+    doubtful = np.flatnonzero(np.array(scores) <= params.second_look)
+    again = _look(model, image, boxes[doubtful], scales[1:]) if len(doubtful) else []
+    for number, more in zip(doubtful, again, strict=True):
+        found[number] += more
+    return found
+
+
+def _look(
+    model: Promptable, image: np.ndarray, boxes: np.ndarray, scales: Sequence[float]
+) -> list[list[Candidate]]:
+    """Every mask for every prompt on every crop of every box, all asked at once."""
     shape = image.shape[:2]
     crops = [[around(box, scale, *shape) for scale in scales] for box in boxes]
     answers = iter(

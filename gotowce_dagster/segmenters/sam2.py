@@ -1,9 +1,10 @@
 """SAM 2 as an image segmenter: several cheap prompts on crops around the designator.
 
 The designator's box as a prompt fails on small targets: its corner brackets are themselves a closed thing
-with exactly those extents. A point at the centre of a crop does not, and two crops at 448 pixels cost a
-quarter of a whole frame at 1024. No single crop or prompt is right on every frame, though, so each crop is
-encoded once and asked several ways (prompts.py), and choose.py picks by agreement and lets the masks vote.
+with exactly those extents. A point at the centre of a crop does not, and a crop at 448 pixels costs a sixth
+of a whole frame at 1024. No single crop or prompt is right on every frame, though, so each crop is encoded
+once and asked several ways (prompts.py), choose.py picks by agreement and lets the masks vote, and another
+crop is encoded where they leave a doubt (proposals.py).
 
 Why, in figures: median and lowest IoU of the mask's box with hand-checked boxes, weights
 sam2_hiera_tiny_image.pt, on 9 frames of Naev (ships of 25 to 88 px) and 6 of Oolite (6 to 16 px in a
@@ -14,10 +15,12 @@ designator of 41); benchmarks/image_masks.py prints and draws these and more:
     all 18 candidates, the model's own score, no vote        0.97 0.95   0.97 0.00
     all 18 candidates, by agreement, no vote                 0.96 0.89   0.94 0.63
     the same after the vote                                  0.96 0.93   0.97 0.86
+    the same, the second crop only where the first leaves
+    a doubt: on 2 of the 15 frames                           0.96 0.95   0.97 0.86
 
 The encoder works in windows of 14 times 16 pixels: a side that is a multiple of 224 needs no padding, and 448
-takes two thirds of the time of 512. One designator takes 1.0 s of one processor core, 0.42 s where it
-computes bfloat16.
+takes two thirds of the time of 512. One designator takes 0.6 s of one processor core, 1.2 s if it is looked
+at twice; less than half where it computes bfloat16.
 """
 
 import warnings
@@ -66,7 +69,7 @@ class Sam2:
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
         """Three masks for every prompt on every crop of every box; see base.Segmenter."""
-        return propose(self, image, boxes, self.crop_scales)
+        return propose(self, image, boxes, self.crop_scales, self._params)
 
     def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
         """Three masks for every prompt; see base.Promptable."""

@@ -42,6 +42,13 @@ def sam2() -> Segmenter:
     return build_segmenter(f"sam2:{SAM2}", masks_params())
 
 
+@pytest.fixture(scope="module")
+def thorough() -> Segmenter:
+    """Looks at every crop of every target."""
+    needs(SAM2)
+    return build_segmenter(f"sam2:{SAM2}", masks_params().model_copy(update={"second_look": 1.0}))
+
+
 def truth_frames(clip: str, limit: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Image, designator and object of the first frames of a sample that have both."""
     rows = read_truth(SAMPLES / "truth.csv").query("clip == @clip").set_index(["frame_index", "label"])
@@ -118,7 +125,8 @@ def test_nothing_in_a_designator_is_never_accepted(sam2: Segmenter, corner: tupl
 def _verdict(rows: pd.DataFrame, box: np.ndarray) -> str:
     key = {"video": "v", "frame_index": 0}
     found = {"detection_id": 0, "confidence": 0.9, "class_name": "a", "detector": "d", "prompt": "p"}
-    detections = pd.DataFrame([{**key, **found, **dict(zip(BOX, box, strict=True)), "visible_corners": 4}])
+    sides = dict(zip(BOX, box, strict=True))
+    detections = pd.DataFrame([{**key, **found, **sides, "visible_corners": 4, "votes": None}])
     frames = pd.DataFrame([{"frame_index": 0, "time_s": 0.0, "shot": 0, "sharpness": 1.0, "kept": True}])
     labels = clean(detections, rows.assign(**key, object_id="0/0"), frames, labels_params())
     return labels["verdict"].iloc[0]
@@ -148,17 +156,25 @@ def test_mobile_sam_on_real_footage() -> None:
     assert ious(segmenter, "naev_hostile_sample.mp4", 1)[0] >= 0.8
 
 
-def test_a_frame_gives_the_same_alone_and_among_others(sam2: Segmenter) -> None:
+def test_a_frame_gives_the_same_alone_and_among_others(thorough: Segmenter) -> None:
     image, designator, _ = truth_frames("naev_hostile_sample.mp4", 1)[0]
     elsewhere = designator + np.array([200.0, 60, 200, 60])
-    alone = sam2.segment(image, designator[None])[0]
-    among = sam2.segment(image, np.stack([elsewhere, designator]))[1]
+    alone = thorough.segment(image, designator[None])[0]
+    among = thorough.segment(image, np.stack([elsewhere, designator]))[1]
     assert [c.prompt for c in alone] == [c.prompt for c in among]
     assert {c.prompt for c in alone} == {f"{p}@{s}" for p in ("point", "ring", "box") for s in (2, 3)}
     for one, other in zip(alone, among, strict=True):
         assert one.mask.shape == image.shape[:2]
         differing = np.count_nonzero(one.mask ^ other.mask)
         assert differing <= 0.02 * max(np.count_nonzero(one.mask), 100)
+
+
+def test_a_clear_target_is_looked_at_once(sam2: Segmenter) -> None:
+    image, designator, _ = truth_frames("naev_hostile_sample.mp4", 2)[1]
+    elsewhere = designator + np.array([200.0, 60, 200, 60])
+    found, nothing = sam2.segment(image, np.stack([designator, elsewhere]))
+    assert {c.prompt for c in found} == {"point@2", "ring@2", "box@2"}
+    assert {c.prompt for c in nothing} >= {"point@2", "point@3"}
 
 
 def test_answers_are_those_of_the_packages_own_predictor(
@@ -191,11 +207,11 @@ def mask_iou(masks: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (both + 1) / (either + 1)
 
 
-def test_a_cut_designator_at_the_screens_edge_is_segmented(sam2: Segmenter) -> None:
+def test_a_cut_designator_at_the_screens_edge_is_segmented(thorough: Segmenter) -> None:
     image, designator, _ = truth_frames("naev_hostile_sample.mp4", 1)[0]
     x1 = int(designator[0]) + 12
     cut = np.ascontiguousarray(image[:, x1:])
-    found = sam2.segment(cut, (designator - [x1, 0, x1, 0])[None])[0]
+    found = thorough.segment(cut, (designator - [x1, 0, x1, 0])[None])[0]
     assert len(found) == 18
     assert all(c.mask.shape == cut.shape[:2] for c in found)
 
