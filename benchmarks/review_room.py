@@ -27,7 +27,7 @@ from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview
 from gotowce_dagster.segmenters import rle
 
-_SIZE = Size(1920, 1080)
+SIZE = Size(1920, 1080)
 _TITLE = "benchmark"
 
 
@@ -41,7 +41,7 @@ def made_up(count: int, masks: int) -> list[FrameToReview]:
             time_s=index / 2,
             file=Path(f"frames/benchmark/{index:06d}.jpg"),
             frame_hash=f"{index:016x}",
-            size=_SIZE,
+            size=SIZE,
             labels=[_label(rng, number) for number in range(masks)],
             sample="all",
             order=index / count,
@@ -51,7 +51,7 @@ def made_up(count: int, masks: int) -> list[FrameToReview]:
 
 
 def _label(rng: np.random.Generator, number: int) -> dict[str, Any]:
-    mask = np.zeros((_SIZE.height, _SIZE.width), np.uint8)
+    mask = np.zeros((SIZE.height, SIZE.width), np.uint8)
     centre = (int(rng.integers(150, 1700)), int(rng.integers(150, 900)))
     axes = (int(rng.integers(10, 140)), int(rng.integers(10, 140)))
     cv2.ellipse(mask, centre, axes, float(rng.integers(0, 180)), 0, 360, 1, -1)
