@@ -1,6 +1,8 @@
 """`gotowce demo`: the two sample clips through the whole pipeline, run by Dagster and recorded by DVC."""
 
 import os
+from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 
 import dagster as dg
@@ -85,10 +87,17 @@ def _show(project: Project) -> None:
             except GotowceError as error:
                 rows.append([name, f"not made: {error}"])
                 continue
-            rows.append(
-                [name, ", ".join(f"{what} {number(value)}" for what, value in preview.numbers.items())]
-            )
+            rows.append([name, _told(preview.numbers)])
             notes += [f"{name}: {note}" for note in preview.notes]
     show_table("What each stage made", ["stage", "result"], rows)
     for note in notes:
         err.print(f"[yellow]{note}[/]")
+
+
+def _told(numbers: Mapping[str, float | int | str]) -> str:
+    """Numbers in words; those named ``who: what`` in a line of their own for each."""
+    lines = []
+    for who, items in groupby(numbers.items(), key=lambda item: item[0].rpartition(": ")[0]):
+        told = ", ".join(f"{what.rpartition(': ')[2]} {number(value)}" for what, value in items)
+        lines.append(f"{who}: {told}" if who else told)
+    return "\n".join(lines)
