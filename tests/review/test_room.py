@@ -289,6 +289,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(desk: Desk, monkeypatch:
     assert desk.pull().frames == 5
 
 
+@pytest.mark.filterwarnings("ignore:The `parse_obj` method:DeprecationWarning")  # inside the SDK
 def test_a_personal_access_token_will_do(label_studio: Running) -> None:
     server = label_studio.server
     with httpx.Client(base_url=server.connection.url, follow_redirects=True) as person:
