@@ -214,7 +214,7 @@ class Follower:
             before, sighting = way.objects.get(name), sightings.get(name)
             if not way.reverse and not (before and before.following):
                 way.starts.setdefault(frame.index, {})[name] = sighting.track if sighting else ""
-            history = History(usual_frames=self._params.usual_frames)
+            history = History(usual_frames=self._params.usual_frames, least_step=1 / self._params.fps)
             trusted = sighting.mask if sighting and sighting.trusted else None
             measures = measure(history, observation, image, frame.time_s, trusted)
             judged = state(measures, self._params.gates)

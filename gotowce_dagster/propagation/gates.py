@@ -75,6 +75,8 @@ class History(BaseModel):
 
     usual_frames: int = Field(ge=1)
     """How many looks are kept, and tell what is usual."""
+    least_step: float = Field(default=0.0, ge=0)
+    """Of the clock: frames may be visited unevenly, and a shorter step from one to the next is not usual."""
     looks: list[Look] = Field(default_factory=list)
 
     def add(self, observation: Observation, image_rgb: np.ndarray, time_s: float) -> None:
@@ -107,7 +109,7 @@ class History(BaseModel):
 
     def lately(self) -> "History":
         """The end of the past, which shows a turn, or the end of a zoom, before all of it does."""
-        return History(usual_frames=self.usual_frames, looks=self.looks[-_TREND:])
+        return self.model_copy(update={"looks": self.looks[-_TREND:]})
 
     def _times(self) -> np.ndarray:
         return np.array([look.time_s for look in self.looks])
@@ -115,7 +117,9 @@ class History(BaseModel):
     def _gap(self, time_s: float) -> float:
         """Usual steps between looks that have passed since the last one; 1 where nothing is usual yet."""
         times = self._times()
-        frame_s = float(np.median(np.abs(np.diff(times)))) if len(times) > 1 else 0.0
+        if len(times) < 2:
+            return 1.0
+        frame_s = max(self.least_step, float(np.median(np.abs(np.diff(times)))))
         return abs(time_s - times[-1]) / frame_s if frame_s > 0 else 1.0
 
     def _growth(self, time_s: float) -> float:

@@ -192,6 +192,14 @@ def test_a_doubt_lasts_some_frames(params: PropagationParams, reverse: bool) -> 
     assert states == ["sure", *["doubtful"] * 4, "sure", "sure"]
 
 
+@pytest.mark.parametrize(("least_step", "calm"), [(0.0, 0.0), (2.0, 1.0)], ids=["even", "uneven"])
+def test_a_frame_more_between_two_is_no_doubt_after_it(least_step: float, calm: float) -> None:
+    history, found = History(usual_frames=10, least_step=least_step), seen(10, 40)
+    for time in (4, 5):
+        history.add(found, picture(found), time)
+    assert measure(history, found, picture(found), 7, None)["calm"] == calm
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
