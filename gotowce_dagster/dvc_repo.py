@@ -34,12 +34,18 @@ class DvcRepo:
 
     @contextlib.contextmanager
     def _open(self) -> Generator["Repo"]:
+        from dvc.parsing import ResolveError
         from dvc.repo import Repo
 
         # Its hints ("to track the changes with git, run ...") are for people who typed a dvc command.
         logging.getLogger("dvc").setLevel(logging.WARNING)
         with contextlib.chdir(self.root), Repo(str(self.root), _wait_for_lock=True) as repo:
-            yield repo
+            try:
+                yield repo
+            except ResolveError as error:
+                raise InputError(
+                    f"{error}; run `gotowce sync`: it writes data/videos.yaml and data/engines.yaml anew"
+                ) from error
 
     def is_current(self, name: str) -> bool:
         """Whether the stage's outputs are there and made from the inputs as they are now."""

@@ -109,3 +109,9 @@ def test_lock_file_in_the_middle_of_a_write(repo: DvcRepo) -> None:
 @pytest.mark.parametrize(("video", "name"), [(None, "evaluation"), ("duel", "evaluation@duel")])
 def test_stage_names(video: str | None, name: str) -> None:
     assert stage_name("evaluation", video) == name
+
+
+def test_a_name_that_no_file_gives_is_told(repo: DvcRepo) -> None:
+    (repo.root / "dvc.yaml").write_text(PIPELINE.replace("[a, b]", "${videos}"))
+    with pytest.raises(InputError, match=r"(?s)Could not find 'videos'.*gotowce sync"):
+        repo.stale()
