@@ -16,9 +16,9 @@ from gotowce_dagster.assets.review import reviewed_labels, reviewed_metadata, re
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import ServerDownError, connect, find
-from gotowce_dagster.review.records import read_reviewed
 from gotowce_dagster.stages.table import STAGES
 
 # A file that grew in this time is still being copied.

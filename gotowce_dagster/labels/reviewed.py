@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gotowce_dagster.review.records import Review, ReviewedFrame, ReviewedVideo, frame_hash
+from gotowce_dagster.labels.reviews import Review, ReviewedFrame, ReviewedVideo, frame_hash
 from gotowce_dagster.tables import LABELS
 
 NO_OBJECT = "no object"

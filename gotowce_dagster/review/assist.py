@@ -29,11 +29,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gotowce_dagster.errors import GotowceError, InputError
+from gotowce_dagster.labels.reviews import ReviewedObject
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.config import MaskForm, mask_form, with_smart_tools, without_smart_tools
 from gotowce_dagster.review.connection import Room, plain_errors
-from gotowce_dagster.review.records import ReviewedObject
 from gotowce_dagster.review.regions import Size, pixel_box, regions
 from gotowce_dagster.review.room import find_project
 from gotowce_dagster.segmenters import rle

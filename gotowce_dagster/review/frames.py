@@ -9,10 +9,10 @@ import pandas as pd
 from PIL import Image
 
 from gotowce_dagster.labels.reviewed import said_of
+from gotowce_dagster.labels.reviews import frame_hash, read_reviewed
 from gotowce_dagster.params import LabelsParams, ReviewTasksParams
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.choose import choose
-from gotowce_dagster.review.records import frame_hash, read_reviewed
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour
 from gotowce_dagster.tables import FRAMES, LABELS, empty, read_table

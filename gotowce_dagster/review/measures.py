@@ -4,9 +4,9 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from statistics import median
 
+from gotowce_dagster.labels.reviews import Change, Review, ReviewedFrame, ReviewedVideo, read_reviewed
 from gotowce_dagster.params import Params, ReviewedLabelsParams
 from gotowce_dagster.paths import Paths
-from gotowce_dagster.review.records import Change, Review, ReviewedFrame, ReviewedVideo, read_reviewed
 from gotowce_dagster.tables import LABELS, read_table
 
 

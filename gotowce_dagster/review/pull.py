@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from gotowce_dagster.files import fresh_file
+from gotowce_dagster.labels.reviews import ReviewedFrame, merged, read_reviewed, write_reviewed
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.review.connection import Room, home, plain_errors
-from gotowce_dagster.review.records import ReviewedFrame, merged, read_reviewed, write_reviewed
 from gotowce_dagster.review.room import ahead, find_project, list_tasks
 from gotowce_dagster.review.tasks import read_task, task_key
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from gotowce_dagster.labels.reviews import Review, ReviewedFrame, ReviewedObject, Sample, Verdict
 from gotowce_dagster.params import ReviewTasksParams
 from gotowce_dagster.review.bitmask import Colour, mask_to_url
-from gotowce_dagster.review.records import Review, ReviewedFrame, ReviewedObject, Sample, Verdict
 from gotowce_dagster.review.regions import Size, changes, objects, regions
 from gotowce_dagster.segmenters import rle
 

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree
 
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.labels.followed import (
+    TrackedVideo,
+    TrackReview,
+    frame_rows,
+    merged,
+    read_tracked,
+    write_tracked,
+)
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.config import colour
 from gotowce_dagster.review.connection import Room, plain_errors
@@ -17,16 +25,10 @@ from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.room import find_project, list_tasks
 from gotowce_dagster.review.tasks import MODEL_VERSION, file_url, task_key
 from gotowce_dagster.review.video_objects import (
-    TrackedVideo,
-    TrackReview,
-    frame_rows,
-    merged,
     read_regions,
-    read_tracked,
     refuse_variable_rate,
     tracks_of,
     video_regions,
-    write_tracked,
     write_truth,
 )
 from gotowce_dagster.tables import FRAMES, MASKS, read_table

@@ -12,13 +12,13 @@ from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir, link_or_copy
 from gotowce_dagster.labels.export import class_names, label_file, read_objects, yolo_lines
 from gotowce_dagster.labels.reviewed import Said, precede, said_of
+from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.labels.split import SPLITS, choose_negatives, find_leaks, split_frames, usable_frames
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
 from gotowce_dagster.pictures.read import is_whole_jpeg
 from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.project import Project
-from gotowce_dagster.review.records import read_reviewed
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import (
     DETECTIONS,

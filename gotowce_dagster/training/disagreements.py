@@ -12,12 +12,12 @@ import supervision as sv
 
 from gotowce_dagster.comparison.scoring import FALSE_ALARM, Case, matches, pair_iou
 from gotowce_dagster.labels.reviewed import said_of
+from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.params import RankingParams, ReviewTasksParams
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.pictures.read import is_whole_jpeg, read_rgb
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.review.choose import draw
-from gotowce_dagster.review.records import read_reviewed
 from gotowce_dagster.tables import FRAMES, LABELS, read_table
 from gotowce_dagster.training.evaluate import Predict
 

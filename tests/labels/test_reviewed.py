@@ -9,9 +9,9 @@ import pytest
 
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.reviewed import NO_OBJECT, is_usable, known_objects, precede, said_of
+from gotowce_dagster.labels.reviews import Review, ReviewedObject, ReviewedVideo, frame_hash, write_reviewed
 from gotowce_dagster.progress import silent
 from gotowce_dagster.project import Project
-from gotowce_dagster.review.records import Review, ReviewedObject, ReviewedVideo, frame_hash, write_reviewed
 from gotowce_dagster.stages import yolo_dataset
 from gotowce_dagster.stages.yolo_dataset import reviews_in_force
 from gotowce_dagster.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table

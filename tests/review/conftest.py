@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.labels.reviews import ReviewedFrame, read_reviewed
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
@@ -16,7 +17,6 @@ from gotowce_dagster.review.connection import Room, connect
 from gotowce_dagster.review.frames import frames_to_review, why
 from gotowce_dagster.review.pull import Pulled, pull
 from gotowce_dagster.review.push import Pushed, push
-from gotowce_dagster.review.records import ReviewedFrame, read_reviewed
 from gotowce_dagster.review.room import find_project, list_tasks
 from gotowce_dagster.review.server import Server, install, running
 from tests.worlds import ROOT, make_world

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from gotowce_dagster.labels.reviews import Change, Review, ReviewedFrame, ReviewedObject
 from gotowce_dagster.params import ReviewTasksParams
-from gotowce_dagster.review.records import Change, Review, ReviewedFrame, ReviewedObject
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour
 from gotowce_dagster.segmenters import rle

@@ -15,9 +15,9 @@ from gotowce_dagster.assets.sensors import reviews
 from gotowce_dagster.cli import app
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.dvc_repo import DvcRepo
+from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import ServerDownError, connect
-from gotowce_dagster.review.records import read_reviewed
 from gotowce_dagster.review.regions import Size, percent_box
 from gotowce_dagster.review.room import find_project, list_tasks
 from gotowce_dagster.review.video_room import title_of

@@ -1,7 +1,7 @@
 import pytest
 
+from gotowce_dagster.labels.reviews import ReviewedVideo
 from gotowce_dagster.review.measures import error_rate, is_wrong, summary
-from gotowce_dagster.review.records import ReviewedVideo
 from tests.review.frames import change, review, reviewed
 from tests.shipped import params
 

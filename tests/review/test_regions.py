@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gotowce_dagster.labels.reviews import ReviewedObject
 from gotowce_dagster.review.config import MaskForm
-from gotowce_dagster.review.records import ReviewedObject
 from gotowce_dagster.review.regions import (
     Size,
     changes,

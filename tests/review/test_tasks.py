@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from gotowce_dagster.review.records import Review
+from gotowce_dagster.labels.reviews import Review
 from gotowce_dagster.review.tasks import Neighbour, prediction, read_task, task_data
 from tests.review.frames import AT, frame, label_row, tasks_params
 

@@ -11,20 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.review.regions import Size, pixel_box
-from gotowce_dagster.review.video_objects import (
+from gotowce_dagster.labels.followed import (
     KeyFrame,
     Track,
     TrackedVideo,
     TrackReview,
     frame_rows,
     merged,
-    read_regions,
     read_tracked,
+    write_tracked,
+)
+from gotowce_dagster.review.regions import Size, pixel_box
+from gotowce_dagster.review.video_objects import (
+    read_regions,
     refuse_variable_rate,
     tracks_of,
     video_regions,
-    write_tracked,
     write_truth,
 )
 from gotowce_dagster.tables import read_truth

@@ -9,9 +9,9 @@ import pytest
 import supervision as sv
 
 from gotowce_dagster.comparison.scoring import Case
+from gotowce_dagster.labels.reviews import ReviewedVideo, frame_hash, write_reviewed
 from gotowce_dagster.params import ReviewTasksParams
 from gotowce_dagster.review.frames import frames_to_review
-from gotowce_dagster.review.records import ReviewedVideo, frame_hash, write_reviewed
 from gotowce_dagster.review.tasks import content, task_data
 from gotowce_dagster.tables import LABELS, read_table, write_table
 from gotowce_dagster.training.disagreements import disagreements, rank_frames

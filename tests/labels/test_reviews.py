@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.review.records import ReviewedVideo, merged, read_reviewed, write_reviewed
+from gotowce_dagster.labels.reviews import ReviewedVideo, merged, read_reviewed, write_reviewed
 from tests.review.frames import AT, change, review, reviewed, thing
 
 _LATER = AT.replace("2026", "2027")

@@ -1,0 +1,132 @@
+"""data/reviewed/tracks/VIDEO.json: objects that humans followed through a video. A source, no stage's output.
+
+They are told by key frames, as in Label Studio. Between two of them a box moves evenly; after one that does
+not go on there is none until the next; after the last one it stays to the video's end, if that goes on.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from gotowce_dagster.errors import InputError
+from gotowce_dagster.files import fresh_file
+from gotowce_dagster.labels.reviews import Box, Record
+
+COLUMNS = ["frame_index", "object_id", "class_name", "x1", "y1", "x2", "y2"]
+_SIDES = ["x1", "y1", "x2", "y2"]
+
+
+class KeyFrame(Record):
+    """Where an object is in one frame, and whether it is there from then on."""
+
+    frame_index: Annotated[int, Field(ge=0)]
+    box: Box
+    goes_on: bool = True
+    """It moves evenly to the next key frame, or stays to the end. False: in the next frame it is gone."""
+
+
+class Track(Record):
+    """One object through a video."""
+
+    object_id: str
+    """Of the object that it was made from, as in tables.MASKS; else Label Studio's own name of the region."""
+    class_name: str
+    key_frames: tuple[KeyFrame, ...]
+    """By frame_index, no frame twice."""
+
+
+class TrackReview(Record):
+    """One annotation of a video: all the tracks that one human left in it."""
+
+    review_id: str
+    task: str
+    annotator: int | None
+    at: datetime
+    state: Literal["done", "skipped", "withdrawn"]
+    """As in reviews.Review."""
+    tracks: tuple[Track, ...] = ()
+
+
+class TrackedVideo(Record):
+    """The whole file."""
+
+    video: str
+    frames: int
+    """How many the video has."""
+    width: int
+    height: int
+    fps: float
+    reviews: tuple[TrackReview, ...] = ()
+    """Oldest first."""
+
+    @property
+    def decision(self) -> TrackReview | None:
+        """The newest review that is neither skipped nor withdrawn."""
+        return next((review for review in reversed(self.reviews) if review.state == "done"), None)
+
+
+def frame_rows(tracks: Iterable[Track], frames: int) -> pd.DataFrame:
+    """A row for every frame an object is in: COLUMNS, frame_index from 0, boxes in pixels.
+
+    Args:
+        frames: how many the video has.
+    """
+    parts = []
+    for track in tracks:
+        for key, upcoming in pairwise([*track.key_frames, None]):
+            assert key is not None
+            end = key.frame_index + 1
+            if key.goes_on:
+                end = frames if upcoming is None else upcoming.frame_index
+            indices = np.arange(key.frame_index, end)
+            boxes = np.tile(key.box, (len(indices), 1))
+            if key.goes_on and upcoming is not None:
+                share = (indices - key.frame_index)[:, None] / (upcoming.frame_index - key.frame_index)
+                boxes = boxes + share * np.subtract(upcoming.box, key.box)
+            part = pd.DataFrame(boxes, columns=_SIDES)
+            parts.append(
+                part.assign(frame_index=indices, object_id=track.object_id, class_name=track.class_name)
+            )
+    if not parts:
+        return pd.DataFrame({name: [] for name in COLUMNS}).astype({"frame_index": "int64"})
+    rows = pd.concat(parts, ignore_index=True)[COLUMNS]
+    return rows.sort_values(["frame_index", "object_id"], kind="stable", ignore_index=True)
+
+
+def read_tracked(path: Path) -> TrackedVideo | None:
+    """What humans said of a video's objects, or None where nobody did.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        return TrackedVideo.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: not readable as tracks ({str(error)[:300]}); restore it, or remove it and pull again"
+        ) from None
+
+
+def write_tracked(path: Path, tracked: TrackedVideo) -> None:
+    """Write the tracks of a video, whole or not at all; equal ones give an equal file."""
+    with fresh_file(path) as new:
+        new.write_text(tracked.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def merged(known: TrackedVideo | None, seen: TrackedVideo, task: str) -> TrackedVideo:
+    """What is known, with what Label Studio now shows of a task; a review that is gone there is withdrawn."""
+    shown = {review.review_id: review for review in seen.reviews}
+    before = {
+        review.review_id: review.model_copy(update={"state": "withdrawn"}) if review.task == task else review
+        for review in (known.reviews if known else ())
+    }
+    ordered = sorted((before | shown).values(), key=lambda review: (review.at, review.review_id))
+    return seen.model_copy(update={"reviews": tuple(ordered)})
