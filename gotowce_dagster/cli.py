@@ -156,16 +156,22 @@ def detect(
         str, typer.Option(help="Which detector: a name in params.yaml, or a kind.")
     ] = "bracket",
     frames: Annotated[str | None, typer.Option(help="Only these frames, for instance 62,187.")] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Leave out boxes below it; default: the detector's own."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Detect designators in any video file, on every frame or those named, and write a CSV of boxes."""
-    from gotowce_dagster.detectors.detect import detect_video
+    from gotowce_dagster.detectors.detect import bill_in_words, detect_video
     from gotowce_dagster.detectors.profile import read_profile
     from gotowce_dagster.detectors.registry import build_detector, settings_of
     from gotowce_dagster.files import fresh_file
 
     path, wanted = _video_file(video), _numbers(frames) if frames is not None else None
     settings = settings_of(detector, _known_detectors())
+    if min_confidence is not None:
+        settings = settings.model_copy(update={"min_confidence": min_confidence})
     chosen = build_detector(detector, settings, read_profile(profile))
     with console.progress_bars() as start:
         rows = detect_video(path, chosen, wanted, progress=start(f"{detector} {path.name}"))
@@ -173,8 +179,12 @@ def detect(
         rows.to_csv(new, index=False, lineterminator="\n")
     found = {"boxes": len(rows), "frames_with_boxes": int(rows["frame_index"].nunique()), "out": str(out)}
     if json:
-        console.show_json(found)
+        console.show_json({**found, "notes": rows.attrs})
         return
+    for index, why in rows.attrs.get("unanswered", {}).items():
+        console.err.print(f"[yellow]no usable answer about frame {index}:[/] {why}", highlight=False)
+    for name, bill in rows.attrs.get("bills", {}).items():
+        console.err.print(bill_in_words(name, bill), highlight=False)
     console.out.print(f"{found['boxes']} boxes in {found['frames_with_boxes']} frames: {out}", soft_wrap=True)
 
 

@@ -3,6 +3,8 @@
 One section a stage. What a number means stands beside it in params.yaml.
 """
 
+import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,16 +36,28 @@ class ConsensusParams(Section):
     """How several detectors agree; see labels/consensus.py."""
 
     iou: float = Field(gt=0, le=1)
-    box_iou: float = Field(ge=0, le=1)
     quorum: int = Field(ge=1)
     weights: dict[str, Annotated[float, Field(gt=0)]]
 
 
 class DetectionsParams(Section):
     detectors: dict[str, DetectorSettings] = Field(min_length=1)
-    min_confidence: float = Field(ge=0, le=1)
     max_per_frame: float = Field(gt=0)
     consensus: ConsensusParams | None
+
+    @field_validator("detectors")
+    @classmethod
+    def _not_our_own_output(cls, detectors: dict[str, DetectorSettings]) -> dict[str, DetectorSettings]:
+        """The model is made from these detections, so they must not depend on it in turn."""
+        for name, settings in detectors.items():
+            for weights in _all_weights(settings):
+                parts = Path(os.path.normpath(weights)).parts
+                if ("data", "model") in pairwise(parts):
+                    raise ValueError(
+                        f"{name}: {weights} is made from the detections, and training replaces it while they "
+                        "stay; copy it first, for instance to data/weights/round1.pt, and name the copy"
+                    )
+        return detectors
 
     @model_validator(mode="after")
     def _possible(self) -> "DetectionsParams":
@@ -55,6 +69,12 @@ class DetectionsParams(Section):
         if unknown := sorted(set(told.weights) - set(self.detectors)):
             raise ValueError(f"consensus.weights: no detector is named {', '.join(unknown)}")
         return self
+
+
+def _all_weights(settings: DetectorSettings) -> tuple[str, ...]:
+    """Those of a detector, and of the one that it looks around."""
+    crop = settings.input.crop if settings.input else None
+    return (*settings.needs, *(_all_weights(crop.around) if crop and crop.around else ()))
 
 
 class GateParams(Section):

@@ -120,7 +120,7 @@ def _detect(
     )
     told = params.designator_detections
     chosen = build_detectors(told.detectors, profile)
-    return detect_frames(path.stem, images, chosen, told.min_confidence, told.consensus)
+    return detect_frames(path.stem, images, chosen, told.consensus)
 
 
 class _Rising:

@@ -192,8 +192,12 @@ def read_unanswered(path: Path) -> dict[int, str]:
 
     What a server refused, or garbled, says nothing of the frame: no row is not the same as no designator.
     """
-    notes = json.loads((pq.read_schema(path).metadata or {}).get(_NOTES, "{}"))
-    return {int(frame_index): why for frame_index, why in notes.get("unanswered", {}).items()}
+    return {int(frame_index): why for frame_index, why in read_notes(path).get("unanswered", {}).items()}
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """What was given to write_table as ``notes``, as JSON holds it; empty if nothing was."""
+    return json.loads((pq.read_schema(path).metadata or {}).get(_NOTES, "{}"))
 
 
 def read_truth(path: Path) -> pd.DataFrame:

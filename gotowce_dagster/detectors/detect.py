@@ -1,6 +1,7 @@
 """Run detectors over frames and tell what they found as rows of a table."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster.detectors.base import Detector
+from gotowce_dagster.detectors.base import Cost, Detector
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.consensus import agree
 from gotowce_dagster.params import ConsensusParams
@@ -26,7 +27,6 @@ def detect_frames(
     video: str,
     frames: Iterable[tuple[int, np.ndarray]],
     detectors: Sequence[Detector],
-    min_confidence: float,
     consensus: ConsensusParams | None = None,
 ) -> pd.DataFrame:
     """Rows of tables.DETECTIONS for a stream of frames; a batch of images is held at a time.
@@ -34,24 +34,23 @@ def detect_frames(
     Args:
         video: what the rows call the video.
         frames: (frame_index, RGB uint8 (H, W, 3)) in any order.
-        min_confidence: less confident detections are left out.
         consensus: how several detectors' boxes are made one set; None: all stay as they are.
 
     Returns:
-        The rows; ``attrs["unanswered"]``, where there are any: frame_index -> who gave no usable answer
-        about it, and why.
+        The rows, and in their ``attrs``, where there is any: ``unanswered``, frame_index -> who gave no
+        usable answer about it, and why; ``short``, how many objects too few detectors found for the quorum;
+        ``bills``, what each detector that answers in words or tokens took since it was made (see bill).
     """
     stream = iter(frames)
     parts = [empty(DETECTIONS)]
     unanswered: dict[int, str] = {}
+    short = 0
     while batch := list(islice(stream, BATCH)):
         indices, images = zip(*batch, strict=True)
         answers = [detector.detect(images) for detector in detectors]
         for frame_index, *found in zip(indices, *answers, strict=True):
             rows = pd.concat([_rows(d, boxes) for d, boxes in zip(detectors, found, strict=True)])
-            rows = rows[rows["confidence"] >= min_confidence].sort_values(
-                "confidence", ascending=False, kind="stable"
-            )
+            rows = rows.sort_values("confidence", ascending=False, kind="stable")
             silent_ones = {
                 detector.name: why
                 for detector, boxes in zip(detectors, found, strict=True)
@@ -64,25 +63,47 @@ def detect_frames(
             if consensus and len(detectors) > 1:
                 # A detector whose answer failed has not looked, so it has missed nothing.
                 looked = [detector.name for detector in detectors if detector.name not in silent_ones]
-                rows = agree(rows, looked, consensus).rows.astype(_TYPES)
+                agreed = agree(rows, looked, consensus)
+                rows, short = agreed.rows.astype(_TYPES), short + agreed.short
             if len(rows):
                 numbers = np.arange(len(rows), dtype=np.int32)
                 parts.append(rows.assign(video=video, frame_index=frame_index, detection_id=numbers))
     table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     table = table[DETECTIONS.names]
-    if unanswered:
-        table.attrs["unanswered"] = unanswered
+    bills = {detector.name: bill(detector.cost) for detector in detectors if detector.cost.answers}
+    notes = {"unanswered": unanswered, "short": short, "bills": bills}
+    table.attrs = {name: note for name, note in notes.items() if note}
     return table
+
+
+def bill(cost: Cost) -> dict[str, int | float | None]:
+    """Answers, invalid ones, retries, tokens and US dollars of a cost; money None: price unknown.
+
+    Kept answers are counted as if they were asked for now, as in tables and comparisons everywhere.
+    """
+    counted = {
+        name: getattr(cost, name) for name in ("answers", "invalid", "retries", "tokens_in", "tokens_out")
+    }
+    return counted | {"money": None if math.isnan(cost.money) else cost.money}
+
+
+def bill_in_words(name: str, bill: Mapping[str, int | float | None]) -> str:
+    """One sentence of a detector's bill."""
+    money = "at a price unknown here" if bill["money"] is None else f"worth ${bill['money']:.4f}"
+    return (
+        f"{name}: {bill['answers']} answers, {bill['invalid']} of them invalid, {bill['retries']} retries, "
+        f"{bill['tokens_in']:,} tokens in and {bill['tokens_out']:,} out, {money}; answers kept from before "
+        "are counted and cost nothing again"
+    )
 
 
 def detect_video(
     path: Path,
     detector: Detector,
     frames: Collection[int] | None = None,
-    min_confidence: float = 0.5,
     progress: Progress = silent,
 ) -> pd.DataFrame:
-    """Detections in a video file, in VIDEO_COLUMNS; ``video`` is the file's name.
+    """Detections in a video file, in VIDEO_COLUMNS; ``video`` is the file's name; ``attrs`` as above.
 
     Args:
         frames: look at these frames only; default every one.
@@ -98,7 +119,7 @@ def detect_video(
             seen.append(frame.index)
             yield frame.index, frame.rgb()
 
-    table = detect_frames(path.name, images(), [detector], min_confidence)
+    table = detect_frames(path.name, images(), [detector])
     if missing := sorted(set(frames or ()) - set(seen)):
         raise InputError(f"{path}: has no readable frame {', '.join(map(str, missing))}")
     return table[VIDEO_COLUMNS]

@@ -66,7 +66,8 @@ class Common(Settings):
     """What every detector can be told."""
 
     min_confidence: Share = 0.25
-    """Boxes of less confidence are left out."""
+    """Boxes of less confidence are left out. Each kind has its own, for their confidences are on scales of
+    their own."""
     input: InputSettings | None = None
 
     @property
@@ -83,7 +84,7 @@ class BracketSettings(Common):
     """Corners found by colour and geometry; see detectors/bracket.py."""
 
     kind: Literal["bracket"] = "bracket"
-    min_confidence: Share = 0.3
+    min_confidence: Share = 0.5
 
 
 class Prompted(Common):
@@ -104,7 +105,7 @@ class YoloSettings(Prompted):
     prompts: dict[str, Phrases] = {}
     """Our class -> the model's own class names; without any, all of them under their own names."""
     weights: str = "yolo26n.pt"
-    """A name of weights.py, or a path from the project's folder, for instance data/model/best.pt."""
+    """A name of weights.py, or a path from the project's folder, for instance data/weights/round1.pt."""
     imgsz: int = Field(default=960, ge=32, multiple_of=32)
     """Long side of what the model sees, pixels."""
 
@@ -237,7 +238,8 @@ class HostedSettings(Online):
     max_tokens: int = Field(default=4096, ge=64)
     """An answer is cut off after so many tokens, those of its thinking included."""
     budget: float | None = Field(default=None, ge=0)
-    """US dollars that may be spent in a run; a request that might cost more than is left is not sent."""
+    """US dollars that may be spent each time the detector is loaded: for each video of the pipeline, and
+    again in each run. A request that might cost more than is left is not sent."""
     prices: Path | None = None
     """Your own table of prices; default: detectors/prices.toml of this package."""
 

@@ -1,4 +1,4 @@
-"""What several detectors found in one frame, made one: boxes, votes, and who disagreed in what.
+"""What several detectors found in one frame, made one: boxes, votes, and who found what.
 
 Weighted boxes fusion: R. Solovyev, W. Wang, T. Gabruseva, "Weighted boxes fusion: Ensembling boxes from
 different object detection models", Image and Vision Computing 107 (2021). Boxes join the object whose fused
@@ -8,9 +8,8 @@ a detector has one vote an object, and votes for different classes can be votes 
 disagreement to be told, not two objects. The published package is not kept up, and knows neither.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -25,29 +24,16 @@ BOX = ["x1", "y1", "x2", "y2"]
 VOTE = ["detector", "class_name", "confidence", *BOX]
 """The fields of a vote; tables.DETECTIONS keeps a list of them with each detection."""
 _ORDER = ["detector", "class_name", *BOX, "prompt"]
-DISAGREEMENTS = ["kind", "detector", "class_name", *BOX]
-
-
-class Disagreement(StrEnum):
-    """How a detector disagrees with the others about an object."""
-
-    MISSED = "missed"
-    """Most found it, this one did not."""
-    EXTRA = "extra"
-    """This one found it, at least half of them did not."""
-    CLASS = "class"
-    """It found it, and calls it something else."""
-    BOX = "box"
-    """It found it elsewhere or in another size."""
 
 
 @dataclass(frozen=True)
 class Consensus:
-    """``rows``: columns of the boxes given, and ``votes``, surest first. ``disagreements``: DISAGREEMENTS,
-    the box and class being those of the object, also of objects that fell short of the quorum."""
+    """What the detectors made of one frame."""
 
     rows: pd.DataFrame
-    disagreements: pd.DataFrame
+    """Columns of the boxes given, and ``votes``, surest first."""
+    short: int
+    """Objects that fewer detectors found than the quorum, and that are left out."""
 
 
 @dataclass
@@ -80,30 +66,31 @@ def agree(found: pd.DataFrame, detectors: Sequence[str], told: ConsensusParams) 
         found: x1, y1, x2, y2 (pixels), confidence, class_name, detector, prompt and visible_corners.
         detectors: all that looked at the frame, whether they found something or not.
     """
-    rows, against = [], []
-    for one in _objects(found.to_dict("records"), told):
-        fused = _fused(one, detectors, told)
-        against += _disagreements(fused, one.votes, detectors, told)
-        if len(one.votes) >= told.quorum:
-            rows.append(fused)
+    objects = _objects(found.to_dict("records"), told)
+    rows = [_fused(one, detectors, told) for one in objects if len(one.votes) >= told.quorum]
     rows.sort(key=lambda row: (-row["confidence"], *(row[side] for side in BOX), row["detector"]))
-    against.sort(key=lambda row: [row[name] for name in DISAGREEMENTS])
     columns = list(dict.fromkeys([*found.columns, "votes"]))
-    return Consensus(pd.DataFrame(rows, columns=columns), pd.DataFrame(against, columns=DISAGREEMENTS))
+    return Consensus(pd.DataFrame(rows, columns=columns), len(objects) - len(rows))
 
 
-def disagreements(detections: pd.DataFrame, detectors: Sequence[str], told: ConsensusParams) -> pd.DataFrame:
-    """The same of detections that were kept with their votes: frame_index, detection_id and DISAGREEMENTS.
+def who_found(votes: Sequence[Row], class_name: str, everyone: Collection[str]) -> str | None:
+    """In words, who found an object, who did not, and who calls it otherwise; None: all found the same.
 
     Args:
-        detections: columns of tables.DETECTIONS; rows without votes have nothing to tell.
+        votes: of the object, as tables.DETECTIONS keeps them.
+        everyone: the detectors that could have found it.
     """
-    against = [
-        {"frame_index": row["frame_index"], "detection_id": row["detection_id"], **one}
-        for row in detections[detections["votes"].notna()].to_dict("records")
-        for one in _disagreements(row, list(row["votes"]), detectors, told)
+    voters = sorted(vote["detector"] for vote in votes)
+    missed = sorted(set(everyone) - set(voters))
+    otherwise = [
+        f"{vote['detector']} calls it {vote['class_name']}"
+        for vote in sorted(votes, key=lambda vote: vote["detector"])
+        if vote["class_name"] != class_name
     ]
-    return pd.DataFrame(against, columns=["frame_index", "detection_id", *DISAGREEMENTS])
+    if not missed and not otherwise:
+        return None
+    told = [f"{' and '.join(voters)} found it", *([f"{' and '.join(missed)} did not"] if missed else [])]
+    return ", ".join([*told, *otherwise])
 
 
 def _objects(found: Sequence[Row], told: ConsensusParams) -> list[_Object]:
@@ -151,19 +138,3 @@ def _fused(one: _Object, detectors: Sequence[str], told: ConsensusParams) -> Row
             for vote in sorted(one.votes, key=lambda vote: vote["detector"])
         ],
     }
-
-
-def _disagreements(
-    fused: Row, votes: Sequence[Row], detectors: Sequence[str], told: ConsensusParams
-) -> list[Row]:
-    iou = sv.box_iou_batch(np.stack([_box(vote) for vote in votes]), _box(fused)[None])[:, 0]
-    voters = [vote["detector"] for vote in votes]
-    is_minority = 2 * len(voters) <= len({*detectors, *voters})
-    named = {
-        Disagreement.EXTRA: voters if is_minority else [],
-        Disagreement.MISSED: [] if is_minority else sorted(set(detectors) - set(voters)),
-        Disagreement.CLASS: [v["detector"] for v in votes if v["class_name"] != fused["class_name"]],
-        Disagreement.BOX: [who for who, shared in zip(voters, iou, strict=True) if shared < told.box_iou],
-    }
-    about = {name: fused[name] for name in ("class_name", *BOX)}
-    return [{"kind": str(kind), "detector": who, **about} for kind, whose in named.items() for who in whose]

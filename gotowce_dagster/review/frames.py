@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from gotowce_dagster.labels.consensus import who_found
 from gotowce_dagster.labels.reviewed import said_of
 from gotowce_dagster.labels.reviews import frame_hash, read_reviewed
 from gotowce_dagster.params import LabelsParams, ReviewTasksParams
@@ -15,7 +16,7 @@ from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.choose import choose
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour
-from gotowce_dagster.tables import FRAMES, LABELS, empty, read_table
+from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, empty, read_table
 
 
 def why(params: LabelsParams) -> dict[str, str]:
@@ -43,7 +44,7 @@ def frames_to_review(
         ranking: as from training.disagreements.rank_frames; what it says is shown as a hint.
 
     Raises:
-        InputError: a video has no frames or labels yet.
+        InputError: a video has no frames, detections or labels yet.
     """
     labels = read_labels(paths, videos)
     hints: dict[tuple[str, int], list[str]] = {}
@@ -58,13 +59,32 @@ def frames_to_review(
     for video, rows in chosen.groupby("video", sort=False):
         index = read_table(paths.frame_index(str(video)), FRAMES)
         kept: list[dict[str, Any]] = index[index["kept"]].to_dict("records")
+        who = _who_found(read_table(paths.detections(str(video)), DETECTIONS))
         place = {frame["frame_index"]: number for number, frame in enumerate(kept)}
         for row in rows.to_dict("records"):
             key = str(video), row["frame_index"]
             frames.append(
-                _frame(paths, kept, place[key[1]], shown.get(key, []), row, hints=hints.get(key, []))
+                _frame(
+                    paths,
+                    kept,
+                    place[key[1]],
+                    shown.get(key, []),
+                    row,
+                    hints=[*hints.get(key, []), *who.get(key[1], [])],
+                )
             )
     return sorted(frames, key=lambda frame: frame.order)
+
+
+def _who_found(detections: pd.DataFrame) -> dict[int, list[str]]:
+    """For frames with an object that several detectors do not see alike, a sentence for each."""
+    voted = detections[detections["votes"].notna()]
+    everyone = {vote["detector"] for votes in voted["votes"] for vote in votes}
+    told: dict[int, list[str]] = defaultdict(list)
+    for row in voted.to_dict("records"):
+        if says := who_found(row["votes"], row["class_name"], everyone):
+            told[row["frame_index"]].append(f"{row['class_name']}: {says}")
+    return told
 
 
 def _unjudged(paths: Paths, labels: pd.DataFrame) -> pd.DataFrame:

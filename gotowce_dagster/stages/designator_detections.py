@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster.detectors.detect import detect_frames
+from gotowce_dagster.detectors.detect import bill_in_words, detect_frames
 from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.errors import InputError
@@ -16,14 +16,15 @@ from gotowce_dagster.pictures.read import is_whole_jpeg, read_rgb
 from gotowce_dagster.progress import Progress, silent, tracked
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Preview
-from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, read_unanswered, write_table
+from gotowce_dagster.tables import DETECTIONS, FRAMES, read_notes, read_table, read_unanswered, write_table
 
 _SHOWN_WITH, _SHOWN_WITHOUT = 12, 4
 _BOX = ["x1", "y1", "x2", "y2"]
 
 
 def run(project: Project, video: str, progress: Progress = silent) -> None:
-    """Write data/detections/VIDEO.parquet, with a note of the frames that a detector did not answer for.
+    """Write data/detections/VIDEO.parquet, with notes: frames that a detector did not answer for,
+    objects that too few detectors found, and what asking came to.
 
     A damaged picture is passed over and told of in the preview.
 
@@ -43,7 +44,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
         for frame_index, path in tracked(whole.items(), len(whole), progress):
             yield frame_index, read_rgb(path)
 
-    rows = detect_frames(video, images(), detectors, params.min_confidence, params.consensus)
+    rows = detect_frames(video, images(), detectors, params.consensus)
     write_table(rows, DETECTIONS, project.paths.detections(video), notes=rows.attrs)
 
 
@@ -55,6 +56,8 @@ def preview(project: Project, video: str) -> Preview:
     looked_at = pictures.drop(damaged.index)
     found = rows["frame_index"].nunique()
     unanswered = read_unanswered(project.paths.detections(video))
+    noted = read_notes(project.paths.detections(video))
+    short, bills = noted.get("short", 0), noted.get("bills", {})
     numbers: dict[str, float | int | str] = {
         "frames": len(looked_at),
         "frames_with_designator": found,
@@ -74,6 +77,15 @@ def preview(project: Project, video: str) -> Preview:
             f"no usable answer about {len(unanswered)} of {len(looked_at)} frames, which stay out of the "
             f"dataset; the first is frame {first}: {why}"
         )
+    if short:
+        numbers["objects_short_of_quorum"] = short
+        notes.append(
+            f"{short} objects were found by too few detectors for consensus.quorum and are left out unseen; "
+            "lower it to have them reviewed"
+        )
+    for name, bill in bills.items():
+        numbers |= {f"{name}_{what}": count for what, count in bill.items() if count is not None}
+        notes.append(bill_in_words(name, bill))
     return Preview(numbers, _sheet(looked_at, rows), notes)
 
 

@@ -124,7 +124,7 @@ def label_known_frames(
         Rows of tables.DETECTIONS and of tables.LABELS of the known frames.
     """
     told = params.designator_detections
-    found = detect_frames(known.video, known.images.items(), detectors, told.min_confidence, told.consensus)
+    found = detect_frames(known.video, known.images.items(), detectors, told.consensus)
     cut = [empty(MASKS)]
     for index, image in known.images.items():
         rows = found[found["frame_index"] == index]

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gotowce_dagster.detectors.detect import VIDEO_COLUMNS, detect_frames, detect_video
+from gotowce_dagster.detectors.base import Cost
+from gotowce_dagster.detectors.detect import VIDEO_COLUMNS, bill, bill_in_words, detect_frames, detect_video
 from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.detectors.registry import build_detector, settings_of
 from gotowce_dagster.detectors.settings import BracketSettings
@@ -11,6 +12,7 @@ from gotowce_dagster.errors import InputError
 from gotowce_dagster.tables import DETECTIONS, write_table
 from gotowce_dagster.video.encode import write_video
 from tests.detectors.marks import PROFILE, put_mark, sky
+from tests.detectors.says import Says
 
 BRACKET = BracketSettings()
 
@@ -57,7 +59,7 @@ def test_frames_that_are_not_there_are_named(video: Path) -> None:
 def test_nothing_found_is_a_table_without_rows(video: Path, tmp_path: Path) -> None:
     detector = build_detector("bracket", BRACKET, Profile(name="none"))
     assert detect_video(video, detector).columns.tolist() == VIDEO_COLUMNS
-    rows = detect_frames("clip", [(0, sky())], [detector], 0.5)
+    rows = detect_frames("clip", [(0, sky())], [detector])
     write_table(rows, DETECTIONS, tmp_path / "empty.parquet")
     assert len(rows) == 0
 
@@ -66,7 +68,7 @@ def test_rows_fit_the_table_and_are_numbered_by_confidence(tmp_path: Path) -> No
     image = sky()
     put_mark(image, 100, 80, 50)
     put_mark(image, -20, 250, 60)
-    rows = detect_frames("clip", [(3, image)], [build_detector("bracket", BRACKET, PROFILE)], 0.1)
+    rows = detect_frames("clip", [(3, image)], [build_detector("bracket", BRACKET, PROFILE)])
     write_table(rows, DETECTIONS, tmp_path / "clip.parquet")
     assert rows["detection_id"].tolist() == [0, 1]
     assert rows["confidence"].is_monotonic_decreasing
@@ -77,9 +79,45 @@ def test_rows_fit_the_table_and_are_numbered_by_confidence(tmp_path: Path) -> No
 def test_less_confident_ones_are_left_out() -> None:
     image = sky()
     put_mark(image, -20, 250, 60)
-    detector = build_detector("bracket", BRACKET, PROFILE)
-    counts = [len(detect_frames("c", [(0, image)], [detector], least)) for least in (0.1, 0.99)]
-    assert counts == [1, 0]
+    detectors = [
+        build_detector("bracket", BracketSettings(min_confidence=least), PROFILE) for least in (0.1, 0.99)
+    ]
+    assert [len(detect_frames("c", [(0, image)], [detector])) for detector in detectors] == [1, 0]
+
+
+@pytest.mark.parametrize("confidence", [0.006, 0.3], ids=["as of YOLO-World", "as of Grounding DINO"])
+def test_a_detector_decides_itself_what_is_sure_enough(confidence: float) -> None:
+    says = Says("low", (10, 10, 50, 50, confidence))
+    rows = detect_frames("c", [(0, sky())], [says])
+    assert rows["confidence"].tolist() == pytest.approx([confidence])
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"), [("bracket", 0.5), ("yolo", 0.25), ("yolo_world", 0.005), ("zero_shot", 0.25)]
+)
+def test_each_kind_has_a_threshold_of_its_own(kind: str, least: float) -> None:
+    assert settings_of(kind, {}).min_confidence == least
+
+
+def test_what_asking_took_is_told_with_the_rows() -> None:
+    silent, talks = Says("silent"), Says("talks")
+    talks.cost = Cost(answers=12, invalid=2, retries=1, tokens_in=3400, tokens_out=560, money=0.25)
+    rows = detect_frames("c", [(0, sky())], [silent, talks])
+    assert rows.attrs == {
+        "bills": {
+            "talks": {
+                "answers": 12,
+                "invalid": 2,
+                "retries": 1,
+                "tokens_in": 3400,
+                "tokens_out": 560,
+                "money": 0.25,
+            }
+        }
+    }
+    words = bill_in_words("talks", rows.attrs["bills"]["talks"])
+    assert "12 answers, 2 of them invalid, 1 retries, 3,400 tokens in and 560 out, worth $0.2500" in words
+    assert "price unknown" in bill_in_words("talks", bill(Cost(answers=1, money=float("nan"))))
 
 
 def test_unknown_detector_lists_the_known() -> None:

@@ -4,17 +4,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import supervision as sv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gotowce_dagster.detectors.base import Cost, found
 from gotowce_dagster.detectors.detect import detect_frames
-from gotowce_dagster.labels.consensus import BOX, DISAGREEMENTS, agree, disagreements
+from gotowce_dagster.labels.consensus import BOX, agree, who_found
 from gotowce_dagster.params import ConsensusParams, DetectionsParams
 from gotowce_dagster.tables import DETECTIONS, read_table, write_table
+from tests.detectors.says import Says
 
-TOLD = ConsensusParams(iou=0.5, box_iou=0.75, quorum=1, weights={})
+TOLD = ConsensusParams(iou=0.5, quorum=1, weights={})
 Found = tuple[str, float, float, float, float, float, str]
 
 
@@ -40,7 +39,6 @@ def test_boxes_are_means_weighted_by_confidence() -> None:
         ("a", 0, 0.9),
         ("b", 10, 0.3),
     ]
-    assert made.disagreements.empty
 
 
 def test_a_detector_can_count_more() -> None:
@@ -52,43 +50,28 @@ def test_a_detector_can_count_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("boxes", "expected"),
+    ("votes", "everyone", "expected"),
     [
-        ([("a", 0, 0, 100, 100, 0.9, "x"), ("b", 0, 0, 100, 100, 0.9, "x")], [("missed", "c")]),
-        ([("a", 0, 0, 100, 100, 0.9, "x")], [("extra", "a")]),
-        (
-            [
-                ("a", 0, 0, 100, 100, 0.9, "x"),
-                ("b", 0, 0, 100, 100, 0.8, "y"),
-                ("c", 0, 0, 100, 100, 0.8, "x"),
-            ],
-            [("class", "b")],
-        ),
-        (
-            [
-                ("a", 0, 0, 100, 100, 0.9, "x"),
-                ("b", 0, 0, 100, 100, 0.9, "x"),
-                ("c", 20, 20, 112, 112, 0.9, "x"),
-            ],
-            [("box", "c")],
-        ),
+        ("a:x b:x", "ab", None),
+        ("b:x a:x", "abc", "a and b found it, c did not"),
+        ("c:x", "abc", "c found it, a and b did not"),
+        ("a:x b:y", "ab", "a and b found it, b calls it y"),
+        ("a:x b:y", "abc", "a and b found it, c did not, b calls it y"),
     ],
-    ids=["missed by one", "extra of one", "another class", "another box"],
+    ids=["all the same", "missed by one", "found by one", "another class", "missed and another class"],
 )
-def test_disagreements_have_a_kind_and_a_name(boxes: list[Found], expected: list[tuple[str, str]]) -> None:
-    made = agree(rows(*boxes), ["a", "b", "c"], TOLD)
-    assert len(made.rows) == 1
-    assert list(made.disagreements[["kind", "detector"]].itertuples(index=False, name=None)) == expected
+def test_who_found_it_is_told_by_name(votes: str, everyone: str, expected: str | None) -> None:
+    kept = [dict(zip(("detector", "class_name"), vote.split(":"), strict=True)) for vote in votes.split()]
+    assert who_found(kept, "x", everyone) == expected
 
 
 @pytest.mark.parametrize(("quorum", "kept"), [(1, 2), (2, 1), (3, 0)])
-def test_a_quorum_decides_what_stays_but_not_what_is_told(quorum: int, kept: int) -> None:
+def test_a_quorum_decides_what_stays_and_the_rest_is_counted(quorum: int, kept: int) -> None:
     boxes = rows(
         ("a", 0, 0, 100, 100, 0.9, "x"), ("b", 0, 0, 100, 100, 0.9, "x"), ("c", 500, 0, 600, 100, 0.9, "x")
     )
     made = agree(boxes, ["a", "b", "c"], told(quorum=quorum))
-    assert len(made.rows) == kept
-    assert sorted(made.disagreements["kind"]) == ["extra", "missed"]
+    assert (len(made.rows), made.short) == (kept, 2 - kept)
 
 
 def test_a_detector_has_one_vote_an_object() -> None:
@@ -101,7 +84,7 @@ def test_nothing_found_agrees_on_nothing() -> None:
     made = agree(rows(), ["a", "b"], TOLD)
     assert made.rows.empty
     assert "votes" in made.rows
-    assert made.disagreements.columns.tolist() == DISAGREEMENTS
+    assert made.short == 0
 
 
 side = st.integers(0, 60).map(float)
@@ -126,7 +109,7 @@ def test_the_order_of_rows_and_detectors_changes_nothing(
     one = agree(rows(*found), list("abc"), told(quorum=quorum))
     other = agree(rows(*shuffled), detectors, told(quorum=quorum))
     pd.testing.assert_frame_equal(one.rows, other.rows)
-    pd.testing.assert_frame_equal(one.disagreements, other.disagreements)
+    assert one.short == other.short
 
 
 @given(st.lists(row, max_size=9))
@@ -144,50 +127,26 @@ def test_every_box_is_a_vote_for_one_object_that_lies_among_its_votes(found: lis
         assert len(voters) == len(set(voters)) == len(boxes)
 
 
-class Says:
-    """A detector that says the same of every image."""
-
-    version = "1"
-    weights: tuple[str, ...] = ()
-
-    def __init__(
-        self, name: str, *boxes: tuple[float, float, float, float, float], unanswered: str = ""
-    ) -> None:
-        self.name, self.cost = name, Cost()
-        self._metadata = {"unanswered": unanswered} if unanswered else {}
-        self._boxes = np.array(boxes).reshape(-1, 5)
-
-    def detect(self, images: Any) -> list[sv.Detections]:
-        count = len(self._boxes)
-        one = found(self._boxes[:, :4], self._boxes[:, 4], ["target"] * count, [self.name] * count)
-        one.metadata = self._metadata
-        return [one for _ in images]
-
-
 def test_the_table_of_detections_keeps_the_votes(tmp_path: Path) -> None:
     detectors = [
         Says("left", (10, 10, 50, 50, 0.9), (300, 10, 350, 50, 0.8)),
-        Says("right", (12, 10, 52, 50, 0.7), (100, 100, 150, 150, 0.4)),
+        Says("right", (12, 10, 52, 50, 0.7)),
     ]
     image = np.zeros((200, 400, 3), np.uint8)
-    table = detect_frames("clip", [(3, image), (7, image)], detectors, 0.5, TOLD)
+    table = detect_frames("clip", [(3, image), (7, image)], detectors, TOLD)
     write_table(table, DETECTIONS, tmp_path / "clip.parquet")
     kept = read_table(tmp_path / "clip.parquet", DETECTIONS)
     assert kept["detector"].tolist() == ["left+right", "left"] * 2
     assert kept["confidence"].tolist() == pytest.approx([0.8, 0.4] * 2)
     assert kept["detection_id"].tolist() == [0, 1] * 2
-    against = disagreements(kept, ["left", "right"], TOLD)
-    assert against[["frame_index", "detection_id", "kind", "detector"]].to_numpy().tolist() == [
-        [3, 1, "extra", "left"],
-        [7, 1, "extra", "left"],
-    ]
+    strict = detect_frames("clip", [(3, image), (7, image)], detectors, told(quorum=2))
+    assert (strict["detector"].tolist(), strict.attrs) == (["left+right"] * 2, {"short": 2})
     write_table(kept, DETECTIONS, tmp_path / "again.parquet")
-    one = detect_frames("clip", [(3, image)], detectors[:1], 0.5, TOLD)
-    apart = detect_frames("clip", [(3, image)], detectors, 0.3)
-    assert (len(one), len(apart)) == (2, 4)
+    one = detect_frames("clip", [(3, image)], detectors[:1], TOLD)
+    apart = detect_frames("clip", [(3, image)], detectors)
+    assert (len(one), len(apart)) == (2, 3)
     assert one["votes"].isna().all()
     assert apart["votes"].isna().all()
-    assert disagreements(apart, ["left", "right"], TOLD).empty
 
 
 def test_who_could_not_look_has_missed_nothing() -> None:
@@ -195,7 +154,7 @@ def test_who_could_not_look_has_missed_nothing() -> None:
     box = (10.0, 10.0, 50.0, 50.0, 0.8)
     for unanswered, confidence in (("no answer in time", 0.8), ("", 0.4)):
         detectors = [Says("left", box), Says("right", unanswered=unanswered)]
-        (row,) = detect_frames("clip", [(0, image)], detectors, 0.5, TOLD).to_dict("records")
+        (row,) = detect_frames("clip", [(0, image)], detectors, TOLD).to_dict("records")
         assert row["confidence"] == pytest.approx(confidence)
 
 
@@ -212,7 +171,6 @@ def test_who_could_not_look_has_missed_nothing() -> None:
 def test_parameters_that_cannot_be_met(count: int, consensus: dict[str, Any], match: str | None) -> None:
     content = {
         "detectors": {f"d{n}": {"kind": "bracket"} for n in range(count)},
-        "min_confidence": 0.5,
         "max_per_frame": 4,
         "consensus": TOLD.model_dump() | consensus,
     }

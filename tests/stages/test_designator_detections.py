@@ -74,8 +74,48 @@ def test_frames_without_an_answer_are_told_apart_from_frames_without_a_designato
     assert (preview.numbers["frames"], preview.numbers["frames_unanswered"]) == (6, 1)
     assert preview.notes == [
         "no usable answer about 1 of 6 frames, which stay out of the dataset; the first is frame 10: "
-        "eye: no JSON: a refusal or prose"
+        "eye: no JSON: a refusal or prose",
+        "eye: 6 answers, 1 of them invalid, 0 retries, 6,000 tokens in and 600 out, at a price unknown here; "
+        "answers kept from before are counted and cost nothing again",
     ]
+    assert preview.numbers["eye_tokens_in"] == 6000
+
+
+def test_what_too_few_detectors_found_is_counted(project: Project) -> None:
+    params = yaml.safe_load(project.paths.params.read_text(encoding="utf-8"))
+    section = params["designator_detections"]
+    section["detectors"] = {
+        "whole": {"kind": "bracket"},
+        "left": {"kind": "bracket", "input": {"crop": {"region": [0, 0, 0.2, 1]}}},
+    }
+    section["consensus"]["quorum"] = 2
+    project.paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
+    designator_detections.run(project, VIDEO)
+    preview = designator_detections.preview(project, VIDEO)
+    assert (preview.numbers["detections"], preview.numbers["objects_short_of_quorum"]) == (2, 2)
+    assert "were found by too few detectors for consensus.quorum" in preview.notes[0]
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        {"kind": "yolo", "weights": "data/model/best.pt"},
+        {"kind": "yolo", "weights": "./data/../data/model/best.pt"},
+        {"kind": "bracket", "input": {"crop": {"around": {"kind": "yolo", "weights": "data/model/best.pt"}}}},
+    ],
+    ids=["as it is", "written otherwise", "looked around"],
+)
+def test_the_model_made_from_the_detections_makes_none_of_them(
+    project: Project, detector: dict[str, object]
+) -> None:
+    params = yaml.safe_load(project.paths.params.read_text(encoding="utf-8"))
+    params["detector_comparison"]["detectors"] = {"mine": detector}
+    project.paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
+    assert "mine" in Project(project.paths).params.detector_comparison.detectors
+    params["designator_detections"]["detectors"] = {"mine": detector}
+    project.paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
+    with pytest.raises(InputError, match=r"mine: .*best\.pt is made from the detections.*copy it first"):
+        designator_detections.run(Project(project.paths), VIDEO)
 
 
 def test_same_frames_give_the_same_bytes(project: Project) -> None:
