@@ -77,11 +77,11 @@ class ReviewedFrame(Record):
 
     frame_index: Annotated[int, Field(ge=0)]
     frame_hash: str
-    """Of the picture's file, as in frame_hash."""
+    """Of the picture's file, as in frame_hash; empty where it was seen as a part of its video."""
     width: int
     height: int
-    sample: Sample
-    """Why it was shown: drawn at random, doubtful, or because all were."""
+    sample: Sample | Literal["video"]
+    """Why it was shown: drawn at random, doubtful, because all were, or as a part of its video."""
     reviews: tuple[Review, ...]
     """Oldest first."""
 

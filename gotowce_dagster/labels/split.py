@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.labels.reviewed import Said, decision_of, is_usable
+from gotowce_dagster.labels.reviewed import Said, decision_of, is_confirmed, is_usable
 from gotowce_dagster.params import DatasetParams
 
 SPLITS = ("train", "val", "test")
@@ -41,7 +41,8 @@ def usable_frames(video: str, frames: pd.DataFrame, labels: pd.DataFrame, said: 
     Returns:
         One row a kept frame: video, frame_index, time_s, shot, phash, file, objects (0: nothing was
         detected, a true negative), classes (tuple of names), x1, y1, x2, y2 around all objects (NaN
-        without any), doubtful, rejected (by a human), reviewed (a human vouches for it), annotator (who).
+        without any), doubtful, rejected (by a human), reviewed (a human vouches for it), confirmed (for
+        this very frame, not only for its whole video), annotator (who).
     """
     kept = frames[frames["kept"]].assign(video=video)
     groups = labels.groupby("frame_index")
@@ -60,23 +61,27 @@ def usable_frames(video: str, frames: pd.DataFrame, labels: pd.DataFrame, said: 
     judged = [decision_of(said[index]) if index in said else None for index in rows["frame_index"]]
     rows["reviewed"] = [review is not None and is_usable(review) for review in judged]
     rows["rejected"] = [review is not None and not is_usable(review) for review in judged]
+    rows["confirmed"] = [index in said and is_confirmed(said[index]) for index in rows["frame_index"]]
     rows["annotator"] = pd.array([review.annotator if review else None for review in judged], "Int64")
     columns = ["video", "frame_index", "time_s", "shot", "phash", "file", "objects", "classes", *_BOX]
-    return rows[[*columns, "doubtful", "rejected", "reviewed", "annotator"]].reset_index(drop=True)
+    return rows[[*columns, "doubtful", "rejected", "reviewed", "confirmed", "annotator"]].reset_index(
+        drop=True
+    )
 
 
 def choose_negatives(frames: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """Keep so many frames without objects that they make ``share`` of all, taken from every shot in turn.
 
-    Those that a human confirmed as empty come first and all stay: most showed a wrong label.
+    Those that a human confirmed as empty come first and all stay: most showed a wrong label. Not so all the
+    frames of a reviewed video between its objects' lives, which may be thousands.
     """
     empty = frames["objects"] == 0
-    confirmed = int((empty & frames["reviewed"]).sum())
+    confirmed = int((empty & frames["confirmed"]).sum())
     wanted = max(confirmed, round(share / (1 - share) * int((~empty).sum())))
     lots = [_unit(seed, row.video, row.frame_index) for row in frames[empty].itertuples()]
     drawn = frames[empty].assign(lot=lots)
     drawn["turn"] = drawn.groupby(["video", "shot"])["lot"].rank(method="first")
-    chosen = drawn.sort_values(["reviewed", "turn", "lot"], ascending=[False, True, True]).index[:wanted]
+    chosen = drawn.sort_values(["confirmed", "turn", "lot"], ascending=[False, True, True]).index[:wanted]
     return frames[~empty | frames.index.isin(chosen)].reset_index(drop=True)
 
 

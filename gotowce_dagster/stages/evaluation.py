@@ -98,8 +98,9 @@ def _find(project: Project, progress: Progress) -> Findings:
             if truth.empty:
                 continue
             limit = project.params.evaluation.max_truth_frames
-            frames = evaluate.known_frames(video, project.raw(video), truth, limit)
-            found, labelled = _labelled(project, frames, set(checked["frame_index"]), segmenter)
+            by_hand = set(checked["frame_index"])
+            frames = evaluate.known_frames(video, project.raw(video), truth, limit, by_hand)
+            found, labelled = _labelled(project, frames, by_hand, segmenter)
         except InputError as error:
             notes.append(f"{video} was not measured: {error}")
             continue

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import yaml
+from PIL import Image
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir, link_or_copy
 from gotowce_dagster.labels.export import class_names, label_file, read_objects, yolo_lines
-from gotowce_dagster.labels.reviewed import Said, precede, said_of
+from gotowce_dagster.labels.followed import read_tracked
+from gotowce_dagster.labels.reviewed import Said, precede, said_of, said_of_video
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.labels.split import SPLITS, choose_negatives, find_leaks, split_frames, usable_frames
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
@@ -115,18 +117,59 @@ def preview(project: Project) -> Preview:
 def reviews_in_force(project: Project, video: str) -> Said:
     """The frames of a video that a human has judged as they are now.
 
+    One that was judged by itself goes before what is said of it with its whole video.
+
     Raises:
-        InputError: its reviews are damaged, or it has no frames yet.
+        InputError: its reviews are damaged or of another video, or it has no frames yet.
     """
     paths = project.paths
     index = read_table(paths.frame_index(video), FRAMES)
-    return said_of(read_reviewed(paths.reviewed(video)), index, paths.frames(video))
+    alone = said_of(read_reviewed(paths.reviewed(video)), index, paths.frames(video))
+    return {**_followed(project, video, index), **alone}
 
 
 def leaks(project: Project) -> list[str]:
     """What the splits of the dataset on disk share, in sentences; empty when nothing."""
     provenance = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
     return find_leaks(provenance, project.params.yolo_dataset)
+
+
+def _followed(project: Project, video: str, frames: pd.DataFrame) -> Said:
+    """What a human says of a video's frames who followed its objects."""
+    paths = project.paths
+    file = paths.reviewed_tracks(video)
+    tracked = read_tracked(file)
+    if tracked is None or tracked.decision is None:
+        return {}
+    used = {track.class_name for track in tracked.decision.tracks}
+    known = set(project.params.review_tasks.classes) or _classes(project)
+    if known and (strange := sorted(used - known)):
+        raise InputError(
+            f"{file}: has the class {', '.join(strange)}, but labels have {', '.join(sorted(known))}; "
+            f"correct it in Label Studio and pull again, or name all in params.yaml: review_tasks.classes"
+        )
+    pictures = [paths.frames(video) / name for name in frames.loc[frames["kept"], "file"]]
+    whole = next((picture for picture in pictures if is_whole_jpeg(picture)), None)
+    size = _size(whole) if whole else (tracked.width, tracked.height)
+    if size != (tracked.width, tracked.height):
+        raise InputError(
+            f"{file}: of a video of {tracked.width} x {tracked.height} pixels, but {video} has "
+            f"{size[0]} x {size[1]}; move the file away if another video has taken the name"
+        )
+    labels = read_table(paths.labels(video), LABELS)
+    return said_of_video(tracked, frames, labels, project.params.review_video.tolerance_px)
+
+
+def _classes(project: Project) -> set[str]:
+    """The classes that the labels of any video have."""
+    files = [project.paths.labels(video) for video in project.videos]
+    return {name for file in files if file.exists() for name in read_table(file, LABELS)["class_name"]}
+
+
+def _size(picture: Path) -> tuple[int, int]:
+    """Width and height."""
+    with Image.open(picture) as opened:
+        return opened.size
 
 
 def _file_name(frame: dict) -> str:

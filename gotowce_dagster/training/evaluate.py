@@ -87,14 +87,21 @@ def joined(checked: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def known_frames(video: str, file: Path, truth: pd.DataFrame, limit: int) -> KnownFrames:
+def known_frames(
+    video: str, file: Path, truth: pd.DataFrame, limit: int, checked: Set[int] = frozenset()
+) -> KnownFrames:
     """Decode the frames that a truth table names, evenly chosen where there are more than ``limit``.
+
+    Args:
+        checked: frames that do not compete with the others, nor the others with them: up to ``limit`` of
+            each are chosen. A video that was reviewed as a whole would crowd out the few checked by hand.
 
     Raises:
         InputError: the file is no video.
     """
     named = np.unique(truth["frame_index"])
-    wanted = named[np.unique(np.linspace(0, len(named) - 1, min(limit, len(named))).astype(int))].tolist()
+    is_checked = np.isin(named, list(checked))
+    wanted = sorted(_evenly(named[is_checked], limit) + _evenly(named[~is_checked], limit))
     frames = {frame.index: frame for frame in read_frames(file, wanted)}
     readable = truth[truth["frame_index"].isin(list(frames))]
     return KnownFrames(
@@ -236,6 +243,12 @@ def load_model(weights: Path, imgsz: int) -> Predict:
         return sv.Detections.from_ultralytics(result)
 
     return predict
+
+
+def _evenly(numbers: np.ndarray, limit: int) -> list[int]:
+    """So many of them, from the first to the last."""
+    places = np.linspace(0, len(numbers) - 1, min(limit, len(numbers))).astype(int)
+    return numbers[np.unique(places)].tolist()
 
 
 def _frames_of(known: KnownFrames, frames: pd.DataFrame) -> pd.DataFrame:

@@ -6,16 +6,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.export import read_objects
-from gotowce_dagster.labels.reviewed import NO_OBJECT, is_usable, known_objects, precede, said_of
+from gotowce_dagster.labels.followed import KeyFrame, Track, TrackedVideo, TrackReview, write_tracked
+from gotowce_dagster.labels.reviewed import (
+    NO_OBJECT,
+    decision_of,
+    is_confirmed,
+    is_usable,
+    known_objects,
+    precede,
+    said_of,
+    said_of_video,
+)
 from gotowce_dagster.labels.reviews import Review, ReviewedObject, ReviewedVideo, frame_hash, write_reviewed
 from gotowce_dagster.progress import silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import yolo_dataset
 from gotowce_dagster.stages.yolo_dataset import reviews_in_force
 from gotowce_dagster.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
-from tests.review.frames import change, label_row, review, reviewed, thing
+from tests.review.frames import AT, change, label_row, review, reviewed, thing
 from tests.worlds import HEIGHT, WIDTH, box_at, make_world
 
 DRAWN = thing(100, 50, 130, 80, name="drone")
@@ -199,3 +211,164 @@ def test_a_frame_that_is_no_longer_kept_is_passed_over(world: Project) -> None:
     index.loc[0, ["kept", "file"]] = [False, ""]
     reviews = ReviewedVideo.model_validate_json(world.paths.reviewed("a").read_text())
     assert said_of(reviews, index, world.paths.frames("a")) == {}
+
+
+def _track(*keys: tuple[int, tuple[float, ...], bool], name: str = "0/0", kind: str = "hostile") -> Track:
+    frames = [KeyFrame.model_validate({"frame_index": i, "box": b, "goes_on": on}) for i, b, on in keys]
+    return Track(object_id=name, class_name=kind, key_frames=tuple(frames))
+
+
+def _followed(*tracks: Track, frames: int = 600, **changes: Any) -> TrackedVideo:
+    """A video in which somebody left these tracks."""
+    said = {"review_id": "v", "task": "2/1@t", "annotator": 9, "at": AT, "state": "done", "tracks": tracks}
+    reviews = (TrackReview.model_validate(said | changes),)
+    return TrackedVideo(video="a", frames=frames, width=WIDTH, height=HEIGHT, fps=20, reviews=reviews)
+
+
+def _kept(*indices: int, file: str = "") -> pd.DataFrame:
+    return pd.DataFrame({"frame_index": indices, "kept": True, "file": file})
+
+
+def test_a_followed_video_tells_all_its_sampled_frames() -> None:
+    """Inside a life, between two lives, at the end of the video, and beyond it."""
+    labels = pd.DataFrame([label_row(0, 10)], columns=LABELS.names)
+    moving = _track((0, (0, 0, 10, 10), True), (20, (20, 0, 30, 10), False), (40, (0, 0, 10, 10), True))
+    said = said_of_video(_followed(moving, frames=51), _kept(10, 20, 21, 30, 40, 50, 51), labels, 1.0)
+    boxes = {index: [thing.box for thing in decision_of(frame).objects] for index, frame in said.items()}
+    assert boxes == {
+        10: [(10, 0, 20, 10)],
+        20: [(20, 0, 30, 10)],
+        21: [],
+        30: [],
+        40: [(0, 0, 10, 10)],
+        50: [(0, 0, 10, 10)],
+    }
+    assert all(is_usable(decision_of(frame)) for frame in said.values())
+    judged = [decision_of(frame) for frame in said.values()]
+    assert {(review.annotator, review.at.year) for review in judged} == {(9, 2026)}
+    # Only the frame whose label was taken away, and those with boxes that no label has, were mended.
+    assert [index for index, frame in said.items() if is_confirmed(frame)] == [10, 20, 40, 50]
+
+
+@pytest.mark.parametrize("state", ["skipped", "withdrawn"])
+def test_a_video_that_nobody_judged_says_nothing(state: str) -> None:
+    assert said_of_video(_followed(state=state), _kept(0), pd.DataFrame(columns=LABELS.names), 1.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("box", "kind", "verdict", "expected", "what"),
+    [
+        ((10.75, 20, 50.75, 60), "ship", "accept", (10.25, True, 3, ["none"]), "left where it was"),
+        ((10.75, 20, 50.75, 60), "ship", "review", (10.25, False, 3, ["none"]), "its mask was in doubt"),
+        ((10.75, 20, 50.75, 60), "tug", "accept", (10.25, True, 3, ["changed"]), "another class"),
+        ((12, 20, 50.75, 60), "ship", "accept", (12, False, None, ["added", "deleted"]), "moved"),
+    ],
+)
+def test_a_box_left_where_it_was_keeps_its_label(
+    box: tuple, kind: str, verdict: str, expected: tuple, what: str
+) -> None:
+    labels = pd.DataFrame([label_row(3, verdict=verdict)], columns=LABELS.names)
+    (frame,) = said_of_video(_followed(_track((0, box, False), kind=kind)), _kept(0), labels, 1.0).values()
+    review = decision_of(frame)
+    (left,) = review.objects
+    kinds = [change.kind for change in review.changes]
+    assert (left.box[0], left.rle is not None, left.detection_id, kinds) == expected, what
+    assert left.class_name == kind
+
+
+def test_boxes_end_at_the_edges_of_the_frame() -> None:
+    outside = _track((0, (-5, -5, 10, 10), False)), _track((0, (WIDTH, 0, WIDTH + 9, 9), False), name="r")
+    (frame,) = said_of_video(_followed(*outside), _kept(0), pd.DataFrame(columns=LABELS.names), 1.0).values()
+    assert [thing.box for thing in decision_of(frame).objects] == [(0, 0, 10, 10)]
+
+
+def _follow(world: Project, *tracks: Track, **more: Any) -> None:
+    write_tracked(world.paths.reviewed_tracks("a"), _followed(*tracks, **more))
+
+
+def _still(first: int, last: int, **more: Any) -> Track:
+    """An object in the middle of the frame, through these sampled frames, where no label is."""
+    box = (70.0, 40.0, 84.0, 52.0)
+    return _track((first, box, True), (last, box, False), name="drawn", **more)
+
+
+def test_the_dataset_has_what_was_followed(world: Project) -> None:
+    """Its boxes go before labels, reviews of frames before its boxes; where no object lives is nothing."""
+    before = _dataset(world)
+    first, second, third = before.query("split == 'train' and objects == 1").index[:3]
+    _follow(world, _still(0, 300), annotator=9)
+    _say(world, first, _left(thing(2, 2, 12, 10, name="hostile")))
+    _say(world, second, review(state="skipped", verdict=None))
+    _say(world, third, _left(verdict="reject"))
+    said = reviews_in_force(world, "a")
+    assert len(said) == 48
+    assert {index: decision_of(said[index]).annotator for index in (first, second)} == {first: 7, second: 9}
+    after = _dataset(world)
+    assert after["reviewed"].all()
+    assert _objects(world, after.loc[first, "image"]) == [("hostile", [2, 2, 12, 10])]
+    assert _objects(world, after.loc[second, "image"]) == [("hostile", [70, 40, 84, 52])]
+    assert third not in after.index
+    assert (after.loc[[first, second], "annotator"].tolist()) == [7, 9]
+    # Labelled frames in which the human left nothing are empty now, and all of them stay.
+    mended = after[(after.index > 300) & (after.index < 400)]
+    assert len(mended)
+    assert (mended["objects"] == 0).all()
+    nothing = {index for index, frame in said.items() if not decision_of(frame).objects}
+    assert nothing == {third, *range(310, 480, 10)}
+
+
+def test_empty_frames_of_a_followed_video_keep_to_their_share(tmp_path: Path) -> None:
+    """Hundreds between two lives would drown the objects; those that lost a wrong label all stay."""
+    world = make_world(tmp_path, {"a": ["hostile"] * 40 + [None] * 200}, yolo_dataset={"negative_share": 0.1})
+    tracks = [_track((n * 10, tuple(box_at(n)), False), name=str(n)) for n in range(40)]
+    write_tracked(world.paths.reviewed_tracks("a"), _followed(*tracks, frames=2400))
+    after = _dataset(world)
+    assert after["reviewed"].all()
+    assert 0 < (after["objects"] == 0).sum() <= 5
+
+
+def test_a_video_sampled_anew_is_as_it_was_followed(tmp_path: Path) -> None:
+    """Other pictures, other frames: a review of a picture is passed over, the tracks still hold."""
+    world = make_world(tmp_path, {"a": ["hostile"] * 48})
+    _follow(world, _still(0, 470))
+    _say(world, 20, _left(verdict="reject"))
+    assert decision_of(reviews_in_force(world, "a")[20]).verdict == "reject"
+    index = read_table(world.paths.frame_index("a"), FRAMES)
+    index["frame_index"] += 5
+    index["file"] = [f"{number:06d}.jpg" for number in index["frame_index"]]
+    for file in sorted(world.paths.frames("a").glob("*.jpg")):
+        file.rename(file.with_name(f"{int(file.stem) + 5:06d}.jpg"))
+    write_table(index, FRAMES, world.paths.frame_index("a"))
+    said = reviews_in_force(world, "a")
+    assert sorted(said) == list(range(5, 480, 10))
+    assert decision_of(said[25]).objects[0].box == (70, 40, 84, 52)
+    assert decision_of(said[475]).objects == ()
+
+
+@pytest.mark.parametrize(
+    ("tracks", "more", "classes", "words"),
+    [
+        ([_still(0, 300, kind="target")], {}, [], r"a.json: has the class target, but labels have hostile"),
+        ([_still(0, 300)], {}, ["neutral"], r"has the class hostile, but labels have neutral"),
+        ([_still(0, 300)], {"width": 99}, [], r"of a video of 99 x 96 pixels, but a has 160 x 96"),
+    ],
+    ids=["a class no label has", "a class that is not wanted", "another video's"],
+)
+def test_tracks_that_cannot_be_of_this_video(
+    world: Project, tracks: list[Track], more: dict, classes: list[str], words: str
+) -> None:
+    params = yaml.safe_load(world.paths.params.read_text())
+    params["review_tasks"]["classes"] = classes
+    world.paths.params.write_text(yaml.safe_dump(params))
+    write_tracked(world.paths.reviewed_tracks("a"), _followed(*tracks).model_copy(update=more))
+    with pytest.raises(InputError, match=words):
+        yolo_dataset.run(Project(world.paths), silent)
+
+
+def test_what_was_followed_is_truth() -> None:
+    said = said_of_video(
+        _followed(_still(0, 5)), _kept(0, 10), pd.DataFrame([label_row()], columns=LABELS.names), 1.0
+    )
+    truth = known_objects(said, "a.mp4")
+    assert truth[["frame_index", "label"]].values.tolist() == [[0, "object"], [10, NO_OBJECT]]
+    assert truth.loc[0, "x1"] == 70

@@ -49,6 +49,7 @@ def _recording(
             "x2": np.where(seen, x + 8, np.nan),
             "y2": np.where(seen, 8, np.nan),
             "reviewed": False,
+            "confirmed": False,
         }
     )
 
@@ -216,11 +217,11 @@ def test_negatives_come_from_every_shot_and_stay() -> None:
 
 
 def test_negatives_that_a_human_confirmed_all_stay() -> None:
-    empty = _recording("c", 40, ("",)).assign(reviewed=[number % 8 == 0 for number in range(40)])
+    empty = _recording("c", 40, ("",)).assign(confirmed=[number % 8 == 0 for number in range(40)])
     frames = pd.concat([_recording("a", 8), empty], ignore_index=True)
     for share in (0.0, 0.2, 0.8):
         chosen = choose_negatives(frames, share, seed=1).query("objects == 0")
-        assert chosen["reviewed"].sum() == 5
+        assert chosen["confirmed"].sum() == 5
         assert len(chosen) == max(5, round(share / (1 - share) * 8))
 
 

@@ -137,6 +137,12 @@ def test_known_frames_are_decoded(tmp_path: Path, limit: int, expected: list[int
     assert known.unreadable == []
 
 
+def test_reviewed_frames_do_not_crowd_out_those_checked_by_hand(tmp_path: Path) -> None:
+    truth = write_scene(tmp_path / "v.mp4", Scene(frames=12, size=(160, 96))).drop(columns="target")
+    assert sorted(known_frames("v", tmp_path / "v.mp4", truth, 2).images) == [0, 11]
+    assert sorted(known_frames("v", tmp_path / "v.mp4", truth, 2, {3, 4, 5}).images) == [0, 3, 5, 11]
+
+
 def test_frames_that_the_file_lacks_are_named(tmp_path: Path) -> None:
     truth = write_scene(tmp_path / "v.mp4", Scene(frames=4, size=(160, 96))).drop(columns="target")
     beyond = truth.assign(frame_index=truth["frame_index"] + 2)
