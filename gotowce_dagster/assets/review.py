@@ -92,9 +92,10 @@ def reviewed_labels(
 
 
 def reviews_version(paths: Paths) -> str:
-    """A digest of all reviews that are home."""
-    files = sorted(paths.reviewed_videos.glob("*.json"))
-    return _digest("".join(f"{file.name} {DvcRepo(paths.root).tracked_digest(file)}\n" for file in files))
+    """A digest of all reviews that are home, of frames and of whole videos."""
+    folder, repo = paths.reviewed_videos, DvcRepo(paths.root)
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.json"))
+    return _digest("".join(f"{name} {repo.tracked_digest(folder / name)}\n" for name in names))
 
 
 def reviewed_metadata(project: Project) -> Metadata:

@@ -135,7 +135,7 @@ def _reviews_materialization(instance: dg.DagsterInstance, project: Project) -> 
     version = reviews_version(project.paths)
     event = instance.get_latest_materialization_event(reviewed_labels.key)
     known = event.asset_materialization if event else None
-    nothing_said = known is None and not any(project.paths.reviewed_videos.glob("*.json"))
+    nothing_said = known is None and not any(project.paths.reviewed_videos.rglob("*.json"))
     if nothing_said or (known and (known.tags or {}).get("dagster/data_version") == version):
         return []
     tags = {"dagster/data_version": version, "dagster/data_version_is_user_provided": "true"}

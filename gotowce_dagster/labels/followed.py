@@ -115,6 +115,16 @@ def read_tracked(path: Path) -> TrackedVideo | None:
         ) from None
 
 
+def followed_to(path: Path) -> int:
+    """How many frames, from the first, a human vouches for with the whole video; 0 where nobody does.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    tracked = read_tracked(path)
+    return tracked.frames if tracked and tracked.decision else 0
+
+
 def write_tracked(path: Path, tracked: TrackedVideo) -> None:
     """Write the tracks of a video, whole or not at all; equal ones give an equal file."""
     with fresh_file(path) as new:

@@ -9,11 +9,12 @@ import pandas as pd
 from PIL import Image
 
 from gotowce_dagster.labels.consensus import who_found
+from gotowce_dagster.labels.followed import followed_to
 from gotowce_dagster.labels.reviewed import said_of
 from gotowce_dagster.labels.reviews import frame_hash, read_reviewed
 from gotowce_dagster.params import LabelsParams, ReviewTasksParams
 from gotowce_dagster.paths import Paths
-from gotowce_dagster.review.choose import choose
+from gotowce_dagster.review.choose import choose, draw
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour
 from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, empty, read_table
@@ -48,7 +49,7 @@ def frames_to_review(
     """
     labels = read_labels(paths, videos)
     hints: dict[tuple[str, int], list[str]] = {}
-    chosen = choose(_unjudged(paths, labels), params, ranking)
+    chosen = choose(_unjudged(paths, labels, params), params, ranking)
     if ranking is not None:
         keys = zip(ranking["video"], ranking["frame_index"], strict=True)
         hints = dict(zip(keys, ranking["says"], strict=True))
@@ -87,8 +88,13 @@ def _who_found(detections: pd.DataFrame) -> dict[int, list[str]]:
     return told
 
 
-def _unjudged(paths: Paths, labels: pd.DataFrame) -> pd.DataFrame:
-    """The labels of frames whose picture, as it is now, no human has judged."""
+def _unjudged(paths: Paths, labels: pd.DataFrame, params: ReviewTasksParams) -> pd.DataFrame:
+    """The labels of frames whose picture, as it is now, no human has judged.
+
+    Nor are frames asked about again that were seen with their whole video, but for those of the audit sample:
+    they tell how often automatic labels are wrong, so none may leave it for what it shows.
+    """
+    ends = {video: followed_to(paths.reviewed_tracks(video)) for video in labels["video"].unique()}
     judged = {
         (video, index)
         for video in labels["video"].unique()
@@ -98,8 +104,14 @@ def _unjudged(paths: Paths, labels: pd.DataFrame) -> pd.DataFrame:
             paths.frames(video),
         )
     }
+
+    def is_open(video: str, index: int) -> bool:
+        if (video, index) in judged:
+            return False
+        return index >= ends[video] or draw(params.seed, video, index) < params.audit_share
+
     keys = zip(labels["video"], labels["frame_index"], strict=True)
-    return labels[np.array([key not in judged for key in keys], bool)]
+    return labels[np.array([is_open(*key) for key in keys], bool)]
 
 
 def _frame(

@@ -11,6 +11,7 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.comparison.scoring import FALSE_ALARM, Case, matches, pair_iou
+from gotowce_dagster.labels.followed import followed_to
 from gotowce_dagster.labels.reviewed import said_of
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.params import RankingParams, ReviewTasksParams
@@ -137,7 +138,9 @@ def _unjudged(paths: Paths, video: str, params: ReviewTasksParams) -> Iterator[_
     shown = labels[labels["verdict"].isin(params.verdicts)]
     by_frame = dict(list(shown.groupby("frame_index")))
     judged = said_of(read_reviewed(paths.reviewed(video)), index, folder)
-    for frame in index[index["kept"] & ~index["frame_index"].isin(list(judged))].to_dict("records"):
+    is_beyond = index["frame_index"] >= followed_to(paths.reviewed_tracks(video))
+    is_open = ~index["frame_index"].isin(list(judged)) & is_beyond
+    for frame in index[index["kept"] & is_open].to_dict("records"):
         file = folder / frame["file"]
         if is_whole_jpeg(file):
             number = frame["frame_index"]

@@ -9,14 +9,15 @@ import pytest
 import supervision as sv
 
 from gotowce_dagster.comparison.scoring import Case
+from gotowce_dagster.labels.followed import TrackedVideo, TrackReview, write_tracked
 from gotowce_dagster.labels.reviews import ReviewedVideo, frame_hash, write_reviewed
 from gotowce_dagster.params import ReviewTasksParams
 from gotowce_dagster.review.frames import frames_to_review
 from gotowce_dagster.review.tasks import content, task_data
 from gotowce_dagster.tables import LABELS, read_table, write_table
 from gotowce_dagster.training.disagreements import disagreements, rank_frames
-from tests.review.frames import review, reviewed, tasks_params
-from tests.worlds import COLOURS, make_world
+from tests.review.frames import AT, review, reviewed, tasks_params
+from tests.worlds import COLOURS, HEIGHT, WIDTH, make_world
 
 _PARAMS = tasks_params().ranking
 LABEL = (10.0, 10.0, 30.0, 30.0)
@@ -123,6 +124,23 @@ def test_frames_that_a_human_judged_make_way(tmp_path: Path) -> None:
     frames = frames_to_review(world.paths, ["duel"], _params(), ranking)
     assert {f.frame_index for f in frames} <= {0, 10, 30, 40}
     assert len(frames) == 3
+
+
+@pytest.mark.parametrize(("audit_share", "asked"), [(0.0, {30, 40}), (1.0, {0, 10, 20, 30, 40})])
+def test_frames_seen_with_their_video_make_way_but_for_the_audit(
+    tmp_path: Path, audit_share: float, asked: set[int]
+) -> None:
+    world = make_world(tmp_path, {"duel": ["neutral"] * 5})
+    said = TrackReview.model_validate(
+        {"review_id": "v", "task": "1/1@t", "annotator": 1, "at": AT, "state": "done"}
+    )
+    seen = TrackedVideo(video="duel", frames=30, width=WIDTH, height=HEIGHT, fps=20, reviews=(said,))
+    write_tracked(world.paths.reviewed_tracks("duel"), seen)
+    params = _params().model_copy(update={"audit_share": audit_share})
+    ranking = rank_frames(world.paths, ["duel"], _by_colour("neutral"), params)
+    assert set(ranking["frame_index"]) == {30, 40}
+    frames = frames_to_review(world.paths, ["duel"], params, ranking)
+    assert {frame.frame_index for frame in frames} == asked
 
 
 def test_it_ends_in_time_and_after_enough(tmp_path: Path) -> None:
