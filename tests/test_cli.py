@@ -6,10 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from gotowce_dagster import cli
+from gotowce_dagster.detectors.profile import Profile
+from gotowce_dagster.detectors.settings import DetectorSettings
 from gotowce_dagster.project import Project
 from gotowce_dagster.tables import read_truth
+from tests.detectors.says import Says
+from tests.detectors.servers import Turn, boxes, serving
 from tests.test_intake import film
 
 
@@ -113,6 +118,67 @@ def test_doors_open_without_heavy_libraries(module: str, banned: list[str]) -> N
     code = f"import sys, {module}; print(*(set(sys.modules) & set({banned!r})))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--detector", "bracket"], "bracket cannot describe; it only finds boxes"),
+        (["--detector", "bracket", "--count", "ships", "--point", "ships"], "one of --question, --count and"),
+        (["--detector", "magic"], "no detector named 'magic'"),
+        (["--detector", "bracket", "--frames", "99999"], "has no readable frame 99999"),
+        (["--detector", "moondream_server", "--question", "what is it?"], "nothing was sent"),
+    ],
+    ids=["one that finds boxes", "two at once", "unknown detector", "frame past the end", "unpaid"],
+)
+def test_ask_refuses(
+    clone: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    words: list[str],
+    says: str,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert run(monkeypatch, "ask", "data/samples/naev_hostile_sample.mp4", *words) == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_ask_answers_and_tells_what_it_took(
+    clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with serving(Turn(boxes())) as server:
+        eye = {
+            "kind": "hosted", "provider": "compatible", "model": "eye", "base_url": f"{server.address}/v1",
+            "requests_per_minute": None, "parallel": 1,
+        }  # fmt: skip
+        params = yaml.safe_load(clone.paths.params.read_text(encoding="utf-8"))
+        params["designator_detections"]["detectors"] = {"eye": eye}
+        clone.paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
+        server.turns.extend([Turn({"count": 3}), Turn(words="Many.")])
+        clip = "data/samples/naev_hostile_sample.mp4"
+        words = ["--detector", "eye", "--count", "brackets", "--frames", "3,9", "--json"]
+        assert run(monkeypatch, "ask", clip, *words, "--yes") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["answers"] == {"3": 3, "9": None}
+    assert (told["bill"]["answers"], told["bill"]["invalid"], told["bill"]["tokens_in"]) == (2, 1, 2000)
+
+
+@pytest.mark.parametrize(("extra", "least"), [([], 0.005), (["--min-confidence", "0.3"], 0.3)])
+def test_detect_leaves_the_threshold_to_the_detector(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, extra: list[str], least: float
+) -> None:
+    def look(_name: str, settings: DetectorSettings, _profile: Profile) -> Says:
+        return Says("low", *(box for box in there if box[4] >= settings.min_confidence))
+
+    there = [(10, 10, 50, 50, 0.4), (80, 10, 120, 50, 0.01), (160, 10, 200, 50, 0.001)]
+    monkeypatch.setattr("gotowce_dagster.detectors.registry.build_detector", look)
+    words = ["--profile", "data/profiles/naev.toml", "--frames", "3", "--out", "o.csv"]
+    clip = "data/samples/naev_hostile_sample.mp4"
+    assert run(monkeypatch, "detect", clip, "--detector", "yolo_world", *words, *extra) == 0
+    found = pd.read_csv("o.csv")["confidence"].tolist()
+    assert found == pytest.approx([box[4] for box in there if box[4] >= least])
 
 
 @pytest.mark.integration

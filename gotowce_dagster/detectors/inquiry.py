@@ -194,8 +194,8 @@ class Inquiry:
         height, width = missing[0].image.shape[:2]
         told = self.quote(pictures, (width, height), len(missing), missing[0].prompt)
         raise InputError(
-            f"{told}; nothing was sent. To allow it, set `send: true` in the detector's settings, or compare "
-            "with --yes"
+            f"{told}; nothing was sent. To allow it, set `send: true` in the detector's settings, or give "
+            "`gotowce compare` or `gotowce ask` the option --yes"
         )
 
     def _secret(self) -> str | None:

@@ -1,0 +1,65 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gotowce_dagster.detectors.ask import Way, ask
+from gotowce_dagster.detectors.base import Detector
+from gotowce_dagster.detectors.hosted import Hosted
+from gotowce_dagster.detectors.moondream import Moondream
+from gotowce_dagster.detectors.settings import HostedSettings
+from gotowce_dagster.errors import InputError
+from tests.detectors.says import Says
+from tests.detectors.test_kosmos2 import BOX, SAYS, says
+from tests.detectors.test_moondream import model
+
+__all__ = ["model", "says"]
+
+
+@pytest.mark.parametrize(
+    ("way", "words", "expected"),
+    [
+        ("describe", None, "A ship."),
+        ("query", "How many?", "2"),
+        ("query", "nonsense", None),
+        ("point", "ship", [[80, 45]]),
+        ("point", "nonsense", None),
+    ],
+)
+def test_moondream_answers(
+    model: Moondream, picture: np.ndarray, way: Way, words: str | None, expected: object
+) -> None:
+    assert ask(model, [picture, picture], way, words) == [expected, expected]
+
+
+def test_kosmos2_says_where_what_it_names_is(says: Callable[..., Detector], picture: np.ndarray) -> None:
+    (told,) = ask(says(SAYS), [picture], "describe")
+    assert told["caption"] == "a red square ship"
+    (named,) = told["named"]
+    assert named["phrase"] == "red square"
+    assert np.abs(np.array(named["boxes"]) - BOX).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("detector", "way", "match"),
+    [
+        (Says("bracket"), "describe", "bracket cannot describe; it only finds boxes"),
+        (
+            Hosted("eye", HostedSettings(provider="anthropic", model="claude-haiku-4-5")),
+            "query",
+            "eye cannot query; it can count",
+        ),
+    ],
+    ids=["no words at all", "other words"],
+)
+def test_who_cannot_says_what_it_can(detector: Detector, way: Way, match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        ask(detector, [np.zeros((9, 9, 3), np.uint8)], way, "ship")
+
+
+def test_nothing_is_sent_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    eye = Hosted("eye", HostedSettings(provider="anthropic", model="claude-haiku-4-5"))
+    with pytest.raises(InputError, match="nothing was sent"):
+        ask(eye, [np.zeros((9, 9, 3), np.uint8)], "count", "ship")

@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pandas as pd
+
+from gotowce_dagster.review.frames import frames_to_review
+from gotowce_dagster.tables import DETECTIONS, read_table, write_table
+from tests.worlds import make_world
+
+
+def test_reviewers_are_told_which_detectors_found_it(tmp_path: Path) -> None:
+    world = make_world(
+        tmp_path, {"duel": ["hostile"] * 3}, review_tasks={"select": "all", "audit_share": 0.0}
+    )
+    path = world.paths.detections("duel")
+    rows = read_table(path, DETECTIONS)
+    who = {0: ["bracket", "dino", "world"], 10: ["bracket", "world"], 20: ["dino"]}
+    votes = [
+        [{"detector": name, "class_name": "hostile", "confidence": 0.9, **box} for name in who[index]]
+        for index, box in zip(
+            rows["frame_index"], rows[["x1", "y1", "x2", "y2"]].to_dict("records"), strict=True
+        )
+    ]
+    write_table(rows.assign(votes=pd.Series(votes, rows.index)), DETECTIONS, path)
+    frames = frames_to_review(world.paths, ["duel"], world.params.review_tasks)
+    assert {frame.frame_index: list(frame.hints) for frame in frames} == {
+        0: [],
+        10: ["hostile: bracket and world found it, dino did not"],
+        20: ["hostile: dino found it, bracket and world did not"],
+    }
