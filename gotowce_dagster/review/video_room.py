@@ -20,6 +20,7 @@ from gotowce_dagster.labels.followed import (
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.config import colour
 from gotowce_dagster.review.connection import Room, plain_errors
+from gotowce_dagster.review.frames import read_labels
 from gotowce_dagster.review.push import serve_files
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.room import find_project, list_tasks
@@ -116,7 +117,9 @@ def push_video(room: Room, project: Project, video: str) -> PushedVideo:
         "content": hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()[:16],
     }
     prediction = {"model_version": MODEL_VERSION, "result": result}
-    classes = project.params.review_tasks.classes or sorted({track.class_name for track in tracks})
+    labelled = [name for name in project.videos if paths.labels(name).exists()]
+    in_use = {track.class_name for track in tracks} | set(read_labels(paths, labelled)["class_name"])
+    classes = project.params.review_tasks.classes or sorted(in_use)
     with plain_errors(room.url):
         there = _project(room.client, title_of(project), classes or ["target"])
         serve_files(room.client, there.id, paths.raw)

@@ -11,9 +11,11 @@ from playwright.sync_api import Page
 
 from gotowce_dagster.detectors.calibrate import calibrate
 from gotowce_dagster.detectors.profile import write_profile
+from gotowce_dagster.labels.followed import TrackedVideo, TrackReview, write_tracked
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.progress import silent
 from gotowce_dagster.project import Project
+from gotowce_dagster.review.video_objects import tracks_of
 from gotowce_dagster.stages import (
     cleaned_labels,
     designator_detections,
@@ -23,6 +25,8 @@ from gotowce_dagster.stages import (
     masks,
     yolo_dataset,
 )
+from gotowce_dagster.tables import FRAMES, MASKS, read_table
+from gotowce_dagster.training.measures import REVIEWS
 from gotowce_dagster.video.synthetic import Scene, Target, write_scene
 from tests.training.test_finetune import SMALL
 from tests.worlds import ROOT
@@ -136,6 +140,32 @@ def test_without_truth_it_says_so(evaluated: Project, tmp_path: Path) -> None:
     assert "not measured, no video has boxes checked by hand" in (
         other.paths.evaluation / "report.html"
     ).read_text(encoding="utf-8")
+
+
+def test_what_was_followed_through_the_video_is_truth(evaluated: Project, tmp_path: Path) -> None:
+    """Its frames are measured beside those checked by hand, and crowd none of them out."""
+    root = tmp_path / "copy"
+    shutil.copytree(evaluated.paths.root, root)
+    other = Project(Paths(root))
+    index = read_table(other.paths.frame_index("scene"), FRAMES)
+    kept = index.loc[index["kept"], "frame_index"]
+    tracks = tracks_of(read_table(other.paths.masks("scene"), MASKS), kept, 1.0)
+    width, height = SCENE.size
+    said = TrackReview.model_validate(
+        {
+            **{"review_id": "v", "task": "1/1@t", "annotator": 1, "at": "2026-01-01T00:00:00Z"},
+            **{"state": "done", "tracks": tracks},
+        }
+    )
+    video = TrackedVideo(
+        video="scene", frames=SCENE.frames, width=width, height=height, fps=8, reviews=(said,)
+    )
+    write_tracked(other.paths.reviewed_tracks("scene"), video)
+    evaluation.run(other, silent)
+    before, after = _metrics(evaluated), _metrics(other)
+    assert after["targets"]["truth"][REVIEWS] == len(kept)
+    assert after["targets"]["frames"] > before["targets"]["frames"]
+    assert after["designators"]["frames"] == before["designators"]["frames"]
 
 
 def test_again_gives_the_same_numbers(evaluated: Project) -> None:
