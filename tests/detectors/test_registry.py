@@ -11,6 +11,7 @@ from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.detectors.registry import build_detector, build_detectors, obstacle, settings_of
 from gotowce_dagster.detectors.settings import KINDS, BracketSettings, DetectorSettings, YoloSettings
 from gotowce_dagster.errors import InputError, MissingWeightsError
+from gotowce_dagster.params import DetectionsParams
 from tests.detectors import standins
 
 NONE = Profile(name="none")
@@ -91,6 +92,8 @@ def test_the_examples_of_the_manual_are_right() -> None:
     for known in (stage["designator_detections"]["detectors"], *others):
         assert TypeAdapter(dict[str, DetectorSettings]).validate_python(known)
     assert others
+    section = stage["designator_detections"] | {"max_per_frame": 4, "consensus": None}
+    assert DetectionsParams.model_validate(section), "nothing that the stage refuses"
     assert all(f"| `{kind}` |" in manual for kind in KINDS)
 
 
