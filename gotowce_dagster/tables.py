@@ -22,6 +22,13 @@ def _schema(*fields: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) ->
     return pa.schema([pa.field(name, kind, bool(rest and rest[0])) for name, kind, *rest in fields])
 
 
+def _whole_numbers(name: str) -> dict[bytes, bytes]:
+    """Notes by which pandas reads an int64 column as whole numbers also where some are null."""
+    column = {"name": name, "field_name": name, "pandas_type": "int64", "numpy_type": "Int64"}
+    told = {"index_columns": [], "column_indexes": [], "columns": [column | {"metadata": None}]}
+    return {b"pandas": json.dumps(told).encode()}
+
+
 _BOX = tuple((side, pa.float64()) for side in ("x1", "y1", "x2", "y2"))
 
 FRAMES = _schema(
@@ -137,7 +144,7 @@ PROVENANCE = _schema(
     ("detector", pa.string()),
     ("reviewed", pa.bool_()),  # a human accepted or mended it: its objects are what the human left
     ("annotator", pa.int64(), True),  # who; Label Studio's number of the person
-)
+).with_metadata(_whole_numbers("annotator"))
 
 _NOTES = b"PANDAS_ATTRS"  # the key that pandas looks for in a parquet file
 TRUTH_LABELS = ("designator", "designator_partial", "object", "none")
@@ -160,9 +167,8 @@ def write_table(
     Raises:
         ValueError: a column is missing, unknown, of the wrong type, or null where it must not be.
     """
-    table = _checked(rows, schema, path).replace_schema_metadata(
-        {_NOTES: json.dumps(notes, sort_keys=True)} if notes else None
-    )
+    told = {_NOTES: json.dumps(notes, sort_keys=True).encode()} if notes else {}
+    table = _checked(rows, schema, path).replace_schema_metadata({**(schema.metadata or {}), **told} or None)
     with fresh_file(path) as new:
         pq.write_table(table, new)
 

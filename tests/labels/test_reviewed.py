@@ -148,6 +148,8 @@ def test_the_dataset_has_what_reviewers_left(world: Project) -> None:
     after = _dataset(world)
     assert bool(after.loc[inside, "reviewed"])
     assert after.loc[inside, "annotator"] == 7
+    plain = pd.read_parquet(world.paths.dataset / "provenance.parquet")
+    assert plain["annotator"].dtype == "Int64", "nobody's is null, and a number is whole"
     assert list(after.loc[inside, "detection_ids"]) == [0, 1]
     assert _objects(world, after.loc[inside, "image"]) == [
         ("hostile", box_at(inside // 10).tolist()),

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from gotowce_dagster import intake
 from gotowce_dagster.assets.checks import automatic_labels_right_enough
+from gotowce_dagster.assets.review import reviews_version
 from gotowce_dagster.assets.sensors import reviews
 from gotowce_dagster.cli import app
 from gotowce_dagster.definitions import defs
@@ -247,11 +248,13 @@ def test_objects_through_a_video_are_a_source_too(desk: Desk) -> None:
     assert project is not None
     (task,) = list_tasks(desk.room.client, project.id, ("id", "predictions", "result"))
     desk.room.client.annotations.create(task["id"], result=task["predictions"][0]["result"])
+    before = reviews_version(world.paths)
     done = CliRunner().invoke(app, ["review", "pull-video", "scene_1", "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["objects"] >= 1
     home = world.paths.reviewed_tracks("scene_1")
     assert DvcRepo(world.paths.root).is_recorded(home)
+    assert reviews_version(world.paths) != before, "Dagster sees that the dataset is out of date"
     # Git shows the note of DVC for the next commit, and not the file itself.
     seen = subprocess.run(
         ["git", "status", "--short", "--untracked-files=all", "data/reviewed"],
