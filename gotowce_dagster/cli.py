@@ -27,7 +27,9 @@ Videos = Annotated[list[Path], typer.Argument(help="Video files.")]
 @app.command()
 def add(
     videos: Videos,
-    link: Annotated[bool, typer.Option(help="Link instead of copying.")] = False,
+    link: Annotated[
+        bool, typer.Option(help="Copy once, into DVC's cache, instead of twice; your file stays as it is.")
+    ] = False,
     truth: Annotated[Path | None, typer.Option(help="CSV of hand-checked boxes, for evaluation.")] = None,
     json: Json = False,
 ) -> None:
@@ -235,7 +237,9 @@ def ask(
 @app.command()
 def segment(
     video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
-    out: Annotated[Path, typer.Option(help="The folder to write to.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to; segmented/VIDEO if not told.")
+    ] = None,
     points: Annotated[
         Path | None,
         typer.Option(help="CSV of your points: frame_index,object_id,x,y,label (1 on it, 0 not)."),
@@ -251,12 +255,15 @@ def segment(
     """Carry masks of objects through a video: a table, an annotated video, the prompts and a timeline."""
     from gotowce_dagster import engines
     from gotowce_dagster.detectors.profile import read_profile
-    from gotowce_dagster.intake import profile_of, slug
+    from gotowce_dagster.intake import NO_PROFILE, profile_of, slug
     from gotowce_dagster.segment import segment as carry
 
     project, path = Project.find(), _video_file(video)
-    known = profile or project.paths.profile(profile_of(project.paths, slug(path.stem)))
-    prompted_by = points or read_profile(known)
+    claimed = NO_PROFILE if points or profile else profile_of(project.paths, slug(path.stem))
+    if not (points or profile) and claimed == NO_PROFILE:
+        raise InputError(f"no profile claims {path.name}; give --profile or --points")
+    prompted_by = points or read_profile(profile or project.paths.profile(claimed))
+    out = out or Path("segmented") / path.stem
     masks = project.params.masks
     needed = {"propagation": [engine] if engine else masks.propagation.engine}
     chosen = engines.first_of(needed if points else needed | {"masks": masks.segmenter})
@@ -305,11 +312,15 @@ def stage(
 
 
 @app.command()
-def demo() -> None:
+def demo(json: Json = False) -> None:
     """Take the two sample clips through the whole pipeline and say where the report is."""
     from gotowce_dagster import demo as demonstration
 
-    report = demonstration.run(Project.find())
+    project = Project.find()
+    report = demonstration.run(project, quiet=json)
+    if json:
+        console.show_json({"stages": demonstration.numbers(project), "report": report})
+        return
     console.out.print(f"The report: [bold]{report}[/]\nLook at the pipeline with `make dev`.", soft_wrap=True)
 
 

@@ -1,7 +1,7 @@
 """`gotowce demo`: the two sample clips through the whole pipeline, run by Dagster and recorded by DVC."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -14,15 +14,19 @@ from gotowce_dagster.definitions import defs
 from gotowce_dagster.dvc_repo import stage_name
 from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.project import Project
+from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.stages.table import STAGES
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run(project: Project) -> Path:
+def run(project: Project, *, quiet: bool = False) -> Path:
     """Add the samples, label each, train, evaluate; print what each stage made.
 
     What is current already is not computed again. A video that fails does not stop the others.
+
+    Args:
+        quiet: print no table; see numbers.
 
     Returns:
         The report's path.
@@ -42,7 +46,8 @@ def run(project: Project) -> Path:
             problem for video in project.videos for problem in _execute(instance, "label_videos", video)
         ]
         problems += _execute(instance, "train_model", None) + _execute(instance, "run_studies", None)
-    _show(project)
+    if not quiet:
+        _show(project)
     if problems:
         raise GotowceError("; ".join(problems))
     return project.paths.evaluation / "report.html"
@@ -76,19 +81,30 @@ def _reason(event: dg.DagsterEvent) -> str:
     return (error.cause or error).message.strip()
 
 
+def numbers(project: Project) -> dict[str, Mapping[str, float | int | str]]:
+    """What each stage made, by its name in dvc.yaml; a stage that is not made says so under `not made`."""
+    return {name: made if isinstance(made, dict) else made.numbers for name, made in _previews(project)}
+
+
+def _previews(project: Project) -> Iterator[tuple[str, Preview | dict[str, str]]]:
+    """One for each stage and video; for one that is not made, why."""
+    for stage in STAGES.values():
+        for video in project.videos if stage.per_video else [None]:
+            try:
+                yield stage_name(stage.name, video), preview_of(project, stage, video)
+            except (GotowceError, FileNotFoundError) as error:
+                yield stage_name(stage.name, video), {"not made": str(error)}
+
+
 def _show(project: Project) -> None:
     """A table of what each stage made, one line a stage and video."""
     rows, notes = [], []
-    for stage in STAGES.values():
-        for video in project.videos if stage.per_video else [None]:
-            name = stage_name(stage.name, video)
-            try:
-                preview = preview_of(project, stage, video)
-            except GotowceError as error:
-                rows.append([name, f"not made: {error}"])
-                continue
-            rows.append([name, _told(preview.numbers)])
-            notes += [f"{name}: {note}" for note in preview.notes]
+    for name, made in _previews(project):
+        if isinstance(made, dict):
+            rows.append([name, f"not made: {made['not made']}"])
+            continue
+        rows.append([name, _told(made.numbers)])
+        notes += [f"{name}: {note}" for note in made.notes]
     show_table("What each stage made", ["stage", "result"], rows)
     for note in notes:
         err.print(f"[yellow]{note}[/]")

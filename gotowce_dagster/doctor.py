@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
-import httpx
-
 from gotowce_dagster import weights
 from gotowce_dagster.detectors import registry
-from gotowce_dagster.engines import obstacle, preferences
+from gotowce_dagster.device import best_device, half_precision
+from gotowce_dagster.engines import every_engine, obstacle, preferences, unknown
+from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.project import Project
+from gotowce_dagster.review.connection import connect, find
 
 _CODECS = ("h264", "hevc", "vp9", "av1")
 _LOW_DISK_GB = 10
-_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,23 @@ def diagnose(project: Project) -> Iterator[Finding]:
     yield from _engines(project)
     yield from _detectors(project)
     yield from (_weights(name) for name in weights.WEIGHTS)
-    yield _label_studio()
+    yield _label_studio(project)
     yield _disk(project)
 
 
 def _device() -> Finding:
     import torch
 
-    if torch.cuda.is_available():
-        device = torch.cuda.get_device_properties(0)
-        return Finding(
-            "device", True, f"{device.name}, {device.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
-        )
-    if torch.backends.mps.is_available():
-        return Finding("device", True, "Apple GPU (MPS)")
-    return Finding("device", True, f"CPU with {os.cpu_count()} cores; a GPU would be 10 to 50 times faster")
+    device = best_device()
+    numbers = "SAM 2 in bfloat16" if half_precision(device) else "all in float32"
+    if device == "cuda":
+        told = torch.cuda.get_device_properties(0)
+        says = f"{told.name}, {told.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}, {numbers}"
+    elif device == "mps":
+        says = f"Apple GPU (MPS), {numbers}"
+    else:
+        says = f"CPU with {os.cpu_count()} cores, {numbers}; a GPU would be 10 to 50 times faster"
+    return Finding("device", True, says)
 
 
 def _codecs() -> Finding:
@@ -62,10 +64,12 @@ def _codecs() -> Finding:
 
 
 def _engines(project: Project) -> Iterator[Finding]:
-    for stage, engines in preferences(project.params).items():
+    used = preferences(project.params)
+    for stage, engines in every_engine(project.params).items():
         for engine in engines:
-            reason = obstacle(engine)
-            yield Finding(f"{stage}: {engine}", reason is None, reason or "can run here")
+            reason = unknown(stage, engine) or obstacle(engine)
+            says = "can run here" if engine in used[stage] else "can run here; not used as params.yaml stands"
+            yield Finding(f"{stage}: {engine}", reason is None, reason or says)
     if project.paths.engines.exists():
         chosen = ", ".join(f"{stage}: {engine}" for stage, engine in project.engines.items())
         yield Finding("chosen engines", True, chosen)
@@ -95,19 +99,13 @@ def _weights(name: str) -> Finding:
     )
 
 
-def _label_studio() -> Finding:
+def _label_studio(project: Project) -> Finding:
     sdk = f"SDK {version('label-studio-sdk')}"
-    url = os.environ.get("LABEL_STUDIO_URL")
-    if not url:
-        return Finding(
-            "label studio", False, f"{sdk}; no server: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
-        )
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=_TIMEOUT_S)
-        answer.raise_for_status()
-    except httpx.HTTPError as error:
-        return Finding("label studio", False, f"{sdk}; {url} does not answer as it should: {error}")
-    return Finding("label studio", True, f"{sdk}; {url} answers")
+        room = connect(find(project.paths.root))
+    except GotowceError as error:
+        return Finding("label studio", False, f"{sdk}; {error}")
+    return Finding("label studio", True, f"{sdk}; {room.url} answers and knows the token")
 
 
 def _disk(project: Project) -> Finding:

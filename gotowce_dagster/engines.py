@@ -10,12 +10,29 @@ from pathlib import Path
 import yaml
 
 from gotowce_dagster import weights
+from gotowce_dagster.device import half_precision
 from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.files import fresh_file
 from gotowce_dagster.params import Params, read_yaml
+from gotowce_dagster.propagation.registry import PROPAGATORS
+from gotowce_dagster.segmenters.registry import SEGMENTERS
 
 UNUSED = "unused"
 """The engine of what params.yaml does not ask for."""
+
+_REGISTRIES = {"masks": SEGMENTERS, "propagation": PROPAGATORS}
+
+_USUAL = (
+    "sam2:sam2.1_hiera_tiny.pt",
+    "edgetam:EdgeTAM-hf",
+    "sam2_image_track:sam2_hiera_tiny_image.pt",
+    "mobile_sam:mobile_sam.pt",
+    "grabcut",
+)
+"""How each engine is asked about where params.yaml does not name it."""
+
+_WHOLE = ("mobile_sam", "grabcut")
+"""What computes in float32 everywhere."""
 
 _HEADER = (
     "# Written by `gotowce sync`: what each stage runs with. Choose anew with `gotowce sync --refresh`.\n"
@@ -32,6 +49,29 @@ def preferences(params: Params) -> dict[str, list[str]]:
     }
 
 
+def every_engine(params: Params) -> dict[str, list[str]]:
+    """What a stage could run with: what params.yaml lists, used or not, then the other engines there are."""
+    named = preferences(params) | {"propagation": params.masks.propagation.engine}
+    for stage, registry in _REGISTRIES.items():
+        names = {_name(engine) for engine in named[stage]}
+        named[stage] = named[stage] + [e for e in _USUAL if _name(e) in registry and _name(e) not in names]
+    return named
+
+
+def unknown(stage: str, engine: str) -> str | None:
+    """That there is no such engine for a stage, with those there are; None if there is."""
+    registry = _REGISTRIES.get(stage)
+    if registry is None or engine == UNUSED or _name(engine) in registry:
+        return None
+    return f"there is no engine {_name(engine)!r}; known: {', '.join(registry)}"
+
+
+def precision(engine: str, device: str) -> str:
+    """The numbers that an engine's model computes with: bfloat16 or float32."""
+    is_half = half_precision(device) and not any(name in engine for name in _WHOLE)
+    return "bfloat16" if is_half else "float32"
+
+
 def engines_of(stage: str, chosen: Mapping[str, str]) -> dict[str, str]:
     """What a stage runs with, by what there was a choice of; nothing that is not used."""
     names = [stage, "propagation"] if stage == "masks" else [stage]
@@ -40,8 +80,8 @@ def engines_of(stage: str, chosen: Mapping[str, str]) -> dict[str, str]:
 
 def weights_of(engine: str) -> str | None:
     """The weights an engine needs: of ``NAME:WEIGHTS`` or a bare ``FILE.pt``; None if it needs none."""
-    name = engine.rpartition(":")[2]
-    return name if name in weights.WEIGHTS or name.endswith((".pt", ".safetensors")) else None
+    _, told, name = engine.rpartition(":")
+    return name if told or name.endswith((".pt", ".safetensors")) else None
 
 
 def obstacle(engine: str) -> str | None:
@@ -58,6 +98,7 @@ def choose(
     """The engine of each stage: the kept one while params.yaml still lists it, else the first that can run.
 
     Raises:
+        InputError: params.yaml lists an engine that does not exist.
         MissingWeightsError: none of a stage's engines can run here.
     """
     known = preferences(params)
@@ -72,12 +113,15 @@ def first_of(
     """The first engine of each list that can run here.
 
     Raises:
+        InputError: a list has an engine that does not exist.
         MissingWeightsError: none of a list can.
     """
     chosen = {}
     for stage, engines in preferences.items():
         reasons: dict[str, str] = {}
         for engine in engines:
+            if problem := unknown(stage, engine):
+                raise InputError(f"{stage}: {problem}")
             if (reason := obstacle(engine)) is None:
                 chosen[stage] = engine
                 break
@@ -98,3 +142,7 @@ def write_engines(path: Path, params: Params, refresh: bool = False) -> dict[str
         with fresh_file(path) as new:
             new.write_text(_HEADER + yaml.safe_dump(chosen), encoding="utf-8")
     return chosen
+
+
+def _name(engine: str) -> str:
+    return engine.partition(":")[0]

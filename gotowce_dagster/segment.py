@@ -12,6 +12,7 @@ import pandas as pd
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.detectors.registry import build_detectors
+from gotowce_dagster.engines import precision
 from gotowce_dagster.files import fresh_file, remove
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.params import Params
@@ -43,6 +44,8 @@ class Segmented:
     """Holds the table masks.parquet and the pictures VIDEO, PROMPTS and TIMELINE."""
     engine: str
     device: str
+    precision: str
+    """What the engine computes in, bfloat16 or float32."""
     objects: int
     frames: int
     states: dict[str, int]
@@ -105,6 +108,7 @@ def segment(
         out=out,
         engine=engines["propagation"],
         device=propagator.device,
+        precision=precision(engines["propagation"], propagator.device),
         objects=carried["object_id"].nunique(),
         frames=carried["frame_index"].nunique(),
         states=carried["state"].value_counts().to_dict(),

@@ -3,9 +3,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gotowce_dagster.engines import choose, engines_of, weights_of, write_engines
-from gotowce_dagster.errors import MissingWeightsError
+from gotowce_dagster import engines
+from gotowce_dagster.engines import (
+    choose,
+    engines_of,
+    every_engine,
+    first_of,
+    precision,
+    unknown,
+    weights_of,
+    write_engines,
+)
+from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.params import Params, read_params
+from gotowce_dagster.propagation.registry import PROPAGATORS
+from gotowce_dagster.segmenters.registry import SEGMENTERS
 from tests.conftest import ROOT
 
 MASKS = ["sam2:a.pt", "mobile_sam:b.pt", "grabcut"]
@@ -67,6 +79,7 @@ def test_engines_of_a_stage(stage: str, propagation: str, expected: dict[str, st
     [
         ("sam2:x.pt", "x.pt"),
         ("edgetam:EdgeTAM-hf", "EdgeTAM-hf"),
+        ("sam2:whatever", "whatever"),
         ("yolo26n.pt", "yolo26n.pt"),
         ("yolo26n.yaml", None),
         ("grabcut", None),
@@ -74,6 +87,49 @@ def test_engines_of_a_stage(stage: str, propagation: str, expected: dict[str, st
 )
 def test_weights_of_an_engine(engine: str, expected: str | None) -> None:
     assert weights_of(engine) == expected
+
+
+@pytest.mark.parametrize(
+    ("stage", "engine", "says"),
+    [
+        pytest.param(
+            "masks", "sam3:x.pt", "no engine 'sam3'; known: sam2, edgetam, mobile_sam, grabcut", id="new"
+        ),
+        pytest.param("masks", "sam2_image_track:x.pt", "no engine 'sam2_image_track'", id="of another stage"),
+        pytest.param("propagation", "grabcut", "known: sam2, edgetam, sam2_image_track", id="images only"),
+    ],
+)
+def test_an_engine_that_does_not_exist_is_refused(stage: str, engine: str, says: str) -> None:
+    assert says in (unknown(stage, engine) or "")
+    with pytest.raises(InputError, match=says):
+        first_of({stage: [engine, "sam2:a.pt"]}, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("stage", "engine"), [("masks", "grabcut"), ("propagation", "unused"), ("finetuned_model", "n.pt")]
+)
+def test_engines_that_exist(stage: str, engine: str) -> None:
+    assert unknown(stage, engine) is None
+
+
+def test_every_engine_of_the_registries_is_known(params: Params) -> None:
+    known = every_engine(params)
+    assert known["masks"][:3] == MASKS
+    assert {engine.partition(":")[0] for engine in known["masks"]} == set(SEGMENTERS)
+    assert {engine.partition(":")[0] for engine in known["propagation"]} == set(PROPAGATORS)
+
+
+@pytest.mark.parametrize(
+    ("engine", "is_half", "expected"),
+    [
+        pytest.param("sam2:a.pt", True, "bfloat16", id="a device built for it"),
+        pytest.param("sam2:a.pt", False, "float32", id="a device that is not"),
+        pytest.param("sam2_image_track:mobile_sam.pt", True, "float32", id="a model that never does"),
+    ],
+)
+def test_precision(monkeypatch: pytest.MonkeyPatch, engine: str, is_half: bool, expected: str) -> None:
+    monkeypatch.setattr(engines, "half_precision", lambda device: is_half)
+    assert precision(engine, "cpu") == expected
 
 
 def test_file_is_kept_until_refresh(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import dagster as dg
 from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata, preview_of
 from gotowce_dagster.device import best_device
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
-from gotowce_dagster.engines import engines_of
+from gotowce_dagster.engines import engines_of, precision
 from gotowce_dagster.errors import GotowceError, MissingWeightsError
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Stage
@@ -47,7 +47,11 @@ def materialize(
     entry = repo.lock_entries()[name]
     run = {"how": dg.MetadataValue.text(how), "seconds": dg.MetadataValue.float(time.monotonic() - start)}
     if how == COMPUTED and stage.name in project.engines:
-        run["device"] = dg.MetadataValue.text(best_device())
+        device, engines = best_device(), engines_of(stage.name, project.engines)
+        run["device"] = dg.MetadataValue.text(device)
+        if stage.name == "masks":
+            told = ", ".join(f"{engine}: {precision(engine, device)}" for engine in engines.values())
+            run["precision"] = dg.MetadataValue.text(told)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(output_digest(entry)),
         metadata=lock_metadata(project, stage, video, entry) | run,

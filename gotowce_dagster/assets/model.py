@@ -68,6 +68,8 @@ def finetuned_model(
     group_name=GROUP,
     code_version=code_version(_paths, "evaluation"),
     kinds={"html"},
+    pool="gpu",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def evaluation(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]

@@ -20,6 +20,7 @@ _paths: Paths = Project.find().paths
     code_version=code_version(_paths, "segment_everything"),
     kinds={"pytorch"},
     pool="gpu",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def segment_everything(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
@@ -34,6 +35,7 @@ def segment_everything(
     code_version=code_version(_paths, "detector_comparison"),
     kinds={"html"},
     pool="gpu",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def detector_comparison(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]

@@ -64,6 +64,8 @@ def extracted_frames(
     group_name=GROUP,
     code_version=_version("designator_detections"),
     kinds={"opencv"},
+    pool="gpu",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def designator_detections(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]

@@ -92,7 +92,9 @@ def detector(name: str, settings: DetectorSettings, against: Against) -> Contend
 def segmenter(engine: str, params: MasksParams) -> Contender:
     """A segmenter as a contender: the boxes around its masks are held against the objects."""
     needed = engines.weights_of(engine)
-    obstacle = engines.obstacle(engine) or _fetch([needed] if needed else [])
+    obstacle = (
+        engines.unknown("masks", engine) or engines.obstacle(engine) or _fetch([needed] if needed else [])
+    )
     told = params.model_dump(mode="json")
     maker = "gotowce_dagster.comparison.subjects:segmenter"
     return Contender(engine, "segmenter", maker, told, "object", obstacle=obstacle)
