@@ -38,7 +38,8 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
     Adding the same file again changes nothing and gives the same key.
 
     Args:
-        link: make a hard link instead of a copy (a symbolic link across file systems).
+        link: hand the file to DVC as a link, without copying it first. DVC copies it into its cache either
+            way, so the file itself stays writable and is never tied to what is in data/raw.
         truth: hand-checked boxes (see tables.read_truth); the rows of this file's clip come along.
 
     Returns:

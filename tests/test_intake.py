@@ -1,3 +1,4 @@
+import stat
 from pathlib import Path
 
 import av
@@ -61,10 +62,15 @@ def test_the_same_file_twice_is_one_video_and_another_of_the_same_name_is_two(
     ]
 
 
-def test_link_shares_the_bytes(clone: Project, tmp_path: Path) -> None:
+def test_link_leaves_the_file_to_its_owner(clone: Project, tmp_path: Path) -> None:
     source = film(tmp_path / "duel.mp4")
+    source.chmod(0o644)
     intake.add(clone, source, link=True)
-    assert (clone.paths.raw / "duel.mp4").read_bytes() == source.read_bytes()
+    raw = clone.paths.raw / "duel.mp4"
+    assert raw.read_bytes() == source.read_bytes()
+    state = source.stat()
+    assert (stat.S_IMODE(state.st_mode), state.st_nlink) == (0o644, 1), "DVC's cache is read-only"
+    assert not raw.samefile(source)
 
 
 def test_no_video_is_refused_and_leaves_nothing(clone: Project, tmp_path: Path) -> None:
