@@ -28,7 +28,7 @@ def list_tasks(
     ids: Sequence[int] = (),
     changed_after: str = "",
 ) -> Iterator[dict[str, Any]]:
-    """Tasks as plain JSON, in the order of their last change.
+    """Tasks as plain JSON, by id.
 
     Args:
         fields: what each has; ``annotations`` and ``predictions`` are read whole.
@@ -36,7 +36,8 @@ def list_tasks(
         changed_after: only those changed later; UTC with microseconds and a Z, anything else is an error
             inside Label Studio.
     """
-    query: dict[str, Any] = {"ordering": ["tasks:updated_at"]}
+    # By id: a task that somebody submits between two pages keeps its place in them.
+    query: dict[str, Any] = {"ordering": ["tasks:id"]}
     conditions = []
     if changed_after:
         conditions.append(("updated_at", "greater", "Datetime", changed_after))

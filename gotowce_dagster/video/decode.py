@@ -224,7 +224,7 @@ def _read_through(path: Path, timeline: Timeline, losses: Losses) -> Iterator[Fr
                 hidden += gap
             is_torn = is_broken or (is_torn and not picture.key_frame)
             losses.damaged += is_torn
-            if timeline.is_ranked:
+            if timeline.is_ranked or not timeline.is_stamped:
                 time_s = timeline.time_s(rank)
             elif origin is None:
                 origin = picture.time or 0.0

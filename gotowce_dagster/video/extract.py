@@ -154,7 +154,7 @@ def _read_in_lanes(
         _NotWholeError: one cannot be read so, for instance because it is damaged, or there is but one.
     """
     spans = timeline.spans(_SPAN_FRAMES)
-    if len(spans) == 1:
+    if len(spans) == 1 or timeline.is_cut_off:
         raise _NotWholeError
     lanes = min(os.cpu_count() or 1, _MAX_LANES)
     free = SimpleQueue[Seeker]()
@@ -243,9 +243,12 @@ def map_beside(function: Callable[[T], R], items: Iterable[T], workers: int) -> 
     """The built-in map in threads, few items ahead: memory stays bounded however slow they are."""
     pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > 2 * workers:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > 2 * workers:
+                    yield pending.popleft().result()
+            while pending:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -73,6 +73,8 @@ class Timeline:
     keys: np.ndarray
     """int64 (k, 2): pts and dts of the key frames, rising."""
     time_base: Fraction
+    is_stamped: bool
+    """Whether time stamps tell when frames are shown."""
     nominal_fps: float
 
     @property
@@ -83,6 +85,13 @@ class Timeline:
     @property
     def is_ranked(self) -> bool:
         return len(self.pts) > 0
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether frames are missing at the end, or before the first key frame."""
+        if not self.is_ranked:
+            return self.declared > self.packets
+        return self.declared > self.packets or not len(self.keys) or bool(self.keys[0, 0] > self.pts[0])
 
     @cached_property
     def fps(self) -> float:
@@ -167,13 +176,15 @@ def read_timeline(path: Path) -> Timeline:
     Raises:
         InputError: as opened.
     """
-    shown, keys, packets, unshown = array("q"), array("q"), 0, 0
+    shown, keys, packets, unshown, last_dts = array("q"), array("q"), 0, 0, 0
     with opened(path) as (container, stream):
+        is_avi = container.format.name == "avi"
         for packet in demux(container, stream, Losses()):
             if packet.is_discard:  # decoded but never shown: an edit list cuts it away
                 unshown += 1
                 continue
             packets += 1
+            last_dts = packet.dts or last_dts
             if packet.pts is None:
                 continue
             shown.append(packet.pts)
@@ -182,12 +193,17 @@ def read_timeline(path: Path) -> Timeline:
         pts, key_times = np.sort(np.array(shown, np.int64)), np.array(keys, np.int64).reshape(-1, 2)
         # Stamps that repeat or jump back, as in recordings joined end to end, rank nothing.
         rises = all((np.diff(stamps) > 0).all() for stamps in (pts, key_times[:, 0]))
-        is_ranked = rises and len(pts) == packets
+        # AVI says in which order frames are decoded, and FFmpeg calls that the order of showing.
+        is_stamped = not (is_avi and stream.codec_context.has_b_frames)
+        is_ranked = rises and is_stamped and len(pts) == packets
+        if is_avi:  # it declares places, one a tick, and where nothing changes a place is empty
+            unshown += last_dts + 1 - packets
         return Timeline(
             packets=packets,
             declared=stream.frames - unshown,
             pts=pts if is_ranked else pts[:0],
             keys=key_times if is_ranked else key_times[:0],
             time_base=stream.time_base or Fraction(1, 1000),
+            is_stamped=is_stamped,
             nominal_fps=float(stream.average_rate or stream.guessed_rate or 25),
         )

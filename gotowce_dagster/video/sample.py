@@ -90,6 +90,8 @@ class Sampler:
     def follow(self, before: "Sampler") -> tuple[float, bool]:
         """Learn from the span before, once both are sampled.
 
+        A frame that was compared with a first frame which turns out to be a duplicate is not compared anew.
+
         Returns:
             When the picture that this span begins with first stood, and whether the first frame it kept
             is a duplicate of the last frame kept before.

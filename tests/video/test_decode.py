@@ -333,3 +333,44 @@ def test_spans_begin_at_key_frames(tmp_path: Path, shortest: int, spans: list[tu
     write_video(tmp_path / "a.mp4", shades(45), options=SHORT_GOP | {"sc_threshold": "0"})
     timeline = read_timeline(tmp_path / "a.mp4")
     assert [(span.start, span.stop) for span in timeline.spans(shortest)] == spans
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "empty", "ranked"),
+    [
+        pytest.param("libx264", {"g": "10", "bf": "2"}, (), False, id="H.264 with B-frames"),
+        pytest.param("mpeg4", {"bf": "2", "b": "8M"}, (), False, id="MPEG-4 with B-frames"),
+        pytest.param("libx264", {"bf": "0"}, (), True, id="no B-frames"),
+        pytest.param("libx264", {"bf": "0"}, (5, 6, 7, 20), True, id="places where nothing changed"),
+    ],
+)
+def test_avi_tells_no_order_of_showing(
+    tmp_path: Path, codec: str, options: dict[str, str], empty: tuple[int, ...], ranked: bool
+) -> None:
+    path, rate = tmp_path / "a.avi", 25
+    places = [place for place in range(45 + len(empty)) if place not in empty]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, rate)
+        for place, image in zip(places, shades(45), strict=True):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = place, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    losses = Losses()
+    frames = list(read_frames(path, losses=losses))
+    assert read_timeline(path).is_ranked == ranked
+    if not empty:  # FFmpeg gives the stamp of the empty places behind it to a frame before them
+        assert [f.time_s for f in frames] == pytest.approx([place / rate for place in places])
+    assert numbers_seen(path) == {number: number for number in range(45)}
+    assert losses == Losses()
+
+
+def test_a_video_without_its_end_is_known_before_decoding(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", shades(45), options=SHORT_GOP, container_format="mp4")
+    whole = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 95 // 100])
+    assert not read_timeline(tmp_path / "a.mp4").is_cut_off
+    assert read_timeline(tmp_path / "cut.mp4").is_cut_off
