@@ -100,8 +100,10 @@ def test_everything_is_there_and_the_picture_is_shown(url: str, page: Page) -> N
         "reviews": "RUNNING",
     }
     assert {name for name, node in assets.items() if node["pools"] == ["gpu"]} == {
+        "designator_detections",
         "masks",
         "finetuned_model",
+        "evaluation",
         "segment_everything",
         "detector_comparison",
     }
