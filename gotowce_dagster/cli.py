@@ -183,7 +183,8 @@ def detect(
     if json:
         console.show_json({**found, "notes": rows.attrs})
         return
-    for index, why in rows.attrs.get("unanswered", {}).items():
+    for index, silent in rows.attrs.get("unanswered", {}).items():
+        why = "; ".join(silent.values())
         console.err.print(f"[yellow]no usable answer about frame {index}:[/] {why}", highlight=False)
     for name, bill in rows.attrs.get("bills", {}).items():
         console.err.print(bill_in_words(name, bill), highlight=False)

@@ -193,12 +193,14 @@ def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
     return table.to_pandas(maps_as_pydicts="strict")
 
 
-def read_unanswered(path: Path) -> dict[int, str]:
-    """Frames of a table of DETECTIONS that a detector gave no usable answer about, and why.
+def read_unanswered(path: Path) -> dict[int, dict[str, str]]:
+    """Frames of a table of DETECTIONS, which detectors gave no usable answer about each, and why.
 
     What a server refused, or garbled, says nothing of the frame: no row is not the same as no designator.
     """
-    return {int(frame_index): why for frame_index, why in read_notes(path).get("unanswered", {}).items()}
+    return {
+        int(frame_index): silent for frame_index, silent in read_notes(path).get("unanswered", {}).items()
+    }
 
 
 def read_notes(path: Path) -> dict[str, Any]:

@@ -56,10 +56,12 @@ def test_what_no_row_can_tell_is_kept_beside_the_rows(tmp_path: Path) -> None:
     write_table(rows, DETECTIONS, path)
     assert read_unanswered(path) == {}
     plain = read_table(path, DETECTIONS)
-    write_table(rows, DETECTIONS, path, notes={"unanswered": {17: "eye: HTTP 500", 9: "eye: refused"}})
-    assert read_unanswered(path) == {9: "eye: refused", 17: "eye: HTTP 500"}
+    write_table(
+        rows, DETECTIONS, path, notes={"unanswered": {17: {"eye": "HTTP 500"}, 9: {"eye": "refused"}}}
+    )
+    assert read_unanswered(path) == {9: {"eye": "refused"}, 17: {"eye": "HTTP 500"}}
     pd.testing.assert_frame_equal(read_table(path, DETECTIONS), plain)
-    assert pd.read_parquet(path).attrs["unanswered"]["17"] == "eye: HTTP 500"
+    assert pd.read_parquet(path).attrs["unanswered"]["17"] == {"eye": "HTTP 500"}
 
 
 @pytest.mark.parametrize(

@@ -37,13 +37,14 @@ def detect_frames(
         consensus: how several detectors' boxes are made one set; None: all stay as they are.
 
     Returns:
-        The rows, and in their ``attrs``, where there is any: ``unanswered``, frame_index -> who gave no
-        usable answer about it, and why; ``short``, how many objects too few detectors found for the quorum;
-        ``bills``, what each detector that answers in words or tokens took since it was made (see bill).
+        The rows, and in their ``attrs``, where there is any: ``unanswered``, frame_index -> which
+        detectors gave no usable answer about it -> why; ``short``, how many objects too few detectors
+        found for the quorum; ``bills``, what each detector that answers in words or tokens took since it
+        was made (see bill).
     """
     stream = iter(frames)
     parts = [empty(DETECTIONS)]
-    unanswered: dict[int, str] = {}
+    unanswered: dict[int, dict[str, str]] = {}
     short = 0
     while batch := list(islice(stream, BATCH)):
         indices, images = zip(*batch, strict=True)
@@ -57,9 +58,7 @@ def detect_frames(
                 if (why := boxes.metadata.get("unanswered"))
             }
             if silent_ones:
-                unanswered[int(frame_index)] = "; ".join(
-                    f"{name}: {why}" for name, why in silent_ones.items()
-                )
+                unanswered[int(frame_index)] = silent_ones
             if consensus and len(detectors) > 1:
                 # A detector whose answer failed has not looked, so it has missed nothing.
                 looked = [detector.name for detector in detectors if detector.name not in silent_ones]
@@ -77,13 +76,12 @@ def detect_frames(
 
 
 def bill(cost: Cost) -> dict[str, int | float | None]:
-    """Answers, invalid ones, retries, tokens and US dollars of a cost; money None: price unknown.
+    """Answers, invalid ones, tokens and US dollars of a cost; money None: price unknown.
 
-    Kept answers are counted as if they were asked for now, as in tables and comparisons everywhere.
+    Kept answers are counted as if they were asked for now, as in tables and comparisons everywhere; retries
+    are left out: of equal answers a bill must be equal, however often a server was busy.
     """
-    counted = {
-        name: getattr(cost, name) for name in ("answers", "invalid", "retries", "tokens_in", "tokens_out")
-    }
+    counted = {name: getattr(cost, name) for name in ("answers", "invalid", "tokens_in", "tokens_out")}
     return counted | {"money": None if math.isnan(cost.money) else cost.money}
 
 
@@ -91,7 +89,7 @@ def bill_in_words(name: str, bill: Mapping[str, int | float | None]) -> str:
     """One sentence of a detector's bill."""
     money = "at a price unknown here" if bill["money"] is None else f"worth ${bill['money']:.4f}"
     return (
-        f"{name}: {bill['answers']} answers, {bill['invalid']} of them invalid, {bill['retries']} retries, "
+        f"{name}: {bill['answers']} answers, {bill['invalid']} of them invalid, "
         f"{bill['tokens_in']:,} tokens in and {bill['tokens_out']:,} out, {money}; answers kept from before "
         "are counted and cost nothing again"
     )

@@ -6,6 +6,9 @@ rule that is on, and its quality is its weakest score there: a mean would let se
 one that is wrong.
 """
 
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 
@@ -23,13 +26,18 @@ _COLUMNS = [
 
 
 def clean(
-    detections: pd.DataFrame, masks: pd.DataFrame, frames: pd.DataFrame, params: LabelsParams
+    detections: pd.DataFrame,
+    masks: pd.DataFrame,
+    frames: pd.DataFrame,
+    params: LabelsParams,
+    silent: Mapping[int, Collection[str]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Judge every detection, and every object carried into a frame where it has none.
 
     Args:
         detections, masks, frames: columns of tables.DETECTIONS, MASKS and FRAMES of one video; any number
             of frames, one is enough.
+        silent: frame_index -> detectors that gave no usable answer about it, so missed nothing there.
 
     Returns:
         Columns of tables.LABELS, one row a detection in its order, then one for each mask that was carried
@@ -46,6 +54,7 @@ def clean(
             f"known: {', '.join(RULES)}"
         )
     candidates = _candidates(detections, masks, frames)
+    candidates["silent"] = [frozenset(silent.get(index, ())) for index in candidates["frame_index"]]
     masked = candidates[candidates["rle"].notna()]
     verdicts = pd.concat(
         [

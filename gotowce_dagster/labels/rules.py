@@ -89,9 +89,9 @@ def followed(c: pd.DataFrame) -> pd.Series:
 
 
 def votes(c: pd.DataFrame) -> np.ndarray:
-    """Share of the detectors that found the designator, of all that found any in the video."""
+    """Share of the detectors that found the designator, of all that answered and found any in the video."""
     everyone = {vote["detector"] for votes in c["votes"].dropna() for vote in votes}
-    return _of_votes(c, lambda votes, _: len(votes) / len(everyone))
+    return _of_votes(c, lambda votes, row: len(votes) / len(everyone - row["silent"]))
 
 
 def same_class(c: pd.DataFrame) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The frames a project would show its reviewers, read from its tables."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.choose import choose, draw
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour
-from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, empty, read_table
+from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, empty, read_table, read_unanswered
 
 
 def why(params: LabelsParams) -> dict[str, str]:
@@ -60,7 +60,8 @@ def frames_to_review(
     for video, rows in chosen.groupby("video", sort=False):
         index = read_table(paths.frame_index(str(video)), FRAMES)
         kept: list[dict[str, Any]] = index[index["kept"]].to_dict("records")
-        who = _who_found(read_table(paths.detections(str(video)), DETECTIONS))
+        file = paths.detections(str(video))
+        who = _who_found(read_table(file, DETECTIONS), read_unanswered(file))
         place = {frame["frame_index"]: number for number, frame in enumerate(kept)}
         for row in rows.to_dict("records"):
             key = str(video), row["frame_index"]
@@ -77,13 +78,14 @@ def frames_to_review(
     return sorted(frames, key=lambda frame: frame.order)
 
 
-def _who_found(detections: pd.DataFrame) -> dict[int, list[str]]:
+def _who_found(detections: pd.DataFrame, unanswered: Mapping[int, Collection[str]]) -> dict[int, list[str]]:
     """For frames with an object that several detectors do not see alike, a sentence for each."""
     voted = detections[detections["votes"].notna()]
     everyone = {vote["detector"] for votes in voted["votes"] for vote in votes}
     told: dict[int, list[str]] = defaultdict(list)
     for row in voted.to_dict("records"):
-        if says := who_found(row["votes"], row["class_name"], everyone):
+        looked = everyone.difference(unanswered.get(row["frame_index"], ()))
+        if says := who_found(row["votes"], row["class_name"], looked):
             told[row["frame_index"]].append(f"{row['class_name']}: {says}")
     return told
 

@@ -11,7 +11,7 @@ from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters import rle
 from gotowce_dagster.stages.base import Preview
-from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, read_table, write_table
+from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, read_table, read_unanswered, write_table
 
 _COLOURS = {"accept": GREEN, "review": AMBER, "reject": RED}
 _SHOWN = 8
@@ -32,6 +32,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
         read_table(paths.masks(video), MASKS),
         read_table(paths.frame_index(video), FRAMES),
         project.params.cleaned_labels,
+        read_unanswered(paths.detections(video)),
     )
     write_table(labels, LABELS, paths.labels(video))
     progress(1, 1)

@@ -72,7 +72,8 @@ def preview(project: Project, video: str) -> Preview:
     if len(damaged) > 5:
         notes.append(f"{len(damaged) - 5} more pictures are damaged")
     if unanswered:
-        first, why = next(iter(unanswered.items()))
+        first, silent = next(iter(unanswered.items()))
+        why = "; ".join(f"{name}: {words}" for name, words in silent.items())
         notes.append(
             f"no usable answer about {len(unanswered)} of {len(looked_at)} frames, which stay out of the "
             f"dataset; the first is frame {first}: {why}"

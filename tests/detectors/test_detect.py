@@ -108,7 +108,6 @@ def test_what_asking_took_is_told_with_the_rows() -> None:
             "talks": {
                 "answers": 12,
                 "invalid": 2,
-                "retries": 1,
                 "tokens_in": 3400,
                 "tokens_out": 560,
                 "money": 0.25,
@@ -116,7 +115,7 @@ def test_what_asking_took_is_told_with_the_rows() -> None:
         }
     }
     words = bill_in_words("talks", rows.attrs["bills"]["talks"])
-    assert "12 answers, 2 of them invalid, 1 retries, 3,400 tokens in and 560 out, worth $0.2500" in words
+    assert "12 answers, 2 of them invalid, 3,400 tokens in and 560 out, worth $0.2500" in words
     assert "price unknown" in bill_in_words("talks", bill(Cost(answers=1, money=float("nan"))))
 
 

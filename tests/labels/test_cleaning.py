@@ -65,6 +65,10 @@ def test_what_detectors_disagree_about_is_asked_first(tables: Tables) -> None:
     labels = clean(detections.assign(votes=votes), masks, frames, labels_params())
     assert labels["verdict"].tolist() == ["accept"] * 5 + ["review"] + ["accept"] * 2
     assert labels["reasons"][5] == ["votes"]
+    judged = clean(
+        detections.assign(votes=votes), masks, frames, labels_params(), {50: ["world", "eye"], 10: ["eye"]}
+    )
+    assert set(judged["verdict"]) == {"accept"}, "who did not answer has missed nothing"
     asked = choose(labels, params().review_tasks.model_copy(update={"doubtful": 1, "audit_share": 0.0}))
     assert asked["frame_index"].tolist() == [50]
 

@@ -20,10 +20,15 @@ def test_reviewers_are_told_which_detectors_found_it(tmp_path: Path) -> None:
             rows["frame_index"], rows[["x1", "y1", "x2", "y2"]].to_dict("records"), strict=True
         )
     ]
-    write_table(rows.assign(votes=pd.Series(votes, rows.index)), DETECTIONS, path)
+    write_table(
+        rows.assign(votes=pd.Series(votes, rows.index)),
+        DETECTIONS,
+        path,
+        {"unanswered": {20: {"world": "HTTP 500"}}},
+    )
     frames = frames_to_review(world.paths, ["duel"], world.params.review_tasks)
     assert {frame.frame_index: list(frame.hints) for frame in frames} == {
         0: [],
         10: ["hostile: bracket and world found it, dino did not"],
-        20: ["hostile: dino found it, bracket and world did not"],
+        20: ["hostile: dino found it, bracket did not"],
     }

@@ -69,13 +69,13 @@ def test_frames_without_an_answer_are_told_apart_from_frames_without_a_designato
         designator_detections.run(project, VIDEO)
     path = project.paths.detections(VIDEO)
     assert read_table(path, DETECTIONS)["frame_index"].tolist() == [0]
-    assert read_unanswered(path) == {10: "eye: no JSON: a refusal or prose"}
+    assert read_unanswered(path) == {10: {"eye": "no JSON: a refusal or prose"}}
     preview = designator_detections.preview(project, VIDEO)
     assert (preview.numbers["frames"], preview.numbers["frames_unanswered"]) == (6, 1)
     assert preview.notes == [
         "no usable answer about 1 of 6 frames, which stay out of the dataset; the first is frame 10: "
         "eye: no JSON: a refusal or prose",
-        "eye: 6 answers, 1 of them invalid, 0 retries, 6,000 tokens in and 600 out, at a price unknown here; "
+        "eye: 6 answers, 1 of them invalid, 6,000 tokens in and 600 out, at a price unknown here; "
         "answers kept from before are counted and cost nothing again",
     ]
     assert preview.numbers["eye_tokens_in"] == 6000

@@ -72,7 +72,7 @@ def test_a_frame_without_an_answer_is_not_an_empty_one(tmp_path: Path) -> None:
     made = make_world(tmp_path, {"a": SHOWN, "b": ["neutral"] * 40}, yolo_dataset={"negative_share": 0.5})
     for video, frames in without.items():
         path = made.paths.detections(video)
-        notes = {"unanswered": dict.fromkeys(frames, "eye: refused")}
+        notes = {"unanswered": {index: {"eye": "refused"} for index in frames}}
         write_table(read_table(path, DETECTIONS), DETECTIONS, path, notes)
     yolo_dataset.run(made, silent)
     rows = read_table(made.paths.dataset / "provenance.parquet", PROVENANCE)
