@@ -215,6 +215,7 @@ def _compared(
     changes += [
         Change(kind="deleted", class_name=row["class_name"], detection_id=row["detection_id"])
         for row in rows
-        if row["detection_id"] not in stay
+        # What the cleaning step had rejected was not there to be taken away.
+        if row["detection_id"] not in stay and row["verdict"] != "reject"
     ]
     return objects, changes
