@@ -91,7 +91,13 @@ def followed(c: pd.DataFrame) -> pd.Series:
 def votes(c: pd.DataFrame) -> np.ndarray:
     """Share of the detectors that found the designator, of all that answered and found any in the video."""
     everyone = {vote["detector"] for votes in c["votes"].dropna() for vote in votes}
-    return _of_votes(c, lambda votes, row: len(votes) / len(everyone - row["silent"]))
+
+    def share(votes: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> float:
+        # One that could answer in part only may have found it all the same.
+        answered = (everyone - row["silent"]).union(vote["detector"] for vote in votes)
+        return len(votes) / len(answered)
+
+    return _of_votes(c, share)
 
 
 def same_class(c: pd.DataFrame) -> np.ndarray:

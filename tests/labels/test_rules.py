@@ -72,6 +72,17 @@ def test_each_way_to_disagree_has_its_rule(
     assert [scores(name, everyone) for name in ("votes", "same_class", "same_box")] == [[1.0]] * 3
 
 
+@pytest.mark.parametrize(
+    ("silent", "expected"),
+    [({"c"}, 1 / 2), ({"b", "c"}, 1), ({"a", "b", "c"}, 1), ({"a", "b"}, 1 / 2)],
+    ids=["one is silent", "all others are", "the finder answered in part", "so did it, and one has looked"],
+)
+def test_who_did_not_answer_has_missed_nothing(silent: set[str], expected: float) -> None:
+    everyone = candidate(votes=[vote("a"), vote("b"), vote("c")])
+    alone = candidate(votes=[vote("a")], silent=frozenset(silent))
+    assert scores("votes", everyone, alone) == pytest.approx([1, expected])
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_a_faultless_candidate_passes_every_rule(name: str) -> None:
     rule = labels_params().rules[name]

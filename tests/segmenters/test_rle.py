@@ -37,3 +37,9 @@ def test_runs_longer_than_a_character_can_tell() -> None:
 def test_counts_of_another_size_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="no mask of"):
         rle.decode(rle.encode(np.ones((8, 8), bool)), *size)
+
+
+@pytest.mark.parametrize("counts", ["", "`", "zz"])
+def test_counts_that_end_in_a_number_are_refused(counts: str) -> None:
+    with pytest.raises(ValueError, match="no mask of"):
+        rle.decode(counts, 8, 8)
