@@ -25,7 +25,7 @@ from gotowce_dagster.detectors.inquiry import (
     sent_size,
     tiles,
 )
-from gotowce_dagster.detectors.money import Budget, BudgetSpentError, read_prices
+from gotowce_dagster.detectors.money import Budget, BudgetSpentError, find_price
 from gotowce_dagster.detectors.phrases import Phrases
 from gotowce_dagster.detectors.settings import HostedSettings
 from gotowce_dagster.detectors.wire import Client, UnansweredError, trace
@@ -80,8 +80,7 @@ class Hosted:
     ) -> None:
         """Raises: InputError: a budget is set and the model's price is unknown."""
         self.name, self.settings = name, settings
-        prices = read_prices(settings.prices)
-        self._price = prices.find(settings.provider, settings.model)
+        self._price = find_price(settings.provider, settings.model, settings.prices)
         if settings.budget is not None and self._price is None:
             raise InputError(
                 f"budget: no price is known for {settings.model!r} of {settings.provider}; "

@@ -1,76 +1,108 @@
-"""What hosted models cost: a dated table of prices, and a budget that is never overdrawn."""
+"""What hosted models cost: prices of tokens, and a budget that is never overdrawn."""
 
 import asyncio
-import re
 import tomllib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 
 import supervision as sv
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gotowce_dagster.errors import GotowceError, InputError
 
-SHIPPED = Path(__file__).with_name("prices.toml")
 _LOOK_AGAIN_S = 0.02
-_SNAPSHOT = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2})$")
 
 
-class Price(BaseModel):
-    """US dollars for a million tokens."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
+class Price(Protocol):
+    """What an answer of one model costs."""
 
     def of(self, input_tokens: int, output_tokens: int) -> float:
         """US dollars of one answer, if nothing was cheaper because the provider had it in its own cache."""
+        ...
+
+
+class FixedPrice(BaseModel):
+    """US dollars for a million tokens, from a table of the user's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
         return (input_tokens * self.input + output_tokens * self.output) / 1e6
 
 
+@dataclass(frozen=True)
+class ListedPrice:
+    """A model's price in the table of genai-prices, which follows the providers' pages; higher tiers of long
+    inputs included."""
+
+    provider: str
+    model: str
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        from genai_prices import Usage, calc_price
+
+        usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+        return float(calc_price(usage, self.model, provider_id=self.provider).total_price)
+
+
 class Provider(BaseModel):
-    """One provider's prices, and the page that says them."""
+    """One provider's prices, and where they were read."""
 
     model_config = ConfigDict(extra="forbid")
 
     source: str
-    models: dict[str, Price]
+    models: dict[str, FixedPrice]
 
 
 class Prices(BaseModel):
-    """A whole table; see prices.toml."""
+    """A user's own table of prices."""
 
     model_config = ConfigDict(extra="forbid")
 
     date: date
     providers: dict[str, Provider]
 
-    def find(self, provider: str, model: str) -> Price | None:
-        """A model's price; that of ``gpt-4o`` also for a dated version such as ``gpt-4o-2024-08-06``."""
-        known = self.providers[provider].models if provider in self.providers else {}
-        return known.get(model) or known.get(_SNAPSHOT.sub("", model))
 
+def find_price(provider: str, model: str, table: Path | None = None) -> Price | None:
+    """A model's price, dated versions such as ``gpt-4o-2024-08-06`` included; None if it is not listed.
 
-def read_prices(path: Path | None = None) -> Prices:
-    """Read a table of prices, by default the shipped one.
+    Args:
+        table: a user's own table, instead of genai-prices.
 
     Raises:
-        InputError: it is not there or malformed.
+        InputError: the table does not exist or is malformed.
     """
-    path = path or SHIPPED
+    if table:
+        listed = read_prices(table).providers.get(provider)
+        return listed.models.get(model) if listed else None
+    price = ListedPrice(provider, model)
+    try:
+        price.of(1, 1)
+    except LookupError:
+        return None
+    return price
+
+
+def read_prices(path: Path) -> Prices:
+    """Read a user's own table of prices.
+
+    Raises:
+        InputError: it does not exist or is malformed.
+    """
     try:
         return Prices.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: not a readable table of prices ({error})") from None
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(
-            f"{path}: {problems}; write it as {SHIPPED.name} of this package is written"
-        ) from None
+        raise InputError(f"{path}: {problems}; docs/detectors.md shows how such a table is written") from None
 
 
 class BudgetSpentError(GotowceError):

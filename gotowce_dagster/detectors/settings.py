@@ -241,7 +241,7 @@ class HostedSettings(Online):
     """US dollars that may be spent each time the detector is loaded: for each video of the pipeline, and
     again in each run. A request that might cost more than is left is not sent."""
     prices: Path | None = None
-    """Your own table of prices; default: detectors/prices.toml of this package."""
+    """Your own table of prices; default: the table of the package genai-prices."""
 
     @property
     def key_variables(self) -> tuple[str, ...]:
