@@ -64,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     project = Project.find()
     room = connect(find(project.paths.root))
-    params = project.params.review_tasks.model_copy(update={"project": _TITLE})
+    params = project.params.review.tasks.model_copy(update={"project": _TITLE})
     folder = project.paths.data / "frames"
     frames = made_up(arguments.frames, arguments.masks)
     (folder / "benchmark").mkdir(parents=True)

@@ -81,7 +81,7 @@ def main() -> None:
     arguments = parser.parse_args()
     project = Project.find()
     room = connect(find(project.paths.root))
-    params = project.params.review_tasks.model_copy(update={"project": _TITLE})
+    params = project.params.review.tasks.model_copy(update={"project": _TITLE})
     frames = made_up(arguments.frames, arguments.masks)
     folder = project.paths.data / "frames"
 

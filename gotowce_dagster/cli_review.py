@@ -75,7 +75,7 @@ def assist(
     try:
         with (
             serving(app, port) as url,
-            registered(room, project.params.review_tasks.project, url) as page,
+            registered(room, project.params.review.tasks.project, url) as page,
         ):
             console.out.print(
                 f"{assistant.version} answers clicks on {page}; Ctrl-C ends it.", soft_wrap=True
@@ -116,14 +116,14 @@ def push(
         if ranked_by is RankedBy.model:
             show = start("frames the model looks at")
             ranking = rank_frames(
-                paths, labelled, fine_tuned(paths.model), params.review_tasks, progress=show
+                paths, labelled, fine_tuned(paths.model), params.review.tasks, progress=show
             )
-        frames = frames_to_review(paths, labelled, params.review_tasks, ranking)
+        frames = frames_to_review(paths, labelled, params.review.tasks, ranking)
         pushed = send(
             room,
             frames,
             paths.data / "frames",
-            params.review_tasks,
+            params.review.tasks,
             why=why(params.cleaned_labels),
             progress=start("sending frames"),
         )
@@ -144,7 +144,7 @@ def pull(
     from gotowce_dagster.intake import pull_reviews
 
     project = Project.find()
-    room, title = connect(find(project.paths.root)), project.params.review_tasks.project
+    room, title = connect(find(project.paths.root)), project.params.review.tasks.project
     with console.progress_bars() as start:
         pulled = pull_reviews(project, room, again=again, progress=start("reading reviews"))
     notes = (

@@ -97,7 +97,7 @@ def pull_reviews(project: Project, room: Room, *, again: bool = False, progress:
     Raises:
         ServerDownError, InputError: as review.pull.pull.
     """
-    title = project.params.review_tasks.project
+    title = project.params.review.tasks.project
     pulled = pull(room, project.paths, title, again=again, progress=progress)
     keep_reviews(project.paths)
     return pulled

@@ -217,7 +217,7 @@ class ReviewTasksParams(Section):
     ranking: RankingParams
 
 
-class ReviewedLabelsParams(Section):
+class ReviewAuditParams(Section):
     interval: float = Field(gt=0, lt=1)
     error_px: float = Field(ge=0)
     error_mask_iou: float = Field(ge=0, le=1)
@@ -232,10 +232,20 @@ class ReviewVideoParams(Section):
     tolerance_px: float = Field(ge=0)
 
 
-class ReviewsParams(Section):
+class ReviewSensorParams(Section):
     every_s: int = Field(ge=5)
     at_least: int = Field(ge=1)
     max_error_rate: float = Field(ge=0, le=1)
+
+
+class ReviewParams(Section):
+    """What concerns people who review: see review/."""
+
+    tasks: ReviewTasksParams
+    audit: ReviewAuditParams
+    assist: ReviewAssistParams
+    video: ReviewVideoParams
+    sensor: ReviewSensorParams
 
 
 class SegmentEverythingParams(Section):
@@ -267,6 +277,15 @@ class ComparisonParams(Section):
     pictures_mb: float = Field(gt=0)
 
 
+_MOVED = {
+    "review_tasks": "review.tasks",
+    "reviewed_labels": "review.audit",
+    "review_assist": "review.assist",
+    "review_video": "review.video",
+    "reviews": "review.sensor",
+}
+
+
 class Params(Section):
     """The whole file; each field is named after its stage."""
 
@@ -274,16 +293,20 @@ class Params(Section):
     designator_detections: DetectionsParams
     masks: MasksParams
     cleaned_labels: LabelsParams
-    review_tasks: ReviewTasksParams
-    reviewed_labels: ReviewedLabelsParams
-    reviews: ReviewsParams
-    review_assist: ReviewAssistParams
-    review_video: ReviewVideoParams
+    review: ReviewParams
     yolo_dataset: DatasetParams
     finetuned_model: TrainingParams
     evaluation: EvaluationParams
     segment_everything: SegmentEverythingParams
     detector_comparison: ComparisonParams
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_moved(cls, content: Any) -> Any:
+        """Refuse sections of earlier versions by name."""
+        if moved := [f"{old} is now {new}" for old, new in _MOVED.items() if old in (content or ())]:
+            raise ValueError(f"{', '.join(moved)}: move these sections and keep their values")
+        return content
 
 
 def read_params(path: Path) -> Params:

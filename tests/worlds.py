@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,7 +36,7 @@ def make_world(
     """
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, values in sections.items():
-        params[section] |= values
+        params[section] = merged(params[section], values)
     paths = Paths(root)
     paths.data.mkdir(parents=True, exist_ok=True)
     paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
@@ -49,6 +50,13 @@ def make_world(
     for video, shown in videos.items():
         _write_video(paths, video, shown, verdicts or {}, fps)
     return Project(paths)
+
+
+def merged(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A section of params.yaml with its changed values; in `review`, values of its parts."""
+    if "sensor" not in section:
+        return {**section, **changes}
+    return {**section, **{part: {**section[part], **values} for part, values in changes.items()}}
 
 
 def box_at(number: int) -> np.ndarray:

@@ -85,7 +85,7 @@ def automatic_labels_right_enough() -> dg.AssetCheckResult:
     """Of the frames drawn at random for an audit, few have a wrong automatic label."""
     project = Project.find()
     told = reviewed_so_far(project.paths, project.videos, project.params)
-    limit = project.params.reviews.max_error_rate
+    limit = project.params.review.sensor.max_error_rate
     numbers = {name: told[name] for name in ("error_rate_low", "error_rate_high") if name in told}
     problem = None
     if told.get("error_rate_low", 0.0) > limit:

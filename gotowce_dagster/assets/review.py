@@ -41,18 +41,18 @@ def review_tasks(
     labelled = [video for video in project.videos if paths.labels(video).exists()]
     try:
         room = connect(find(paths.root))
-        frames = frames_to_review(paths, labelled, params.review_tasks)
+        frames = frames_to_review(paths, labelled, params.review.tasks)
         pushed = push(
             room,
             frames,
             paths.data / "frames",
-            params.review_tasks,
+            params.review.tasks,
             why=reasons,
             progress=progress(context),
         )
     except GotowceError as error:
         raise dg.Failure(str(error), allow_retries=isinstance(error, ServerDownError)) from error
-    shown = "".join(content(frame, params.review_tasks, reasons) for frame in frames)
+    shown = "".join(content(frame, params.review.tasks, reasons) for frame in frames)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(_digest(shown)), metadata=_sent(paths, frames, pushed)
     )

@@ -84,7 +84,7 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
 
 @dg.sensor(
     job=train_model,
-    minimum_interval_seconds=Project.find().params.reviews.every_s,
+    minimum_interval_seconds=Project.find().params.review.sensor.every_s,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
@@ -101,7 +101,7 @@ def reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
         return dg.SkipReason(str(error))
     asked = datetime.fromisoformat(context.cursor) if context.cursor else datetime.min.replace(tzinfo=UTC)
     new = [time for time in judged if time > asked]
-    at_least = project.params.reviews.at_least
+    at_least = project.params.review.sensor.at_least
     if len(new) < at_least:
         state = f"{len(new)} new judgements of the {at_least} that a new model needs; {state}"
         return dg.SensorResult(asset_events=events) if events else dg.SkipReason(state)

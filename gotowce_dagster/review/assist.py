@@ -80,8 +80,8 @@ class Assistant:
         params = project.params
         self.version = f"{model.name}:{model.weights}" if model.weights else model.name
         self._paths = project.paths
-        self._polygon_px = params.review_tasks.polygon_px
-        self._clicker = Clicker(model, params.masks, params.review_assist)
+        self._polygon_px = params.review.tasks.polygon_px
+        self._clicker = Clicker(model, params.masks, params.review.assist)
         self._alone = threading.Lock()
 
     def predict(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -148,7 +148,7 @@ def offered_classes(wanted: Sequence[str], in_use: Iterable[str]) -> list[str]:
     used = sorted(set(in_use))
     if wanted and (left_out := [name for name in used if name not in wanted]):
         raise InputError(
-            f"params.yaml: review_tasks.classes: labels have the class {_spoken(left_out)}; add it, or leave "
+            f"params.yaml: review.tasks.classes: labels have the class {_spoken(left_out)}; add it, or leave "
             f"the list empty to offer the classes of the labels"
         )
     return list(wanted) or used
@@ -175,7 +175,7 @@ def _controls(config: str) -> tuple[ElementTree.Element, dict[str, ElementTree.E
     if wrong:
         raise InputError(
             f"the labelling configuration in Label Studio was changed: it lacks {_spoken(wrong)}; put it "
-            f"back under Settings, Labeling Interface, or begin anew with another review_tasks.project"
+            f"back under Settings, Labeling Interface, or begin anew with another review.tasks.project"
         )
     return view, controls
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from gotowce_dagster.labels.reviews import Change, Review, ReviewedFrame, ReviewedVideo, read_reviewed
-from gotowce_dagster.params import Params, ReviewedLabelsParams
+from gotowce_dagster.params import Params, ReviewAuditParams
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.tables import LABELS, read_table
 
@@ -21,7 +21,7 @@ class ErrorRate:
     high: float
 
 
-def error_rate(frames: Iterable[ReviewedFrame], params: ReviewedLabelsParams) -> ErrorRate | None:
+def error_rate(frames: Iterable[ReviewedFrame], params: ReviewAuditParams) -> ErrorRate | None:
     """Of the audit sample alone; None while nothing of it was judged.
 
     A frame counts once however many labels are wrong in it: labels of one frame fail together. The interval
@@ -40,7 +40,7 @@ def error_rate(frames: Iterable[ReviewedFrame], params: ReviewedLabelsParams) ->
     )
 
 
-def is_wrong(review: Review, params: ReviewedLabelsParams) -> bool:
+def is_wrong(review: Review, params: ReviewAuditParams) -> bool:
     """Whether a review says that the labels it was shown are wrong: rejected, mended beyond the tolerance, or
     sent back as `fix` without a change.
     """
@@ -55,14 +55,14 @@ def reviewed_so_far(paths: Paths, videos: Iterable[str], params: Params) -> dict
         InputError: a file of reviews is damaged, or labels are of another version.
     """
     tables = [read_table(paths.labels(video), LABELS) for video in videos if paths.labels(video).exists()]
-    shown = [labels[labels["verdict"].isin(params.review_tasks.verdicts)] for labels in tables]
+    shown = [labels[labels["verdict"].isin(params.review.tasks.verdicts)] for labels in tables]
     labelled = {key for rows in shown for key in zip(rows["video"], rows["frame_index"], strict=True)}
     reviewed = [read_reviewed(file) for file in sorted(paths.reviewed_videos.glob("*.json"))]
-    return summary(reviewed, labelled, params.reviewed_labels)
+    return summary(reviewed, labelled, params.review.audit)
 
 
 def summary(
-    videos: Iterable[ReviewedVideo], labelled: Set[tuple[str, int]], params: ReviewedLabelsParams
+    videos: Iterable[ReviewedVideo], labelled: Set[tuple[str, int]], params: ReviewAuditParams
 ) -> dict[str, float | int]:
     """The numbers to show; those that nothing is known for are left out.
 
@@ -100,7 +100,7 @@ def summary(
     return numbers
 
 
-def _matters(change: Change, params: ReviewedLabelsParams) -> bool:
+def _matters(change: Change, params: ReviewAuditParams) -> bool:
     return (
         change.kind in {"added", "deleted"}
         or change.class_before is not None

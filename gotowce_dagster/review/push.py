@@ -135,8 +135,8 @@ def _project(client: "LabelStudio", params: ReviewTasksParams, classes: Sequence
     config = extended(found.label_config, offered)
     if mask_form(config) != params.masks:
         raise InputError(
-            f"params.yaml: review_tasks.masks is {params.masks}, but {params.project} in Label Studio was "
-            f"made for the other form; keep that, or begin anew with another review_tasks.project"
+            f"params.yaml: review.tasks.masks is {params.masks}, but {params.project} in Label Studio was "
+            f"made for the other form; keep that, or begin anew with another review.tasks.project"
         )
     return found if config == found.label_config else client.projects.update(found.id, label_config=config)
 

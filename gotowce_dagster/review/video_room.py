@@ -74,7 +74,7 @@ class PulledVideo:
 
 def title_of(project: Project) -> str:
     """The project of videos stands beside that of frames."""
-    return f"{project.params.review_tasks.project} videos"
+    return f"{project.params.review.tasks.project} videos"
 
 
 def video_config(classes: Sequence[str]) -> str:
@@ -105,7 +105,7 @@ def push_video(room: Room, project: Project, video: str) -> PushedVideo:
     masks = read_table(paths.masks(video), MASKS)
     frames = read_table(paths.frame_index(video), FRAMES)
     looked_at = frames.loc[frames["kept"], "frame_index"]
-    tracks = tracks_of(masks, looked_at, project.params.review_video.tolerance_px)
+    tracks = tracks_of(masks, looked_at, project.params.review.video.tolerance_px)
     result = video_regions(tracks, info)
     data = {
         "uid": _uid(video),
@@ -119,7 +119,7 @@ def push_video(room: Room, project: Project, video: str) -> PushedVideo:
     prediction = {"model_version": MODEL_VERSION, "result": result}
     labelled = [name for name in project.videos if paths.labels(name).exists()]
     in_use = {track.class_name for track in tracks} | set(read_labels(paths, labelled)["class_name"])
-    classes = project.params.review_tasks.classes or sorted(in_use)
+    classes = project.params.review.tasks.classes or sorted(in_use)
     with plain_errors(room.url):
         there = _project(room.client, title_of(project), classes or ["target"])
         serve_files(room.client, there.id, paths.raw)

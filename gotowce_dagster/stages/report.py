@@ -125,7 +125,7 @@ def _review(project: Project) -> Section:
         notes.append(
             "no frame of the audit sample was judged yet, so nobody knows how often labels are wrong"
         )
-    interval = project.params.reviewed_labels.interval
+    interval = project.params.review.audit.interval
     return Section(
         "What reviewers say",
         "Their word goes before the labels: accepted and mended frames are in the dataset as they were left, "

@@ -142,11 +142,11 @@ def _followed(project: Project, video: str, frames: pd.DataFrame) -> Said:
     if tracked is None or tracked.decision is None:
         return {}
     used = {track.class_name for track in tracked.decision.tracks}
-    known = set(project.params.review_tasks.classes) or _classes(project)
+    known = set(project.params.review.tasks.classes) or _classes(project)
     if known and (strange := sorted(used - known)):
         raise InputError(
             f"{file}: has the class {', '.join(strange)}, but labels have {', '.join(sorted(known))}; "
-            f"correct it in Label Studio and pull again, or name all in params.yaml: review_tasks.classes"
+            f"correct it in Label Studio and pull again, or name all in params.yaml: review.tasks.classes"
         )
     pictures = [paths.frames(video) / name for name in frames.loc[frames["kept"], "file"]]
     whole = next((picture for picture in pictures if is_whole_jpeg(picture)), None)
@@ -157,7 +157,7 @@ def _followed(project: Project, video: str, frames: pd.DataFrame) -> Said:
             f"{size[0]} x {size[1]}; move the file away if another video has taken the name"
         )
     labels = read_table(paths.labels(video), LABELS)
-    return said_of_video(tracked, frames, labels, project.params.review_video.tolerance_px)
+    return said_of_video(tracked, frames, labels, project.params.review.video.tolerance_px)
 
 
 def _classes(project: Project) -> set[str]:

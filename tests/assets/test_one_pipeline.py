@@ -15,6 +15,7 @@ from gotowce_dagster.dvc_repo import DvcRepo, stage_name
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.table import STAGES
 from gotowce_dagster.video.synthetic import Bracket, Scene, Target, write_scene
+from tests.worlds import merged
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -61,7 +62,7 @@ def change(project: Project, **sections: dict) -> None:
     """Edit params.yaml."""
     content = yaml.safe_load(project.paths.params.read_text(encoding="utf-8"))
     for name, values in sections.items():
-        content[name] |= values
+        content[name] = merged(content[name], values)
     project.paths.params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 

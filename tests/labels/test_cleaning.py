@@ -69,7 +69,7 @@ def test_what_detectors_disagree_about_is_asked_first(tables: Tables) -> None:
         detections.assign(votes=votes), masks, frames, labels_params(), {50: ["world", "eye"], 10: ["eye"]}
     )
     assert set(judged["verdict"]) == {"accept"}, "who did not answer has missed nothing"
-    asked = choose(labels, params().review_tasks.model_copy(update={"doubtful": 1, "audit_share": 0.0}))
+    asked = choose(labels, params().review.tasks.model_copy(update={"doubtful": 1, "audit_share": 0.0}))
     assert asked["frame_index"].tolist() == [50]
 
 

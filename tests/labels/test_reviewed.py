@@ -361,7 +361,7 @@ def test_tracks_that_cannot_be_of_this_video(
     world: Project, tracks: list[Track], more: dict, classes: list[str], words: str
 ) -> None:
     params = yaml.safe_load(world.paths.params.read_text())
-    params["review_tasks"]["classes"] = classes
+    params["review"]["tasks"]["classes"] = classes
     world.paths.params.write_text(yaml.safe_dump(params))
     write_tracked(world.paths.reviewed_tracks("a"), _followed(*tracks).model_copy(update=more))
     with pytest.raises(InputError, match=words):

@@ -46,7 +46,7 @@ class Desk:
     title: str
 
     def push(self, progress: Progress = silent, **changes: object) -> Pushed:
-        params = self.world.params.review_tasks.model_copy(update={"project": self.title, **changes})
+        params = self.world.params.review.tasks.model_copy(update={"project": self.title, **changes})
         frames = frames_to_review(self.world.paths, self.world.videos, params)
         reasons = why(self.world.params.cleaned_labels)
         folder = self.world.paths.data / "frames"

@@ -17,7 +17,7 @@ AT = "2026-01-02T03:04:05.678901Z"
 
 
 def tasks_params(**changes: object) -> ReviewTasksParams:
-    return ReviewTasksParams.model_validate(params().review_tasks.model_dump() | changes)
+    return ReviewTasksParams.model_validate(params().review.tasks.model_dump() | changes)
 
 
 def square(x1: int, y1: int, x2: int, y2: int, size: Size = SIZE) -> np.ndarray:

@@ -9,7 +9,7 @@ from tests.worlds import make_world
 
 def test_reviewers_are_told_which_detectors_found_it(tmp_path: Path) -> None:
     world = make_world(
-        tmp_path, {"duel": ["hostile"] * 3}, review_tasks={"select": "all", "audit_share": 0.0}
+        tmp_path, {"duel": ["hostile"] * 3}, review={"tasks": {"select": "all", "audit_share": 0.0}}
     )
     path = world.paths.detections("duel")
     rows = read_table(path, DETECTIONS)
@@ -26,7 +26,7 @@ def test_reviewers_are_told_which_detectors_found_it(tmp_path: Path) -> None:
         path,
         {"unanswered": {20: {"world": "HTTP 500"}}},
     )
-    frames = frames_to_review(world.paths, ["duel"], world.params.review_tasks)
+    frames = frames_to_review(world.paths, ["duel"], world.params.review.tasks)
     assert {frame.frame_index: list(frame.hints) for frame in frames} == {
         0: [],
         10: ["hostile: bracket and world found it, dino did not"],

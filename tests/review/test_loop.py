@@ -45,8 +45,10 @@ def desk(label_studio: Running) -> Iterator[Desk]:
         change(
             world,
             **SMALL,
-            review_tasks={"project": "the loop", "audit_share": 0.5, "verdicts": ["accept", "review"]},
-            reviews={"every_s": 60, "at_least": 4, "max_error_rate": 0.1},
+            review={
+                "tasks": {"project": "the loop", "audit_share": 0.5, "verdicts": ["accept", "review"]},
+                "sensor": {"every_s": 60, "at_least": 4, "max_error_rate": 0.1},
+            },
         )
         (world.paths.profiles / "synthetic.toml").write_text(PROFILE, encoding="utf-8")
         intake.add(world, film(label_studio.root / "scene_1.mp4", 1))
@@ -234,7 +236,7 @@ def test_reviews_that_somebody_else_brought_home_are_seen(
 
 
 def test_the_models_disagreements_are_sent(desk: Desk) -> None:
-    change(desk.world, review_tasks={"project": "by the model"})
+    change(desk.world, review={"tasks": {"project": "by the model"}})
     done = CliRunner().invoke(app, ["review", "push", "--ranked-by", "model", "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)

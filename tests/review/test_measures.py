@@ -5,7 +5,7 @@ from gotowce_dagster.review.measures import error_rate, is_wrong, summary
 from tests.review.frames import change, review, reviewed
 from tests.shipped import params
 
-_PARAMS = params().reviewed_labels
+_PARAMS = params().review.audit
 
 
 @pytest.mark.parametrize(

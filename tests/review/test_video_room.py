@@ -32,7 +32,7 @@ def world(label_studio: Running, tmp_path: Path) -> Project:
     made = make_world(
         label_studio.root / "data" / tmp_path.name,
         {"duel": ["hostile", "hostile", None, "neutral", "neutral", "neutral"]},
-        review_tasks={"project": tmp_path.name},
+        review={"tasks": {"project": tmp_path.name}},
     )
     made.paths.raw.mkdir()
     write_video(made.paths.raw / "duel.mp4", np.zeros((51, HEIGHT, WIDTH, 3), np.uint8), fps=20)

@@ -30,7 +30,7 @@ def at(*points: tuple[float, float], off: tuple[tuple[float, float], ...] = ()) 
 
 
 def clicker(model: Interactive, **changes: int) -> Clicker:
-    assist = ReviewAssistParams.model_validate(params().review_assist.model_dump() | changes)
+    assist = ReviewAssistParams.model_validate(params().review.assist.model_dump() | changes)
     return Clicker(model, masks_params(), assist)
 
 
