@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import tomllib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ import supervision as sv
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gotowce_dagster.errors import GotowceError, InputError
+from gotowce_dagster.files import read_toml
+from gotowce_dagster.validation import in_words
 
 SHIPPED = Path(__file__).with_name("prices.toml")
 _LOOK_AGAIN_S = 0.02
@@ -62,14 +63,12 @@ def read_prices(path: Path | None = None) -> Prices:
         InputError: it is not there or malformed.
     """
     path = path or SHIPPED
+    content = read_toml(path, "give the path of a table of prices")
     try:
-        return Prices.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not a readable table of prices ({error})") from None
+        return Prices.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise InputError(
-            f"{path}: {problems}; write it as {SHIPPED.name} of this package is written"
+            f"{path}: {in_words(error, content)}; write it as {SHIPPED.name} of this package is written"
         ) from None
 
 
