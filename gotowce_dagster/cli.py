@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from gotowce_dagster import console
 from gotowce_dagster.cli_compare import compare
 from gotowce_dagster.cli_review import review
 from gotowce_dagster.detectors.settings import DetectorSettings
-from gotowce_dagster.errors import GotowceError, InputError
-from gotowce_dagster.project import Project
+from gotowce_dagster.errors import GotowceError, InputError, PartlyDoneError, one_sentence, system_sentence
+from gotowce_dagster.project import Project, listed_videos
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(review, name="review")
@@ -37,21 +38,28 @@ def add(
     from gotowce_dagster import intake
 
     project = Project.find()
+    intake.check(project)
     keys, problems = {}, []
     with console.progress_bars() as start:
         show = start("adding")
         for done, video in enumerate(videos, start=1):
             try:
                 keys[str(video)] = intake.add(project, video, link, truth)
-            except InputError as error:
-                problems.append(str(error))
+            except (GotowceError, OSError) as error:
+                problems.append(f"{video}: not added: {one_sentence(error, video)}")
             show(done, len(videos))
-    intake.sync(project)
-    known = Project(project.paths).videos
+    try:
+        notes = intake.sync(project)
+    except PartlyDoneError as error:
+        notes = []
+        problems.append(str(error))
+    known = listed_videos(project.paths)
     if json:
-        console.show_json({"added": keys, "refused": problems})
+        console.show_json({"added": keys, "refused": problems, "notes": notes})
     for video, key in {} if json else keys.items():
-        console.out.print(f"{video} is now {key}, profile {known[key].profile}")
+        console.say(f"{video} is now {key}, profile {known[key].profile if key in known else 'none'}")
+    for note in notes:
+        console.note(note)
     if problems:
         raise InputError("; ".join(problems))
 
@@ -65,16 +73,17 @@ def sync(
     from gotowce_dagster import intake
 
     project = Project.find()
-    intake.sync(project, refresh)
+    notes = intake.sync(project, refresh)
     if json:
-        console.show_json(
-            {"videos": {k: v.model_dump() for k, v in project.videos.items()}, "engines": project.engines}
-        )
+        videos = {k: v.model_dump() for k, v in project.videos.items()}
+        console.show_json({"videos": videos, "engines": project.engines, "notes": notes})
         return
     console.show_table(
         "Videos", ["video", "file", "profile"], ([k, v.file, v.profile] for k, v in project.videos.items())
     )
     console.show_table("Engines", ["stage", "engine"], project.engines.items())
+    for note in notes:
+        console.note(note)
 
 
 @app.command()
@@ -86,7 +95,8 @@ def doctor(json: Json = False) -> None:
     if json:
         console.show_json([asdict(finding) for finding in findings])
         return
-    rows = (["[green]yes[/]" if f.ok else "[red]no[/]", f.what, f.says] for f in findings)
+    yes, no = Text("yes", "green"), Text("no", "red")
+    rows = ([yes if f.ok else no, f.what, f.says] for f in findings)
     console.show_table("What can run here", ["", "what", "says"], rows)
 
 
@@ -109,7 +119,9 @@ def mark(
     page = marking_page(path.name, ((frame.index, frame.rgb()) for frame in read_frames(path, wanted)))
     with fresh_file(out) as new:
         new.write_text(page, encoding="utf-8")
-    console.out.print(f"Open [bold]{out}[/] in a browser, mark 5 boxes, save, then run `gotowce calibrate`.")
+    console.say(
+        "Open ", console.bold(out), " in a browser, mark 5 boxes, save, then run `gotowce calibrate`."
+    )
 
 
 @app.command()
@@ -145,8 +157,8 @@ def calibrate(
         )
         return
     for note in learned.notes:
-        console.err.print(f"[yellow]{note}[/]")
-    console.out.print(f"[bold]{out}[/] knows {designator}; look at {picture}", soft_wrap=True)
+        console.note(note)
+    console.say(console.bold(out), f" knows {designator}; look at {picture}")
 
 
 @app.command()
@@ -185,10 +197,10 @@ def detect(
         return
     for index, silent in rows.attrs.get("unanswered", {}).items():
         why = "; ".join(silent.values())
-        console.err.print(f"[yellow]no usable answer about frame {index}:[/] {why}", highlight=False)
+        console.note(f"no usable answer about frame {index}:", f" {why}")
     for name, bill in rows.attrs.get("bills", {}).items():
         console.err.print(bill_in_words(name, bill), highlight=False)
-    console.out.print(f"{found['boxes']} boxes in {found['frames_with_boxes']} frames: {out}", soft_wrap=True)
+    console.say(f"{found['boxes']} boxes in {found['frames_with_boxes']} frames: {out}")
 
 
 @app.command()
@@ -230,7 +242,7 @@ def ask(
         console.show_json({"answers": answers, "bill": bill(chosen.cost)})
         return
     for index, answer in answers.items():
-        console.out.print(f"frame {index}: {'no usable answer' if answer is None else answer}", markup=False)
+        console.out.print(f"frame {index}: {'no usable answer' if answer is None else answer}")
     if chosen.cost.answers:
         console.err.print(bill_in_words(detector, bill(chosen.cost)), highlight=False)
 
@@ -256,11 +268,12 @@ def segment(
     """Carry masks of objects through a video: a table, an annotated video, the prompts and a timeline."""
     from gotowce_dagster import engines
     from gotowce_dagster.detectors.profile import read_profile
-    from gotowce_dagster.intake import NO_PROFILE, profile_of, slug
+    from gotowce_dagster.intake import NO_PROFILE, profile_of
     from gotowce_dagster.segment import segment as carry
+    from gotowce_dagster.video.names import key_and_suffix
 
     project, path = Project.find(), _video_file(video)
-    claimed = NO_PROFILE if points or profile else profile_of(project.paths, slug(path.stem))
+    claimed = NO_PROFILE if points or profile else profile_of(project.paths, key_and_suffix(path.name)[0])
     if not (points or profile) and claimed == NO_PROFILE:
         raise InputError(f"no profile claims {path.name}; give --profile or --points")
     prompted_by = points or read_profile(profile or project.paths.profile(claimed))
@@ -309,7 +322,7 @@ def stage(
     rows = ([what, console.number(value)] for what, value in preview.numbers.items())
     console.show_table(name, ["", ""], rows)
     for note in preview.notes:
-        console.err.print(f"[yellow]{note}[/]")
+        console.note(note)
 
 
 @app.command()
@@ -322,7 +335,7 @@ def demo(json: Json = False) -> None:
     if json:
         console.show_json({"stages": demonstration.numbers(project), "report": report})
         return
-    console.out.print(f"The report: [bold]{report}[/]\nLook at the pipeline with `make dev`.", soft_wrap=True)
+    console.say("The report: ", console.bold(report), "\nLook at the pipeline with `make dev`.")
 
 
 def _numbers(text: str) -> list[int]:
@@ -347,12 +360,21 @@ def _video_file(video: str) -> Path:
 
 
 def main() -> None:
-    """Run the command line; a known error is one sentence, exit code 2 for bad input and 1 for the rest."""
+    """Run the command line; a known error is one sentence.
+
+    Exit code 2 for bad input and for errors of the system (disk, access rights, memory), 1 for the rest.
+    """
+    console.print_any_name()
     try:
         app()
     except GotowceError as error:
-        console.err.print(f"[red]gotowce:[/] {error}", highlight=False)
+        console.fail(str(error))
         sys.exit(2 if isinstance(error, InputError) else 1)
+    except Exception as error:
+        if (told := system_sentence(error)) is None:
+            raise
+        console.fail(told)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

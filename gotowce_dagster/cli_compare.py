@@ -83,8 +83,8 @@ def compare(
         return
     _show(rows, params.budget_frames)
     for note in result.sample.notes:
-        console.err.print(f"[yellow]{note}[/]")
-    console.out.print(f"The report: [bold]{page}[/]", soft_wrap=True)
+        console.note(note)
+    console.say("The report: ", console.bold(page))
 
 
 def _show(rows: list[dict], budget_frames: int) -> None:
@@ -100,16 +100,17 @@ def _show(rows: list[dict], budget_frames: int) -> None:
     console.show_table("Compared", ["", *shown.values()], cells)
     for row in rows:
         if row["reason"]:
-            console.err.print(f"[yellow]{row['name']}: {row['status']}:[/] {row['reason']}", highlight=False)
+            console.note(f"{row['name']}: {row['status']}:", f" {row['reason']}")
 
 
 def _footage(project: Project, video: str, truth: Path | None, profile: Path | None):
     from gotowce_dagster.comparison.footage import Footage
-    from gotowce_dagster.intake import profile_of, slug
+    from gotowce_dagster.intake import profile_of
     from gotowce_dagster.tables import read_truth
+    from gotowce_dagster.video.names import key_and_suffix
 
     file = Path(video)
-    key = slug(file.stem) if file.exists() else video
+    key = key_and_suffix(file.name)[0] if file.exists() else video
     path = file if file.exists() else project.raw(video)
     own = project.paths.truth(key)
     rows = None

@@ -42,11 +42,14 @@ def serve(
             with console.progress_bars() as start:
                 show = start("starting Label Studio, seconds")
                 server = until_the_end.enter_context(running(project.paths, port, show, assist=assist))
-            console.out.print(
-                f"Label Studio: [bold]{server.connection.url}[/]\nLog in as [bold]{server.email}[/], "
-                f"password [bold]{server.password}[/].\n"
-                f"Send frames with `gotowce review push`; Ctrl-C ends it.",
-                soft_wrap=True,
+            console.say(
+                "Label Studio: ",
+                console.bold(server.connection.url),
+                "\nLog in as ",
+                console.bold(server.email),
+                ", password ",
+                console.bold(server.password),
+                ".\nSend frames with `gotowce review push`; Ctrl-C ends it.",
             )
             code = server.process.wait()
     except KeyboardInterrupt:
@@ -77,9 +80,7 @@ def assist(
             serving(app, port) as url,
             registered(room, project.params.review.tasks.project, url) as page,
         ):
-            console.out.print(
-                f"{assistant.version} answers clicks on {page}; Ctrl-C ends it.", soft_wrap=True
-            )
+            console.say(f"{assistant.version} answers clicks on {page}; Ctrl-C ends it.")
             while True:
                 signal.pause()
     except KeyboardInterrupt:
@@ -209,7 +210,7 @@ def _show(title: str, numbers: dict[str, Any], notes: list[str], json: bool) -> 
     }
     console.show_table(title, ["", ""], ([what, console.number(value)] for what, value in told.items()))
     for note in notes:
-        console.err.print(f"[yellow]{note}[/]")
+        console.note(note)
 
 
 def _end(number: int, frame: Any) -> NoReturn:

@@ -1,8 +1,10 @@
 """What the command line shows: progress with a rate and an estimate, tables, one-sentence errors."""
 
 import json
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from rich.console import Console
@@ -21,8 +23,9 @@ from rich.text import Text
 
 from gotowce_dagster.progress import Progress
 
-out = Console()
-err = Console(stderr=True, soft_wrap=True)
+# Text is printed as it is: a file may be named `[b]` or `:skull:`. What is styled is a Text.
+out = Console(markup=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
 
 
 class _Rate(ProgressColumn):
@@ -35,7 +38,7 @@ class _Rate(ProgressColumn):
 def progress_bars() -> Generator[Callable[[str], Progress]]:
     """Bars on standard error: calling what is yielded with a description gives the callback of a new bar."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
@@ -51,7 +54,34 @@ def progress_bars() -> Generator[Callable[[str], Progress]]:
         yield start
 
 
-def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+def bold(what: object) -> Text:
+    """A part of what ``say`` prints that stands out."""
+    return Text(str(what), style="bold")
+
+
+def say(*parts: str | Text) -> None:
+    """A line on standard output, however long."""
+    out.print(Text.assemble(*parts), soft_wrap=True)
+
+
+def note(what: str, more: str = "") -> None:
+    """Something to look at, on standard error: ``what`` stands out."""
+    err.print(Text.assemble((what, "yellow"), more))
+
+
+def fail(reason: str) -> None:
+    """Why the command ends here."""
+    err.print(Text.assemble(("gotowce:", "red"), f" {reason}"))
+
+
+def print_any_name() -> None:
+    """Let names of files that are not UTF-8 be printed, escaped, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:
     """A table on standard output."""
     table = Table(*columns, title=title, title_justify="left")
     for row in rows:

@@ -9,7 +9,8 @@ import dagster as dg
 
 from gotowce_dagster import intake
 from gotowce_dagster.assets.reporting import preview_of
-from gotowce_dagster.console import err, number, progress_bars, show_table
+from gotowce_dagster.console import note as show_note
+from gotowce_dagster.console import number, progress_bars, show_table
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.dvc_repo import stage_name
 from gotowce_dagster.errors import GotowceError
@@ -68,7 +69,7 @@ def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[
         if event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.asset_check_evaluation_data
             if not check.passed:
-                err.print(f"[yellow]{what}: check {check.check_name}: {check.description}[/]")
+                show_note(f"{what}: check {check.check_name}: {check.description}")
     return [
         f"{event.step_key} ({what}): {_reason(event)}" for event in result.all_events if event.is_step_failure
     ]
@@ -107,7 +108,7 @@ def _show(project: Project) -> None:
         notes += [f"{name}: {note}" for note in made.notes]
     show_table("What each stage made", ["stage", "result"], rows)
     for note in notes:
-        err.print(f"[yellow]{note}[/]")
+        show_note(note)
 
 
 def _told(numbers: Mapping[str, float | int | str]) -> str:

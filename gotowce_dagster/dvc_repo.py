@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from gotowce_dagster.errors import GotowceError, InputError
+from gotowce_dagster.errors import BusyError, InputError, system_sentence
+from gotowce_dagster.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -34,6 +35,7 @@ class DvcRepo:
 
     @contextlib.contextmanager
     def _open(self) -> Generator["Repo"]:
+        from dvc.exceptions import DvcException
         from dvc.parsing import ResolveError
         from dvc.repo import Repo
 
@@ -46,6 +48,11 @@ class DvcRepo:
                 raise InputError(
                     f"{error}; run `gotowce sync`: it writes data/videos.yaml and data/engines.yaml anew"
                 ) from error
+            except DvcException as error:
+                # Of the system's own errors the command line knows what to say.
+                if system_sentence(error):
+                    raise
+                raise InputError(f"DVC: {' '.join(str(error).split())}") from error
 
     def is_current(self, name: str) -> bool:
         """Whether the stage's outputs are there and made from the inputs as they are now."""
@@ -80,7 +87,7 @@ class DvcRepo:
         """Put a file under DVC as a source, as `dvc add` does.
 
         Raises:
-            GotowceError: a stage that `dvc repro` runs at this moment reads the file.
+            BusyError: a stage that `dvc repro` runs at this moment reads the file.
         """
         from dvc.lock import LockError
 
@@ -88,7 +95,7 @@ class DvcRepo:
             try:
                 repo.add(str(path.relative_to(self.root)))
             except LockError as error:
-                raise GotowceError(
+                raise BusyError(
                     f"{path}: a stage that DVC runs reads it; the file stays, track it with `gotowce sync` "
                     f"when that is done"
                 ) from error
@@ -112,8 +119,11 @@ class DvcRepo:
         """
         if not self.is_tracked(path):
             raise InputError(f"{path}: not tracked by DVC yet; run `gotowce sync`")
-        entry = yaml.safe_load(path.with_name(path.name + ".dvc").read_text(encoding="utf-8"))
-        return output_digest(entry)
+        entry = path.with_name(path.name + ".dvc")
+        try:
+            return output_digest(read_yaml(entry))
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{entry}: not written by `dvc add`; remove it and run `gotowce sync`") from None
 
     def lock_entries(self) -> dict[str, Any]:
         """What dvc.lock says of each stage.

@@ -7,15 +7,13 @@ data/engines.yaml. It stays until --refresh, so another engine is a change that 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from gotowce_dagster import weights
 from gotowce_dagster.device import half_precision
 from gotowce_dagster.errors import InputError, MissingWeightsError
-from gotowce_dagster.files import fresh_file
-from gotowce_dagster.params import Params, read_yaml
+from gotowce_dagster.params import Params
 from gotowce_dagster.propagation.registry import PROPAGATORS
 from gotowce_dagster.segmenters.registry import SEGMENTERS
+from gotowce_dagster.yaml_files import read_texts, write_yaml
 
 UNUSED = "unused"
 """The engine of what params.yaml does not ask for."""
@@ -134,14 +132,21 @@ def first_of(
 
 def write_engines(path: Path, params: Params, refresh: bool = False) -> dict[str, str]:
     """Write data/engines.yaml, keeping earlier choices unless ``refresh``; give what it now says."""
-    kept = read_yaml(path) if path.exists() and not refresh else {}
-    if not isinstance(kept, dict):
-        raise InputError(f"{path}: expected a table stage: engine; run `gotowce sync --refresh`")
+    kept = _kept(path) if path.exists() and not refresh else {}
     chosen = choose(params, kept)
     if chosen != kept:
-        with fresh_file(path) as new:
-            new.write_text(_HEADER + yaml.safe_dump(chosen), encoding="utf-8")
+        write_yaml(path, chosen, _HEADER)
     return chosen
+
+
+def _kept(path: Path) -> dict[str, str]:
+    try:
+        kept = read_texts(path, "")
+    except InputError as error:
+        raise InputError(f"{error}; choose anew with `gotowce sync --refresh`") from None
+    if not isinstance(kept, dict):
+        raise InputError(f"{path}: expected a table stage: engine; run `gotowce sync --refresh`")
+    return kept
 
 
 def _name(engine: str) -> str:

@@ -1,41 +1,50 @@
 """What comes in from outside: videos (`gotowce add`, `gotowce sync`) and reviews (`gotowce review pull`)."""
 
-import filecmp
 import os
 import shutil
+from collections.abc import Collection
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pandas as pd
-import yaml
-from slugify import slugify
 
-from gotowce_dagster.detectors.profile import read_profile
+from gotowce_dagster.detectors.profile import Profile, read_profile
 from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.engines import write_engines
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_file
+from gotowce_dagster.errors import BusyError, GotowceError, InputError, PartlyDoneError
+from gotowce_dagster.files import fresh_file, remove
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.project import Project
+from gotowce_dagster.project import Project, listed_videos
+from gotowce_dagster.raw_folder import free_key, is_equal, is_same_recording, look
 from gotowce_dagster.review.connection import Room
 from gotowce_dagster.review.pull import Pulled, pull
 from gotowce_dagster.review.video_room import PulledVideo, pull_video
 from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import probe
+from gotowce_dagster.video.names import key_and_suffix
+from gotowce_dagster.yaml_files import read_yaml, write_yaml
 
 NO_PROFILE = NO_POINTS = "none"
-VIDEO_SUFFIXES = frozenset(
-    {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
-)
 
 _HEADER = "# Written by `gotowce add` and `gotowce sync` from data/raw and data/profiles; do not edit.\n"
+
+
+def check(project: Project) -> None:
+    """Check the project's own files before a video is added, so that a wrong one leaves none half-added.
+
+    Raises:
+        InputError: params.yaml or dvc.yaml is missing or wrong.
+        MissingWeightsError: none of a stage's engines can run here.
+    """
+    read_yaml(project.paths.root / "dvc.yaml")
+    write_engines(project.paths.engines, project.params)
 
 
 def add(project: Project, source: Path, link: bool = False, truth: Path | None = None) -> str:
     """Bring a video into the project: check it, name it, copy it to data/raw and track it with DVC.
 
-    Adding the same file again changes nothing and gives the same key.
+    Adding the same recording again changes nothing and gives the same key. What fails leaves nothing behind.
 
     Args:
         link: hand the file to DVC as a link, without copying it first. DVC copies it into its cache either
@@ -46,49 +55,67 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
         The video's key: a slug that names it everywhere.
 
     Raises:
-        InputError: the file is no video that can be decoded, or the truth is malformed.
+        InputError: a file of the project is wrong, the file is no video that can be decoded, or the truth is
+            malformed.
+        OSError: there is no space, or no permission.
     """
+    check(project)
     probe(source)
     rows = _truth_of(source, truth) if truth else None
-    key, is_new = _key(project.paths, source)
-    target = project.paths.raw / f"{key}{source.suffix.lower()}"
-    if is_new:
-        with fresh_file(target) as new:
-            _bring(source, new, link)
-        DvcRepo(project.paths.root).track(target)
-    if rows is not None:
-        with fresh_file(project.paths.truth(key)) as new:
-            rows.assign(clip=target.name).to_csv(new, index=False)
+    key, file = _known(project.paths, source)
+    if file is None:
+        _bring_in(project.paths, source, key, link, rows)
+    elif rows is not None:
+        _write_truth(project.paths, key, file.name, rows)
     return key
 
 
-def sync(project: Project, refresh: bool = False) -> None:
+def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -> list[str]:
     """Write data/videos.yaml and data/engines.yaml from what is here; track new videos and reviews.
+
+    One bad entry never stops the others.
 
     Args:
         refresh: choose the engines anew instead of keeping the earlier choice.
+        leave: names of files in data/raw that are still being written.
+
+    Returns:
+        A sentence for each entry of data/raw that is no video, or could not be tracked.
 
     Raises:
-        InputError: two files would have one name, or two profiles claim one video.
+        InputError: params.yaml is wrong.
+        PartlyDoneError: after everything else is done: a profile cannot be read, or two claim one video.
     """
     paths, repo = project.paths, DvcRepo(project.paths.root)
     write_engines(paths.engines, project.params, refresh)
-    videos = {
-        key: {
+    before = listed_videos(paths)
+    found = look(paths, before, leave)
+    profiles, unreadable = _profiles(paths)
+    videos, refused = {}, list(unreadable.values())
+    for key, file in found.videos.items():
+        earlier = before[key].profile if key in before else NO_PROFILE
+        try:
+            profile = _best_profile(profiles, key)
+        except InputError as error:
+            refused.append(str(error))
+            profile = earlier
+        videos[key] = {
             "file": file.name,
-            "profile": profile_of(paths, key),
+            "profile": earlier if profile == NO_PROFILE and earlier in unreadable else profile,
             "points": key if paths.points(key).exists() else NO_POINTS,
         }
-        for key, file in raw_videos(paths).items()
-    }
-    content = _HEADER + yaml.safe_dump({"videos": videos})
-    if not paths.videos.exists() or paths.videos.read_text(encoding="utf-8") != content:
-        with fresh_file(paths.videos) as new:
-            new.write_text(content, encoding="utf-8")
-    for file in raw_videos(paths).values():
-        if not repo.is_tracked(file):
-            repo.track(file)
+    write_yaml(paths.videos, {"videos": videos}, _HEADER)
+    problems = found.problems
+    for file in found.videos.values():
+        try:
+            if not repo.is_tracked(file):
+                repo.track(file)
+        except GotowceError as error:
+            problems.append(str(error))
     keep_reviews(paths)
+    if refused:
+        raise PartlyDoneError("; ".join([*refused, *problems]))
+    return problems
 
 
 def pull_reviews(project: Project, room: Room, *, again: bool = False, progress: Progress = silent) -> Pulled:
@@ -123,26 +150,8 @@ def keep_reviews(paths: Paths) -> None:
 
 
 def raw_videos(paths: Paths) -> dict[str, Path]:
-    """The video files in data/raw by key, sorted; a file dropped in under an unclean name is renamed.
-
-    Raises:
-        InputError: two files share a name up to their suffix.
-    """
-    videos: dict[str, Path] = {}
-    for file in sorted(paths.raw.iterdir()):
-        if file.suffix.lower() not in VIDEO_SUFFIXES or file.name.startswith("."):
-            continue
-        key = slug(file.stem)
-        if key in videos:
-            raise InputError(f"{file} and {videos[key]} would both be named {key}; rename one of them")
-        clean = file.with_name(f"{key}{file.suffix.lower()}")
-        videos[key] = file if file.name == clean.name else file.rename(clean)
-    return videos
-
-
-def slug(stem: str) -> str:
-    """A clean name: lower case letters, digits and underscores."""
-    return slugify(stem, separator="_") or "video"
+    """The video files in data/raw by key, sorted; a file dropped in under an unclean name is renamed."""
+    return look(paths, listed_videos(paths)).videos
 
 
 def profile_of(paths: Paths, key: str) -> str:
@@ -153,10 +162,14 @@ def profile_of(paths: Paths, key: str) -> str:
     Raises:
         InputError: two profiles match equally well, or one cannot be read.
     """
+    return _best_profile({file.stem: read_profile(file) for file in _profile_files(paths)}, key)
+
+
+def _best_profile(profiles: dict[str, Profile], key: str) -> str:
     fitting = {
-        file.stem: max(len(pattern) for pattern in profile.videos if fnmatch(key, pattern))
-        for file in sorted(paths.profiles.glob("*.toml"))
-        if (profile := read_profile(file)).fits(key)
+        name: max(len(pattern) for pattern in profile.videos if fnmatch(key, pattern))
+        for name, profile in profiles.items()
+        if profile.fits(key)
     }
     best = [name for name, length in fitting.items() if length == max(fitting.values())]
     if len(best) > 1:
@@ -166,18 +179,58 @@ def profile_of(paths: Paths, key: str) -> str:
     return best[0] if best else NO_PROFILE
 
 
-def _key(paths: Paths, source: Path) -> tuple[str, bool]:
-    """The key for a file, and whether it is new: an equal file that is here already keeps its key."""
-    taken = raw_videos(paths)
-    for key, file in taken.items():
-        if file.stat().st_size == source.stat().st_size and filecmp.cmp(file, source, shallow=False):
-            return key, False
-    base = key = slug(source.stem)
-    number = 1
-    while key in taken:
-        number += 1
-        key = f"{base}_{number}"
-    return key, True
+def _profiles(paths: Paths) -> tuple[dict[str, Profile], dict[str, str]]:
+    """The profiles by name, and why others cannot be read."""
+    profiles, unreadable = {}, {}
+    for file in _profile_files(paths):
+        try:
+            profiles[file.stem] = read_profile(file)
+        except InputError as error:
+            unreadable[file.stem] = str(error)
+    return profiles, unreadable
+
+
+def _profile_files(paths: Paths) -> list[Path]:
+    return sorted(paths.profiles.glob("*.toml"))
+
+
+def _known(paths: Paths, source: Path) -> tuple[str, Path | None]:
+    """The key for a file, and the file that has it already, if the recording is here."""
+    videos = raw_videos(paths)
+    wanted, suffix = key_and_suffix(source.name)
+    for key, file in videos.items():
+        if (key == wanted and is_same_recording(source, file)) or is_equal(source, file):
+            return key, file
+    return free_key(paths, wanted, suffix, videos), None
+
+
+def _bring_in(paths: Paths, source: Path, key: str, link: bool, rows: pd.DataFrame | None) -> None:
+    """Copy and track a new video; if that fails, nothing of it stays.
+
+    Raises:
+        BusyError: DVC cannot track it now; then the file stays, for a later `gotowce sync`.
+    """
+    target = paths.raw / f"{key}{key_and_suffix(source.name)[1]}"
+    made = [target, target.with_name(f"{target.name}.dvc")]
+    if rows is not None and not paths.truth(key).exists():
+        made.append(paths.truth(key))
+    try:
+        with fresh_file(target) as new:
+            _bring(source, new, link)
+        if rows is not None:
+            _write_truth(paths, key, target.name, rows)
+        DvcRepo(paths.root).track(target)
+    except BusyError:
+        raise
+    except BaseException:
+        for file in made:
+            remove(file)
+        raise
+
+
+def _write_truth(paths: Paths, key: str, clip: str, rows: pd.DataFrame) -> None:
+    with fresh_file(paths.truth(key)) as new:
+        rows.assign(clip=clip).to_csv(new, index=False)
 
 
 def _bring(source: Path, target: Path, link: bool) -> None:

@@ -6,19 +6,23 @@ One section a stage. What a number means stands beside it in params.yaml.
 import os
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gotowce_dagster.detectors.settings import DetectorSettings
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.validation import in_words
+from gotowce_dagster.yaml_files import read_yaml
 
 
 class Section(BaseModel):
-    """A part of params.yaml: unknown keys are refused, values cannot change."""
+    """A part of params.yaml: unknown keys are refused, values cannot change.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Strict: text such as ``yes`` is no truth value and ``"2"`` no number, as DVC reads them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class FramesParams(Section):
@@ -129,12 +133,6 @@ class RuleParams(Section):
     threshold: float = Field(ge=0, le=1)
     fails: Literal["review", "reject"]
     why: str = Field(min_length=1)
-
-    @field_validator("mode", mode="before")
-    @classmethod
-    def _yaml_word(cls, mode: Any) -> Any:
-        # YAML 1.1 reads the bare words on and off as booleans.
-        return {True: "on", False: "off"}.get(mode, mode) if isinstance(mode, bool) else mode
 
 
 class LabelsParams(Section):
@@ -319,15 +317,4 @@ def read_params(path: Path) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{path}: {problems}") from None
-
-
-def read_yaml(path: Path) -> Any:
-    """Parse a YAML file; its absence or a syntax error is an InputError that names it."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(f"{path}: not there; run this inside a gotowce project") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from None
+        raise InputError(f"{path}: {in_words(error, content)}") from None

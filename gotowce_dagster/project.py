@@ -8,8 +8,12 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.params import Params, Section, read_params, read_yaml
+from gotowce_dagster.params import Params, Section, read_params
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.validation import in_words
+from gotowce_dagster.yaml_files import read_texts
+
+_SYNC = "write it with `gotowce sync`"
 
 
 class Video(Section):
@@ -21,6 +25,12 @@ class Video(Section):
     """Which data/profiles/NAME.toml describes its designators."""
     points: str = "none"
     """Which data/points/NAME.csv a human made for it; none.csv is empty."""
+
+
+class _Listed(Section):
+    """The whole of data/videos.yaml."""
+
+    videos: dict[str, Video]
 
 
 @dataclass(frozen=True)
@@ -53,12 +63,7 @@ class Project:
         Raises:
             InputError: data/videos.yaml is missing or malformed.
         """
-        content = read_yaml(self.paths.videos)
-        try:
-            videos = TypeAdapter(dict[str, Video]).validate_python(content["videos"])
-        except (ValidationError, KeyError, TypeError) as error:
-            raise InputError(f"{self.paths.videos}: {error}; write it anew with `gotowce sync`") from None
-        return dict(sorted(videos.items()))
+        return read_videos(self.paths.videos)
 
     def video(self, key: str) -> Video:
         """Raises: InputError: there is no such video."""
@@ -77,8 +82,31 @@ class Project:
         Raises:
             InputError: data/engines.yaml is missing.
         """
-        content = read_yaml(self.paths.engines)
+        content = read_texts(self.paths.engines, _SYNC)
         try:
             return TypeAdapter(dict[str, str]).validate_python(content)
         except ValidationError as error:
-            raise InputError(f"{self.paths.engines}: {error}; run `gotowce sync --refresh`") from None
+            told = in_words(error, content)
+            raise InputError(f"{self.paths.engines}: {told}; run `gotowce sync --refresh`") from None
+
+
+def read_videos(path: Path) -> dict[str, Video]:
+    """The videos that videos.yaml lists, by key, sorted.
+
+    Raises:
+        InputError: the file is missing or malformed.
+    """
+    content = read_texts(path, _SYNC)
+    try:
+        listed = _Listed.model_validate(content).videos
+    except ValidationError as error:
+        raise InputError(f"{path}: {in_words(error, content)}; write it anew with `gotowce sync`") from None
+    return dict(sorted(listed.items()))
+
+
+def listed_videos(paths: Paths) -> dict[str, Video]:
+    """The same where the file is about to be written anew: none if it is missing or malformed."""
+    try:
+        return read_videos(paths.videos)
+    except InputError:
+        return {}

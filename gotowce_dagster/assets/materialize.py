@@ -11,7 +11,7 @@ from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata, previ
 from gotowce_dagster.device import best_device
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.engines import engines_of, precision
-from gotowce_dagster.errors import GotowceError, MissingWeightsError
+from gotowce_dagster.errors import GotowceError, MissingWeightsError, system_sentence
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Stage
 from gotowce_dagster.stages.table import STAGES
@@ -43,6 +43,10 @@ def materialize(
     except GotowceError as error:
         # Weights may be reachable again in a minute; bad input stays bad.
         raise dg.Failure(str(error), allow_retries=isinstance(error, MissingWeightsError)) from error
+    except Exception as error:
+        if (told := system_sentence(error)) is None:
+            raise
+        raise dg.Failure(told) from error
     context.log.info(f"{name}: {how}")
     entry = repo.lock_entries()[name]
     run = {"how": dg.MetadataValue.text(how), "seconds": dg.MetadataValue.float(time.monotonic() - start)}

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -15,9 +16,10 @@ from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.review import reviewed_labels, reviewed_metadata, reviews_version
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
-from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.errors import GotowceError, PartlyDoneError, one_sentence
 from gotowce_dagster.labels.reviews import read_reviewed
-from gotowce_dagster.project import Project
+from gotowce_dagster.project import Project, listed_videos
+from gotowce_dagster.raw_folder import entries
 from gotowce_dagster.review.connection import ServerDownError, connect, find
 from gotowce_dagster.stages.table import STAGES
 
@@ -29,22 +31,29 @@ _SETTLED_S = 10.0
 def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Give each new video in data/raw a partition and label it, once its copying has come to rest."""
     project = Project.find()
-    sizes = {file.name: file.stat().st_size for file in _files(project)}
+    sizes = _sizes(project)
     before = json.loads(context.cursor or "{}")
-    if copying := [file.name for file in _files(project) if _is_copying(file, before)]:
-        context.update_cursor(json.dumps(sizes))
-        return dg.SkipReason(f"still being copied: {', '.join(copying)}")
+    copying = [
+        name for name, (size, changed) in sizes.items() if _is_copying(size, changed, before.get(name))
+    ]
+    notes = [f"still being copied: {', '.join(copying)}"] if copying else []
+    cursor = json.dumps({name: size for name, (size, _) in sizes.items()})
     try:
         labelled = DvcRepo(project.paths.root).lock_entries()
-        intake.sync(project)
+        notes += intake.sync(project, leave=copying)
     except yaml.YAMLError:
         return dg.SkipReason("dvc.lock is being written")
-    except GotowceError as error:
-        return dg.SkipReason(str(error))
+    except PartlyDoneError as error:
+        notes.append(str(error))
+    except (GotowceError, OSError) as error:
+        return dg.SkipReason(one_sentence(error, ""))
     known = set(context.instance.get_dynamic_partitions("videos"))
-    new = [video for video in Project.find().videos if video not in known]
+    new = [video for video in listed_videos(project.paths) if video not in known]
     if not new:
-        return dg.SkipReason("no new video")
+        context.update_cursor(cursor)
+        return dg.SkipReason("; ".join(["no new video", *notes]))
+    for note in notes:
+        context.log.warning(note)
     return dg.SensorResult(
         dynamic_partitions_requests=[VIDEOS.build_add_request(new)],
         run_requests=[
@@ -52,7 +61,7 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
             for video in new
             if stage_name("cleaned_labels", video) not in labelled
         ],
-        cursor=json.dumps(sizes),
+        cursor=cursor,
     )
 
 
@@ -61,24 +70,32 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
     """Report what `dvc repro` made as materialized, so that no run is needed for it."""
     project = Project.find()
     try:
-        entries = DvcRepo(project.paths.root).lock_entries()
+        lock = DvcRepo(project.paths.root).lock_entries()
     except yaml.YAMLError:
         return dg.SkipReason("dvc.lock is being written")
+    except OSError as error:
+        return dg.SkipReason(one_sentence(error, ""))
     seen = json.loads(context.cursor or "{}")
-    now = {name: fingerprint(entry) for name, entry in entries.items()}
-    videos = set(context.instance.get_dynamic_partitions("videos")) & set(project.videos)
-    events = [
-        event
-        for stage, video in _in_order(videos)
-        if (name := stage_name(stage, video)) in now and seen.get(name) != now[name]
-        for event in _materialization(context.instance, project, stage, video, entries[name])
-    ]
-    # Entries of videos that have no partition yet stay unseen until they have one.
-    reported = {stage_name(stage, video) for stage, video in _in_order(videos)}
+    now = {name: fingerprint(entry) for name, entry in lock.items()}
+    videos = set(context.instance.get_dynamic_partitions("videos")) & set(listed_videos(project.paths))
+    events, reported, problems = [], set[str](), []
+    for stage, video in _in_order(videos):
+        name = stage_name(stage, video)
+        if name not in now:
+            continue
+        try:
+            if seen.get(name) != now[name]:
+                events += _materialization(context.instance, project, stage, video, lock[name])
+            reported.add(name)
+        except (GotowceError, OSError, KeyError, TypeError, ValueError) as error:
+            problems.append(f"{name}: {one_sentence(error, name)}")
+    # What could not be reported, and entries of videos without a partition, stay unseen until they can be.
     cursor = json.dumps({name: mark for name, mark in now.items() if name in reported})
     if not events:
         context.update_cursor(cursor)
-        return dg.SkipReason("dvc.lock tells nothing new")
+        return dg.SkipReason("; ".join(["dvc.lock tells nothing new", *problems]))
+    for problem in problems:
+        context.log.warning(problem)
     return dg.SensorResult(asset_events=events, cursor=cursor)
 
 
@@ -171,10 +188,15 @@ def _materialization(
     return [dg.AssetMaterialization(key, partition=video, metadata=metadata, tags=tags)]
 
 
-def _files(project: Project) -> list:
-    return [file for file in project.paths.raw.iterdir() if file.suffix.lower() in intake.VIDEO_SUFFIXES]
+def _sizes(project: Project) -> dict[str, tuple[int, float]]:
+    """Size, and time of the last change, of each file in data/raw that may be a video."""
+    sizes = {}
+    for file in entries(project.paths):
+        with suppress(FileNotFoundError):  # a link to nothing, or moved away at this moment
+            if file.is_file():
+                sizes[file.name] = file.stat().st_size, file.stat().st_mtime
+    return sizes
 
 
-def _is_copying(file, before: dict[str, int]) -> bool:
-    stat = file.stat()
-    return stat.st_size != before.get(file.name, stat.st_size) or time.time() - stat.st_mtime < _SETTLED_S
+def _is_copying(size: int, changed: float, before: int | None) -> bool:
+    return before not in {None, size} or time.time() - changed < _SETTLED_S

@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gotowce_dagster.params import read_yaml
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.yaml_files import read_yaml
 
 _CODE = "gotowce_dagster/"
 

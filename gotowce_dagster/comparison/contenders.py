@@ -11,6 +11,7 @@ from gotowce_dagster.detectors import registry
 from gotowce_dagster.detectors.settings import DetectorSettings, Online
 from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.params import ComparisonParams, MasksParams
+from gotowce_dagster.validation import in_words
 
 ALL = "all"
 Against = Literal["designator", "object"]
@@ -58,7 +59,7 @@ def _named(
         try:
             settings = TypeAdapter(DetectorSettings).validate_python({"kind": kind, "weights": file})
         except ValidationError as error:
-            lacks = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
+            lacks = in_words(error, {"kind": kind, "weights": file})
             raise InputError(f"{name}: {lacks}; name such a detector in params.yaml") from None
     else:
         settings = registry.settings_of(name, known)

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import supervision as sv
-from slugify import slugify
 
 from gotowce_dagster.detectors.bracket import find_marks, inset
 from gotowce_dagster.detectors.corners import Search, arm_lengths
@@ -24,6 +23,7 @@ from gotowce_dagster.detectors.profile import Colour, Designator, Profile
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import read_frames
+from gotowce_dagster.video.names import key_and_suffix
 
 MIN_EXAMPLES = 3
 _SAME = np.array([40.0, 16.0, 16.0])
@@ -108,7 +108,7 @@ def calibrate(
     except ValueError as error:
         raise InputError(f"{boxes}: {error}") from None
     known = into or Profile(name=profile_name)
-    key = slugify(video.stem, separator="_")
+    key = key_and_suffix(video.name)[0]
     videos = known.videos if known.fits(key) else (*known.videos, key)
     others = tuple(d for d in known.designators if d.name != name)
     profile = Profile(name=known.name, videos=videos, designators=(*others, designator))

@@ -1,7 +1,6 @@
 """What hosted models cost: prices of tokens, and a budget that is never overdrawn."""
 
 import asyncio
-import tomllib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ import supervision as sv
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gotowce_dagster.errors import GotowceError, InputError
+from gotowce_dagster.files import read_toml
+from gotowce_dagster.validation import in_words
 
 _LOOK_AGAIN_S = 0.02
 
@@ -96,13 +97,13 @@ def read_prices(path: Path) -> Prices:
     Raises:
         InputError: it does not exist or is malformed.
     """
+    content = read_toml(path, "give the path of a table of prices")
     try:
-        return Prices.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not a readable table of prices ({error})") from None
+        return Prices.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{path}: {problems}; docs/detectors.md shows how such a table is written") from None
+        raise InputError(
+            f"{path}: {in_words(error, content)}; docs/detectors.md shows how such a table is written"
+        ) from None
 
 
 class BudgetSpentError(GotowceError):

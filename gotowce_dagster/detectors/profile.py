@@ -4,8 +4,6 @@
 """
 
 import re
-import tomllib
-from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +12,8 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_file
+from gotowce_dagster.files import fresh_file, read_toml
+from gotowce_dagster.validation import in_words
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -125,17 +124,11 @@ def read_profile(path: Path) -> Profile:
     Raises:
         InputError: naming the file and every field that is missing, unknown or impossible.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(f"{path}: not there; make it with `gotowce calibrate`") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
+    content = read_toml(path, "make it with `gotowce calibrate`")
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(f"{_place(e['loc'])}{_said(e['msg'])}" for e in error.errors())
-        raise InputError(f"{path}: {problems}") from None
+        raise InputError(f"{path}: {in_words(error, content)}") from None
 
 
 def write_profile(profile: Profile, path: Path) -> None:
@@ -145,11 +138,3 @@ def write_profile(profile: Profile, path: Path) -> None:
     content = re.sub(r"\[\s+([^\[\]=]+?),\s+\]", lambda m: f"[{' '.join(m[1].split())}]", content)
     with fresh_file(path) as new:
         new.write_text(f"# What each field means is told in docs/profiles.md.\n{content}", encoding="utf-8")
-
-
-def _place(location: Sequence[int | str]) -> str:
-    return ".".join(map(str, location)) + ": " if location else ""
-
-
-def _said(message: str) -> str:
-    return message.removeprefix("Value error, ")

@@ -16,15 +16,15 @@ DESIGNATOR = {"target": ["four corner brackets around a target", "a square targe
 
 
 class Settings(BaseModel):
-    """Unknown keys are refused, values cannot change."""
+    """Unknown keys are refused, values cannot change, and text is taken for no number and no truth value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class CropSettings(Settings):
     """A model sees only this part of a frame, or the surroundings of what another detector finds."""
 
-    region: tuple[Share, Share, Share, Share] | None = None
+    region: Annotated[tuple[Share, Share, Share, Share], Field(strict=False)] | None = None
     """xyxy in shares of the frame's width and height."""
     around: "DetectorSettings | None" = None
     """A detector, told as any other; nothing found, nothing seen."""

@@ -15,8 +15,9 @@ import pandas as pd
 from pydantic import Field, ValidationError
 
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_file
+from gotowce_dagster.files import fresh_file, read_text
 from gotowce_dagster.labels.reviews import Box, Record
+from gotowce_dagster.validation import in_words
 
 COLUMNS = ["frame_index", "object_id", "class_name", "x1", "y1", "x2", "y2"]
 _SIDES = ["x1", "y1", "x2", "y2"]
@@ -107,11 +108,13 @@ def read_tracked(path: Path) -> TrackedVideo | None:
     """
     if not path.exists():
         return None
+    text = read_text(path)
     try:
-        return TrackedVideo.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
+        return TrackedVideo.model_validate_json(text)
+    except ValidationError as error:
         raise InputError(
-            f"{path}: not readable as tracks ({str(error)[:300]}); restore it, or remove it and pull again"
+            f"{path}: not readable as tracks ({in_words(error)[:300]}); restore it, or remove it and pull "
+            "again"
         ) from None
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_file
+from gotowce_dagster.files import fresh_file, read_text
+from gotowce_dagster.validation import in_words
 
 Verdict = Literal["accept", "fix", "reject"]
 Sample = Literal["audit", "doubtful", "all"]
@@ -113,11 +114,12 @@ def read_reviewed(path: Path) -> ReviewedVideo:
     """
     if not path.exists():
         return ReviewedVideo(video=path.stem)
+    text = read_text(path)
     try:
-        return ReviewedVideo.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
+        return ReviewedVideo.model_validate_json(text)
+    except ValidationError as error:
         raise InputError(
-            f"{path}: not readable as reviews ({str(error)[:300]}); restore it with `dvc checkout`"
+            f"{path}: not readable as reviews ({in_words(error)[:300]}); restore it with `dvc checkout`"
         ) from None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gotowce_dagster.errors import GotowceError, InputError
-from gotowce_dagster.files import fresh_file
+from gotowce_dagster.files import fresh_file, read_text
 
 if TYPE_CHECKING:
     from label_studio_sdk import LabelStudio
@@ -69,8 +69,8 @@ def read_secrets(root: Path) -> Secrets | None:
     if not file.exists():
         return None
     try:
-        return Secrets(**json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        return Secrets(**json.loads(read_text(file)))
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
             f"{file}: damaged ({error}); put back a copy of it, or move {file.parent} away to begin anew"
         ) from None

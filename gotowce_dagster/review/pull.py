@@ -124,7 +124,7 @@ def _read_cursor(paths: Paths) -> Cursor | None:
     """Where the last pull ended; a file that is damaged only means to read everything."""
     try:
         return Cursor(**json.loads((home(paths.root) / "pulled.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

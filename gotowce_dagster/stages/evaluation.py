@@ -10,7 +10,7 @@ import pandas as pd
 from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.files import fresh_dir, read_json
 from gotowce_dagster.labels.reviewed import known_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.progress import Progress, tracked
@@ -36,6 +36,7 @@ from gotowce_dagster.training.evaluate import KnownFrames, Tables
 from gotowce_dagster.training.findings import plots
 from gotowce_dagster.training.measures import MEASURES, Findings
 
+_AGAIN = "run its stage again"
 _ON_TOP = ("precision_50", "recall_50", "mAP50", "median_iou")
 
 
@@ -70,14 +71,14 @@ def run(project: Project, progress: Progress) -> None:
 def preview(project: Project) -> Preview:
     """The scores that matter most, what could not be measured, and the scores as bars."""
     folder = project.paths.evaluation
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_json(folder / "metrics.json", _AGAIN)
     numbers: dict[str, float | int | str] = {
         f"{measure}_{name}": scores[name]
         for measure, scores in metrics.items()
         for name in _ON_TOP
         if name in scores
     }
-    notes = json.loads((folder / "notes.json").read_text(encoding="utf-8"))
+    notes = read_json(folder / "notes.json", _AGAIN)
     bars = folder / "plots" / "scores.png"
     return Preview(numbers, read_rgb(bars) if bars.exists() else None, notes)
 

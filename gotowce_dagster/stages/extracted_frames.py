@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.files import fresh_dir, read_json
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.progress import Progress, silent
@@ -56,7 +56,7 @@ def preview(project: Project, video: str) -> Preview:
     """What was sampled, kept and lost, and kept frames from the whole length of the video."""
     folder = project.paths.frames(video)
     index = read_table(project.paths.frame_index(video), FRAMES)
-    about = json.loads((folder / "video.json").read_text(encoding="utf-8"))
+    about = read_json(folder / "video.json", "run its stage again")
     kept = index[index["kept"]]
     shown = kept.iloc[np.unique(np.linspace(0, len(kept) - 1, min(_SHOWN, len(kept))).round().astype(int))]
     return Preview(

@@ -41,6 +41,8 @@ _HOLE = bytes(16)
 """So many zeros cannot stand in H.264 or H.265 with length prefixes (emulation prevention, H.264 7.4.1): the
 disk or the recorder left a hole there, which a decoder would take for a picture."""
 
+_NOTHING_DECODES = "not one frame of it can be decoded; record or copy the video again"
+
 _SEEKS_BY_PTS = ("mov", "matroska")
 """Containers that look for a key frame by when it is shown; others go by when it is decoded."""
 
@@ -156,6 +158,20 @@ class VideoInfo:
     variable_rate: bool
 
 
+def check(path: Path) -> None:
+    """Check that a file is a video: at least one frame of it decodes. Reads no further than that frame.
+
+    This is what makes a file a video everywhere here; names and suffixes say nothing.
+
+    Raises:
+        InputError: the file is missing, a folder, empty, no video, or nothing of it can be decoded.
+        OSError: it cannot be read.
+    """
+    with opened(path) as (container, stream):
+        if next(_decode(container, stream, Losses()), None) is None:
+            raise InputError(f"{path}: {_NOTHING_DECODES}")
+
+
 def probe(path: Path) -> VideoInfo:
     """Check that a file is a video of which at least one frame decodes, and say what it is.
 
@@ -165,7 +181,7 @@ def probe(path: Path) -> VideoInfo:
     timeline = read_timeline(path)
     first = next(_read_through(path, timeline, Losses()), None)
     if first is None:
-        raise InputError(f"{path}: not one frame of it can be decoded; record or copy the video again")
+        raise InputError(f"{path}: {_NOTHING_DECODES}")
     with opened(path) as (_, stream):
         height, width = first.luma().shape
         return VideoInfo(

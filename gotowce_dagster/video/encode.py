@@ -9,6 +9,8 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
+from gotowce_dagster.video.packets import ffmpeg_name
+
 
 def write_video(
     path: Path,
@@ -41,7 +43,7 @@ def write_video(
     times = (index / fps for index in count()) if times_s is None else times_s
     time_base = Fraction(1, 60_000)
     quick_start = {"movflags": "faststart"} if container_format == "mp4" else {}
-    with av.open(str(path), "w", format=container_format, options=quick_start) as container:
+    with av.open(ffmpeg_name(path), "w", format=container_format, options=quick_start) as container:
         stream = container.add_stream(
             codec, rate=Fraction(fps).limit_denominator(1001), options=options or {}
         )

@@ -1,5 +1,6 @@
 """What a video file holds, read from its packets alone: nothing is decoded."""
 
+import hashlib
 from array import array
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -130,22 +131,33 @@ class Timeline:
         return ticks * unit.numerator / unit.denominator + (rank - known) / self.fps
 
 
+def ffmpeg_name(path: Path) -> str:
+    """A file as FFmpeg must be given it: else ``duel:1.mp4`` would belong to a protocol ``duel``."""
+    return f"file:{path}"
+
+
 @contextmanager
 def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
     """Open a video file and choose its video stream.
 
     Raises:
         InputError: the file is missing, a folder, empty, or holds no video.
+        OSError: it cannot be read.
     """
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{path}: a link to {path.readlink()}, which is not there; expected a video file")
     if not path.exists():
         raise InputError(f"{path}: not there; expected a video file")
     if not path.is_file():
-        raise InputError(f"{path}: not a file; expected a video file")
+        what = "a folder, not a file" if path.is_dir() else "not a file"
+        raise InputError(f"{path}: {what}; expected a video file")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: an empty file; record or copy the video again")
+    with path.open("rb"):
+        pass  # says why it cannot be read, where FFmpeg says something else
     try:
         # Only files: a playlist that poses as a video must not reach out to the network.
-        container = av.open(str(path), options={"protocol_whitelist": "file"})
+        container = av.open(ffmpeg_name(path), options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
         raise InputError(
             f"{path}: no video can be read from it ({error.strerror}); either it is not a video file or "
@@ -168,6 +180,20 @@ def demux(container: InputContainer, stream: VideoStream, losses: Losses) -> Ite
         yield from (packet for packet in container.demux(stream) if packet.size)
     except av.FFmpegError as error:
         losses.complain(str(error.strerror))
+
+
+def packets_digest(path: Path) -> str:
+    """A digest of a video's packets: the same in every container that a recording was copied to as it is.
+
+    Raises:
+        InputError, OSError: as opened.
+    """
+    digest = hashlib.md5(usedforsecurity=False)
+    with opened(path) as (container, stream):
+        digest.update(stream.codec_context.name.encode())
+        for packet in demux(container, stream, Losses()):
+            digest.update(packet)
+    return digest.hexdigest()
 
 
 def read_timeline(path: Path) -> Timeline:

@@ -1,0 +1,119 @@
+"""What pydantic finds wrong, in our words: which field, what was given, what was expected."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "date_from_datetime_parsing": "a date such as 2026-01-31",
+    "date_parsing": "a date such as 2026-01-31",
+    "date_type": "a date such as 2026-01-31",
+    "datetime_from_date_parsing": "a date and time such as 2026-01-31T12:00:00Z",
+    "datetime_parsing": "a date and time such as 2026-01-31T12:00:00Z",
+    "datetime_type": "a date and time such as 2026-01-31T12:00:00Z",
+    "dict_type": "a table of names and values",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "frozen_set_type": "a list",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of less than 4300 digits",
+    "int_type": "a whole number",
+    "is_instance_of": "{class}",
+    "iterable_type": "a list",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "list_type": "a list",
+    "literal_error": "{expected}",
+    "mapping_type": "a table of names and values",
+    "model_attributes_type": "a table of names and values",
+    "model_type": "a table of names and values",
+    "multiple_of": "a multiple of {multiple_of}",
+    "none_required": "nothing (null)",
+    "set_type": "a list",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "string_too_long": "at most {max_length} letters",
+    "string_too_short": "at least {min_length} letters",
+    "string_type": "text",
+    "string_unicode": "text in UTF-8",
+    "timezone_aware": "a time with its zone, such as 2026-01-31T12:00:00Z",
+    "too_long": "at most {max_length} entries",
+    "too_short": "at least {min_length} entries",
+    "tuple_type": "a list",
+    "url_parsing": "an address such as http://127.0.0.1:8080",
+    "url_scheme": "an address that begins with one of {expected_schemes}",
+    "url_type": "an address such as http://127.0.0.1:8080",
+}
+_WHOLE = {
+    "extra_forbidden": "there is no such field; remove it or correct its name",
+    "json_invalid": "not valid JSON: {error}",
+    "json_type": "not valid JSON",
+    "missing": "is missing",
+    "recursion_loop": "contains itself",
+    "union_tag_not_found": "is missing its {discriminator}",
+}
+_LONGEST = 60
+
+
+def in_words(error: ValidationError, content: Any = None, name: str = "") -> str:
+    """All that is wrong, in one line: ``masks.near: expected at least 0, got -1; ...``.
+
+    Args:
+        content: what was checked; leaves the names of alternatives out of the fields' paths.
+        name: what a problem of the whole content is said of.
+    """
+    return "; ".join(_problem(problem, content, name) for problem in error.errors(include_url=False))
+
+
+def _problem(problem: ErrorDetails, content: Any, name: str) -> str:
+    kind, context = problem["type"], problem.get("ctx", {})
+    place = ".".join(_place(problem["loc"], content)) or name
+    start = f"{place}: " if place else ""
+    if kind in {"value_error", "assertion_error"}:  # raised by our own checks
+        return f"{start}{context['error']}"
+    if kind in _WHOLE:
+        told = _WHOLE[kind].format(**context).replace("'", "")
+        return f"{start}{told}" if start or kind != "missing" else "a field is missing"
+    if kind == "union_tag_invalid":
+        field = context["discriminator"].strip("'")
+        return f"{start}{field}: expected one of {context['expected_tags']}, got {context['tag']!r}"
+    expected = _EXPECTED[kind].format(**context) if kind in _EXPECTED else _of_pydantic(problem["msg"])
+    return f"{start}expected {expected}, got {_given(problem['input'])}"
+
+
+def _of_pydantic(message: str) -> str:
+    """A kind of error that no model here had when this was written."""
+    return message.removeprefix("Input should be ").removeprefix("Value should be ")
+
+
+def _place(location: Sequence[int | str], content: Any) -> Iterator[str]:
+    """The path of a field as the content has it: the names of a union's alternatives are no part of it."""
+    for number, part in enumerate(location):
+        is_last = number == len(location) - 1
+        if isinstance(content, Mapping):
+            if part in content:
+                content = content[part]
+            elif not is_last and content is not None:
+                continue
+        elif isinstance(content, Sequence) and not isinstance(content, str):
+            if isinstance(part, int) and part < len(content):
+                content = content[part]
+            elif not isinstance(part, int):
+                continue
+        elif content is not None and not is_last:
+            continue
+        yield str(part)
+
+
+def _given(value: Any) -> str:
+    """The value as it was written, shortened."""
+    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    text = "nothing" if value is None else " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
