@@ -15,6 +15,7 @@ from gotowce_dagster.cli_review import review
 from gotowce_dagster.detectors.settings import DetectorSettings
 from gotowce_dagster.errors import GotowceError, InputError
 from gotowce_dagster.project import Project
+from gotowce_dagster.sources import not_pulled
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(review, name="review")
@@ -67,13 +68,13 @@ def sync(
     project = Project.find()
     intake.sync(project, refresh)
     if json:
-        console.show_json(
-            {"videos": {k: v.model_dump() for k, v in project.videos.items()}, "engines": project.engines}
-        )
+        videos = {k: v.model_dump() | {"state": project.raw_state(k)} for k, v in project.videos.items()}
+        console.show_json({"videos": videos, "engines": project.engines})
         return
-    console.show_table(
-        "Videos", ["video", "file", "profile"], ([k, v.file, v.profile] for k, v in project.videos.items())
-    )
+    rows = ([k, v.file, v.profile, project.raw_state(k)] for k, v in project.videos.items())
+    console.show_table("Videos", ["video", "file", "profile", "state"], rows)
+    if problem := not_pulled(project.raw_path(key) for key in project.videos):
+        console.err.print(f"[yellow]{problem}[/]", highlight=False)
     console.show_table("Engines", ["stage", "engine"], project.engines.items())
 
 

@@ -3,6 +3,7 @@
 import filecmp
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.project import Project
+from gotowce_dagster.project import Project, Video
 from gotowce_dagster.review.connection import Room
 from gotowce_dagster.review.pull import Pulled, pull
 from gotowce_dagster.review.video_room import PulledVideo, pull_video
+from gotowce_dagster.sources import is_tracked_content, state, tracked_files
 from gotowce_dagster.tables import read_truth
+from gotowce_dagster.unfinished import refuse_unfinished
 from gotowce_dagster.video.decode import probe
 
 NO_PROFILE = NO_POINTS = "none"
@@ -35,7 +38,8 @@ _HEADER = "# Written by `gotowce add` and `gotowce sync` from data/raw and data/
 def add(project: Project, source: Path, link: bool = False, truth: Path | None = None) -> str:
     """Bring a video into the project: check it, name it, copy it to data/raw and track it with DVC.
 
-    Adding the same file again changes nothing and gives the same key.
+    Adding the same file again changes nothing and gives the same key; a tracked video that is not pulled is
+    put in its place.
 
     Args:
         link: hand the file to DVC as a link, without copying it first. DVC copies it into its cache either
@@ -46,13 +50,14 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
         The video's key: a slug that names it everywhere.
 
     Raises:
-        InputError: the file is no video that can be decoded, or the truth is malformed.
+        InputError: the file is no video that can be decoded, the truth is malformed, or a video is being
+            renamed or removed.
     """
+    refuse_unfinished(project.paths)
     probe(source)
     rows = _truth_of(source, truth) if truth else None
-    key, is_new = _key(project.paths, source)
-    target = project.paths.raw / f"{key}{source.suffix.lower()}"
-    if is_new:
+    key, target = _key(project.paths, source)
+    if state(target) != "here":
         with fresh_file(target) as new:
             _bring(source, new, link)
         DvcRepo(project.paths.root).track(target)
@@ -63,32 +68,77 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
 
 
 def sync(project: Project, refresh: bool = False) -> None:
-    """Write data/videos.yaml and data/engines.yaml from what is here; track new videos and reviews.
+    """Write data/videos.yaml and data/engines.yaml; track new videos and reviews.
+
+    A video exists if its file is here, if DVC tracks it, or if data/videos.yaml has it; only `gotowce remove`
+    takes one out.
 
     Args:
         refresh: choose the engines anew instead of keeping the earlier choice.
 
     Raises:
-        InputError: two files would have one name, or two profiles claim one video.
+        InputError: two files would have one name, two profiles claim one video, or a video is being renamed
+            or removed.
     """
     paths, repo = project.paths, DvcRepo(project.paths.root)
+    refuse_unfinished(paths)
     write_engines(paths.engines, project.params, refresh)
-    videos = {
-        key: {
-            "file": file.name,
-            "profile": profile_of(paths, key),
-            "points": key if paths.points(key).exists() else NO_POINTS,
-        }
-        for key, file in raw_videos(paths).items()
-    }
-    content = _HEADER + yaml.safe_dump({"videos": videos})
-    if not paths.videos.exists() or paths.videos.read_text(encoding="utf-8") != content:
-        with fresh_file(paths.videos) as new:
-            new.write_text(content, encoding="utf-8")
-    for file in raw_videos(paths).values():
+    listed, here = listed_videos(paths), raw_videos(paths)
+    write_videos(
+        paths,
+        {
+            key: entry_of(paths, key, file, listed[key].formerly if key in listed else ())
+            for key, file in known_videos(paths, here, listed).items()
+        },
+    )
+    for file in here.values():
         if not repo.is_tracked(file):
             repo.track(file)
     keep_reviews(paths)
+
+
+def listed_videos(paths: Paths) -> dict[str, Video]:
+    """The videos of data/videos.yaml by key; none where there is no such file yet.
+
+    Raises:
+        InputError: the file is malformed.
+    """
+    return Project(paths).videos if paths.videos.exists() else {}
+
+
+def known_videos(paths: Paths, here: Mapping[str, Path], listed: Mapping[str, Video]) -> dict[str, Path]:
+    """Every video of the project by key, sorted, with its place in data/raw: here, tracked or listed.
+
+    Args:
+        here: the video files in data/raw by key.
+        listed: the entries of data/videos.yaml.
+    """
+    keys = {video.file: key for key, video in listed.items()}
+    tracked = {keys.get(file.name, slug(file.stem)): file for file in tracked_files(paths.raw)}
+    known = {key: paths.raw / video.file for key, video in listed.items()} | tracked | dict(here)
+    return dict(sorted(known.items()))
+
+
+def entry_of(paths: Paths, key: str, file: Path, formerly: Sequence[str] = ()) -> dict[str, object]:
+    """A video's entry in data/videos.yaml.
+
+    Raises:
+        InputError: two profiles claim it.
+    """
+    entry: dict[str, object] = {
+        "file": file.name,
+        "profile": profile_of(paths, key),
+        "points": key if paths.points(key).exists() else NO_POINTS,
+    }
+    return entry | {"formerly": list(formerly)} if formerly else entry
+
+
+def write_videos(paths: Paths, videos: Mapping[str, Mapping[str, object]]) -> None:
+    """Write data/videos.yaml, unless it has this content already."""
+    content = _HEADER + yaml.safe_dump({"videos": {key: dict(entry) for key, entry in videos.items()}})
+    if not paths.videos.exists() or paths.videos.read_text(encoding="utf-8") != content:
+        with fresh_file(paths.videos) as new:
+            new.write_text(content, encoding="utf-8")
 
 
 def pull_reviews(project: Project, room: Room, *, again: bool = False, progress: Progress = silent) -> Pulled:
@@ -98,7 +148,7 @@ def pull_reviews(project: Project, room: Room, *, again: bool = False, progress:
         ServerDownError, InputError: as review.pull.pull.
     """
     title = project.params.review_tasks.project
-    pulled = pull(room, project.paths, title, again=again, progress=progress)
+    pulled = pull(room, project.paths, title, names=project.names, again=again, progress=progress)
     keep_reviews(project.paths)
     return pulled
 
@@ -166,18 +216,29 @@ def profile_of(paths: Paths, key: str) -> str:
     return best[0] if best else NO_PROFILE
 
 
-def _key(paths: Paths, source: Path) -> tuple[str, bool]:
-    """The key for a file, and whether it is new: an equal file that is here already keeps its key."""
-    taken = raw_videos(paths)
+def _key(paths: Paths, source: Path) -> tuple[str, Path]:
+    """The key for a file and its place in data/raw: a video that is known already keeps both."""
+    taken = known_videos(paths, raw_videos(paths), listed_videos(paths))
     for key, file in taken.items():
-        if file.stat().st_size == source.stat().st_size and filecmp.cmp(file, source, shallow=False):
-            return key, False
+        if _is_same(source, file):
+            return key, file
     base = key = slug(source.stem)
     number = 1
     while key in taken:
         number += 1
         key = f"{base}_{number}"
-    return key, True
+    return key, paths.raw / f"{key}{source.suffix.lower()}"
+
+
+def _is_same(source: Path, known: Path) -> bool:
+    """Whether a file is a known video: compared with its content, or with what DVC recorded of it."""
+    match state(known):
+        case "here":
+            return known.stat().st_size == source.stat().st_size and filecmp.cmp(known, source, shallow=False)
+        case "not pulled":
+            return is_tracked_content(source, known)
+        case "gone":
+            return False
 
 
 def _bring(source: Path, target: Path, link: bool) -> None:

@@ -19,6 +19,7 @@ from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import ServerDownError, connect, find
+from gotowce_dagster.sources import not_pulled, pointer, require_pulled, tracked_files
 from gotowce_dagster.stages.table import STAGES
 
 # A file that grew in this time is still being copied.
@@ -27,12 +28,18 @@ _SETTLED_S = 10.0
 
 @dg.sensor(job=label_videos, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Give each new video in data/raw a partition and label it, once its copying has come to rest."""
+    """Give each new video in data/raw a partition and label it, once its copying has come to rest.
+
+    A video that is not pulled gets its partition too, and is labelled once it is here. A partition whose video
+    was removed or renamed goes.
+    """
     project = Project.find()
     sizes = {file.name: file.stat().st_size for file in _files(project)}
-    before = json.loads(context.cursor or "{}")
+    cursor = json.loads(context.cursor or "{}")
+    waiting = set(cursor.get("not_pulled", []))
+    before = cursor.get("sizes", {})
     if copying := [file.name for file in _files(project) if _is_copying(file, before)]:
-        context.update_cursor(json.dumps(sizes))
+        context.update_cursor(json.dumps({"sizes": sizes, "not_pulled": sorted(waiting)}))
         return dg.SkipReason(f"still being copied: {', '.join(copying)}")
     try:
         labelled = DvcRepo(project.paths.root).lock_entries()
@@ -41,18 +48,32 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
         return dg.SkipReason("dvc.lock is being written")
     except GotowceError as error:
         return dg.SkipReason(str(error))
+    project = Project.find()
     known = set(context.instance.get_dynamic_partitions("videos"))
-    new = [video for video in Project.find().videos if video not in known]
-    if not new:
-        return dg.SkipReason("no new video")
+    new = [video for video in project.videos if video not in known]
+    gone = sorted(known - set(project.videos))
+    absent = {video for video in project.videos if project.raw_state(video) != "here"}
+    to_label = [
+        video
+        for video in project.videos
+        if (video in new or video in waiting)
+        and video not in absent
+        and stage_name("cleaned_labels", video) not in labelled
+    ]
+    cursor = json.dumps({"sizes": sizes, "not_pulled": sorted(absent)})
+    if not new and not gone and not to_label:
+        context.update_cursor(cursor)
+        return dg.SkipReason("; ".join(["no new video", *_absent_in_words(project)]))
+    requests = [
+        *([VIDEOS.build_add_request(new)] if new else []),
+        *([VIDEOS.build_delete_request(gone)] if gone else []),
+    ]
     return dg.SensorResult(
-        dynamic_partitions_requests=[VIDEOS.build_add_request(new)],
+        dynamic_partitions_requests=requests,
         run_requests=[
-            dg.RunRequest(partition_key=video, run_key=video)
-            for video in new
-            if stage_name("cleaned_labels", video) not in labelled
+            dg.RunRequest(partition_key=video, run_key=_run_key(project, video)) for video in to_label
         ],
-        cursor=json.dumps(sizes),
+        cursor=cursor,
     )
 
 
@@ -121,7 +142,12 @@ def _bring_home(project: Project) -> str:
 
 
 def _judgements(project: Project) -> list[datetime]:
-    """When each frame was judged as it is judged now."""
+    """When each frame was judged as it is judged now.
+
+    Raises:
+        InputError: a file of reviews is damaged or not pulled.
+    """
+    require_pulled(tracked_files(project.paths.reviewed_videos))
     return [
         frame.decision.at
         for file in project.paths.reviewed_videos.glob("*.json")
@@ -173,6 +199,16 @@ def _materialization(
 
 def _files(project: Project) -> list:
     return [file for file in project.paths.raw.iterdir() if file.suffix.lower() in intake.VIDEO_SUFFIXES]
+
+
+def _run_key(project: Project, video: str) -> str:
+    """Names the video as it was tracked: one that was removed and added again is labelled again."""
+    return f"{video}@{pointer(project.raw_path(video)).stat().st_mtime_ns}"
+
+
+def _absent_in_words(project: Project) -> list[str]:
+    problem = not_pulled(project.raw_path(video) for video in project.videos)
+    return [problem] if problem else []
 
 
 def _is_copying(file, before: dict[str, int]) -> bool:

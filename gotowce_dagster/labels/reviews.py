@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file
+from gotowce_dagster.sources import below_data, pointer, require_pulled
 
 Verdict = Literal["accept", "fix", "reject"]
 Sample = Literal["audit", "doubtful", "all"]
@@ -106,18 +107,20 @@ def frame_hash(file: Path) -> str:
 
 
 def read_reviewed(path: Path) -> ReviewedVideo:
-    """Read a video's reviews; of a file that is not there, none.
+    """Read a video's reviews; of a file that is neither here nor tracked, none.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or tracked by DVC and not pulled.
     """
     if not path.exists():
+        require_pulled([path])
         return ReviewedVideo(video=path.stem)
     try:
         return ReviewedVideo.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: not readable as reviews ({str(error)[:300]}); restore it with `dvc checkout`"
+            f"{path}: not readable as reviews ({str(error)[:300]}); restore it with "
+            f"`dvc checkout --force {below_data(pointer(path))}`"
         ) from None
 
 
