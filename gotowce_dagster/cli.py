@@ -12,6 +12,7 @@ import typer
 from gotowce_dagster import console
 from gotowce_dagster.cli_compare import compare
 from gotowce_dagster.cli_review import review
+from gotowce_dagster.cli_videos import remove, rename, restore
 from gotowce_dagster.detectors.settings import DetectorSettings
 from gotowce_dagster.errors import GotowceError, InputError
 from gotowce_dagster.project import Project
@@ -20,6 +21,8 @@ from gotowce_dagster.sources import not_pulled
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(review, name="review")
 app.command()(compare)
+for verb in (rename, remove, restore):
+    app.command()(verb)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Videos = Annotated[list[Path], typer.Argument(help="Video files.")]

@@ -119,23 +119,23 @@ def known_videos(paths: Paths, here: Mapping[str, Path], listed: Mapping[str, Vi
     return dict(sorted(known.items()))
 
 
-def entry_of(paths: Paths, key: str, file: Path, formerly: Sequence[str] = ()) -> dict[str, object]:
+def entry_of(paths: Paths, key: str, file: Path, formerly: Sequence[str] = ()) -> Video:
     """A video's entry in data/videos.yaml.
 
     Raises:
         InputError: two profiles claim it.
     """
-    entry: dict[str, object] = {
-        "file": file.name,
-        "profile": profile_of(paths, key),
-        "points": key if paths.points(key).exists() else NO_POINTS,
-    }
-    return entry | {"formerly": list(formerly)} if formerly else entry
+    return Video(
+        file=file.name,
+        profile=profile_of(paths, key),
+        points=key if paths.points(key).exists() else NO_POINTS,
+        formerly=tuple(formerly),
+    )
 
 
-def write_videos(paths: Paths, videos: Mapping[str, Mapping[str, object]]) -> None:
+def write_videos(paths: Paths, videos: Mapping[str, Video]) -> None:
     """Write data/videos.yaml, unless it has this content already."""
-    content = _HEADER + yaml.safe_dump({"videos": {key: dict(entry) for key, entry in videos.items()}})
+    content = _HEADER + yaml.safe_dump({"videos": {key: video.entry() for key, video in videos.items()}})
     if not paths.videos.exists() or paths.videos.read_text(encoding="utf-8") != content:
         with fresh_file(paths.videos) as new:
             new.write_text(content, encoding="utf-8")

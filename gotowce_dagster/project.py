@@ -25,6 +25,11 @@ class Video(Section):
     formerly: tuple[str, ...] = ()
     """Its earlier keys: Label Studio's tasks still bear them."""
 
+    def entry(self) -> dict[str, object]:
+        """As data/videos.yaml lists it."""
+        entry: dict[str, object] = {"file": self.file, "profile": self.profile, "points": self.points}
+        return entry | ({"formerly": list(self.formerly)} if self.formerly else {})
+
 
 @dataclass(frozen=True)
 class Project:

@@ -4,6 +4,7 @@ A file ``X`` is tracked when ``X.dvc`` lies beside it. What is tracked exists, e
 """
 
 import hashlib
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -23,7 +24,8 @@ def pointer(path: Path) -> Path:
 
 def tracked_files(folder: Path) -> list[Path]:
     """The files of a folder and of those below that DVC tracks, here or not, sorted."""
-    return sorted(file.with_name(file.name.removesuffix(_SUFFIX)) for file in folder.rglob(f"?*{_SUFFIX}"))
+    pointers = (file for file in folder.rglob(f"?*{_SUFFIX}") if file.is_file())
+    return sorted(file.with_name(file.name.removesuffix(_SUFFIX)) for file in pointers)
 
 
 def state(path: Path) -> State:
@@ -39,7 +41,7 @@ def not_pulled(paths: Iterable[Path]) -> str | None:
     if not absent:
         return None
     names = ", ".join(below_data(path) for path in absent)
-    return f"{names}: not pulled; run `dvc pull {' '.join(below_data(pointer(path)) for path in absent)}`"
+    return f"{names}: not pulled; run `dvc pull {shlex.join(below_data(pointer(path)) for path in absent)}`"
 
 
 def require_pulled(paths: Iterable[Path]) -> None:

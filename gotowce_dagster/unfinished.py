@@ -59,8 +59,7 @@ def refuse_unfinished(paths: Paths, command: str = "") -> Plan | None:
     plan = read_plan(paths)
     if plan and plan.command != command:
         raise InputError(
-            f"`{plan.command}` is under way or was interrupted; if it is not running, finish it by running it "
-            f"again"
+            f"`{plan.command}` was interrupted or still runs; if interrupted, finish it by running it again"
         )
     return plan
 

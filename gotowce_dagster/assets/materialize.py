@@ -82,7 +82,7 @@ def _require_sources(project: Project, stage: Stage, video: str | None) -> None:
     """Ask for what DVC cannot: a video that is gone is no stage of dvc.yaml any more.
 
     Raises:
-        InputError: the project has no such video, or a source that dvc.yaml names for the stage is not pulled.
+        InputError: the project has no such video, or a source that the stage depends on is not pulled.
     """
     deps = pipeline(project.paths)[stage.name]["deps"]
     if video is not None:

@@ -30,8 +30,8 @@ _SETTLED_S = 10.0
 def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Give each new video in data/raw a partition and label it, once its copying has come to rest.
 
-    A video that is not pulled gets its partition too, and is labelled once it is here. A partition whose video
-    was removed or renamed goes.
+    A video that is not pulled gets its partition too, and is labelled once it is here. The partition of a
+    video that was removed or renamed is deleted.
     """
     project = Project.find()
     sizes = {file.name: file.stat().st_size for file in _files(project)}
@@ -79,7 +79,10 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Report what `dvc repro` made as materialized, so that no run is needed for it."""
+    """Report what `dvc repro` made as materialized, so that no run is needed for it.
+
+    What is recorded but not pulled is reported once it is here.
+    """
     project = Project.find()
     try:
         entries = DvcRepo(project.paths.root).lock_entries()
@@ -88,18 +91,22 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
     seen = json.loads(context.cursor or "{}")
     now = {name: fingerprint(entry) for name, entry in entries.items()}
     videos = set(context.instance.get_dynamic_partitions("videos")) & set(project.videos)
-    events = [
-        event
-        for stage, video in _in_order(videos)
-        if (name := stage_name(stage, video)) in now and seen.get(name) != now[name]
-        for event in _materialization(context.instance, project, stage, video, entries[name])
-    ]
     # Entries of videos that have no partition yet stay unseen until they have one.
     reported = {stage_name(stage, video) for stage, video in _in_order(videos)}
-    cursor = json.dumps({name: mark for name, mark in now.items() if name in reported})
+    events, absent = [], []
+    for stage, video in _in_order(videos):
+        name = stage_name(stage, video)
+        if name not in now or seen.get(name) == now[name]:
+            continue
+        if not _is_here(project, entries[name]):
+            absent.append(name)
+            continue
+        events += _materialization(context.instance, project, stage, video, entries[name])
+    cursor = json.dumps({name: now[name] for name in reported.difference(absent) if name in now})
     if not events:
         context.update_cursor(cursor)
-        return dg.SkipReason("dvc.lock tells nothing new")
+        missing = f"; not pulled: {', '.join(absent)}: run `dvc pull`" if absent else ""
+        return dg.SkipReason(f"dvc.lock tells nothing new{missing}")
     return dg.SensorResult(asset_events=events, cursor=cursor)
 
 
@@ -174,6 +181,13 @@ def _in_order(videos: set[str]) -> Iterator[tuple[str, str | None]]:
     for stage in STAGES.values():
         for video in sorted(videos) if stage.per_video else [None]:
             yield stage.name, video
+
+
+def _is_here(project: Project, entry: dict) -> bool:
+    """Whether a stage's output is here, and the videos that its preview is drawn from."""
+    paths = [entry_path["path"] for entry_path in (*entry["outs"], *entry.get("deps", ()))]
+    needed = [path for path in paths if path.startswith("data/raw/")] + [entry["outs"][0]["path"]]
+    return all((project.paths.root / path).exists() for path in needed)
 
 
 def _materialization(
