@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from gotowce_dagster.dvc_repo import DvcRepo, stage_name
@@ -21,9 +20,10 @@ from gotowce_dagster.project import Project, Video
 from gotowce_dagster.removal import lock_entries_of, move
 from gotowce_dagster.sources import digest, pointer, require_pulled
 from gotowce_dagster.stages.table import STAGES
+from gotowce_dagster.tables import DETECTIONS, LABELS, MASKS, read_notes, read_table, write_table
 from gotowce_dagster.unfinished import Plan, begin, end, refuse_unfinished
 
-_TABLES = ("detections", "masks", "labels")
+_TABLES = {"detections": DETECTIONS, "masks": MASKS, "labels": LABELS}
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def rename(project: Project, old: str, new: str) -> Renamed:
         begin(paths, plan)
     files: dict[str, str] = plan.details["files"]
     _rename_sources(paths, repo, old, new, files)
-    for name in _TABLES:
-        _rewrite(_table(paths, name, old), _table(paths, name, new), _with_video(new))
+    for name, schema in _TABLES.items():
+        _rewrite(_table(paths, name, old), _table(paths, name, new), _with_video(schema, new))
     move(paths.frames(old), paths.frames(new))
     remove(paths.work("masks") / old)
     before = Video.model_validate(plan.details["video"])
@@ -188,14 +188,12 @@ def _with_key_of_tracks(key: str) -> Callable[[Path, Path], None]:
     return write
 
 
-def _with_video(key: str) -> Callable[[Path, Path], None]:
-    """Write a table with another key in its column ``video``; all else stays, its metadata too."""
+def _with_video(schema: pa.Schema, key: str) -> Callable[[Path, Path], None]:
+    """Write a table with another key in its column ``video``: byte by byte what its stage would write."""
 
     def write(source: Path, target: Path) -> None:
-        table = pq.read_table(source)
-        place = table.schema.get_field_index("video")
-        column = pa.array([key] * len(table), pa.string())
-        pq.write_table(table.set_column(place, table.schema.field(place), column), target)
+        rows = read_table(source, schema).assign(video=key)
+        write_table(rows, schema, target, read_notes(source))
 
     return write
 

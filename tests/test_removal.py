@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from gotowce_dagster import intake
-from gotowce_dagster.dvc_repo import DvcRepo
+from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, stage_name
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.followed import (
     KeyFrame,
@@ -25,9 +25,11 @@ from gotowce_dagster.labels.followed import (
 )
 from gotowce_dagster.labels.reviews import Review, ReviewedFrame, ReviewedVideo, read_reviewed, write_reviewed
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.progress import silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.removal import remove, restore
 from gotowce_dagster.renaming import rename
+from gotowce_dagster.stages.table import STAGES as TABLE
 from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
 from tests.conftest import make_clone
 
@@ -57,7 +59,7 @@ def review(project: Project, video: str) -> None:
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project with two videos, labelled by `dvc repro`; the first is reviewed and has truth and points."""
+    """A project with two labelled videos; the first is reviewed and has truth and points."""
     folder = tmp_path_factory.mktemp("labelled")
     with pytest.MonkeyPatch.context() as patch:
         project = make_clone(folder / "clone", patch)
@@ -70,7 +72,11 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         )
         project.paths.points("scene_1").write_text("frame_index,object_id,x,y,label\n")
         intake.sync(project)
-        subprocess.run(["dvc", "repro", "-q", "cleaned_labels"], cwd=project.paths.root, check=True)
+        project = Project(project.paths)
+        for stage in STAGES:
+            for video in project.videos:
+                TABLE[stage].run(project, video, silent)
+                DvcRepo(project.paths.root).commit(stage_name(stage, video))
         review(project, "scene_1")
         yield project.paths.root
 
@@ -90,14 +96,17 @@ def copy(labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 
 def state(project: Project) -> dict[str, str]:
-    """Every file of the project's data and dvc.lock, by a digest of its content."""
+    """Every file of the project's data by a digest of its content, and every entry of dvc.lock."""
     root = project.paths.root
-    files = [root / "dvc.lock", *(file for file in project.paths.data.rglob("*") if file.is_file())]
-    return {
+    files = {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(files)
-        if not {".trash", ".work"} & set(path.relative_to(root).parts)
+        for path in sorted(project.paths.data.rglob("*"))
+        if path.is_file()
+        and not {".trash", ".work"} & set(path.relative_to(root).parts)
+        and not path.match(".*.tmp")  # of a killed DVC; .dvcignore passes over them
     }
+    lock = DvcRepo(root).lock_entries()
+    return files | {f"lock: {name}": fingerprint(entry) for name, entry in lock.items()}
 
 
 def killed_at(step: int, what: Callable[[], object]) -> bool:
@@ -129,11 +138,13 @@ def killed_at(step: int, what: Callable[[], object]) -> bool:
 
 
 def run_until_whole(project: Project, what: Callable[[Project], object]) -> int:
-    """Kill a command at every third of its steps, each time where the one before stopped; count the kills."""
+    """Kill a command ever later, each run going on where the one before stopped; count the kills."""
     kills = 0
-    while killed_at(3, lambda: what(Project(project.paths))):
+    while killed_at(2 * kills + 1, lambda: what(Project(project.paths))):
         kills += 1
-        assert kills < 60, "no run gets further than the one before"
+        assert kills < 40
+        if not (project.paths.work("unfinished.json")).exists():
+            continue
         with pytest.raises(InputError, match="finish it by running it again"):
             intake.sync(Project(project.paths))
     return kills
@@ -160,6 +171,7 @@ def test_a_renamed_video_keeps_reviews_and_results(copy: Callable[[str], Project
     assert not [name for name in after if "scene_1" in name]
     assert len(after) == len(before)
     texts = [paths.root / name for name in after if name.endswith(TEXTS) and name != "data/videos.yaml"]
+    assert len(texts) > 8
     assert not [text for text in texts if "scene_1" in text.read_text()]
     assert "scene_1" not in (paths.root / "dvc.lock").read_text()
     for table in (paths.detections("scene_9"), paths.masks("scene_9"), paths.labels("scene_9")):
