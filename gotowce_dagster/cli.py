@@ -13,13 +13,17 @@ from rich.text import Text
 from gotowce_dagster import console
 from gotowce_dagster.cli_compare import compare
 from gotowce_dagster.cli_review import review
+from gotowce_dagster.cli_videos import remove, rename, restore
 from gotowce_dagster.detectors.settings import DetectorSettings
 from gotowce_dagster.errors import GotowceError, InputError, PartlyDoneError, one_sentence, system_sentence
 from gotowce_dagster.project import Project, listed_videos
+from gotowce_dagster.sources import not_pulled
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(review, name="review")
 app.command()(compare)
+for verb in (rename, remove, restore):
+    app.command()(verb)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Videos = Annotated[list[Path], typer.Argument(help="Video files.")]
@@ -75,12 +79,13 @@ def sync(
     project = Project.find()
     notes = intake.sync(project, refresh)
     if json:
-        videos = {k: v.model_dump() for k, v in project.videos.items()}
+        videos = {k: v.model_dump() | {"state": project.raw_state(k)} for k, v in project.videos.items()}
         console.show_json({"videos": videos, "engines": project.engines, "notes": notes})
         return
-    console.show_table(
-        "Videos", ["video", "file", "profile"], ([k, v.file, v.profile] for k, v in project.videos.items())
-    )
+    rows = ([k, v.file, v.profile, project.raw_state(k)] for k, v in project.videos.items())
+    console.show_table("Videos", ["video", "file", "profile", "state"], rows)
+    if problem := not_pulled(project.raw_path(key) for key in project.videos):
+        console.note(problem)
     console.show_table("Engines", ["stage", "engine"], project.engines.items())
     for note in notes:
         console.note(note)

@@ -126,6 +126,7 @@ def push(
             paths.data / "frames",
             params.review.tasks,
             why=why(params.cleaned_labels),
+            names=project.names,
             progress=start("sending frames"),
         )
     notes = [f"{video}: no labels yet" for video in project.videos if video not in labelled]

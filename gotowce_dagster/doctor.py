@@ -14,6 +14,7 @@ from gotowce_dagster.engines import every_engine, obstacle, preferences, unknown
 from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import connect, find
+from gotowce_dagster.sources import not_pulled, tracked_files
 
 _CODECS = ("h264", "hevc", "vp9", "av1")
 _LOW_DISK_GB = 10
@@ -33,6 +34,7 @@ def diagnose(project: Project) -> Iterator[Finding]:
     yield Finding("python", True, platform.python_version())
     yield _device()
     yield _codecs()
+    yield _sources(project)
     yield from _engines(project)
     yield from _detectors(project)
     yield from (_weights(name) for name in weights.WEIGHTS)
@@ -61,6 +63,17 @@ def _codecs() -> Finding:
     missing = [name for name in _CODECS if name not in av.codec.codecs_available]
     says = f"PyAV {av.__version__} decodes {', '.join(c for c in _CODECS if c not in missing)}"
     return Finding("video codecs", not missing, says + (f"; not {', '.join(missing)}" if missing else ""))
+
+
+def _sources(project: Project) -> Finding:
+    """Whether the content of every video and every file of reviews is here."""
+    if not project.paths.videos.exists():
+        return Finding("videos and reviews", False, "no data/videos.yaml; `gotowce sync` writes it")
+    gone = [key for key in project.videos if project.raw_state(key) == "gone"]
+    files = [project.raw_path(key) for key in project.videos] + tracked_files(project.paths.reviewed_videos)
+    problem = not_pulled(files)
+    says = [*([problem] if problem else []), *(f"{key}: its file is gone" for key in gone)]
+    return Finding("videos and reviews", not says, "; ".join(says) or f"{len(files)} files, all here")
 
 
 def _engines(project: Project) -> Iterator[Finding]:

@@ -8,14 +8,15 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from gotowce_dagster.errors import BusyError, InputError, system_sentence
+from gotowce_dagster.errors import BusyError, GotowceError, InputError, system_sentence
+from gotowce_dagster.files import fresh_file
 from gotowce_dagster.yaml_files import read_yaml
 
 if TYPE_CHECKING:
@@ -138,6 +139,75 @@ class DvcRepo:
         if not isinstance(content, dict) or "stages" not in content:
             raise yaml.YAMLError(f"{path}: cut short")
         return content["stages"]
+
+    def entries(self, names: Iterable[str]) -> dict[str, Any]:
+        """What dvc.lock says of some stages, every value read as DVC reads it (YAML 1.2)."""
+        from dvc.utils.serialize import load_yaml
+
+        path = self.root / "dvc.lock"
+        if not path.exists():
+            return {}
+        with self._open() as repo, repo.lock:
+            stages = load_yaml(str(path)).get("stages", {})
+        return {name: stages[name] for name in names if name in stages}
+
+    def replace_entries(self, drop: Iterable[str], put: Mapping[str, Any]) -> None:
+        """Take stages' entries out of dvc.lock and put others in, in one write; comments stay.
+
+        Raises:
+            yaml.YAMLError: the file is damaged.
+        """
+        from dvc.utils.serialize import dump_yaml
+        from ruamel.yaml import YAML
+
+        path = self.root / "dvc.lock"
+        with self._open() as repo, repo.lock:
+            content: dict[str, Any] = {"schema": "2.0"}
+            if path.exists():
+                content = YAML().load(path.read_text(encoding="utf-8"))
+            before = content.setdefault("stages", {})
+            stages = {name: entry for name, entry in before.items() if name not in set(drop)} | dict(put)
+            if stages == before:
+                return
+            content["stages"] = stages
+            with fresh_file(path) as new:
+                dump_yaml(str(new), content)
+
+    def keep_unchanged(self, name: str) -> bool:
+        """Commit a stage's output if it was made from the inputs as they are; give whether it was."""
+        with self._open() as repo:
+            stage = repo.stage.load_one(name=name)
+            with repo.lock:
+                if stage.changed_deps() or stage.changed_stage() or not all(out.exists for out in stage.outs):
+                    return False
+            repo.commit(name, force=True)
+            return True
+
+    def refuse_busy(self, paths: Iterable[Path]) -> None:
+        """Make sure that no stage that `dvc repro` runs at this moment reads or writes the files.
+
+        Raises:
+            GotowceError: one does.
+        """
+        from dvc.lock import LockError
+        from dvc.rwlock import rwlock
+
+        write = [str(path) for path in paths]
+        with self._open() as repo:
+            try:
+                with rwlock(
+                    repo.tmp_dir,
+                    repo.fs,
+                    "gotowce",
+                    [],
+                    write,
+                    repo.config["core"].get("hardlink_lock", False),
+                ):
+                    pass
+            except LockError as error:
+                raise GotowceError(
+                    "a stage that DVC runs now uses the video; wait for its end and run this again"
+                ) from error
 
 
 def output_digest(entry: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from gotowce_dagster.errors import BusyError, GotowceError, InputError, PartlyDo
 from gotowce_dagster.files import fresh_file, remove
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.project import Project, listed_videos
+from gotowce_dagster.project import Project, Video, listed_videos
 from gotowce_dagster.raw_folder import free_key, is_equal, is_same_recording, look
 from gotowce_dagster.review.connection import Room
 from gotowce_dagster.review.pull import Pulled, pull
 from gotowce_dagster.review.video_room import PulledVideo, pull_video
+from gotowce_dagster.sources import is_tracked_content, pointer, state, tracked_files
 from gotowce_dagster.tables import read_truth
+from gotowce_dagster.unfinished import refuse_unfinished
 from gotowce_dagster.video.decode import probe
 from gotowce_dagster.video.names import key_and_suffix
 from gotowce_dagster.yaml_files import read_yaml, write_yaml
@@ -44,7 +46,8 @@ def check(project: Project) -> None:
 def add(project: Project, source: Path, link: bool = False, truth: Path | None = None) -> str:
     """Bring a video into the project: check it, name it, copy it to data/raw and track it with DVC.
 
-    Adding the same recording again changes nothing and gives the same key. What fails leaves nothing behind.
+    Adding the same recording again changes nothing and gives the same key; a tracked video that is not pulled
+    is put in its place. What fails leaves nothing behind.
 
     Args:
         link: hand the file to DVC as a link, without copying it first. DVC copies it into its cache either
@@ -55,23 +58,27 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
         The video's key: a slug that names it everywhere.
 
     Raises:
-        InputError: a file of the project is wrong, the file is no video that can be decoded, or the truth is
-            malformed.
+        InputError: a file of the project is wrong, the file is no video that can be decoded, the truth is
+            malformed, or a video is being renamed or removed.
         OSError: there is no space, or no permission.
     """
+    refuse_unfinished(project.paths)
     check(project)
     probe(source)
     rows = _truth_of(source, truth) if truth else None
-    key, file = _known(project.paths, source)
-    if file is None:
-        _bring_in(project.paths, source, key, link, rows)
+    key, target = _place(project.paths, source)
+    if state(target) != "here":
+        _bring_in(project.paths, source, key=key, target=target, link=link, rows=rows)
     elif rows is not None:
-        _write_truth(project.paths, key, file.name, rows)
+        _write_truth(project.paths, key, target.name, rows)
     return key
 
 
 def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -> list[str]:
-    """Write data/videos.yaml and data/engines.yaml from what is here; track new videos and reviews.
+    """Write data/videos.yaml and data/engines.yaml; track new videos and reviews.
+
+    A video exists if its file is here, if DVC tracks it, or if data/videos.yaml has it; only `gotowce remove`
+    takes one out.
 
     One bad entry never stops the others.
 
@@ -83,28 +90,30 @@ def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -
         A sentence for each entry of data/raw that is no video, or could not be tracked.
 
     Raises:
-        InputError: params.yaml is wrong.
+        InputError: params.yaml is wrong, or a video is being renamed or removed.
         PartlyDoneError: after everything else is done: a profile cannot be read, or two claim one video.
     """
     paths, repo = project.paths, DvcRepo(project.paths.root)
+    refuse_unfinished(paths)
     write_engines(paths.engines, project.params, refresh)
     before = listed_videos(paths)
     found = look(paths, before, leave)
     profiles, unreadable = _profiles(paths)
     videos, refused = {}, list(unreadable.values())
-    for key, file in found.videos.items():
+    for key, file in known_videos(paths, found.videos, before).items():
         earlier = before[key].profile if key in before else NO_PROFILE
         try:
             profile = _best_profile(profiles, key)
         except InputError as error:
             refused.append(str(error))
             profile = earlier
-        videos[key] = {
-            "file": file.name,
-            "profile": earlier if profile == NO_PROFILE and earlier in unreadable else profile,
-            "points": key if paths.points(key).exists() else NO_POINTS,
-        }
-    write_yaml(paths.videos, {"videos": videos}, _HEADER)
+        videos[key] = Video(
+            file=file.name,
+            profile=earlier if profile == NO_PROFILE and earlier in unreadable else profile,
+            points=key if paths.points(key).exists() else NO_POINTS,
+            formerly=before[key].formerly if key in before else (),
+        )
+    write_videos(paths, videos)
     problems = found.problems
     for file in found.videos.values():
         try:
@@ -118,6 +127,39 @@ def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -
     return problems
 
 
+def known_videos(paths: Paths, here: Mapping[str, Path], listed: Mapping[str, Video]) -> dict[str, Path]:
+    """Every video of the project by key, sorted, with its place in data/raw: here, tracked or listed.
+
+    Args:
+        here: the video files in data/raw by key.
+        listed: the entries of data/videos.yaml.
+    """
+    keys = {video.file: key for key, video in listed.items()}
+    absent = [file for file in tracked_files(paths.raw) if state(file) == "not pulled"]
+    tracked = {keys.get(file.name, key_and_suffix(file.name)[0]): file for file in absent}
+    known = {key: paths.raw / video.file for key, video in listed.items()} | tracked | dict(here)
+    return dict(sorted(known.items()))
+
+
+def entry_of(paths: Paths, key: str, file: Path, formerly: Collection[str] = ()) -> Video:
+    """A video's entry in data/videos.yaml.
+
+    Raises:
+        InputError: two profiles claim it.
+    """
+    return Video(
+        file=file.name,
+        profile=profile_of(paths, key),
+        points=key if paths.points(key).exists() else NO_POINTS,
+        formerly=tuple(formerly),
+    )
+
+
+def write_videos(paths: Paths, videos: Mapping[str, Video]) -> None:
+    """Write data/videos.yaml, unless it has this content already."""
+    write_yaml(paths.videos, {"videos": {key: video.entry() for key, video in videos.items()}}, _HEADER)
+
+
 def pull_reviews(project: Project, room: Room, *, again: bool = False, progress: Progress = silent) -> Pulled:
     """Bring home what reviewers said, and track it with DVC as a source.
 
@@ -125,7 +167,7 @@ def pull_reviews(project: Project, room: Room, *, again: bool = False, progress:
         ServerDownError, InputError: as review.pull.pull.
     """
     title = project.params.review.tasks.project
-    pulled = pull(room, project.paths, title, again=again, progress=progress)
+    pulled = pull(room, project.paths, title, names=project.names, again=again, progress=progress)
     keep_reviews(project.paths)
     return pulled
 
@@ -194,26 +236,42 @@ def _profile_files(paths: Paths) -> list[Path]:
     return sorted(paths.profiles.glob("*.toml"))
 
 
-def _known(paths: Paths, source: Path) -> tuple[str, Path | None]:
-    """The key for a file, and the file that has it already, if the recording is here."""
-    videos = raw_videos(paths)
+def _place(paths: Paths, source: Path) -> tuple[str, Path]:
+    """The key for a file and its place in data/raw: a video that is known already keeps both."""
+    videos = known_videos(paths, raw_videos(paths), listed_videos(paths))
     wanted, suffix = key_and_suffix(source.name)
     for key, file in videos.items():
-        if (key == wanted and is_same_recording(source, file)) or is_equal(source, file):
+        if _is_same(source, file, key == wanted):
             return key, file
-    return free_key(paths, wanted, suffix, videos), None
+    key = free_key(paths, wanted, suffix, videos)
+    return key, paths.raw / f"{key}{suffix}"
 
 
-def _bring_in(paths: Paths, source: Path, key: str, link: bool, rows: pd.DataFrame | None) -> None:
-    """Copy and track a new video; if that fails, nothing of it stays.
+def _is_same(source: Path, known: Path, alike: bool) -> bool:
+    """Whether a file is a known video: compared with its content, or with what DVC recorded of it.
+
+    Args:
+        alike: their names are, so that they may be one recording in two containers.
+    """
+    match state(known):
+        case "here":
+            return is_equal(source, known) or (alike and is_same_recording(source, known))
+        case "not pulled":
+            return is_tracked_content(source, known)
+        case "gone":
+            return False
+
+
+def _bring_in(
+    paths: Paths, source: Path, *, key: str, target: Path, link: bool, rows: pd.DataFrame | None
+) -> None:
+    """Copy and track a video; if that fails, nothing of it stays that was not there before.
 
     Raises:
         BusyError: DVC cannot track it now; then the file stays, for a later `gotowce sync`.
     """
-    target = paths.raw / f"{key}{key_and_suffix(source.name)[1]}"
-    made = [target, target.with_name(f"{target.name}.dvc")]
-    if rows is not None and not paths.truth(key).exists():
-        made.append(paths.truth(key))
+    made = [target, pointer(target), *([paths.truth(key)] if rows is not None else [])]
+    made = [file for file in made if not file.exists()]
     try:
         with fresh_file(target) as new:
             _bring(source, new, link)

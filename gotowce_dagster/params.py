@@ -6,7 +6,7 @@ One section a stage. What a number means stands beside it in params.yaml.
 import os
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 

@@ -89,6 +89,11 @@ class Paths:
     def study(self, name: str) -> Path:
         return self.data / "studies" / name
 
+    @property
+    def trash(self) -> Path:
+        """What `gotowce remove` took out of the project, a folder each."""
+        return self.data / ".trash"
+
     def work(self, stage: str) -> Path:
         """Unfinished work that a killed run may take up again; never an output."""
         return self.data / ".work" / stage

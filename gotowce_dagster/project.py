@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.params import Params, Section, read_params
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.sources import State, require_pulled, state
 from gotowce_dagster.validation import in_words
 from gotowce_dagster.yaml_files import read_texts
 
@@ -25,6 +26,13 @@ class Video(Section):
     """Which data/profiles/NAME.toml describes its designators."""
     points: str = "none"
     """Which data/points/NAME.csv a human made for it; none.csv is empty."""
+    formerly: tuple[str, ...] = ()
+    """Its earlier keys: Label Studio's tasks still bear them."""
+
+    def entry(self) -> dict[str, object]:
+        """As data/videos.yaml lists it."""
+        entry: dict[str, object] = {"file": self.file, "profile": self.profile, "points": self.points}
+        return entry | ({"formerly": list(self.formerly)} if self.formerly else {})
 
 
 class _Listed(Section):
@@ -65,6 +73,12 @@ class Project:
         """
         return read_videos(self.paths.videos)
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The key of each video by every name it has had; a name that another video has now is that one's."""
+        former = {name: key for key, video in self.videos.items() for name in video.formerly}
+        return former | {key: key for key in self.videos}
+
     def video(self, key: str) -> Video:
         """Raises: InputError: there is no such video."""
         if key not in self.videos:
@@ -73,7 +87,39 @@ class Project:
         return self.videos[key]
 
     def raw(self, key: str) -> Path:
+        """A video's file.
+
+        Raises:
+            InputError: there is no such video, or its file is not here: not pulled, or gone.
+        """
+        path = self.raw_path(key)
+        require_pulled([path])
+        if state(path) == "gone":
+            raise InputError(
+                f"{path}: gone, and DVC does not track it; put the file back there, or take the video out of "
+                f"the project with `gotowce remove {key}`"
+            )
+        return path
+
+    def raw_path(self, key: str) -> Path:
+        """Where a video's file belongs, whether it is here or not.
+
+        Raises:
+            InputError: there is no such video.
+        """
         return self.paths.raw / self.video(key).file
+
+    def raw_state(self, key: str) -> State:
+        """Whether a video's file is here, not pulled, or gone."""
+        return state(self.raw_path(key))
+
+    def require_raw(self) -> None:
+        """Make sure that no video is merely tracked: what sums up all of them would be of some.
+
+        Raises:
+            InputError: naming all that are not pulled, and how to get them.
+        """
+        require_pulled(self.raw_path(key) for key in self.videos)
 
     @cached_property
     def engines(self) -> dict[str, str]:

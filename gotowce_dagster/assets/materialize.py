@@ -8,16 +8,19 @@ from typing import Any
 import dagster as dg
 
 from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata, preview_of
+from gotowce_dagster.assets.versions import pipeline
 from gotowce_dagster.device import best_device
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.engines import engines_of, precision
 from gotowce_dagster.errors import GotowceError, MissingWeightsError, system_sentence
 from gotowce_dagster.project import Project
+from gotowce_dagster.sources import require_pulled, tracked_files
 from gotowce_dagster.stages.base import Stage
 from gotowce_dagster.stages.table import STAGES
 
 LOCK_FINGERPRINT = "dvc_lock_entry"
 COMPUTED = "computed"
+_RAW_FILE = "data/raw/${item.file}"
 
 
 def materialize(
@@ -39,6 +42,7 @@ def materialize(
     arguments = (project,) if video is None else (project, video)
     start = time.monotonic()
     try:
+        _require_sources(project, stage, video)
         how = _bring_up_to_date(repo, name, partial(stage.run, *arguments, progress(context), **callbacks))
     except GotowceError as error:
         # Weights may be reachable again in a minute; bad input stays bad.
@@ -76,6 +80,23 @@ def lock_metadata(
         "dvc_md5": dg.MetadataValue.text(output_digest(entry)),
         LOCK_FINGERPRINT: dg.MetadataValue.text(fingerprint(entry)),
     }
+
+
+def _require_sources(project: Project, stage: Stage, video: str | None) -> None:
+    """Ask for what DVC cannot: a video that is gone is no stage of dvc.yaml any more.
+
+    Raises:
+        InputError: the project has no such video, or a source that the stage depends on is not pulled.
+    """
+    deps = pipeline(project.paths)[stage.name]["deps"]
+    if video is not None:
+        project.video(video)
+        if _RAW_FILE in deps:
+            project.raw(video)
+    if "data/raw" in deps:
+        project.require_raw()
+    if "data/reviewed" in deps:
+        require_pulled(tracked_files(project.paths.reviewed_videos))
 
 
 def _bring_up_to_date(repo: DvcRepo, name: str, run: Callable[[], None]) -> str:

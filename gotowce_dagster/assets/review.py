@@ -22,6 +22,7 @@ from gotowce_dagster.review.frames import frames_to_review, why
 from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.review.push import Pushed, push
 from gotowce_dagster.review.tasks import FrameToReview, content
+from gotowce_dagster.sources import tracked_files
 
 GROUP = "review"
 
@@ -48,6 +49,7 @@ def review_tasks(
             paths.data / "frames",
             params.review.tasks,
             why=reasons,
+            names=project.names,
             progress=progress(context),
         )
     except GotowceError as error:
@@ -94,7 +96,8 @@ def reviewed_labels(
 def reviews_version(paths: Paths) -> str:
     """A digest of all reviews that are home, of frames and of whole videos."""
     folder, repo = paths.reviewed_videos, DvcRepo(paths.root)
-    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.json"))
+    files = {*folder.rglob("*.json"), *tracked_files(folder)}
+    names = sorted(file.relative_to(folder).as_posix() for file in files)
     return _digest("".join(f"{name} {repo.tracked_digest(folder / name)}\n" for name in names))
 
 

@@ -21,6 +21,7 @@ from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.project import Project, listed_videos
 from gotowce_dagster.raw_folder import entries
 from gotowce_dagster.review.connection import ServerDownError, connect, find
+from gotowce_dagster.sources import not_pulled, pointer, require_pulled, tracked_files
 from gotowce_dagster.stages.table import STAGES
 
 # A file that grew in this time is still being copied.
@@ -29,15 +30,19 @@ _SETTLED_S = 10.0
 
 @dg.sensor(job=label_videos, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Give each new video in data/raw a partition and label it, once its copying has come to rest."""
+    """Give each new video in data/raw a partition and label it, once its copying has come to rest.
+
+    A video that is not pulled gets its partition too, and is labelled once it is here. The partition of a
+    video that was removed or renamed is deleted.
+    """
     project = Project.find()
     sizes = _sizes(project)
-    before = json.loads(context.cursor or "{}")
+    cursor = json.loads(context.cursor or "{}")
+    waiting, before = set(cursor.get("not_pulled", [])), cursor.get("sizes", {})
     copying = [
         name for name, (size, changed) in sizes.items() if _is_copying(size, changed, before.get(name))
     ]
     notes = [f"still being copied: {', '.join(copying)}"] if copying else []
-    cursor = json.dumps({name: size for name, (size, _) in sizes.items()})
     try:
         labelled = DvcRepo(project.paths.root).lock_entries()
         notes += intake.sync(project, leave=copying)
@@ -47,27 +52,45 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
         notes.append(str(error))
     except (GotowceError, OSError) as error:
         return dg.SkipReason(one_sentence(error, ""))
+    project = Project.find()
+    videos = listed_videos(project.paths)
     known = set(context.instance.get_dynamic_partitions("videos"))
-    new = [video for video in listed_videos(project.paths) if video not in known]
-    if not new:
-        context.update_cursor(cursor)
+    new = [video for video in videos if video not in known]
+    gone = sorted(known - set(videos))
+    absent = {video for video in videos if project.raw_state(video) != "here"}
+    to_label = [
+        video
+        for video in videos
+        if (video in new or video in waiting)
+        and video not in absent
+        and stage_name("cleaned_labels", video) not in labelled
+    ]
+    new_cursor = {"sizes": {name: size for name, (size, _) in sizes.items()}, "not_pulled": sorted(absent)}
+    notes += _absent_in_words(project)
+    if not new and not gone and not to_label:
+        context.update_cursor(json.dumps(new_cursor))
         return dg.SkipReason("; ".join(["no new video", *notes]))
     for note in notes:
         context.log.warning(note)
+    requests = [
+        *([VIDEOS.build_add_request(new)] if new else []),
+        *([VIDEOS.build_delete_request(gone)] if gone else []),
+    ]
     return dg.SensorResult(
-        dynamic_partitions_requests=[VIDEOS.build_add_request(new)],
+        dynamic_partitions_requests=requests,
         run_requests=[
-            dg.RunRequest(partition_key=video, run_key=video)
-            for video in new
-            if stage_name("cleaned_labels", video) not in labelled
+            dg.RunRequest(partition_key=video, run_key=_run_key(project, video)) for video in to_label
         ],
-        cursor=cursor,
+        cursor=json.dumps(new_cursor),
     )
 
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Report what `dvc repro` made as materialized, so that no run is needed for it."""
+    """Report what `dvc repro` made as materialized, so that no run is needed for it.
+
+    What is recorded but not pulled is reported once it is here.
+    """
     project = Project.find()
     try:
         lock = DvcRepo(project.paths.root).lock_entries()
@@ -78,17 +101,22 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
     seen = json.loads(context.cursor or "{}")
     now = {name: fingerprint(entry) for name, entry in lock.items()}
     videos = set(context.instance.get_dynamic_partitions("videos")) & set(listed_videos(project.paths))
-    events, reported, problems = [], set[str](), []
+    events, reported, absent, problems = [], set[str](), [], []
     for stage, video in _in_order(videos):
         name = stage_name(stage, video)
         if name not in now:
             continue
         try:
             if seen.get(name) != now[name]:
+                if not _is_here(project, lock[name]):
+                    absent.append(name)
+                    continue
                 events += _materialization(context.instance, project, stage, video, lock[name])
             reported.add(name)
         except (GotowceError, OSError, KeyError, TypeError, ValueError) as error:
             problems.append(f"{name}: {one_sentence(error, name)}")
+    if absent:
+        problems.append(f"not pulled: {', '.join(absent)}: run `dvc pull`")
     # What could not be reported, and entries of videos without a partition, stay unseen until they can be.
     cursor = json.dumps({name: mark for name, mark in now.items() if name in reported})
     if not events:
@@ -138,7 +166,12 @@ def _bring_home(project: Project) -> str:
 
 
 def _judgements(project: Project) -> list[datetime]:
-    """When each frame was judged as it is judged now."""
+    """When each frame was judged as it is judged now.
+
+    Raises:
+        InputError: a file of reviews is damaged or not pulled.
+    """
+    require_pulled(tracked_files(project.paths.reviewed_videos))
     return [
         frame.decision.at
         for file in project.paths.reviewed_videos.glob("*.json")
@@ -165,6 +198,13 @@ def _in_order(videos: set[str]) -> Iterator[tuple[str, str | None]]:
     for stage in STAGES.values():
         for video in sorted(videos) if stage.per_video else [None]:
             yield stage.name, video
+
+
+def _is_here(project: Project, entry: dict) -> bool:
+    """Whether a stage's output is here, and the videos that its preview is drawn from."""
+    paths = [entry_path["path"] for entry_path in (*entry["outs"], *entry.get("deps", ()))]
+    needed = [path for path in paths if path.startswith("data/raw/")] + [entry["outs"][0]["path"]]
+    return all((project.paths.root / path).exists() for path in needed)
 
 
 def _materialization(
@@ -200,3 +240,13 @@ def _sizes(project: Project) -> dict[str, tuple[int, float]]:
 
 def _is_copying(size: int, changed: float, before: int | None) -> bool:
     return before not in {None, size} or time.time() - changed < _SETTLED_S
+
+
+def _run_key(project: Project, video: str) -> str:
+    """Names the video as it was tracked: one that was removed and added again is labelled again."""
+    return f"{video}@{pointer(project.raw_path(video)).stat().st_mtime_ns}"
+
+
+def _absent_in_words(project: Project) -> list[str]:
+    problem = not_pulled(project.raw_path(video) for video in listed_videos(project.paths))
+    return [problem] if problem else []

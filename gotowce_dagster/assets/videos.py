@@ -25,7 +25,11 @@ def _version(stage: str) -> str:
 def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """A video as its owner recorded it, in data/raw, tracked by DVC and never modified."""
     project = Project.find()
-    path = project.raw(context.partition_key)
+    try:
+        path = project.raw(context.partition_key)
+        digest = DvcRepo(project.paths.root).tracked_digest(path)
+    except InputError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     metadata: dict[str, dg.MetadataValue] = {"file": dg.MetadataValue.path(path)}
     try:
         info = probe(path)
@@ -40,7 +44,6 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             ),
             "picture": picture_metadata(picture, "first frame"),
         }
-    digest = DvcRepo(project.paths.root).tracked_digest(path)
     return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)
 
 

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file, read_text
 from gotowce_dagster.labels.reviews import Box, Record
+from gotowce_dagster.sources import require_pulled
 from gotowce_dagster.validation import in_words
 
 COLUMNS = ["frame_index", "object_id", "class_name", "x1", "y1", "x2", "y2"]
@@ -104,9 +105,10 @@ def read_tracked(path: Path) -> TrackedVideo | None:
     """What humans said of a video's objects, or None where nobody did.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or tracked by DVC and not pulled.
     """
     if not path.exists():
+        require_pulled([path])
         return None
     text = read_text(path)
     try:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file, read_text
+from gotowce_dagster.sources import below_data, pointer, require_pulled
 from gotowce_dagster.validation import in_words
 
 Verdict = Literal["accept", "fix", "reject"]
@@ -107,19 +108,21 @@ def frame_hash(file: Path) -> str:
 
 
 def read_reviewed(path: Path) -> ReviewedVideo:
-    """Read a video's reviews; of a file that is not there, none.
+    """Read a video's reviews; of a file that is neither here nor tracked, none.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or tracked by DVC and not pulled.
     """
     if not path.exists():
+        require_pulled([path])
         return ReviewedVideo(video=path.stem)
     text = read_text(path)
     try:
         return ReviewedVideo.model_validate_json(text)
     except ValidationError as error:
         raise InputError(
-            f"{path}: not readable as reviews ({in_words(error)[:300]}); restore it with `dvc checkout`"
+            f"{path}: not readable as reviews ({in_words(error)[:300]}); restore it with "
+            f"`dvc checkout --force {below_data(pointer(path))}`"
         ) from None
 
 

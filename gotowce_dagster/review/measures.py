@@ -7,6 +7,7 @@ from statistics import median
 from gotowce_dagster.labels.reviews import Change, Review, ReviewedFrame, ReviewedVideo, read_reviewed
 from gotowce_dagster.params import Params, ReviewAuditParams
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.sources import require_pulled, tracked_files
 from gotowce_dagster.tables import LABELS, read_table
 
 
@@ -52,8 +53,9 @@ def reviewed_so_far(paths: Paths, videos: Iterable[str], params: Params) -> dict
     """The summary of all reviews that are home; without any, only how many there are.
 
     Raises:
-        InputError: a file of reviews is damaged, or labels are of another version.
+        InputError: a file of reviews is damaged or not pulled, or labels are of another version.
     """
+    require_pulled(tracked_files(paths.reviewed_videos))
     tables = [read_table(paths.labels(video), LABELS) for video in videos if paths.labels(video).exists()]
     shown = [labels[labels["verdict"].isin(params.review.tasks.verdicts)] for labels in tables]
     labelled = {key for rows in shown for key in zip(rows["video"], rows["frame_index"], strict=True)}

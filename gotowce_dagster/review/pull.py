@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.review.connection import Room, home, plain_errors
 from gotowce_dagster.review.room import ahead, find_project, list_tasks
 from gotowce_dagster.review.tasks import read_task, task_key
+from gotowce_dagster.sources import require_pulled, tracked_files
 
 _BATCH = 250
 _SETTLED_S = 5.0
@@ -46,7 +48,15 @@ class Cursor:
     files: str
 
 
-def pull(room: Room, paths: Paths, title: str, *, again: bool = False, progress: Progress = silent) -> Pulled:
+def pull(
+    room: Room,
+    paths: Paths,
+    title: str,
+    *,
+    names: Mapping[str, str] | None = None,
+    again: bool = False,
+    progress: Progress = silent,
+) -> Pulled:
     """Read what changed since the last pull and write data/reviewed/VIDEO.json of each video concerned.
 
     Everything is read if another project bears the title now, or if the files are not those that the last
@@ -54,13 +64,16 @@ def pull(room: Room, paths: Paths, title: str, *, again: bool = False, progress:
 
     Args:
         title: of the project in Label Studio.
+        names: the key of each video by every name it has had. Reviews under any other name are of a video
+            that was removed: they stay in Label Studio and are reported. None: every name is a key.
         again: read everything in any case.
         progress: told tasks read, and all that changed.
 
     Raises:
         ServerDownError: the server went away; nothing was written, and the next pull begins where this did.
-        InputError: it refuses the token, or a file of reviews is damaged.
+        InputError: it refuses the token, or a file of reviews is damaged or not pulled.
     """
+    require_pulled(tracked_files(paths.reviewed_videos))
     with plain_errors(room.url):
         project = find_project(room.client, title)
         if project is None:
@@ -78,16 +91,25 @@ def pull(room: Room, paths: Paths, title: str, *, again: bool = False, progress:
         ]
         progress(0, len(wanted))
         seen: dict[str, list[tuple[str, ReviewedFrame]]] = defaultdict(list)
+        unknown: dict[str, int] = defaultdict(int)
         pulled = Pulled(project.id)
         batches = [wanted[start : start + _BATCH] for start in range(0, len(wanted), _BATCH)]
         pages = (list(list_tasks(room.client, project.id, _WHOLE, ids=ids)) for ids in batches)
         for number, tasks in enumerate(ahead(pages), start=1):
             for task in tasks:
                 if found := read_task(task):
-                    seen[found.video].append((found.task, found.frame))
+                    video = found.video if names is None else names.get(found.video)
+                    if video is None:
+                        unknown[found.video] += 1
+                        continue
+                    seen[video].append((found.task, found.frame))
                     pulled.problems += found.problems
             progress(min(number * _BATCH, len(wanted)), len(wanted))
     pulled.frames = sum(map(len, seen.values()))
+    pulled.problems += [
+        f"{video}: not in this project, so the reviews of {count} of its frames stay in Label Studio"
+        for video, count in sorted(unknown.items())
+    ]
     for video, frames in sorted(seen.items()):
         known = read_reviewed(paths.reviewed(video))
         if (now := merged(known, frames)) != known:

@@ -65,6 +65,7 @@ def push(
     params: ReviewTasksParams,
     *,
     why: Mapping[str, str],
+    names: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> Pushed:
     """Make a task of every frame that has none yet; called again after a break, it goes on where it stopped.
@@ -72,6 +73,7 @@ def push(
     Args:
         frames_folder: where the frames' pictures lie; the server must see it too.
         why: a sentence for each rule that labels name as a reason.
+        names: the key of each video by every name it has had: tasks of a renamed video are its own.
         progress: told frames that are done with, and all.
 
     Raises:
@@ -85,7 +87,7 @@ def push(
             client, params, [label["class_name"] for frame in frames for label in frame.labels]
         )
         serve_files(client, project.id, frames_folder)
-        known = _known(client, project.id)
+        known = _known(client, project.id, names or {})
         pushed = Pushed(project.id, f"{room.url}/projects/{project.id}")
         new: list[FrameToReview] = []
         stale: list[FrameToReview] = []
@@ -160,11 +162,16 @@ def serve_files(client: "LabelStudio", project: int, folder: Path) -> None:
         ) from error
 
 
-def _known(client: "LabelStudio", project: int) -> dict[str, _Known]:
-    """The tasks that are there, by uid."""
+def _known(client: "LabelStudio", project: int, names: Mapping[str, str]) -> dict[str, _Known]:
+    """The tasks that are there, by the uid that their frame has now."""
     fields = ("id", "data", "drafts", "total_annotations", "cancelled_annotations")
+
+    def uid(task: Mapping[str, Any]) -> str:
+        video, slash, frame = str(task["data"].get("uid")).partition("/")
+        return f"{names.get(video, video)}{slash}{frame}"
+
     return {
-        str(task["data"].get("uid")): _Known(
+        uid(task): _Known(
             task["id"],
             str(task["data"].get("content")),
             bool(task["total_annotations"] or task["cancelled_annotations"] or task["drafts"]),

@@ -123,7 +123,7 @@ def push_video(room: Room, project: Project, video: str) -> PushedVideo:
     with plain_errors(room.url):
         there = _project(room.client, title_of(project), classes or ["target"])
         serve_files(room.client, there.id, paths.raw)
-        known = next((t for t in list_tasks(room.client, there.id, _TOUCHED) if _is(t, video)), None)
+        known = next((t for t in list_tasks(room.client, there.id, _TOUCHED) if _is(t, project, video)), None)
         task, done = _send(room.client, there.id, known, data, prediction)
         if there.model_version != MODEL_VERSION:
             room.client.projects.update(there.id, model_version=MODEL_VERSION)
@@ -147,7 +147,9 @@ def pull_video(room: Room, project: Project, video: str) -> PulledVideo:
     with plain_errors(room.url):
         there = find_project(room.client, title_of(project))
         tasks = (
-            [] if there is None else [t for t in list_tasks(room.client, there.id, _FIELDS) if _is(t, video)]
+            []
+            if there is None
+            else [t for t in list_tasks(room.client, there.id, _FIELDS) if _is(t, project, video)]
         )
     if not tasks:
         raise InputError(
@@ -189,8 +191,9 @@ def _uid(video: str) -> str:
     return f"video/{video}"
 
 
-def _is(task: Mapping[str, Any], video: str) -> bool:
-    return task["data"].get("uid") == _uid(video)
+def _is(task: Mapping[str, Any], project: Project, video: str) -> bool:
+    """Whether a task shows the video, under any name that it has had."""
+    return task["data"].get("uid") in {_uid(name) for name, key in project.names.items() if key == video}
 
 
 def _project(client: "LabelStudio", title: str, classes: Sequence[str]) -> Any:

@@ -25,8 +25,9 @@ def run(project: Project, progress: Progress = silent) -> None:
     """Write data/studies/detector_comparison: tables, all boxes, a scatter and report.html.
 
     Raises:
-        InputError: a video or its truth cannot be read, or there is no video.
+        InputError: a video or its truth cannot be read or is not pulled, or there is no video.
     """
+    project.require_raw()
     params = project.params.detector_comparison
     contenders = [
         *detectors(list(params.detectors), params.detectors, params),

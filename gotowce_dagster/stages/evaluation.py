@@ -44,8 +44,9 @@ def run(project: Project, progress: Progress) -> None:
     """Measure; write metrics.json, notes.json, plots/ and report.html.
 
     Raises:
-        InputError: there is no dataset or no model.
+        InputError: there is no dataset or no model, or a video or a file of reviews is not pulled.
     """
+    project.require_raw()
     confidence = project.params.evaluation.confidence
     findings = _find(project, progress)
     scored = {name: findings.scored(name, confidence) for name in MEASURES}

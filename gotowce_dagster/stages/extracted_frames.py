@@ -30,11 +30,9 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
     video does not stop the others.
 
     Raises:
-        InputError: there is no such video, or its file is gone.
+        InputError: there is no such video, or its file is not pulled or gone.
     """
     raw = project.raw(video)
-    if not raw.exists():
-        raise InputError(f"{raw}: not there; bring it back with `dvc checkout` or `gotowce add` it again")
     losses = Losses()
     with fresh_dir(project.paths.frames(video)) as folder:
         index = empty(FRAMES)

@@ -29,8 +29,9 @@ def run(project: Project, progress: Progress = silent) -> None:
     """Write data/studies/segment_everything: cuts.csv, objects.csv, pieces.png and report.html.
 
     Raises:
-        InputError: a video or its truth cannot be read.
+        InputError: a video or its truth cannot be read, or a video is not pulled.
     """
+    project.require_raw()
     params, engine = project.params.segment_everything, project.engines["masks"]
     cutters = {"SLIC superpixels": superpixels(params)}
     name, _, weights = engine.partition(":")

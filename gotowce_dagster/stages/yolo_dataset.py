@@ -21,6 +21,7 @@ from gotowce_dagster.pictures.overlay import closeup
 from gotowce_dagster.pictures.read import is_whole_jpeg
 from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.project import Project
+from gotowce_dagster.sources import require_pulled, tracked_files
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import (
     DETECTIONS,
@@ -40,9 +41,10 @@ def run(project: Project, progress: Progress) -> None:
     """Split the frames; write images, labels, data.yaml, provenance.parquet and left_out.csv.
 
     Raises:
-        InputError: no leak-free split exists, or a table is missing.
+        InputError: no leak-free split exists, a table is missing, or a file of reviews is not pulled.
     """
     params, paths = project.params.yolo_dataset, project.paths
+    require_pulled(tracked_files(paths.reviewed_videos))
     ready = [video for video in project.videos if paths.labels(video).exists()]
     if not ready:
         raise InputError(f"{paths.data / 'labels'}: no video has labels yet; run the stages before first")
