@@ -72,6 +72,7 @@ def sync(project: Project, refresh: bool = False) -> None:
         InputError: two files would have one name, or two profiles claim one video.
     """
     paths, repo = project.paths, DvcRepo(project.paths.root)
+    repo.repair()
     write_engines(paths.engines, project.params, refresh)
     videos = {
         key: {

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
-import yaml
 
 from gotowce_dagster import intake
 from gotowce_dagster.assets.jobs import label_videos, train_model
@@ -35,10 +34,8 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
         context.update_cursor(json.dumps(sizes))
         return dg.SkipReason(f"still being copied: {', '.join(copying)}")
     try:
-        labelled = DvcRepo(project.paths.root).lock_entries()
+        labelled = DvcRepo(project.paths.root).lock_entries(wait=False)
         intake.sync(project)
-    except yaml.YAMLError:
-        return dg.SkipReason("dvc.lock is being written")
     except GotowceError as error:
         return dg.SkipReason(str(error))
     known = set(context.instance.get_dynamic_partitions("videos"))
@@ -61,9 +58,9 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
     """Report what `dvc repro` made as materialized, so that no run is needed for it."""
     project = Project.find()
     try:
-        entries = DvcRepo(project.paths.root).lock_entries()
-    except yaml.YAMLError:
-        return dg.SkipReason("dvc.lock is being written")
+        entries = DvcRepo(project.paths.root).lock_entries(wait=False)
+    except GotowceError as error:
+        return dg.SkipReason(str(error))
     seen = json.loads(context.cursor or "{}")
     now = {name: fingerprint(entry) for name, entry in entries.items()}
     videos = set(context.instance.get_dynamic_partitions("videos")) & set(project.videos)
