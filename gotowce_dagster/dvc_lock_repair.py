@@ -119,11 +119,12 @@ def make_whole(repo: "Repo", root: Path) -> Repair | None:
         good = read_lock(copy or _committed(root) or _EMPTY, outless)
         repair = _repair(repo, root, str(error), surviving(text), good)
     else:
-        short = not set(stage_keys(copy)) <= set(stage_keys(text))
-        lost = _lost(repo, root, entries, read_lock(copy, outless)) if short else {}
-        if lost and _committed(root) == text:
-            lost = {}
-        repair = _repair(repo, root, "stages are missing", entries, lost) if lost else None
+        repair = None
+        if not set(stage_keys(copy)) <= set(stage_keys(text)) and text != _committed(root):
+            good = read_lock(copy, outless)
+            if lost := _lost(repo, root, entries, good):
+                good = {name: entry for name, entry in good.items() if name in entries or name in lost}
+                repair = _repair(repo, root, "stages are missing", entries, good)
     if repair:
         _logger.warning(str(repair))
     _keep_copy(root, (root / _LOCK).read_bytes())
@@ -213,15 +214,14 @@ def _from_run_cache(repo: "Repo", stages: Mapping[str, "Stage"]) -> Iterator[tup
                 yield name, dict(to_single_stage_lockfile(stage))
 
 
-def _lost(repo: "Repo", root: Path, entries: Entries, good: Entries) -> Entries:
-    """The entries of the good copy that a whole-looking file lacks because it was cut between two stages.
+def _lost(repo: "Repo", root: Path, entries: Entries, good: Entries) -> set[str]:
+    """The stages of the good copy that a whole-looking file lacks because it was cut between two stages.
 
-    An entry that is gone for another reason is not among them: its stage is no more in dvc.yaml, or its
+    A stage that is gone for another reason is not among them: it is no more in dvc.yaml, or its
     outputs are gone.
     """
-    gone = {n: entry for n, entry in good.items() if n not in entries and _outputs_exist(root, entry)}
-    defined = _stages(repo) if gone else {}
-    return {name: entry for name, entry in gone.items() if name in defined}
+    gone = {name for name in good if name not in entries and _outputs_exist(root, good[name])}
+    return gone & set(_stages(repo)) if gone else gone
 
 
 def _stages(repo: "Repo") -> dict[str, "Stage"]:
