@@ -15,7 +15,7 @@ import json
 import logging
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _LOCK = "dvc.lock"
-_EMPTY = "schema: '2.0'\nstages: {}\n"
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def make_whole(repo: "Repo", root: Path) -> Repair | None:
     try:
         entries = read_lock(text, outless)
     except CutShortError as error:
-        good = read_lock(copy or _committed(root) or _EMPTY, outless)
+        good = _first_whole((copy, _committed(root) or ""), outless)
         repair = _repair(repo, root, str(error), surviving(text), good)
     else:
         repair = None
@@ -212,6 +211,14 @@ def _from_run_cache(repo: "Repo", stages: Mapping[str, "Stage"]) -> Iterator[tup
             StageLoader.fill_from_lock(stage, made)
             if not stage.changed():
                 yield name, dict(to_single_stage_lockfile(stage))
+
+
+def _first_whole(texts: Iterable[str], outless: frozenset[str]) -> Entries:
+    """The first of some texts that is a whole dvc.lock; no entries if none is."""
+    for text in texts:
+        with contextlib.suppress(CutShortError):
+            return read_lock(text, outless)
+    return {}
 
 
 def _lost(repo: "Repo", root: Path, entries: Entries, good: Entries) -> set[str]:

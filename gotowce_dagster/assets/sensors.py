@@ -1,4 +1,4 @@
-"""What happens outside Dagster and is shown here: new videos, stages that `dvc repro` ran, and reviews."""
+"""What happens outside Dagster and is shown here: new videos, stages that `dvc repro` ran, reviews, kills."""
 
 import json
 import time
@@ -12,6 +12,7 @@ from gotowce_dagster.assets.jobs import label_videos, train_model
 from gotowce_dagster.assets.materialize import LOCK_FINGERPRINT, lock_metadata
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.review import reviewed_labels, reviewed_metadata, reviews_version
+from gotowce_dagster.assets.runs import release_dead_runs
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.errors import GotowceError
@@ -105,6 +106,13 @@ def reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
     newest = max(new).isoformat()
     request = dg.RunRequest(run_key=newest, tags={"reviews": f"{len(new)} new judgements"})
     return dg.SensorResult(asset_events=events, run_requests=[request], cursor=newest)
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Mark runs as failed whose process was killed: they hold places in the queue and slots of pools."""
+    dead = release_dead_runs(context.instance)
+    return dg.SkipReason(f"killed runs: {', '.join(dead)}" if dead else "no run was killed")
 
 
 def _bring_home(project: Project) -> str:
