@@ -92,6 +92,18 @@ def sync(
 
 
 @app.command()
+def repair(json: Json = False) -> None:
+    """Make dvc.lock whole again after a kill or a full disk cut it short; add, sync and Dagster do it too."""
+    from gotowce_dagster.dvc_repo import DvcRepo
+
+    done = DvcRepo(Project.find().paths.root).repair()
+    if json:
+        console.show_json({"repaired": asdict(done) if done else None})
+    elif done is None:  # what was done is a warning, shown already
+        console.out.print("dvc.lock is whole: nothing to repair")
+
+
+@app.command()
 def doctor(json: Json = False) -> None:
     """Tell what can run on this machine, and for what cannot: why, and how to get it."""
     from gotowce_dagster.doctor import diagnose
@@ -305,6 +317,7 @@ def stage(
     json: Json = False,
 ) -> None:
     """Run one stage, as dvc.yaml does."""
+    from gotowce_dagster.dvc_repo import DvcRepo
     from gotowce_dagster.stages.table import STAGES
 
     if name not in STAGES:
@@ -318,6 +331,7 @@ def stage(
     arguments = (project,) if video is None else (project, video)
     if video is not None:
         project.video(video)
+    DvcRepo(project.paths.root).remember()
     with console.progress_bars() as start:
         chosen.run(*arguments, start(" ".join(filter(None, (name, video)))))
     preview = chosen.preview(*arguments)

@@ -4,11 +4,13 @@ import os
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 
 from gotowce_dagster import intake
 from gotowce_dagster.assets.reporting import preview_of
+from gotowce_dagster.assets.runs import alive
 from gotowce_dagster.console import note as show_note
 from gotowce_dagster.console import number, progress_bars, show_table
 from gotowce_dagster.definitions import defs
@@ -57,8 +59,10 @@ def run(project: Project, *, quiet: bool = False) -> Path:
 def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[str]:
     """Run a job in this process; give one sentence for each step that failed."""
     what = f"{job} {video}" if video else job
-    with progress_bars() as start:
+    run_id = str(uuid4())
+    with progress_bars() as start, alive(instance, run_id):
         result = defs.resolve_job_def(job).execute_in_process(
+            run_id=run_id,
             run_config=_QUIET,
             instance=instance,
             partition_key=video,

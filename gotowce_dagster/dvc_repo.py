@@ -1,7 +1,8 @@
-"""The bridge to DVC, and the only module that imports it.
+"""The bridge to DVC: with dvc_lock_repair the only module that imports it.
 
 DVC's Repo class is no public API, so what is used of it is little and held by contract tests. It resolves
-names against the current folder of the process, hence every call runs inside the project's root.
+names against the current folder of the process, hence every call runs inside the project's root. Every call
+begins with a whole dvc.lock: one that a kill left cut short is repaired first.
 """
 
 import contextlib
@@ -13,19 +14,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from gotowce_dagster import dvc_lock_repair
+from gotowce_dagster.dvc_lock_repair import Repair
+from gotowce_dagster.dvc_lockfile import read_lock
 from gotowce_dagster.errors import BusyError, GotowceError, InputError, system_sentence
-from gotowce_dagster.files import fresh_file
 from gotowce_dagster.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 
+_logger = logging.getLogger(__name__)
+
+
 def stage_name(stage: str, video: str | None) -> str:
     """How dvc.yaml names a stage of a video: ``masks@duel``."""
     return stage if video is None else f"{stage}@{video}"
+
+
+class LockBusyError(GotowceError):
+    """Another process holds DVC's lock."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +44,82 @@ class DvcRepo:
 
     @contextlib.contextmanager
     def _open(self) -> Generator["Repo"]:
+        with self._connected(wait=True) as repo:
+            dvc_lock_repair.whole_lock(repo, self.root)
+            yield repo
+
+    @contextlib.contextmanager
+    def _connected(self, *, wait: bool) -> Generator["Repo"]:
+        """DVC's repository, whatever state dvc.lock is in.
+
+        Raises:
+            LockBusyError: with ``wait`` false: another process held DVC's lock for three seconds.
+        """
         from dvc.exceptions import DvcException
+        from dvc.lock import LockError
         from dvc.parsing import ResolveError
         from dvc.repo import Repo
 
         # Its hints ("to track the changes with git, run ...") are for people who typed a dvc command.
         logging.getLogger("dvc").setLevel(logging.WARNING)
-        with contextlib.chdir(self.root), Repo(str(self.root), _wait_for_lock=True) as repo:
+        dvc_lock_repair.write_through_rename()
+        with contextlib.chdir(self.root), Repo(str(self.root), _wait_for_lock=wait) as repo:
+            dvc_lock_repair.drop_torn_rwlock(repo)
             try:
                 yield repo
             except ResolveError as error:
                 raise InputError(
                     f"{error}; run `gotowce sync`: it writes data/videos.yaml and data/engines.yaml anew"
                 ) from error
+            except LockError as error:
+                if wait:
+                    raise
+                raise LockBusyError(
+                    "dvc.lock is being written by another process; try again later"
+                ) from error
             except DvcException as error:
                 # Of the system's own errors the command line knows what to say.
                 if system_sentence(error):
                     raise
                 raise InputError(f"DVC: {' '.join(str(error).split())}") from error
+
+    def repair(self) -> Repair | None:
+        """Make dvc.lock whole if it was cut short, and .dvc files of sources too.
+
+        Returns:
+            What became of the stages; None if dvc.lock was whole.
+        """
+        from dvc.repo import lock_repo
+
+        if dvc_lock_repair.is_known(self.root) and not dvc_lock_repair.torn_sources(self.root):
+            return None
+        with self._connected(wait=True) as repo, lock_repo(repo):
+            repair = dvc_lock_repair.make_whole(repo, self.root)
+            torn = dvc_lock_repair.torn_sources(self.root)
+            for file in torn:
+                file.rename(file.with_name(f"{file.name}.cut"))
+        for file in torn:
+            source = file.with_suffix("")
+            _logger.warning(
+                "%s was cut short and is %s; the cut one is kept as %s.cut",
+                file,
+                "written anew"
+                if source.exists()
+                else "gone, as its file is: get it back with `git checkout`",
+                file.name,
+            )
+            if source.exists():
+                self.track(source)
+        return repair
+
+    def remember(self) -> None:
+        """Keep a copy of dvc.lock as it is, before a plain `dvc repro` that runs us writes it in place.
+
+        Does nothing where another process holds DVC's lock: its own copy will be as good.
+        """
+        if (self.root / ".dvc").is_dir():
+            with contextlib.suppress(LockBusyError):
+                self.lock_entries(wait=False)
 
     def is_current(self, name: str) -> bool:
         """Whether the stage's outputs are there and made from the inputs as they are now."""
@@ -126,42 +192,37 @@ class DvcRepo:
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{entry}: not written by `dvc add`; remove it and run `gotowce sync`") from None
 
-    def lock_entries(self) -> dict[str, Any]:
-        """What dvc.lock says of each stage.
+    def lock_entries(self, *, wait: bool = True) -> dict[str, Any]:
+        """What dvc.lock says of each stage; not to be changed.
+
+        Args:
+            wait: for a process that writes dvc.lock at this moment, as long as it takes.
 
         Raises:
-            yaml.YAMLError: DVC is writing the file at this moment (it writes in place): ask again later.
+            LockBusyError: with ``wait`` false: another process held DVC's lock for three seconds.
+            InputError: git left the marks of a merge conflict in it.
         """
         path = self.root / "dvc.lock"
-        if not path.exists():
-            return {}
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or "stages" not in content:
-            raise yaml.YAMLError(f"{path}: cut short")
-        return content["stages"]
+        if not (self.root / ".dvc").is_dir():
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+        else:
+            with self._connected(wait=wait) as repo:
+                text = dvc_lock_repair.whole_lock(repo, self.root)
+        return read_lock(text, dvc_lock_repair.without_outs(self.root)) if text else {}
 
     def entries(self, names: Iterable[str]) -> dict[str, Any]:
-        """What dvc.lock says of some stages, every value read as DVC reads it (YAML 1.2)."""
-        from dvc.utils.serialize import load_yaml
-
-        path = self.root / "dvc.lock"
-        if not path.exists():
-            return {}
-        with self._open() as repo, repo.lock:
-            stages = load_yaml(str(path)).get("stages", {})
+        """What dvc.lock says of some stages; not to be changed."""
+        stages = self.lock_entries()
         return {name: stages[name] for name in names if name in stages}
 
     def replace_entries(self, drop: Iterable[str], put: Mapping[str, Any]) -> None:
-        """Take stages' entries out of dvc.lock and put others in, in one write; comments stay.
-
-        Raises:
-            yaml.YAMLError: the file is damaged.
-        """
+        """Take stages' entries out of dvc.lock and put others in, in one write; comments stay."""
+        from dvc.repo import lock_repo
         from dvc.utils.serialize import dump_yaml
         from ruamel.yaml import YAML
 
         path = self.root / "dvc.lock"
-        with self._open() as repo, repo.lock:
+        with self._open() as repo, lock_repo(repo):
             content: dict[str, Any] = {"schema": "2.0"}
             if path.exists():
                 content = YAML().load(path.read_text(encoding="utf-8"))
@@ -170,8 +231,9 @@ class DvcRepo:
             if stages == before:
                 return
             content["stages"] = stages
-            with fresh_file(path) as new:
-                dump_yaml(str(new), content)
+            # Written beside and renamed, with the copy that repairs start from: what was taken out stays out.
+            dvc_lock_repair.write_through_rename()
+            dump_yaml(str(path), content)
 
     def keep_unchanged(self, name: str) -> bool:
         """Commit a stage's output if it was made from the inputs as they are; give whether it was."""

@@ -1,10 +1,20 @@
 """Writing without half-written files: write beside, then rename.
 
 Cached outputs of DVC may be hard links into its cache, so nothing is ever changed in place either.
+
+What is being written lies in a scratch folder beside its target, ``.NAME.RANDOM.new``, which its process
+holds locked. The kernel drops the lock when the process dies, however it dies: a scratch folder that can be
+locked is a leftover, and the next process that writes there removes it. Process ids could not tell that,
+because they are reused and mean nothing in another container.
 """
 
+import contextlib
+import fcntl
+import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 import tomllib
 from collections.abc import Generator
@@ -14,9 +24,10 @@ from typing import Any
 
 from gotowce_dagster.errors import InputError, system_sentence
 
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.new")
+_SCRATCH = re.compile(r"\..+\.[0-9a-f]{8}\.new", re.DOTALL)
+_MAX_LABEL_BYTES = 200
+# Once a process: listing a folder takes long where thousands of files are written to it.
+_cleaned: set[Path] = set()
 
 
 def remove(path: Path) -> None:
@@ -28,31 +39,42 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def fresh_file(path: Path) -> Generator[Path]:
-    """Give a path to write to; it becomes ``path`` only when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = _beside(path)
-    remove(new)
-    try:
+def fresh_file(path: Path, *, durable: bool = False) -> Generator[Path]:
+    """Give a path to write to; it becomes ``path`` only when the block ends without an error.
+
+    Args:
+        durable: wait until the disk has the content, so that not even a power cut leaves an empty file.
+    """
+    with _scratch(path) as scratch:
+        new = scratch / "new"
         yield new
+        if durable:
+            _flush(new)
         new.replace(path)
-    finally:
-        remove(new)
+        if durable:
+            _flush(path.parent)
 
 
 @contextmanager
 def fresh_dir(path: Path) -> Generator[Path]:
-    """Give an empty folder to fill; it replaces ``path`` only when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = _beside(path)
-    remove(new)
-    new.mkdir()
-    try:
+    """Give an empty folder to fill; it replaces ``path`` only when the block ends without an error.
+
+    Two processes may make the same folder at once: each replaces it as a whole, the last stays.
+    """
+    with _scratch(path) as scratch:
+        new = scratch / "new"
+        new.mkdir()
         yield new
-        remove(path)
-        new.rename(path)
-    finally:
-        remove(new)
+        while True:
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(scratch / f"old-{secrets.token_hex(4)}")
+            try:
+                new.rename(path)
+            except OSError:
+                if not path.exists():
+                    raise
+                continue  # another process put its own there in between
+            break
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
@@ -116,3 +138,66 @@ def read_json(path: Path, advice: str) -> Any:
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise InputError(f"{path}: not valid JSON ({reason}); {advice}") from None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the scratch folders in a folder that dead processes left; those of living ones stay."""
+    for path in folder.iterdir():
+        if not _SCRATCH.fullmatch(path.name) or not path.is_dir() or path.is_symlink():
+            continue
+        # A file system that cannot lock folders cannot tell either: nothing is removed there.
+        with contextlib.suppress(OSError), _opened(path) as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(opened, path):
+                shutil.rmtree(path)
+
+
+@contextmanager
+def _scratch(path: Path) -> Generator[Path]:
+    """An empty folder beside a path, locked while the block runs and gone afterwards."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if (parent := path.parent.absolute()) not in _cleaned:
+        _cleaned.add(parent)
+        remove_leftovers(parent)
+    label = path.name
+    if len(os.fsencode(label)) > _MAX_LABEL_BYTES:
+        label = hashlib.md5(os.fsencode(label), usedforsecurity=False).hexdigest()
+    while True:
+        scratch = path.with_name(f".{label}.{secrets.token_hex(4)}.new")
+        scratch.mkdir()
+        try:
+            opened = os.open(scratch, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # taken for a leftover before it could be locked
+        with contextlib.suppress(OSError):
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        if _is_at(opened, scratch):
+            break
+        os.close(opened)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.close(opened)
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[int]:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        yield opened
+    finally:
+        os.close(opened)
+
+
+def _is_at(opened: int, path: Path) -> bool:
+    """Whether an open file or folder is still the one at the path."""
+    try:
+        return os.path.samestat(os.fstat(opened), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _flush(path: Path) -> None:
+    with _opened(path) as opened:
+        os.fsync(opened)

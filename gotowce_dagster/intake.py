@@ -94,6 +94,7 @@ def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -
         PartlyDoneError: after everything else is done: a profile cannot be read, or two claim one video.
     """
     paths, repo = project.paths, DvcRepo(project.paths.root)
+    repo.repair()
     refuse_unfinished(paths)
     write_engines(paths.engines, project.params, refresh)
     before = listed_videos(paths)

@@ -1,4 +1,4 @@
-"""What happens outside Dagster and is shown here: new videos, stages that `dvc repro` ran, and reviews."""
+"""What happens outside Dagster and is shown here: new videos, stages that `dvc repro` ran, reviews, kills."""
 
 import json
 import time
@@ -7,13 +7,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import dagster as dg
-import yaml
 
 from gotowce_dagster import intake
 from gotowce_dagster.assets.jobs import label_videos, train_model
 from gotowce_dagster.assets.materialize import LOCK_FINGERPRINT, lock_metadata
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.review import reviewed_labels, reviewed_metadata, reviews_version
+from gotowce_dagster.assets.runs import release_dead_runs
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.errors import GotowceError, PartlyDoneError, one_sentence
@@ -44,10 +44,8 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
     ]
     notes = [f"still being copied: {', '.join(copying)}"] if copying else []
     try:
-        labelled = DvcRepo(project.paths.root).lock_entries()
+        labelled = DvcRepo(project.paths.root).lock_entries(wait=False)
         notes += intake.sync(project, leave=copying)
-    except yaml.YAMLError:
-        return dg.SkipReason("dvc.lock is being written")
     except PartlyDoneError as error:
         notes.append(str(error))
     except (GotowceError, OSError) as error:
@@ -93,10 +91,8 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
     """
     project = Project.find()
     try:
-        lock = DvcRepo(project.paths.root).lock_entries()
-    except yaml.YAMLError:
-        return dg.SkipReason("dvc.lock is being written")
-    except OSError as error:
+        lock = DvcRepo(project.paths.root).lock_entries(wait=False)
+    except (GotowceError, OSError) as error:
         return dg.SkipReason(one_sentence(error, ""))
     seen = json.loads(context.cursor or "{}")
     now = {name: fingerprint(entry) for name, entry in lock.items()}
@@ -153,6 +149,13 @@ def reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
     newest = max(new).isoformat()
     request = dg.RunRequest(run_key=newest, tags={"reviews": f"{len(new)} new judgements"})
     return dg.SensorResult(asset_events=events, run_requests=[request], cursor=newest)
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Mark runs as failed whose process was killed: they hold places in the queue and slots of pools."""
+    dead = release_dead_runs(context.instance)
+    return dg.SkipReason(f"killed runs: {', '.join(dead)}" if dead else "no run was killed")
 
 
 def _bring_home(project: Project) -> str:

@@ -98,6 +98,7 @@ def test_everything_is_there_and_the_picture_is_shown(url: str, page: Page) -> N
         "new_videos": "RUNNING",
         "dvc_lock": "RUNNING",
         "reviews": "RUNNING",
+        "dead_runs": "RUNNING",
     }
     assert {name for name, node in assets.items() if node["pools"] == ["gpu"]} == {
         "designator_detections",

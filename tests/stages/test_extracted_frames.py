@@ -222,8 +222,8 @@ def test_dvc_passes_over_what_a_killed_run_left(tmp_path: Path) -> None:
         "--run",
         "echo counted",
     )
-    leftover = frames / folder.name
-    leftover.mkdir()
+    leftover = frames / folder.parent.name / folder.name
+    leftover.mkdir(parents=True)
     (leftover / "000000.jpg").write_bytes(b"half")
     assert json.loads(dvc("status", "--json")) == {}
     leftover.rename(frames / "b")

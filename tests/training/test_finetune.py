@@ -76,8 +76,8 @@ def test_killed_after_an_epoch_it_goes_on_there(
     assert 1 <= done < 3
     # What a kill in the middle of writing leaves behind is not taken for whole.
     (place / "run" / "weights" / "last.pt").write_bytes(b"half")
-    half = place / f".epoch-{done + 1:05d}.new"
-    half.mkdir(exist_ok=True)
+    half = place / f".epoch-{done + 1:05d}.0123abcd.new" / "new"
+    half.mkdir(parents=True)
     (half / "state.json").write_text("{", encoding="utf-8")
 
     told: list[int] = []
