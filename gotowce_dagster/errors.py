@@ -65,7 +65,7 @@ def _problem(detail: "ErrorDetails") -> str:
     place, kind = ".".join(map(str, detail["loc"])), detail["type"]
     words = _WORDS.get(kind) or _KINDS.get(kind.partition("_")[0]) or detail["msg"].lower()
     if kind in _WORDS:
-        words = words.format(**{name: value for name, value in detail.get("ctx", {}).items()})
+        words = words.format(**detail.get("ctx", {}))
     got = detail["input"]
     is_shown = kind not in _SELF_EXPLAINED and isinstance(got, str | int | float | bool | None)
     shown = f", not {got!r:.60}" if is_shown and kind != "extra_forbidden" else ""

@@ -76,17 +76,24 @@ class TrackedVideo(Record):
     @model_validator(mode="after")
     def _lies_in_it(self) -> "TrackedVideo":
         for review in self.reviews:
-            for track in review.tracks:
-                for key in track.key_frames:
-                    self._check(key, f"review {review.review_id}, object {track.object_id}")
+            self.check_review(review)
         return self
+
+    def check_review(self, review: TrackReview) -> None:
+        """Raises: ValueError: a key frame lies beyond the video's end, or far outside its pictures."""
+        for track in review.tracks:
+            for key in track.key_frames:
+                self._check(key, f"review {review.review_id}, object {track.object_id}")
 
     def _check(self, key: KeyFrame, whose: str) -> None:
         """An object that leaves the picture may be followed beyond its edge, by one picture at most."""
         if key.frame_index >= self.frames:
             raise ValueError(f"{whose}: frame {key.frame_index} of a video of {self.frames} frames")
         x1, y1, x2, y2 = key.box
-        beyond_x, beyond_y = x1 < -self.width or x2 > 2 * self.width, y1 < -self.height or y2 > 2 * self.height
+        beyond_x, beyond_y = (
+            x1 < -self.width or x2 > 2 * self.width,
+            y1 < -self.height or y2 > 2 * self.height,
+        )
         if beyond_x or beyond_y:
             raise ValueError(
                 f"{whose}, frame {key.frame_index}: the box {list(key.box)} is far outside a picture of "

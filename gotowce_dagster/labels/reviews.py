@@ -165,7 +165,9 @@ def read_reviewed(path: Path) -> ReviewedVideo:
     except OSError as error:
         raise InputError(f"{path}: not readable as reviews ({error.strerror}); {advice}") from None
     if reviewed.video != path.stem:
-        raise InputError(f"{path}: holds reviews of the video {reviewed.video!r}, not of {path.stem}; {advice}")
+        raise InputError(
+            f"{path}: holds reviews of the video {reviewed.video!r}, not of {path.stem}; {advice}"
+        )
     return reviewed
 
 
