@@ -22,7 +22,7 @@ from gotowce_dagster.review.connection import Room
 from gotowce_dagster.review.pull import Pulled, pull
 from gotowce_dagster.review.video_room import PulledVideo, pull_video
 from gotowce_dagster.tables import read_truth
-from gotowce_dagster.video.decode import probe
+from gotowce_dagster.video.decode import VideoInfo, probe
 
 NO_PROFILE = NO_POINTS = "none"
 VIDEO_SUFFIXES = frozenset(
@@ -48,8 +48,8 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
     Raises:
         InputError: the file is no video that can be decoded, or the truth is malformed.
     """
-    probe(source)
-    rows = _truth_of(source, truth) if truth else None
+    info = probe(source)
+    rows = _truth_of(source, truth, info) if truth else None
     key, is_new = _key(project.paths, source)
     target = project.paths.raw / f"{key}{source.suffix.lower()}"
     if is_new:
@@ -190,8 +190,8 @@ def _bring(source: Path, target: Path, link: bool) -> None:
         target.symlink_to(source.resolve())
 
 
-def _truth_of(source: Path, truth: Path) -> pd.DataFrame:
-    rows = read_truth(truth)
+def _truth_of(source: Path, truth: Path, info: VideoInfo) -> pd.DataFrame:
+    rows = read_truth(truth, info, {source.name})
     rows = rows[rows["clip"] == source.name]
     if rows.empty:
         raise InputError(f"{truth}: no row has the clip {source.name}")

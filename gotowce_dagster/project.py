@@ -4,22 +4,34 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.errors import InputError, explain_validation
 from gotowce_dagster.params import Params, Section, read_params, read_yaml
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.safe_names import SafeName, safe_path
+
+
+def _engine(engine: str) -> str:
+    """NAME, NAME:WEIGHTS or WEIGHTS; weights are a file in a folder of weights or below the project."""
+    name, told, weights = engine.partition(":")
+    safe_path(weights if told else name)
+    return engine
+
+
+Engine = Annotated[str, AfterValidator(_engine)]
 
 
 class Video(Section):
     """One entry of data/videos.yaml."""
 
-    file: str
+    file: SafeName
     """Name inside data/raw, with its suffix."""
-    profile: str
+    profile: SafeName
     """Which data/profiles/NAME.toml describes its designators."""
-    points: str = "none"
+    points: SafeName = "none"
     """Which data/points/NAME.csv a human made for it; none.csv is empty."""
 
 
@@ -55,9 +67,15 @@ class Project:
         """
         content = read_yaml(self.paths.videos)
         try:
-            videos = TypeAdapter(dict[str, Video]).validate_python(content["videos"])
-        except (ValidationError, KeyError, TypeError) as error:
-            raise InputError(f"{self.paths.videos}: {error}; write it anew with `gotowce sync`") from None
+            told = {"videos": content["videos"]}
+            videos = TypeAdapter(dict[str, dict[SafeName, Video]]).validate_python(told)["videos"]
+        except ValidationError as error:
+            why = explain_validation(error)
+            raise InputError(f"{self.paths.videos}: {why}; write it anew with `gotowce sync`") from None
+        except (KeyError, TypeError):
+            raise InputError(
+                f"{self.paths.videos}: lacks the table `videos`; write it anew with `gotowce sync`"
+            ) from None
         return dict(sorted(videos.items()))
 
     def video(self, key: str) -> Video:
@@ -79,6 +97,7 @@ class Project:
         """
         content = read_yaml(self.paths.engines)
         try:
-            return TypeAdapter(dict[str, str]).validate_python(content)
+            return TypeAdapter(dict[str, Engine]).validate_python(content)
         except ValidationError as error:
-            raise InputError(f"{self.paths.engines}: {error}; run `gotowce sync --refresh`") from None
+            why = explain_validation(error)
+            raise InputError(f"{self.paths.engines}: {why}; run `gotowce sync --refresh`") from None

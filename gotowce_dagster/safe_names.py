@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 _LONGEST = 255
 """Bytes of a file's name, on every usual file system."""
@@ -40,5 +40,13 @@ def safe_path(path: str) -> str:
     return path
 
 
+def _one_line(name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise ValueError(f"a name must hold something readable on one line, not {name!r}")
+    return name
+
+
+ClassName = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
+"""Of a class of objects: no path, so it may hold anything that can be read on one line."""
 SafeName = Annotated[str, AfterValidator(safe_name)]
 SafePath = Annotated[str, AfterValidator(safe_path)]

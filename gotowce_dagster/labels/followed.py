@@ -16,8 +16,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from gotowce_dagster.errors import InputError, explain_validation
 from gotowce_dagster.files import fresh_file
-from gotowce_dagster.labels.reviews import LARGEST_ID, Box, ClassName, FrameIndex, Record, Side
-from gotowce_dagster.safe_names import SafeName
+from gotowce_dagster.labels.reviews import LARGEST_ID, Box, FrameIndex, Record, Side
+from gotowce_dagster.safe_names import ClassName, SafeName
 
 COLUMNS = ["frame_index", "object_id", "class_name", "x1", "y1", "x2", "y2"]
 _SIDES = ["x1", "y1", "x2", "y2"]

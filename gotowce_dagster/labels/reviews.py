@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from gotowce_dagster.errors import InputError, explain_validation
 from gotowce_dagster.files import fresh_file
-from gotowce_dagster.safe_names import SafeName
+from gotowce_dagster.safe_names import ClassName, SafeName
 from gotowce_dagster.segmenters import rle
 
 Verdict = Literal["accept", "fix", "reject"]
@@ -28,19 +28,12 @@ def _ordered(box: tuple[float, float, float, float]) -> tuple[float, float, floa
     return box
 
 
-def _word(name: str) -> str:
-    if not name.strip() or not name.isprintable():
-        raise ValueError(f"a name must hold something readable on one line, not {name!r}")
-    return name
-
-
 Box = Annotated[tuple[float, float, float, float], AfterValidator(_ordered)]
 """x1, y1, x2, y2 in pixels of the frame, x2 and y2 exclusive; finite, and not empty."""
 Side = Annotated[int, Field(ge=1, le=65_536)]
 """Width or height of a frame in pixels."""
 FrameIndex = Annotated[int, Field(ge=0, le=LARGEST_ID)]
 DetectionId = Annotated[int, Field(ge=0, le=LARGEST_ID)]
-ClassName = Annotated[str, Field(max_length=200), AfterValidator(_word)]
 
 
 class Record(BaseModel):
