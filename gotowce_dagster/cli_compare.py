@@ -107,6 +107,7 @@ def _footage(project: Project, video: str, truth: Path | None, profile: Path | N
     from gotowce_dagster.comparison.footage import Footage
     from gotowce_dagster.intake import profile_of
     from gotowce_dagster.tables import read_truth
+    from gotowce_dagster.video.decode import probe
     from gotowce_dagster.video.names import key_and_suffix
 
     file = Path(video)
@@ -115,10 +116,10 @@ def _footage(project: Project, video: str, truth: Path | None, profile: Path | N
     own = project.paths.truth(key)
     rows = None
     if truth is not None:
-        rows = read_truth(truth)
+        rows = read_truth(truth, probe(path), {path.name})
         rows = rows[rows["clip"] == path.name]
     elif own.exists() and not file.exists():
-        rows = read_truth(own)
+        rows = read_truth(own, probe(path))
     told = profile or project.paths.profile(profile_of(project.paths, key))
     return Footage(key, path, told, rows)
 

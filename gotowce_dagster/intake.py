@@ -23,7 +23,7 @@ from gotowce_dagster.review.video_room import PulledVideo, pull_video
 from gotowce_dagster.sources import is_tracked_content, pointer, state, tracked_files
 from gotowce_dagster.tables import read_truth
 from gotowce_dagster.unfinished import refuse_unfinished
-from gotowce_dagster.video.decode import probe
+from gotowce_dagster.video.decode import VideoInfo, probe
 from gotowce_dagster.video.names import key_and_suffix
 from gotowce_dagster.yaml_files import read_yaml, write_yaml
 
@@ -64,8 +64,8 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
     """
     refuse_unfinished(project.paths)
     check(project)
-    probe(source)
-    rows = _truth_of(source, truth) if truth else None
+    info = probe(source)
+    rows = _truth_of(source, truth, info) if truth else None
     key, target = _place(project.paths, source)
     if state(target) != "here":
         _bring_in(project.paths, source, key=key, target=target, link=link, rows=rows)
@@ -302,8 +302,8 @@ def _bring(source: Path, target: Path, link: bool) -> None:
         target.symlink_to(source.resolve())
 
 
-def _truth_of(source: Path, truth: Path) -> pd.DataFrame:
-    rows = read_truth(truth)
+def _truth_of(source: Path, truth: Path, info: VideoInfo) -> pd.DataFrame:
+    rows = read_truth(truth, info, {source.name})
     rows = rows[rows["clip"] == source.name]
     if rows.empty:
         raise InputError(f"{truth}: no row has the clip {source.name}")

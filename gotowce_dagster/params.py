@@ -12,17 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gotowce_dagster.detectors.settings import DetectorSettings
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.safe_names import ClassName
 from gotowce_dagster.validation import in_words
 from gotowce_dagster.yaml_files import read_yaml
 
 
 class Section(BaseModel):
-    """A part of params.yaml: unknown keys are refused, values cannot change.
+    """A part of params.yaml: unknown keys are refused, values cannot change, numbers are finite.
 
     Strict: text such as ``yes`` is no truth value and ``"2"`` no number, as DVC reads them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class FramesParams(Section):
@@ -100,7 +101,7 @@ class PropagationParams(Section):
     track_px: int = Field(ge=64, multiple_of=32)
     jump_change: float = Field(ge=0, le=255)
     jump_similarity: float = Field(ge=-1, le=1)
-    point_class: str = Field(min_length=1)
+    point_class: ClassName
     gates: dict[str, GateParams]
 
 
@@ -210,7 +211,7 @@ class ReviewTasksParams(Section):
     temporal: list[str]
     masks: Literal["bitmask", "polygon"]
     polygon_px: float = Field(gt=0)
-    classes: list[str]
+    classes: list[ClassName]
     batch: int = Field(ge=1, le=1000)
     ranking: RankingParams
 

@@ -4,12 +4,14 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.params import Params, Section, read_params
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.safe_names import SafeName, safe_path
 from gotowce_dagster.sources import State, require_pulled, state
 from gotowce_dagster.validation import in_words
 from gotowce_dagster.yaml_files import read_texts
@@ -17,16 +19,26 @@ from gotowce_dagster.yaml_files import read_texts
 _SYNC = "write it with `gotowce sync`"
 
 
+def _engine(engine: str) -> str:
+    """NAME, NAME:WEIGHTS or WEIGHTS; weights are a file in a folder of weights or below the project."""
+    name, told, weights = engine.partition(":")
+    safe_path(weights if told else name)
+    return engine
+
+
+Engine = Annotated[str, AfterValidator(_engine)]
+
+
 class Video(Section):
     """One entry of data/videos.yaml."""
 
-    file: str
+    file: SafeName
     """Name inside data/raw, with its suffix."""
-    profile: str
+    profile: SafeName
     """Which data/profiles/NAME.toml describes its designators."""
-    points: str = "none"
+    points: SafeName = "none"
     """Which data/points/NAME.csv a human made for it; none.csv is empty."""
-    formerly: tuple[str, ...] = ()
+    formerly: tuple[SafeName, ...] = ()
     """Its earlier keys: Label Studio's tasks still bear them."""
 
     def entry(self) -> dict[str, object]:
@@ -38,7 +50,7 @@ class Video(Section):
 class _Listed(Section):
     """The whole of data/videos.yaml."""
 
-    videos: dict[str, Video]
+    videos: dict[SafeName, Video]
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,7 @@ class Project:
         """
         content = read_texts(self.paths.engines, _SYNC)
         try:
-            return TypeAdapter(dict[str, str]).validate_python(content)
+            return TypeAdapter(dict[str, Engine]).validate_python(content)
         except ValidationError as error:
             told = in_words(error, content)
             raise InputError(f"{self.paths.engines}: {told}; run `gotowce sync --refresh`") from None

@@ -5,16 +5,20 @@ file. Boxes are float pixels of the original frame, x1, y1 inclusive, x2, y2 exc
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gotowce_dagster.csv_rows import read_rows, refuse, to_numbers
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file
+from gotowce_dagster.safe_names import safe_name, safe_path
 
 
 def _schema(*fields: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) -> pa.Schema:
@@ -147,6 +151,10 @@ PROVENANCE = _schema(
 ).with_metadata(_whole_numbers("annotator"))
 
 _NOTES = b"PANDAS_ATTRS"  # the key that pandas looks for in a parquet file
+HAND_PX = 2.0
+"""How far a box that a hand drew may lie beyond the picture's edge."""
+_MOST, _WIDEST = 2**31 - 1, 2.0**16
+_NAMES: dict[str, Callable[[str], str]] = {"video": safe_name, "file": safe_name, "image": safe_path}
 TRUTH_LABELS = ("designator", "designator_partial", "object", "none")
 _TRUTH_COLUMNS = ["clip", "frame_index", "x1", "y1", "x2", "y2", "label"]
 
@@ -177,7 +185,8 @@ def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
     """Read what write_table wrote.
 
     Raises:
-        InputError: the file is missing, damaged, or was written with another schema.
+        InputError: the file is missing, damaged, was written with another schema, or names a file outside
+            its folder.
     """
     if not path.exists():
         raise InputError(f"{path}: not there; run the stage that makes it first")
@@ -190,6 +199,7 @@ def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
     if not table.schema.equals(schema):
         missing = sorted(set(schema.names) ^ set(table.schema.names)) or "column types"
         raise InputError(f"{path}: made by another version ({missing} differ); run its stage again")
+    _check_names(table, path)
     return table.to_pandas(maps_as_pydicts="strict")
 
 
@@ -208,35 +218,68 @@ def read_notes(path: Path) -> dict[str, Any]:
     return json.loads((pq.read_schema(path).metadata or {}).get(_NOTES, "{}"))
 
 
-def read_truth(path: Path) -> pd.DataFrame:
+class Extent(Protocol):
+    """How far a video reaches; video.decode.VideoInfo is one."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+
+
+def read_truth(path: Path, video: Extent | None = None, clips: Collection[str] = ()) -> pd.DataFrame:
     """Hand-checked boxes: clip, frame_index, x1, y1, x2, y2 (pixels, exclusive end), label.
 
     A row with the label ``none`` has no box and says that the frame shows no designator.
 
+    Args:
+        video: what rows are checked against, if it is known.
+        clips: names under which the file speaks of that video; without any, all rows do.
+
+    Returns:
+        The rows, indexed by their line in the file.
+
     Raises:
         InputError: naming the file and the first bad row.
     """
-    try:
-        rows = pd.read_csv(path, dtype={"clip": str, "label": str})
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
-    if missing := [column for column in _TRUTH_COLUMNS if column not in rows.columns]:
-        raise InputError(f"{path}: lacks the column(s) {', '.join(missing)}; expected {_TRUTH_COLUMNS}")
-    numbers = rows[["frame_index", "x1", "y1", "x2", "y2"]].apply(pd.to_numeric, errors="coerce")
-    boxed = rows["label"] != "none"
+    rows = read_rows(path, _TRUTH_COLUMNS, others=True)
+    numbers = to_numbers(rows, _TRUTH_COLUMNS[1:-1])
+    frame, boxed = numbers["frame_index"], rows["label"] != "none"
+    x1, y1, x2, y2 = (numbers[side] for side in ("x1", "y1", "x2", "y2"))
     problems = {
         f"label must be one of {', '.join(TRUTH_LABELS)}": ~rows["label"].isin(TRUTH_LABELS),
-        "frame_index must be a whole number from 0": ~(
-            numbers["frame_index"].ge(0) & (numbers["frame_index"] % 1).eq(0)
-        ),
-        "a box needs x1 < x2 and y1 < y2": boxed
-        & ~((numbers["x1"] < numbers["x2"]) & (numbers["y1"] < numbers["y2"])),
+        "frame_index must be a whole number from 0": ~(frame.between(0, _MOST) & (frame % 1).eq(0)),
+        "a box needs x1 < x2 and y1 < y2, all finite numbers": boxed & ~((x1 < x2) & (y1 < y2)),
+        "a box lies within a picture, in pixels from 0": boxed
+        & ~numbers[["x1", "y1", "x2", "y2"]].abs().le(_WIDEST).all(axis=1),
     }
-    for what, bad in problems.items():
-        if bad.any():
-            raise InputError(f"{path}: row {bad.idxmax() + 2}: {what}")
-    rows[numbers.columns] = numbers.astype("float64")
-    return rows[_TRUTH_COLUMNS].astype({"frame_index": "int64"})
+    if video is not None:
+        own = rows["clip"].isin(list(clips)) if clips else pd.Series(True, rows.index)
+        boxed = boxed & own
+        # One that the screen's edge cuts may be drawn whole; the others are off by a hand's width at most.
+        hand = np.where(rows["label"] == "designator_partial", np.inf, HAND_PX)
+        beyond = (x1 < -hand) | (y1 < -hand) | (x2 > video.width + hand) | (y2 > video.height + hand)
+        beyond |= (x2 <= 0) | (y2 <= 0) | (x1 >= video.width) | (y1 >= video.height)
+        size = f"{video.width} x {video.height}"
+        problems |= {
+            f"the video ends with frame {video.frames - 1}": own & frame.ge(video.frames),
+            f"the box leaves the picture of {size} pixels; was it drawn on another size?": boxed & beyond,
+        }
+    refuse(path, problems)
+    return rows.assign(**numbers).astype({"frame_index": "int64"})
+
+
+def _check_names(table: pa.Table, path: Path) -> None:
+    """Raises: InputError: a column of names that become paths holds one that leads out of its folder."""
+    for column, check in _NAMES.items():
+        for name in pc.unique(table[column]).to_pylist() if column in table.column_names else ():
+            try:
+                if name:  # empty: there is no file
+                    check(name)
+            except ValueError as error:
+                raise InputError(f"{path}: column {column}: {error}; run its stage again") from None
 
 
 def _checked(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> pa.Table:

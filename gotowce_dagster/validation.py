@@ -60,16 +60,20 @@ _WHOLE = {
     "union_tag_not_found": "is missing its {discriminator}",
 }
 _LONGEST = 60
+_SHOWN = 5
 
 
 def in_words(error: ValidationError, content: Any = None, name: str = "") -> str:
-    """All that is wrong, in one line: ``masks.near: expected at least 0, got -1; ...``.
+    """What is wrong, in one line, the first five of it: ``masks.near: expected at least 0, got -1; ...``.
 
     Args:
         content: what was checked; leaves the names of alternatives out of the fields' paths.
         name: what a problem of the whole content is said of.
     """
-    return "; ".join(_problem(problem, content, name) for problem in error.errors(include_url=False))
+    problems = error.errors(include_url=False)
+    shown = [_problem(problem, content, name) for problem in problems[:_SHOWN]]
+    more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    return "; ".join([*shown, *more])
 
 
 def _problem(problem: ErrorDetails, content: Any, name: str) -> str:

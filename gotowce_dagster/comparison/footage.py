@@ -102,7 +102,9 @@ def sample(footage: Sequence[Footage], count: int, folder: Path, progress: Progr
             file = folder / f"{place}_{frame.index}.png"
             if not cv2.imwrite(str(file), frame.bgr(), _PNG):
                 raise InputError(f"{file}: cannot be written; is the disk full?")
-            picture = Picture(video=one.video, frame_index=frame.index, file=file, profile=one.profile)
+            picture = Picture(
+                video=one.video, frame_index=frame.index, file=file, profile=one.profile.resolve()
+            )
             pictures.append(picture)
             wanted.remove(frame.index)
             if one.truth is not None:

@@ -1,27 +1,39 @@
 """What a fresh process is told to measure, as a file between two processes."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gotowce_dagster.safe_names import SafeName
 
 JOB, EVENTS, LOG = "job.json", "events.jsonl", "log.txt"
 """Files in the folder of a job: what is asked, what is answered line by line, and what libraries print."""
 
 
+Box = tuple[float, float, float, float]
+
+
+def _without_dots(path: Path) -> Path:
+    """Both processes run on one machine and one of them made the file, so it may lie anywhere."""
+    if ".." in path.parts:
+        raise ValueError(f"{path} leads out of its folder; expected a path without ..")
+    return path
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Picture(_Part):
     """A frame that was decoded once for all."""
 
-    video: str
-    frame_index: int
-    file: Path
+    video: SafeName
+    frame_index: int = Field(ge=0)
+    file: Annotated[Path, AfterValidator(_without_dots)]
     """Lossless."""
-    profile: Path
-    designators: list[tuple[float, float, float, float]] = []
+    profile: Annotated[Path, AfterValidator(_without_dots)]
+    designators: list[Box] = []
     """xyxy in pixels, known to be there: what a segmenter is told, and a detector is not."""
 
     @property
@@ -32,11 +44,11 @@ class Picture(_Part):
 class Limits(_Part):
     """How far the search for the best number of pictures at once goes."""
 
-    max_batch: int
+    max_batch: int = Field(ge=0)
     """Pictures at once."""
-    batch_s: float
+    batch_s: float = Field(ge=0)
     """Seconds, about."""
-    memory_mb: float
+    memory_mb: float = Field(gt=0)
     """Of the process."""
 
 

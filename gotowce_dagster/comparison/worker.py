@@ -21,6 +21,7 @@ import supervision as sv
 
 from gotowce_dagster.comparison.job import EVENTS, JOB, Job, Picture
 from gotowce_dagster.comparison.subjects import Subject, size_mb
+from gotowce_dagster.detectors.base import impossible
 from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.pictures.read import read_rgb
 
@@ -99,7 +100,7 @@ def _look(subject: Subject, picture: Picture, image: np.ndarray) -> Event:
     try:
         (found,) = _ask(subject, [image], [picture])
         seconds = time.perf_counter() - start
-        boxes, dropped = _rows(found)
+        boxes, dropped = _rows(found, image.shape)
     except GotowceError:
         raise
     except Exception as error:
@@ -117,7 +118,7 @@ def _ask(subject: Subject, images: Sequence[np.ndarray], pictures: Sequence[Pict
     return found
 
 
-def _rows(found: sv.Detections) -> tuple[list[list[Any]], int]:
+def _rows(found: sv.Detections, shape: tuple[int, ...]) -> tuple[list[list[Any]], int]:
     """Boxes as x1, y1, x2, y2, confidence, class and prompt; and how many were none and are left out."""
     xyxy = np.asarray(found.xyxy, float).reshape(-1, 4)
     confidence = np.ones(len(xyxy)) if found.confidence is None else np.asarray(found.confidence, float)
@@ -125,7 +126,7 @@ def _rows(found: sv.Detections) -> tuple[list[list[Any]], int]:
         np.asarray(found.data.get(name, np.full(len(xyxy), ""))).astype(str)
         for name in ("class_name", "prompt")
     ]
-    good = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1) & np.isfinite(confidence)
+    good = ~impossible(found, shape)
     columns = [*xyxy[good].T.tolist(), confidence[good].tolist(), *(name[good].tolist() for name in names)]
     return [list(row) for row in zip(*columns, strict=True)], int((~good).sum())
 

@@ -66,20 +66,31 @@ def found(
 ) -> sv.Detections:
     """Detections as Detector.detect gives them, most confident first.
 
+    Rows that are no numbers, as of a model whose arithmetic overflowed, are left out, and
+    ``metadata["unanswered"]`` says so.
+
     Args:
         xyxy: (n, 4) in pixels.
         confidence: (n,).
         class_name, prompt: one a box.
     """
+    with np.errstate(over="ignore"):
+        boxes = np.asarray(xyxy, np.float32).reshape(-1, 4)
+    sure = np.asarray(confidence, np.float32).reshape(-1)
+    is_finite = np.isfinite(boxes).all(axis=1) & np.isfinite(sure)
+    rows = np.flatnonzero(is_finite)
+    rows = rows[np.argsort(-sure[rows].astype(float), kind="stable")]
     detections = sv.Detections(
-        xyxy=np.asarray(xyxy, np.float32).reshape(-1, 4),
-        confidence=np.asarray(confidence, np.float32).reshape(-1),
-        data={"class_name": np.array(class_name, dtype=str), "prompt": np.array(prompt, dtype=str)},
+        xyxy=boxes[rows],
+        confidence=sure[rows],
+        data={
+            "class_name": np.array(class_name, dtype=str)[rows],
+            "prompt": np.array(prompt, dtype=str)[rows],
+        },
     )
-    order = np.argsort(-np.asarray(confidence, float).reshape(-1), kind="stable")
-    ordered = detections[order]
-    assert isinstance(ordered, sv.Detections)
-    return ordered
+    if len(rows) < len(boxes):
+        detections.metadata["unanswered"] = f"{len(boxes) - len(rows)} of {len(boxes)} boxes were no numbers"
+    return detections
 
 
 def tidied(
@@ -108,7 +119,29 @@ def tidied(
     assert isinstance(kept, sv.Detections)
     kept = kept.with_nms(nms_iou, class_agnostic)
     classes, prompts = (np.asarray(kept.data[key]).tolist() for key in ("class_name", "prompt"))
-    return found(kept.xyxy, np.asarray(kept.confidence), classes, prompts)
+    tidy = found(kept.xyxy, np.asarray(kept.confidence), classes, prompts)
+    tidy.metadata = dict(detections.metadata)
+    return tidy
+
+
+def impossible(detections: sv.Detections, shape: tuple[int, ...]) -> np.ndarray:
+    """Which rows of an answer cannot be: bool (n,).
+
+    A box has its corners in order and a part inside the image, a confidence from 0 to 1, and a class.
+
+    Args:
+        shape: (H, W, ...) of the image.
+    """
+    xyxy = np.asarray(detections.xyxy, float).reshape(-1, 4)
+    confidence = np.ones(len(xyxy)) if detections.confidence is None else detections.confidence
+    names = np.asarray(detections.data.get("class_name", np.full(len(xyxy), "?")), object)
+    height, width = shape[:2]
+    is_box = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1) & (np.abs(xyxy) < np.inf).all(axis=1)
+    is_inside = (xyxy[:, 2:] > 0).all(axis=1) & (xyxy[:, :2] < [width, height]).all(axis=1)
+    is_named = np.array([bool(str(name).strip()) for name in names], bool)
+    # NaN compares as False.
+    is_sure = (np.asarray(confidence, float) >= 0) & (np.asarray(confidence, float) <= 1)
+    return ~(is_box & is_inside & is_named & is_sure)
 
 
 def batched(

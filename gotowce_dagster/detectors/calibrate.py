@@ -22,7 +22,7 @@ from gotowce_dagster.detectors.measures import INSIDE, OUTSIDE, half_sides, judg
 from gotowce_dagster.detectors.profile import Colour, Designator, Profile
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.tables import read_truth
-from gotowce_dagster.video.decode import read_frames
+from gotowce_dagster.video.decode import probe, read_frames
 from gotowce_dagster.video.names import key_and_suffix
 
 MIN_EXAMPLES = 3
@@ -116,8 +116,9 @@ def calibrate(
 
 
 def _rows_of(video: Path, boxes: Path) -> pd.DataFrame:
-    truth = read_truth(boxes)
-    own = truth["clip"].isin((video.name, video.stem))
+    names = (video.name, video.stem)
+    truth = read_truth(boxes, probe(video), names)
+    own = truth["clip"].isin(names)
     rows = truth[own & truth["label"].eq("designator")].drop_duplicates(["frame_index", "x1", "y1"])
     if len(rows) < MIN_EXAMPLES:
         clips = ", ".join(sorted(set(truth["clip"]))) or "none"

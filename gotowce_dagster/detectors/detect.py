@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster.detectors.base import Cost, Detector
+from gotowce_dagster.detectors.base import Cost, Detector, impossible
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.consensus import agree
 from gotowce_dagster.params import ConsensusParams
@@ -38,9 +38,9 @@ def detect_frames(
 
     Returns:
         The rows, and in their ``attrs``, where there is any: ``unanswered``, frame_index -> which
-        detectors gave no usable answer about it -> why; ``short``, how many objects too few detectors
-        found for the quorum; ``bills``, what each detector that answers in words or tokens took since it
-        was made (see bill).
+        detectors gave no usable answer about it, or boxes that cannot be -> why; ``short``, how many
+        objects too few detectors found for the quorum; ``bills``, what each detector that answers in
+        words or tokens took since it was made (see bill).
     """
     stream = iter(frames)
     parts = [empty(DETECTIONS)]
@@ -49,14 +49,11 @@ def detect_frames(
     while batch := list(islice(stream, BATCH)):
         indices, images = zip(*batch, strict=True)
         answers = [detector.detect(images) for detector in detectors]
-        for frame_index, *found in zip(indices, *answers, strict=True):
+        for frame_index, image, *told in zip(indices, images, *answers, strict=True):
+            found, why = zip(*(_possible(boxes, image.shape) for boxes in told), strict=True)
             rows = pd.concat([_rows(d, boxes) for d, boxes in zip(detectors, found, strict=True)])
             rows = rows.sort_values("confidence", ascending=False, kind="stable")
-            silent_ones = {
-                detector.name: why
-                for detector, boxes in zip(detectors, found, strict=True)
-                if (why := boxes.metadata.get("unanswered"))
-            }
+            silent_ones = {d.name: words for d, words in zip(detectors, why, strict=True) if words}
             if silent_ones:
                 unanswered[int(frame_index)] = silent_ones
             if consensus and len(detectors) > 1:
@@ -121,6 +118,21 @@ def detect_video(
     if missing := sorted(set(frames or ()) - set(seen)):
         raise InputError(f"{path}: has no readable frame {', '.join(map(str, missing))}")
     return table[VIDEO_COLUMNS]
+
+
+def _possible(found: sv.Detections, shape: tuple[int, ...]) -> tuple[sv.Detections, str]:
+    """An answer without the rows that cannot be, cut at the image's edges; why it is not a whole answer."""
+    bad = impossible(found, shape)
+    why = [str(found.metadata["unanswered"])] if found.metadata.get("unanswered") else []
+    if bad.any():
+        why.append(
+            f"{bad.sum()} of {len(found)} boxes were empty, outside the image, of no class or no confidence"
+        )
+    kept = found[~bad]
+    assert isinstance(kept, sv.Detections)
+    height, width = shape[:2]
+    kept.xyxy = np.clip(kept.xyxy, 0, [width, height, width, height])
+    return kept, "; ".join(why)
 
 
 def _rows(detector: Detector, found: sv.Detections) -> pd.DataFrame:

@@ -13,16 +13,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file, read_toml
+from gotowce_dagster.safe_names import ClassName, SafeName
 from gotowce_dagster.validation import in_words
 
-Byte = Annotated[int, Field(ge=0, le=255)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Byte = Annotated[int, Field(ge=0, le=255, strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Pixels = Annotated[Number, Field(ge=0, le=65_536)]
+Ratio = Annotated[Number, Field(gt=0, le=100)]
 
 
 class _Part(BaseModel):
-    """A part of a profile: unknown keys are refused, values cannot change."""
+    """A part of a profile: unknown keys are refused, values cannot change, numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Colour(_Part):
@@ -51,28 +55,28 @@ def _ordered(field: str, pair: tuple[float, float]) -> None:
 class Designator(_Part):
     """One kind of mark: four axis-aligned corners around the target, the middle of every side empty."""
 
-    name: str = Field(min_length=1)
+    name: SafeName
     """What it is called, for instance ``hostile``; kept with every detection as its prompt."""
-    class_name: str = Field(min_length=1)
+    class_name: ClassName
     """The class that the target inside gets."""
     colours: tuple[Colour, ...] = Field(min_length=1)
     """A pixel belongs to the mark if it lies in any of these."""
     arm: tuple[Fraction, Fraction]
     """Length of a corner's arm over the side, shortest and longest."""
-    arm_px: float = Field(ge=3, le=500)
+    arm_px: Number = Field(ge=3, le=500)
     """Shortest arm in pixels. A game may draw arms of a fixed length around targets of any size, so a
     larger mark must show arms of this many pixels, not of this fraction."""
     gap: tuple[Fraction, Fraction]
     """Length of the empty middle over the side, shortest and longest."""
-    rounding: float = Field(default=0, ge=0, le=0.7)
+    rounding: Number = Field(default=0, ge=0, le=0.7)
     """Share of an arm that the rounding of the corner takes away from the outer line; 0 is a sharp corner."""
-    thickness_px: float = Field(ge=0.5, le=20)
+    thickness_px: Number = Field(ge=0.5, le=20)
     """Width of the lines in pixels."""
-    size_px: tuple[float, float]
+    size_px: tuple[Pixels, Pixels]
     """Smallest and largest side in pixels; a largest of 0 means that only the frame limits it."""
-    aspect: tuple[float, float] = (0.93, 1.07)
+    aspect: tuple[Ratio, Ratio] = (0.93, 1.07)
     """Width over height, smallest and largest."""
-    inset_px: float = Field(default=0, ge=-3, le=3)
+    inset_px: Number = Field(default=0, ge=-3, le=3)
     """How far inside the outer edge of the lines a box is to lie. Learned from how the examples were drawn,
     so that found boxes agree with boxes of the same hand."""
 
@@ -88,8 +92,6 @@ class Designator(_Part):
             )
         if self.gap[0] < 0.1:
             raise ValueError("gap: at least 0.1 of each side must be empty, or this is a frame, not corners")
-        if self.aspect[0] <= 0:
-            raise ValueError("aspect: must be above 0")
         smallest, largest = self.size_px
         if smallest < 2 * self.arm_px * 0.75 or smallest <= 0:
             raise ValueError(f"size_px: a side of {smallest} px has no room for two arms of {self.arm_px} px")
@@ -101,7 +103,7 @@ class Designator(_Part):
 class Profile(_Part):
     """All designators of a game. One without any is legal: nothing is known, nothing is found."""
 
-    name: str = Field(min_length=1)
+    name: SafeName
     videos: tuple[str, ...] = ()
     """Patterns (``*`` and ``?``) of the keys of videos it is for; a new video gets the first that fits."""
     designators: tuple[Designator, ...] = ()
@@ -128,7 +130,7 @@ def read_profile(path: Path) -> Profile:
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {in_words(error, content)}") from None
+        raise InputError(f"{path}: {in_words(error, content)}; see docs/profiles.md") from None
 
 
 def write_profile(profile: Profile, path: Path) -> None:

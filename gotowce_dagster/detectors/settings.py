@@ -4,21 +4,24 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gotowce_dagster.detectors.profile import Colour
+from gotowce_dagster.safe_names import ClassName, SafePath, safe_path
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Phrases = Annotated[list[str], Field(min_length=1)]
+PricesPath = Annotated[Path, AfterValidator(lambda path: Path(safe_path(path.as_posix())))]
 
 DESIGNATOR = {"target": ["four corner brackets around a target", "a square target bracket"]}
 """What is looked for by default: our class, and the phrases a model is asked for it."""
 
 
 class Settings(BaseModel):
-    """Unknown keys are refused, values cannot change, and text is taken for no number and no truth value."""
+    """Unknown keys are refused, values cannot change, numbers are finite, and text is no number and no truth
+    value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class CropSettings(Settings):
@@ -90,7 +93,7 @@ class BracketSettings(Common):
 class Prompted(Common):
     """What every model can be told."""
 
-    prompts: dict[str, Phrases] = DESIGNATOR
+    prompts: dict[ClassName, Phrases] = DESIGNATOR
     """Our class -> the phrases it is asked for."""
     nms_iou: Share = 0.5
     """Of boxes of one class that overlap more than this, the surest stays; yolo_world: of any class."""
@@ -102,9 +105,9 @@ class YoloSettings(Prompted):
     """Any detection model of ultralytics."""
 
     kind: Literal["yolo"] = "yolo"
-    prompts: dict[str, Phrases] = {}
+    prompts: dict[ClassName, Phrases] = {}
     """Our class -> the model's own class names; without any, all of them under their own names."""
-    weights: str = "yolo26n.pt"
+    weights: SafePath = "yolo26n.pt"
     """A name of weights.py, or a path from the project's folder, for instance data/weights/round1.pt."""
     imgsz: int = Field(default=960, ge=32, multiple_of=32)
     """Long side of what the model sees, pixels."""
@@ -118,8 +121,8 @@ class YoloWorldSettings(Prompted):
     """YOLO-World: ultralytics weights that are asked by phrases."""
 
     kind: Literal["yolo_world"] = "yolo_world"
-    weights: str = "yolov8s-worldv2.pt"
-    text_encoder: str = "openai/clip-vit-base-patch32"
+    weights: SafePath = "yolov8s-worldv2.pt"
+    text_encoder: SafePath = "openai/clip-vit-base-patch32"
     """CLIP ViT-B/32, whose text embeddings the weights were trained with."""
     imgsz: int = Field(default=960, ge=32, multiple_of=32)
     min_confidence: Share = 0.005
@@ -136,7 +139,7 @@ class ZeroShotSettings(Prompted):
     """Any model that transformers loads for zero-shot object detection: Grounding DINO, OWLv2, ..."""
 
     kind: Literal["zero_shot"] = "zero_shot"
-    weights: str = "IDEA-Research/grounding-dino-tiny"
+    weights: SafePath = "IDEA-Research/grounding-dino-tiny"
     text_confidence: Share = 0.25
     """Grounding DINO: a word belongs to a box's phrase from this on."""
 
@@ -149,7 +152,7 @@ class Kosmos2Settings(Prompted):
     """Kosmos-2: describes the picture and tells where what it names is."""
 
     kind: Literal["kosmos2"] = "kosmos2"
-    weights: str = "microsoft/kosmos-2-patch14-224"
+    weights: SafePath = "microsoft/kosmos-2-patch14-224"
     ask: str = "<grounding>"
     """How the text begins that the model goes on with; with ``{phrase}`` in it, asked for each phrase, as in
     ``<grounding><phrase>{phrase}</phrase>``."""
@@ -167,7 +170,7 @@ class MoondreamSettings(Prompted):
     """Moondream, a small vision-language model that points and draws boxes."""
 
     kind: Literal["moondream"] = "moondream"
-    weights: str = "vikhyatk/moondream2"
+    weights: SafePath = "vikhyatk/moondream2"
     trust_remote_code: bool = False
     """Its model class comes with its weights and is run only if this is set."""
 
@@ -240,8 +243,9 @@ class HostedSettings(Online):
     budget: float | None = Field(default=None, ge=0)
     """US dollars that may be spent each time the detector is loaded: for each video of the pipeline, and
     again in each run. A request that might cost more than is left is not sent."""
-    prices: Path | None = None
-    """Your own table of prices; default: the table of the package genai-prices."""
+    prices: PricesPath | None = None
+    """Your own table of prices, a path from the project's folder; default: the table of the package
+    genai-prices."""
 
     @property
     def key_variables(self) -> tuple[str, ...]:

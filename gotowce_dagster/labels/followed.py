@@ -12,11 +12,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file, read_text
-from gotowce_dagster.labels.reviews import Box, Record
+from gotowce_dagster.labels.reviews import LARGEST_ID, Box, FrameIndex, Record, Side
+from gotowce_dagster.safe_names import ClassName, SafeName
 from gotowce_dagster.sources import require_pulled
 from gotowce_dagster.validation import in_words
 
@@ -27,7 +28,7 @@ _SIDES = ["x1", "y1", "x2", "y2"]
 class KeyFrame(Record):
     """Where an object is in one frame, and whether it is there from then on."""
 
-    frame_index: Annotated[int, Field(ge=0)]
+    frame_index: FrameIndex
     box: Box
     goes_on: bool = True
     """It moves evenly to the next key frame, or stays to the end. False: in the next frame it is gone."""
@@ -38,9 +39,16 @@ class Track(Record):
 
     object_id: str
     """Of the object that it was made from, as in tables.MASKS; else Label Studio's own name of the region."""
-    class_name: str
+    class_name: ClassName
     key_frames: tuple[KeyFrame, ...]
     """By frame_index, no frame twice."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Track":
+        numbers = [key.frame_index for key in self.key_frames]
+        if any(after <= before for before, after in pairwise(numbers)):
+            raise ValueError(f"key_frames: frames must rise, not {numbers[:10]}")
+        return self
 
 
 class TrackReview(Record):
@@ -48,7 +56,7 @@ class TrackReview(Record):
 
     review_id: str
     task: str
-    annotator: int | None
+    annotator: int | None = Field(ge=0, lt=2**63)
     at: datetime
     state: Literal["done", "skipped", "withdrawn"]
     """As in reviews.Review."""
@@ -58,14 +66,41 @@ class TrackReview(Record):
 class TrackedVideo(Record):
     """The whole file."""
 
-    video: str
-    frames: int
+    video: SafeName
+    frames: Annotated[int, Field(ge=1, le=LARGEST_ID)]
     """How many the video has."""
-    width: int
-    height: int
-    fps: float
+    width: Side
+    height: Side
+    fps: float = Field(gt=0)
     reviews: tuple[TrackReview, ...] = ()
     """Oldest first."""
+
+    @model_validator(mode="after")
+    def _lies_in_it(self) -> "TrackedVideo":
+        for review in self.reviews:
+            self.check_review(review)
+        return self
+
+    def check_review(self, review: TrackReview) -> None:
+        """Raises: ValueError: a key frame lies beyond the video's end, or far outside its pictures."""
+        for track in review.tracks:
+            for key in track.key_frames:
+                self._check(key, f"review {review.review_id}, object {track.object_id}")
+
+    def _check(self, key: KeyFrame, whose: str) -> None:
+        """An object that leaves the picture may be followed beyond its edge, by one picture at most."""
+        if key.frame_index >= self.frames:
+            raise ValueError(f"{whose}: frame {key.frame_index} of a video of {self.frames} frames")
+        x1, y1, x2, y2 = key.box
+        beyond_x, beyond_y = (
+            x1 < -self.width or x2 > 2 * self.width,
+            y1 < -self.height or y2 > 2 * self.height,
+        )
+        if beyond_x or beyond_y:
+            raise ValueError(
+                f"{whose}, frame {key.frame_index}: the box {list(key.box)} is far outside a picture of "
+                f"{self.width} x {self.height} pixels"
+            )
 
     @property
     def decision(self) -> TrackReview | None:
@@ -105,19 +140,21 @@ def read_tracked(path: Path) -> TrackedVideo | None:
     """What humans said of a video's objects, or None where nobody did.
 
     Raises:
-        InputError: the file is damaged, or tracked by DVC and not pulled.
+        InputError: the file is damaged, holds what cannot be, is of another video, or is tracked by DVC and
+            not pulled.
     """
     if not path.exists():
         require_pulled([path])
         return None
+    advice = "restore it, or move it away and pull again"
     text = read_text(path)
     try:
-        return TrackedVideo.model_validate_json(text)
+        tracked = TrackedVideo.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise InputError(
-            f"{path}: not readable as tracks ({in_words(error)[:300]}); restore it, or remove it and pull "
-            "again"
-        ) from None
+        raise InputError(f"{path}: not readable as tracks ({in_words(error)}); {advice}") from None
+    if tracked.video != path.stem:
+        raise InputError(f"{path}: holds tracks of the video {tracked.video!r}, not of {path.stem}; {advice}")
+    return tracked
 
 
 def followed_to(path: Path) -> int:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
+from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.followed import TrackedVideo, frame_rows
 from gotowce_dagster.labels.reviews import (
     Change,
@@ -38,15 +40,31 @@ def said_of(reviewed: ReviewedVideo, frames: pd.DataFrame, folder: Path) -> Said
     Args:
         frames: rows of tables.FRAMES.
         folder: where their pictures lie.
+
+    Raises:
+        InputError: a frame was judged as one of another size than its picture has.
     """
     files = frames[frames["kept"]].set_index("frame_index")["file"].to_dict()
 
     def is_of_now(frame: ReviewedFrame) -> bool:
         file = folder / files.get(frame.frame_index, "")
-        return file.is_file() and frame_hash(file) == frame.frame_hash
+        if not file.is_file() or frame_hash(file) != frame.frame_hash:
+            return False
+        _check_size(reviewed.video, frame, file)
+        return True
 
     judged = (frame for frame in reviewed.frames if frame.decision)
     return {frame.frame_index: frame for frame in judged if is_of_now(frame)}
+
+
+def _check_size(video: str, frame: ReviewedFrame, file: Path) -> None:
+    with Image.open(file) as picture:
+        size = picture.size
+    if size != (frame.width, frame.height):
+        raise InputError(
+            f"{video}.json: frame {frame.frame_index}: judged as a picture of {frame.width} x {frame.height} "
+            f"pixels, but it has {size[0]} x {size[1]}; restore the file of reviews, or pull again"
+        )
 
 
 def said_of_video(

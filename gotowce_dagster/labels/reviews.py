@@ -6,46 +6,73 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file, read_text
+from gotowce_dagster.safe_names import ClassName, SafeName
+from gotowce_dagster.segmenters import rle
 from gotowce_dagster.sources import below_data, pointer, require_pulled
 from gotowce_dagster.validation import in_words
 
 Verdict = Literal["accept", "fix", "reject"]
 Sample = Literal["audit", "doubtful", "all"]
-Box = tuple[float, float, float, float]
-"""x1, y1, x2, y2 in pixels of the frame, x2 and y2 exclusive."""
+
+LARGEST_ID = 2**31 - 1
+"""Of frames and detections: tables hold no more."""
+ROUNDING_PX = 1.0
+"""How far a side of a box may lie beyond the frame's edge."""
+
+
+def _ordered(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    if not (box[0] < box[2] and box[1] < box[3]):
+        raise ValueError(f"a box needs x1 < x2 and y1 < y2, not {list(box)}")
+    return box
+
+
+Box = Annotated[tuple[float, float, float, float], AfterValidator(_ordered)]
+"""x1, y1, x2, y2 in pixels of the frame, x2 and y2 exclusive; finite, and not empty."""
+Side = Annotated[int, Field(ge=1, le=65_536)]
+"""Width or height of a frame in pixels."""
+FrameIndex = Annotated[int, Field(ge=0, le=LARGEST_ID)]
+DetectionId = Annotated[int, Field(ge=0, le=LARGEST_ID)]
 
 
 class Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ReviewedObject(Record):
     """One object of a frame as its reviewer left it."""
 
-    class_name: str
+    class_name: ClassName
     box: Box
     rle: str | None = None
     """COCO RLE counts of the whole frame; None where there is no mask."""
-    detection_id: int | None = None
+    detection_id: DetectionId | None = None
     """Of the label it was made from; None where a human drew it."""
+
+    def check_within(self, width: int, height: int) -> None:
+        """Raises: ValueError: it does not lie in a frame of this size, or its mask is of another one."""
+        x1, y1, x2, y2 = self.box
+        if min(x1, y1) < -ROUNDING_PX or x2 > width + ROUNDING_PX or y2 > height + ROUNDING_PX:
+            raise ValueError(f"the box {list(self.box)} leaves the frame of {width} x {height} pixels")
+        if self.rle is not None and not rle.area(self.rle, height, width):
+            raise ValueError("a mask without any pixel; null says that there is none")
 
 
 class Change(Record):
     """What a reviewer did to one object of the prediction."""
 
     kind: Literal["none", "changed", "added", "deleted"]
-    detection_id: int | None = None
-    class_name: str
+    detection_id: DetectionId | None = None
+    class_name: ClassName
     """As it is now; of a deleted object, as it was."""
-    class_before: str | None = None
+    class_before: ClassName | None = None
     """Where it was changed."""
-    moved_px: float = 0.0
+    moved_px: float = Field(default=0.0, ge=0)
     """The farthest that a side of the box moved."""
-    mask_iou: float | None = None
+    mask_iou: float | None = Field(default=None, ge=0, le=1)
     """Of the mask before and now; 0 where it was drawn or deleted, None where there never was one."""
 
 
@@ -56,9 +83,9 @@ class Review(Record):
     """Of the annotation, unique in all servers."""
     task: str
     """Which task of which server it belongs to."""
-    annotator: int | None
+    annotator: int | None = Field(ge=0, lt=2**63)
     at: datetime
-    seconds: float | None = None
+    seconds: float | None = Field(default=None, ge=0)
     """Time spent, as Label Studio counts it."""
     state: Literal["done", "skipped", "withdrawn"]
     """skipped: passed over without a judgement. withdrawn: deleted in Label Studio while its task stayed."""
@@ -77,15 +104,25 @@ class Review(Record):
 class ReviewedFrame(Record):
     """A frame and every review of it."""
 
-    frame_index: Annotated[int, Field(ge=0)]
+    frame_index: FrameIndex
     frame_hash: str
     """Of the picture's file, as in frame_hash; empty where it was seen as a part of its video."""
-    width: int
-    height: int
+    width: Side
+    height: Side
     sample: Sample | Literal["video"]
     """Why it was shown: drawn at random, doubtful, because all were, or as a part of its video."""
     reviews: tuple[Review, ...]
     """Oldest first."""
+
+    @model_validator(mode="after")
+    def _lies_in_it(self) -> "ReviewedFrame":
+        for review in self.reviews:
+            for number, thing in enumerate(review.objects):
+                try:
+                    thing.check_within(self.width, self.height)
+                except ValueError as error:
+                    raise ValueError(f"review {review.review_id}, object {number}: {error}") from None
+        return self
 
     @property
     def decision(self) -> Review | None:
@@ -97,7 +134,7 @@ class ReviewedFrame(Record):
 class ReviewedVideo(Record):
     """The whole file."""
 
-    video: str
+    video: SafeName
     frames: tuple[ReviewedFrame, ...] = ()
     """By frame_index; one whose picture was extracted anew, with another content, stands there again."""
 
@@ -111,19 +148,24 @@ def read_reviewed(path: Path) -> ReviewedVideo:
     """Read a video's reviews; of a file that is neither here nor tracked, none.
 
     Raises:
-        InputError: the file is damaged, or tracked by DVC and not pulled.
+        InputError: the file is damaged, holds what cannot be, is of another video, or is tracked by DVC and
+            not pulled.
     """
     if not path.exists():
         require_pulled([path])
         return ReviewedVideo(video=path.stem)
+    restore = f"restore it with `dvc checkout --force {below_data(pointer(path))}`"
+    advice = f"{restore}, or move it away and pull again"
     text = read_text(path)
     try:
-        return ReviewedVideo.model_validate_json(text)
+        reviewed = ReviewedVideo.model_validate_json(text, strict=True)
     except ValidationError as error:
+        raise InputError(f"{path}: not readable as reviews ({in_words(error)}); {advice}") from None
+    if reviewed.video != path.stem:
         raise InputError(
-            f"{path}: not readable as reviews ({in_words(error)[:300]}); restore it with "
-            f"`dvc checkout --force {below_data(pointer(path))}`"
-        ) from None
+            f"{path}: holds reviews of the video {reviewed.video!r}, not of {path.stem}; {advice}"
+        )
+    return reviewed
 
 
 def write_reviewed(path: Path, reviewed: ReviewedVideo) -> None:

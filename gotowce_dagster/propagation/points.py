@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.csv_rows import read_rows, refuse, to_numbers
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.video.decode import VideoInfo
 
 COLUMNS = ["frame_index", "object_id", "x", "y", "label"]
 POSITIVE, NEGATIVE = 1, 0
+_LONGEST_NAME = 100
 
 
 def read_points(path: Path, video: VideoInfo) -> pd.DataFrame:
@@ -23,21 +24,18 @@ def read_points(path: Path, video: VideoInfo) -> pd.DataFrame:
     Raises:
         InputError: naming the file, the first bad row as an editor numbers it, and what was expected.
     """
-    try:
-        rows = pd.read_csv(path, dtype=str, skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error}); expected columns {COLUMNS}") from None
-    if set(rows.columns) != set(COLUMNS):
-        raise InputError(f"{path}: has the columns {list(rows.columns)}, expected {COLUMNS}")
-    rows = rows[COLUMNS].apply(lambda column: column.str.strip())
-    numbers = rows[["frame_index", "x", "y", "label"]].apply(pd.to_numeric, errors="coerce").astype(float)
+    rows = read_rows(path, COLUMNS)
+    numbers = to_numbers(rows, ["frame_index", "x", "y", "label"])
     frame, x, y, label = (numbers[column] for column in numbers)
-    _refuse(
+    refuse(
         path,
         {
             "frame_index must be a whole number from 0": ~(frame.ge(0) & (frame % 1).eq(0)),
             f"the video ends with frame {video.frames - 1}": frame.ge(video.frames),
-            "object_id must not be empty": rows["object_id"].fillna("").eq(""),
+            "object_id must not be empty": rows["object_id"].eq(""),
+            f"object_id must be one line of at most {_LONGEST_NAME} characters": ~rows["object_id"]
+            .map(_is_word)
+            .astype(bool),
             "label must be 1 (on the object) or 0 (not on it)": ~label.isin([POSITIVE, NEGATIVE]),
             f"x must lie in the frame, 0 to {video.width}": ~x.between(0, video.width, inclusive="left"),
             f"y must lie in the frame, 0 to {video.height}": ~y.between(0, video.height, inclusive="left"),
@@ -46,7 +44,7 @@ def read_points(path: Path, video: VideoInfo) -> pd.DataFrame:
     table = rows.assign(**numbers).astype({"frame_index": "int64", "label": "int64"})
     positives = table["label"].eq(POSITIVE).groupby(table["object_id"]).transform("any")
     place = ["frame_index", "object_id", "x", "y"]
-    _refuse(
+    refuse(
         path,
         {
             "this point is there twice": table.duplicated(place),
@@ -67,7 +65,5 @@ def prompts(points: pd.DataFrame) -> dict[int, dict[str, Prompt]]:
     return found
 
 
-def _refuse(path: Path, problems: dict[str, pd.Series]) -> None:
-    for what, bad in problems.items():
-        if bad.any():
-            raise InputError(f"{path}: row {int(np.argmax(bad)) + 2}: {what}")
+def _is_word(name: str) -> bool:
+    return bool(name) and name.isprintable() and len(name) <= _LONGEST_NAME

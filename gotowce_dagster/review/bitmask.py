@@ -39,31 +39,39 @@ def mask_to_url(mask: np.ndarray, colour: Colour = WHITE) -> str:
     return _PREFIX + base64.b64encode(picture).decode("ascii")
 
 
-def url_to_mask(url: str) -> np.ndarray:
+def url_to_mask(url: str, size: tuple[int, int] | None = None) -> np.ndarray:
     """The bool mask (H, W) of a data URL: what is more opaque than not.
 
+    Args:
+        size: (width, height) that it must have; another one is refused before any pixel is decoded.
+
     Raises:
-        ValueError: it holds no picture.
+        ValueError: it holds no picture, a damaged one, or one of another size.
     """
     data = base64.b64decode(url.partition(",")[2])
     # Not Image.open: ultralytics, where it was imported, puts another in its place.
     try:
         png = PngImageFile(io.BytesIO(data))
-    except SyntaxError as error:
+    except (SyntaxError, OSError, struct.error, ValueError) as error:
         raise ValueError(f"a mask that is no picture ({error})") from None
     with png as picture:
-        if data.startswith(head := _head(*picture.size, WHITE)):
-            return _read_pixels(data[len(head) :], *picture.size)
-        return np.asarray(picture.convert("RGBA"))[:, :, 3] > _SOLID_ALPHA
+        if size is not None and picture.size != size:
+            raise ValueError(f"a mask of {picture.size} pixels on a frame of {size}")
+        try:
+            if data.startswith(head := _head(*picture.size, WHITE)):
+                return _read_pixels(data[len(head) :], *picture.size)
+            return np.asarray(picture.convert("RGBA"))[:, :, 3] > _SOLID_ALPHA
+        except (SyntaxError, OSError, struct.error, zlib.error, ValueError) as error:
+            raise ValueError(f"a mask whose picture is damaged ({error})") from None
 
 
 def _read_pixels(chunk: bytes, width: int, height: int) -> np.ndarray:
     """The mask in what follows the head of a picture that mask_to_url wrote."""
     (length,) = struct.unpack_from(">I", chunk)
-    try:
-        rows = np.frombuffer(zlib.decompress(chunk[8 : 8 + length]), np.uint8).reshape(height, -1)
-    except zlib.error as error:
-        raise ValueError(f"a mask whose picture is damaged ({error})") from None
+    row_bytes = 1 + (width + 7) // 8
+    # No more than the picture holds, whatever is packed in there.
+    pixels = zlib.decompressobj().decompress(chunk[8 : 8 + length], height * row_bytes)
+    rows = np.frombuffer(pixels, np.uint8).reshape(height, row_bytes)
     return np.unpackbits(rows[:, 1:], axis=1, count=width).view(bool)
 
 

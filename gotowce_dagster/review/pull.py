@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file
 from gotowce_dagster.labels.reviews import ReviewedFrame, merged, read_reviewed, write_reviewed
 from gotowce_dagster.paths import Paths
@@ -59,6 +60,7 @@ def pull(
 ) -> Pulled:
     """Read what changed since the last pull and write data/reviewed/VIDEO.json of each video concerned.
 
+    A file of reviews that is damaged stays as it is and becomes a problem; the other videos are read.
     Everything is read if another project bears the title now, or if the files are not those that the last
     pull left.
 
@@ -71,7 +73,7 @@ def pull(
 
     Raises:
         ServerDownError: the server went away; nothing was written, and the next pull begins where this did.
-        InputError: it refuses the token, or a file of reviews is damaged or not pulled.
+        InputError: it refuses the token, or a file of reviews is not pulled.
     """
     require_pulled(tracked_files(paths.reviewed_videos))
     with plain_errors(room.url):
@@ -83,7 +85,8 @@ def pull(
         is_next = cursor and not again and cursor.project == name and cursor.files == _files(paths)
         after = cursor.after if cursor and is_next else ""
         changed = list(list_tasks(room.client, project.id, _STATE, changed_after=after))
-        at_home = _tasks_at_home(paths) if changed else set()
+        pulled = Pulled(project.id)
+        at_home = _tasks_at_home(paths, pulled.problems) if changed else set()
         wanted = [
             task["id"]
             for task in changed
@@ -92,12 +95,16 @@ def pull(
         progress(0, len(wanted))
         seen: dict[str, list[tuple[str, ReviewedFrame]]] = defaultdict(list)
         unknown: dict[str, int] = defaultdict(int)
-        pulled = Pulled(project.id)
         batches = [wanted[start : start + _BATCH] for start in range(0, len(wanted), _BATCH)]
         pages = (list(list_tasks(room.client, project.id, _WHOLE, ids=ids)) for ids in batches)
         for number, tasks in enumerate(ahead(pages), start=1):
             for task in tasks:
-                if found := read_task(task):
+                try:
+                    found = read_task(task)
+                except ValueError as error:
+                    pulled.problems.append(str(error))
+                    continue
+                if found:
                     video = found.video if names is None else names.get(found.video)
                     if video is None:
                         unknown[found.video] += 1
@@ -111,10 +118,16 @@ def pull(
         for video, count in sorted(unknown.items())
     ]
     for video, frames in sorted(seen.items()):
-        known = read_reviewed(paths.reviewed(video))
+        try:
+            known = read_reviewed(paths.reviewed(video))
+        except InputError as error:
+            # Written over, what it holds would be lost; whole again, it makes the next pull read everything.
+            pulled.problems.append(str(error))
+            continue
         if (now := merged(known, frames)) != known:
             write_reviewed(paths.reviewed(video), now)
             pulled.videos.append(video)
+    pulled.problems = list(dict.fromkeys(pulled.problems))
     # A change that was being made while we read may bear an earlier time than one we saw.
     settled = _utc(began - timedelta(seconds=_SETTLED_S))
     latest = max((_utc(task["updated_at"]) for task in changed), default=after)
@@ -128,10 +141,17 @@ def _utc(time: datetime | str) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _tasks_at_home(paths: Paths) -> set[str]:
-    """The tasks that reviews at home belong to."""
-    files = paths.reviewed_videos.glob("*.json")
-    return {review.task for file in files for frame in read_reviewed(file).frames for review in frame.reviews}
+def _tasks_at_home(paths: Paths, problems: list[str]) -> set[str]:
+    """The tasks that reviews at home belong to; a damaged file becomes a problem."""
+    tasks: set[str] = set()
+    for file in sorted(paths.reviewed_videos.glob("*.json")):
+        try:
+            reviewed = read_reviewed(file)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        tasks |= {review.task for frame in reviewed.frames for review in frame.reviews}
+    return tasks
 
 
 def _files(paths: Paths) -> str:

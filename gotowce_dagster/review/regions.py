@@ -26,6 +26,9 @@ _OURS = re.compile(r"(?:box|mask)-(\d+)(?:-\d+)?")
 # Fixed-point bits of a polygon's vertices, enough for 1/16 pixel.
 _SUBPIXEL_BITS = 4
 _SAME_OBJECT_IOU = 0.5
+_DRAWN = ("rectanglelabels", "bitmasklabels", "polygonlabels")
+# Percent of the frame: what is dragged far out of it is no place any more.
+_FARTHEST = 1000.0
 # Percents come back exactly; the pixels made of them may differ in the last bits.
 _UNMOVED_PX = 1e-6
 
@@ -75,19 +78,30 @@ def objects(
         result: of an annotation or a prediction; what is neither box nor mask is passed over.
         before: of the prediction that it was made from. Where box and mask disagree on the class, the one
             that was changed tells it.
+
+    Raises:
+        ValueError: a region has no class, no area, numbers that are none, or was drawn on a picture of
+            another size; it is named.
     """
     boxes: dict[int | str, tuple[str, Box]] = {}
     drawn: dict[int | str, tuple[str, list[str]]] = {}
     for region in result:
-        kind, value = region["type"], region["value"]
-        if kind == "rectanglelabels":
-            boxes[_key(region["id"])] = value[kind][0], pixel_box(value, size)
-        elif kind == "bitmasklabels":
-            pieces = drawn.setdefault(_key(region["id"]), (value[kind][0], []))[1]
-            pieces.append(_url_to_rle(value["imageDataURL"], size))
-        elif kind == "polygonlabels":
-            pieces = drawn.setdefault(_key(region["id"]), (value[kind][0], []))[1]
-            pieces.append(rle.encode(polygon_to_mask(value["points"], size)))
+        kind = region["type"]
+        if kind not in _DRAWN:
+            continue
+        try:
+            name, value = _drawn_on(region, size), region["value"]
+            if kind == "rectanglelabels":
+                boxes[_key(region["id"])] = name, _inside(pixel_box(value, size), size)
+                continue
+            pieces = drawn.setdefault(_key(region["id"]), (name, []))[1]
+            if kind == "bitmasklabels":
+                pieces.append(_url_to_rle(value["imageDataURL"], size))
+            else:
+                pieces.append(rle.encode(polygon_to_mask(value["points"], size)))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"region {region.get('id')}: {what}") from None
     masks = {key: (name, _union(pieces, size)) for key, (name, pieces) in drawn.items()}
     masks = {key: found for key, found in masks.items() if coco.area(_coco(found[1], size))}
 
@@ -166,12 +180,23 @@ def percent_box(box: Box, size: Size) -> dict[str, float]:
 
 
 def pixel_box(value: Mapping[str, float], size: Size) -> Box:
-    """The box in pixels of a rectangle in percent; of one turned around x, y, the box around it."""
+    """The box in pixels of a rectangle in percent; of one turned around x, y, the box around it.
+
+    It may stick out of the frame.
+
+    Raises:
+        ValueError: a number is none, far beyond any frame, or the rectangle has no area.
+    """
+    names = ("x", "y", "width", "height", "rotation")
+    numbers = np.array([value[name] for name in names[:4]] + [value.get("rotation") or 0], float)
+    if not (np.abs(numbers) <= _FARTHEST).all() or (numbers[2:4] <= 0).any():
+        told = ", ".join(f"{name} {number:g}" for name, number in zip(names, numbers, strict=True))
+        raise ValueError(f"a rectangle of {told}; expected percent of the frame, width and height above 0")
     side = np.array([size.width, size.height]) / 100
-    origin = np.array([value["x"], value["y"]]) * side
-    width, height = np.array([value["width"], value["height"]]) * side
+    origin = numbers[:2] * side
+    width, height = numbers[2:4] * side
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]])
-    if angle := np.deg2rad(value.get("rotation") or 0):
+    if angle := np.deg2rad(numbers[4]):
         corners = corners @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     low, high = origin + corners.min(axis=0), origin + corners.max(axis=0)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
@@ -191,8 +216,15 @@ def percent_polygons(mask: np.ndarray, tolerance_px: float) -> list[list[list[fl
 
 
 def polygon_to_mask(points: Iterable[Iterable[float]], size: Size) -> np.ndarray:
-    """The bool mask (H, W) of a polygon in percent, its outline included."""
-    pixels = np.array(list(points), float) * [size.width / 100, size.height / 100] - 0.5
+    """The bool mask (H, W) of a polygon in percent, its outline included.
+
+    Raises:
+        ValueError: a number is none or far beyond any frame, or there is no point.
+    """
+    percent = np.array(list(points), float)
+    if percent.ndim != 2 or percent.shape[1] != 2 or not (np.abs(percent) <= _FARTHEST).all():
+        raise ValueError("a polygon whose points are no pairs of percents of the frame")
+    pixels = percent * [size.width / 100, size.height / 100] - 0.5
     canvas = np.zeros((size.height, size.width), np.uint8)
     fixed = np.round(pixels * 2**_SUBPIXEL_BITS).astype(np.int32)
     cv2.fillPoly(canvas, [fixed], 1, shift=_SUBPIXEL_BITS)
@@ -202,10 +234,34 @@ def polygon_to_mask(points: Iterable[Iterable[float]], size: Size) -> np.ndarray
 # An untouched mask is the prediction's own URL: each is read once for both.
 @lru_cache(maxsize=64)
 def _url_to_rle(url: str, size: Size) -> str:
-    mask = url_to_mask(url)
-    if mask.shape != (size.height, size.width):
-        raise ValueError(f"a mask of {mask.shape[::-1]} pixels on a frame of {(size.width, size.height)}")
-    return rle.encode(mask)
+    return rle.encode(url_to_mask(url, (size.width, size.height)))
+
+
+def _drawn_on(region: Mapping[str, Any], size: Size) -> str:
+    """The class of a region that was drawn on a picture of this size.
+
+    Raises: ValueError: it has none, or was drawn on a picture of another size.
+    """
+    names = region["value"].get(region["type"])
+    if not names or not isinstance(names[0], str):
+        raise ValueError("it has no class")
+    told = (region.get("original_width") or size.width, region.get("original_height") or size.height)
+    if told != (size.width, size.height):
+        raise ValueError(
+            f"drawn on a picture of {told[0]} x {told[1]} pixels; the frame has {size.width} x {size.height}"
+        )
+    return names[0]
+
+
+def _inside(box: Box, size: Size) -> Box:
+    """A box cut at the frame's edges, as that around a turned rectangle may need it.
+
+    Raises: ValueError: it lies outside the frame.
+    """
+    x1, y1, x2, y2 = np.clip(box, 0, [size.width, size.height] * 2).tolist()
+    if not (x1 < x2 and y1 < y2):
+        raise ValueError(f"the box {np.round(box, 1).tolist()} lies outside the frame")
+    return x1, y1, x2, y2
 
 
 def _values(

@@ -11,12 +11,15 @@ from typing import Any, cast, get_args
 from urllib.parse import quote
 
 import pandas as pd
+from pydantic import ValidationError
 
 from gotowce_dagster.labels.reviews import Review, ReviewedFrame, ReviewedObject, Sample, Verdict
 from gotowce_dagster.params import ReviewTasksParams
 from gotowce_dagster.review.bitmask import Colour, mask_to_url
 from gotowce_dagster.review.regions import Size, changes, objects, regions
+from gotowce_dagster.safe_names import safe_name
 from gotowce_dagster.segmenters import rle
+from gotowce_dagster.validation import in_words
 
 MODEL_VERSION = "labels"
 """All our predictions carry one: Label Studio shows a project's reviewers those of a single version."""
@@ -136,33 +139,48 @@ def read_task(task: Mapping[str, Any]) -> Seen | None:
         task: with id, project, created_at, data, annotations and predictions; times as text.
 
     An annotation that cannot be read becomes a problem, and the rest is read all the same.
+
+    Raises:
+        ValueError: it is ours and says of its frame what cannot be.
     """
     data = task["data"]
     parts = str(data.get("uid", "")).rsplit("/", 2)
     if len(parts) != 3 or not parts[1].isdecimal() or data.get("sample") not in get_args(Sample):
         return None
     video, index, digest = parts
-    if Path(video).name != video or video.startswith("."):
-        return None
     key = task_key(task)
-    size = Size(int(data["width"]), int(data["height"]))
+    try:
+        blank = ReviewedFrame(
+            frame_index=int(index),
+            frame_hash=digest,
+            width=data.get("width"),
+            height=data.get("height"),
+            sample=data["sample"],
+            reviews=(),
+        )
+        safe_name(video)
+    except ValidationError as error:
+        raise ValueError(f"task {task['id']} of {data['uid']}: {in_words(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"task {task['id']}: {error}") from None
+    size = Size(blank.width, blank.height)
     predictions = {prediction["id"]: prediction for prediction in task["predictions"] or []}
     reviews: list[Review] = []
     problems: list[str] = []
     for annotation in task["annotations"] or []:
         try:
             reviews.append(_review(annotation, key, predictions, size))
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            problems.append(f"{video} frame {index}, annotation {annotation.get('id')}: {error}")
-    frame = ReviewedFrame(
-        frame_index=int(index),
-        frame_hash=digest,
-        width=size.width,
-        height=size.height,
-        sample=data["sample"],
-        reviews=tuple(sorted(reviews, key=lambda review: (review.at, review.review_id))),
-    )
-    return Seen(key, video, frame, problems)
+        except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+            problems.append(f"{video} frame {index}, annotation {annotation.get('id')}: {fault(error)}")
+    ordered = tuple(sorted(reviews, key=lambda review: (review.at, review.review_id)))
+    return Seen(key, video, blank.model_copy(update={"reviews": ordered}), problems)
+
+
+def fault(error: Exception) -> str:
+    """What is wrong with an annotation that could not be read."""
+    if isinstance(error, ValidationError):
+        return in_words(error)
+    return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
 
 
 def _review(
@@ -186,6 +204,8 @@ def _review(
     verdicts = _choices(result, "verdict")
     if unknown := set(verdicts) - set(get_args(Verdict)):
         raise ValueError(f"its verdict is {', '.join(sorted(unknown))}, not accept, fix or reject")
+    for thing in after:
+        thing.check_within(size.width, size.height)
     return Review(
         **review,
         state="done",

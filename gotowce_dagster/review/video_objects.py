@@ -125,7 +125,8 @@ def read_regions(result: Iterable[Mapping[str, Any]], size: Size, frames: int) -
     Of a rectangle that was turned, the box around it. Key frames beyond the video's end are left out.
 
     Raises:
-        ValueError: a rectangle has no class, or a frame below 1.
+        ValueError: a rectangle has no class, no area, a frame below 1, or was drawn on a picture of another
+            size; it is named.
     """
     tracks = []
     for region in result:
@@ -134,12 +135,17 @@ def read_regions(result: Iterable[Mapping[str, Any]], size: Size, frames: int) -
         value = region["value"]
         if not value.get("labels"):
             raise ValueError(f"the object {region['id']} has no class")
+        told = (region.get("original_width") or size.width, region.get("original_height") or size.height)
+        if told != (size.width, size.height):
+            raise ValueError(
+                f"the object {region['id']} was drawn on a picture of {told[0]} x {told[1]} pixels"
+            )
         # Of a frame that is told twice, the later word.
-        by_frame = {int(key["frame"]): key for key in value["sequence"]}
+        by_frame = {_frame_of(key, region): key for key in value["sequence"]}
         if min(by_frame, default=1) < 1:
             raise ValueError(f"the object {region['id']} is in frame {min(by_frame)}; they count from 1")
         keys = tuple(
-            KeyFrame(frame_index=frame - 1, box=pixel_box(key, size), goes_on=bool(key.get("enabled", True)))
+            _key_frame(frame, key, size, region["id"])
             for frame, key in sorted(by_frame.items())
             if frame <= frames
         )
@@ -147,6 +153,23 @@ def read_regions(result: Iterable[Mapping[str, Any]], size: Size, frames: int) -
             name = str(region["id"]).removeprefix(_OURS)
             tracks.append(Track(object_id=name, class_name=value["labels"][0], key_frames=keys))
     return tracks
+
+
+def _frame_of(key: Mapping[str, Any], region: Mapping[str, Any]) -> int:
+    if not isinstance(key.get("frame"), int | float) or key["frame"] % 1:
+        raise ValueError(
+            f"the object {region['id']} is in frame {key.get('frame')!r}; expected a whole number"
+        )
+    return int(key["frame"])
+
+
+def _key_frame(frame: int, key: Mapping[str, Any], size: Size, name: str) -> KeyFrame:
+    try:
+        return KeyFrame(
+            frame_index=frame - 1, box=pixel_box(key, size), goes_on=bool(key.get("enabled", True))
+        )
+    except ValueError as error:
+        raise ValueError(f"the object {name} in frame {frame}: {error}") from None
 
 
 def write_truth(path: Path, video: str, rows: pd.DataFrame, frames: Sequence[int]) -> int:

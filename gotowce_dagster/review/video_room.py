@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree
 
+from pydantic import ValidationError
+
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.followed import (
     TrackedVideo,
@@ -24,7 +26,7 @@ from gotowce_dagster.review.frames import read_labels
 from gotowce_dagster.review.push import serve_files
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.room import find_project, list_tasks
-from gotowce_dagster.review.tasks import MODEL_VERSION, file_url, task_key
+from gotowce_dagster.review.tasks import MODEL_VERSION, fault, file_url, task_key
 from gotowce_dagster.review.video_objects import (
     read_regions,
     refuse_variable_rate,
@@ -33,6 +35,7 @@ from gotowce_dagster.review.video_objects import (
     write_truth,
 )
 from gotowce_dagster.tables import FRAMES, MASKS, read_table
+from gotowce_dagster.validation import in_words
 from gotowce_dagster.video.decode import probe
 
 if TYPE_CHECKING:
@@ -159,8 +162,15 @@ def pull_video(room: Room, project: Project, video: str) -> PulledVideo:
     path = project.paths.reviewed_tracks(video)
     known = before = read_tracked(path)
     for task in tasks:
-        known = merged(known, _tracked(video, task, pulled.problems), task_key(task))
-    assert known is not None
+        try:
+            seen = _tracked(video, task, pulled.problems)
+        except ValidationError as error:
+            pulled.problems.append(f"{video}, task {task['id']}: {in_words(error)}")
+            continue
+        _check_size(project, video, seen)
+        known = merged(known, seen, task_key(task))
+    if known is None:
+        return pulled
     if known.reviews and known != before:
         write_tracked(path, known)
     pulled.file = str(path) if known.reviews else ""
@@ -185,6 +195,21 @@ def save_truth(project: Project, video: str) -> int:
     return write_truth(
         project.paths.truth(video), video, rows, frames.loc[frames["kept"], "frame_index"].tolist()
     )
+
+
+def _check_size(project: Project, video: str, seen: TrackedVideo) -> None:
+    """Raises: InputError: another video than the one here was sent under this name."""
+    path = project.raw(video)
+    if not path.exists():
+        return  # not pulled; the dataset compares with the size of its frames
+    info = probe(path)
+    here, sent = (info.width, info.height, info.frames), (seen.width, seen.height, seen.frames)
+    if here != sent:
+        raise InputError(
+            f"{video}: Label Studio has it as {sent[0]} x {sent[1]} pixels and {sent[2]} frames, but {path} "
+            f"has {here[0]} x {here[1]} and {here[2]}; another video has taken the name: delete its task "
+            f"there and send it anew with `gotowce review push-video {video}`"
+        )
 
 
 def _uid(video: str) -> str:
@@ -248,29 +273,29 @@ def _send(
 def _tracked(video: str, task: Mapping[str, Any], problems: list[str]) -> TrackedVideo:
     """What one task says; an annotation that cannot be read becomes a problem."""
     data = task["data"]
-    size, frames = Size(int(data["width"]), int(data["height"])), int(data["frames"])
+    blank = TrackedVideo(
+        video=video,
+        frames=data.get("frames"),
+        width=data.get("width"),
+        height=data.get("height"),
+        fps=data.get("fps"),
+    )
+    size, frames = Size(blank.width, blank.height), blank.frames
     reviews = []
     for annotation in task["annotations"] or []:
         person = annotation.get("completed_by")
         skipped = bool(annotation["was_cancelled"])
         try:
-            reviews.append(
-                TrackReview(
-                    review_id=f"{annotation['id']}@{annotation['created_at']}",
-                    task=task_key(task),
-                    annotator=person.get("id") if isinstance(person, Mapping) else person,
-                    at=datetime.fromisoformat(annotation["updated_at"]),
-                    state="skipped" if skipped else "done",
-                    tracks=() if skipped else tuple(read_regions(annotation["result"], size, frames)),
-                )
+            review = TrackReview(
+                review_id=f"{annotation['id']}@{annotation['created_at']}",
+                task=task_key(task),
+                annotator=person.get("id") if isinstance(person, Mapping) else person,
+                at=datetime.fromisoformat(annotation["updated_at"]),
+                state="skipped" if skipped else "done",
+                tracks=() if skipped else tuple(read_regions(annotation["result"], size, frames)),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            problems.append(f"{video}, annotation {annotation.get('id')}: {error}")
-    return TrackedVideo(
-        video=video,
-        frames=frames,
-        width=size.width,
-        height=size.height,
-        fps=float(data["fps"]),
-        reviews=tuple(reviews),
-    )
+            blank.check_review(review)
+            reviews.append(review)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            problems.append(f"{video}, annotation {annotation.get('id')}: {fault(error)}")
+    return blank.model_copy(update={"reviews": tuple(reviews)})

@@ -7,6 +7,9 @@ all of the frame, column by column, which takes several times as long at 1080p.
 import numpy as np
 from pycocotools import mask as coco
 
+_LONGEST_NUMBER = 8
+"""Characters; five bits each hold every mask there can be, and more would not fit the arithmetic here."""
+
 
 def encode(mask: np.ndarray) -> str:
     """The counts of a bool mask (H, W)."""
@@ -18,16 +21,22 @@ def encode(mask: np.ndarray) -> str:
     return coco.frPyObjects({"counts": runs.tolist(), "size": mask.shape}, *mask.shape)["counts"].decode()
 
 
+def area(counts: str, height: int, width: int) -> int:
+    """How many pixels the mask (height, width) behind counts has; it is not drawn for that.
+
+    Raises:
+        ValueError: as decode.
+    """
+    return int(_checked_runs(counts, height, width)[1::2].sum())
+
+
 def decode(counts: str, height: int, width: int) -> np.ndarray:
     """The bool mask (height, width) behind counts.
 
     Raises:
         ValueError: they are not those of a mask of this size.
     """
-    is_whole = bool(counts) and ord(counts[-1]) - 48 < 32  # else it ends in the middle of a number
-    runs = _runs(counts) if is_whole else np.zeros(0, np.int64)
-    if not is_whole or runs.sum() != height * width or (runs < 0).any():
-        raise ValueError(f"no mask of {width} x {height} pixels: {counts[:40]!r}")
+    runs = _checked_runs(counts, height, width)
     mask = np.zeros((height, width), bool)
     first = runs[0] // height
     runs[0] -= first * height
@@ -39,14 +48,29 @@ def decode(counts: str, height: int, width: int) -> np.ndarray:
     return mask
 
 
-def _runs(counts: str) -> np.ndarray:
+def _checked_runs(counts: str, height: int, width: int) -> np.ndarray:
+    """The lengths of the runs of a mask of this size."""
+    codes = np.frombuffer(counts.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
+    # Else it ends in the middle of a number, or no COCO wrote it.
+    is_whole = len(codes) > 0 and codes[-1] < 32 and ((codes >= 0) & (codes < 64)).all()
+    runs = _runs(codes) if is_whole else np.zeros(0, np.int64)
+    if not is_whole or runs.sum() != height * width or (runs < 0).any():
+        raise ValueError(f"no mask of {width} x {height} pixels: {counts[:40]!r}")
+    return runs
+
+
+def _runs(codes: np.ndarray) -> np.ndarray:
     """The lengths of the runs, the first of what is no mask (rleFrString in COCO's maskApi.c).
 
     Five bits a character, the least first; from the fourth run on the difference from the last but one.
+
+    Args:
+        codes: int64, 0 to 63, one a character.
     """
-    codes = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(codes < 32)
     starts = np.append(0, ends[:-1] + 1)
+    if (ends - starts).max() >= _LONGEST_NUMBER:
+        return np.zeros(0, np.int64)
     places = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
     runs = np.add.reduceat((codes & 31) << (5 * places), starts)
     is_negative = codes[ends] & 16 > 0

@@ -16,6 +16,7 @@ from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import read_table, read_truth
+from gotowce_dagster.video.decode import probe
 
 NAME = "detector_comparison"
 _SHOWN = ("f1_50", "median_s", "memory_mb", "money_per_1000")
@@ -60,7 +61,8 @@ def preview(project: Project) -> Preview:
 def _footage(project: Project, video: str) -> Footage:
     truth = project.paths.truth(video)
     profile = project.paths.profile(project.video(video).profile)
-    return Footage(video, project.raw(video), profile, read_truth(truth) if truth.exists() else None)
+    rows = read_truth(truth, probe(project.raw(video))) if truth.exists() else None
+    return Footage(video, project.raw(video), profile, rows)
 
 
 def _one_bar(progress: Progress, contenders: int) -> Callable[[str], Progress]:

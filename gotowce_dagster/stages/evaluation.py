@@ -35,6 +35,7 @@ from gotowce_dagster.training import evaluate
 from gotowce_dagster.training.evaluate import KnownFrames, Tables
 from gotowce_dagster.training.findings import plots
 from gotowce_dagster.training.measures import MEASURES, Findings
+from gotowce_dagster.video.decode import probe
 
 _AGAIN = "run its stage again"
 _ON_TOP = ("precision_50", "recall_50", "mAP50", "median_iou")
@@ -127,7 +128,7 @@ def _truth(project: Project, video: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     file, paths = project.paths.truth(video), project.paths
     is_made = paths.frame_index(video).exists()
     said = known_objects(reviews_in_force(project, video) if is_made else {}, project.video(video).file)
-    return read_truth(file) if file.exists() else said.iloc[:0], said
+    return read_truth(file, probe(project.raw(video))) if file.exists() else said.iloc[:0], said
 
 
 def _labelled(

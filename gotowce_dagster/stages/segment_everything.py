@@ -83,7 +83,7 @@ def _frames(project: Project) -> Iterator[tuple[str, int, np.ndarray, np.ndarray
     for place, video in enumerate(videos):
         wanted = count // len(videos) + (place < count % len(videos))
         truth = project.paths.truth(video)
-        rows = read_truth(truth) if truth.exists() else None
+        rows = read_truth(truth, probe(project.raw(video))) if truth.exists() else None
         objects = rows[rows["label"] == "object"] if rows is not None else None
         if objects is not None and len(objects):
             named = np.unique(objects["frame_index"])

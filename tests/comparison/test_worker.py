@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from gotowce_dagster.comparison.job import Limits
+from gotowce_dagster.comparison.job import Job, Limits
 from gotowce_dagster.comparison.worker import measure
 from gotowce_dagster.errors import GotowceError
 from tests.comparison.jobs import MANY, job
@@ -86,3 +87,22 @@ def test_how_many_at_once(tmp_path: Path, rogue: str, limits: Limits, sizes: lis
     batches = events("batch", made)
     assert [batch["size"] for batch in batches] == sizes
     assert all(batch["images_per_s"] > 0 for batch in batches)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"video": "../duel"}, "is a path"),
+        ({"video": ".."}, "begins with a dot"),
+        ({"file": "a/../../b.png"}, "leads out of its folder"),
+        ({"profile": "../../p.toml"}, "leads out of its folder"),
+        ({"frame_index": -1}, "greater than or equal to 0"),
+        ({"designators": [[1, 2, float("nan"), 4]]}, "finite"),
+    ],
+    ids=["a path for a video", "dots", "a picture above", "a profile above", "before the start", "no number"],
+)
+def test_a_job_that_leads_out_of_its_folder_is_refused(tmp_path: Path, changed: dict, says: str) -> None:
+    good = job(tmp_path, "good", 1).model_dump(mode="json")
+    Job.model_validate(good)
+    with pytest.raises(ValidationError, match=says):
+        Job.model_validate({**good, "pictures": [good["pictures"][0] | changed]})

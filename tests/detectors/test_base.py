@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from gotowce_dagster.detectors.base import batched, found, tidied
+from gotowce_dagster.detectors.base import batched, found, impossible, tidied
 from tests.detectors.answers import classes, confidence, prompts
 
 BOXES = np.array([[10, 10, 30, 30], [11, 10, 31, 30], [-5, 5, 8, 15], [50, 5, 60, 15], [20, 20, 20, 28]])
@@ -63,3 +63,44 @@ def test_batches_of_one_shape_answers_in_order() -> None:
 
     assert batched(images, 2, ask) == [0, 1, 2, 3, 4]
     assert asked == [[0, 2], [3], [1, 4]]
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("box", "confidence", "name"),
+    [
+        ([NAN, 1, 5, 5], 0.5, "ship"),
+        ([1, 1, INF, 5], 0.5, "ship"),
+        ([-INF, 1, 5, 5], 0.5, "ship"),
+        ([5, 1, 1, 5], 0.5, "ship"),
+        ([1, 1, 5, 1], 0.5, "ship"),
+        ([60, 1, 70, 5], 0.5, "ship"),
+        ([1, -9, 5, -1], 0.5, "ship"),
+        ([1, 1, 5, 5], NAN, "ship"),
+        ([1, 1, 5, 5], -0.1, "ship"),
+        ([1, 1, 5, 5], 1.1, "ship"),
+        ([1, 1, 5, 5], 0.5, ""),
+        ([1, 1, 5, 5], 0.5, " "),
+    ],
+)
+def test_what_no_detector_can_have_seen(box: list[float], confidence: float, name: str) -> None:
+    answer = found(np.array([[1, 1, 9, 9]] * 2), np.array([1.0, 0.9]), ["ship", name], ["", ""])
+    answer.xyxy[1], answer.confidence[1] = box, confidence
+    assert impossible(answer, (40, 55, 3)).tolist() == [False, True]
+
+
+def test_a_box_may_stick_out_of_the_image() -> None:
+    assert impossible(_tidied(), (40, 55, 3)).tolist() == [False] * 4
+    assert impossible(sv.Detections(np.array([[-5.0, -5, 60, 45]])), (40, 55, 3)).tolist() == [False]
+    assert impossible(sv.Detections.empty(), (40, 55, 3)).tolist() == []
+
+
+def test_rows_that_are_no_numbers_are_left_out_and_told() -> None:
+    boxes = np.array([[1, 1, 5, 5], [NAN, 1, 5, 5], [1, 1, 1e39, 5], [1, 1, 6, 6], [2, 2, 6, 6]])
+    answer = found(boxes, np.array([0.2, 0.9, 0.9, NAN, 0.3]), list("abcde"), list("abcde"))
+    assert classes(answer) == ["e", "a"]
+    assert answer.metadata == {"unanswered": "3 of 5 boxes were no numbers"}
+    kept = tidied(answer, (40, 55, 3), min_confidence=0.25, nms_iou=0.5)
+    assert (classes(kept), kept.metadata) == (["e"], answer.metadata)

@@ -122,9 +122,13 @@ def test_wrong_example_is_told_of(clip: tuple[Path, Path]) -> None:
     [
         (lambda rows: rows.iloc[[0, 1, 5]], "2 boxes labelled `designator` on My Clip.mp4, at least 3"),
         (lambda rows: rows.assign(clip="other.mp4"), "clips in this file: other.mp4"),
-        (lambda rows: rows.assign(frame_index=[0, 1, 2, 3, 77, 900, 3]), "no readable frame 77"),
+        (
+            lambda rows: rows.assign(frame_index=[0, 1, 2, 3, 77, 900, 3]),
+            "row 6: the video ends with frame 4",
+        ),
+        (lambda rows: rows.assign(x2=2000.0), "row 2: the box leaves the picture of"),
     ],
-    ids=["two boxes", "another clip", "no such frame"],
+    ids=["two boxes", "another clip", "no such frame", "boxes of a larger picture"],
 )
 def test_bad_boxes_are_refused(clip: tuple[Path, Path], edit, said: str) -> None:
     video, boxes = clip

@@ -119,6 +119,19 @@ def test_what_asking_took_is_told_with_the_rows() -> None:
     assert "price unknown" in bill_in_words("talks", bill(Cost(answers=1, money=float("nan"))))
 
 
+def test_boxes_that_cannot_be_are_left_out_and_told() -> None:
+    nan, height, width = float("nan"), *sky().shape[:2]
+    mad = Says(
+        "mad", (10, 10, 50, 50, 0.9), (nan, 10, 50, 50, 0.8), (50, 10, 10, 50, 0.7), (10, 10, 50, 50, nan)
+    )
+    large = Says("large", (-20.0, -20.0, width + 20.0, height + 20.0, 0.5))
+    rows = detect_frames("c", [(7, sky())], [mad, large])
+    assert rows[["x1", "y1", "x2", "y2"]].to_numpy().tolist() == [[10, 10, 50, 50], [0, 0, width, height]]
+    told = rows.attrs["unanswered"][7]["mad"]
+    assert "2 of 4 boxes were no numbers" in told
+    assert "1 of 2 boxes were empty, outside the image" in told
+
+
 def test_unknown_detector_lists_the_known() -> None:
     with pytest.raises(InputError, match="no detector named 'brackets'; expected one of mine, bracket, yolo"):
         settings_of("brackets", {"mine": BRACKET})

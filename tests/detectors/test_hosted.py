@@ -373,7 +373,7 @@ def test_a_budget_holds_while_requests_run_at_once(tmp_path: Path, server: Serve
     assert detector.bill.paid <= 0.005
 
 
-def test_a_budget_needs_a_price(tmp_path: Path, server: Server) -> None:
+def test_a_budget_needs_a_price(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"no price is known for 'qwen2\.5-vl'"):
         hosted(tmp_path, server, budget=1)
     table = tmp_path / "prices.toml"
@@ -381,7 +381,8 @@ def test_a_budget_needs_a_price(tmp_path: Path, server: Server) -> None:
         'date = 2026-01-01\n[providers.compatible]\nsource = "mine"\n'
         '[providers.compatible.models]\n"qwen2.5-vl" = { input = 2.0, output = 0.0 }\n'
     )
-    detector = hosted(tmp_path, server, budget=1, prices=table)
+    monkeypatch.chdir(tmp_path)
+    detector = hosted(tmp_path, server, budget=1, prices="prices.toml")
     detector.detect([image()])
     assert detector.bill.money == pytest.approx(0.002)
 

@@ -15,6 +15,7 @@ from gotowce_dagster.params import DetectionsParams
 from tests.detectors import standins
 
 NONE = Profile(name="none")
+HOSTED = {"kind": "hosted", "provider": "openai", "model": "m"}
 LOCAL = ("bracket", "yolo", "yolo_world", "zero_shot", "kosmos2", "moondream")
 
 
@@ -112,3 +113,26 @@ def test_the_examples_of_the_manual_are_right() -> None:
 def test_settings_are_checked(told: dict, says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         TypeAdapter(DetectorSettings).validate_python(told)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"kind": "yolo", "weights": "../evil.pt"}, "begins with a dot"),
+        ({"kind": "yolo", "weights": "/tmp/evil.pt"}, "is absolute"),
+        ({"kind": "zero_shot", "weights": "IDEA-Research/../../evil"}, "begins with a dot"),
+        ({"kind": "yolo_world", "text_encoder": "/tmp/evil"}, "is absolute"),
+        (HOSTED | {"prices": "../prices.toml"}, "begins with a dot"),
+        (HOSTED | {"budget": float("inf")}, "finite"),
+        ({"kind": "bracket", "min_confidence": float("nan")}, "finite"),
+        ({"kind": "yolo", "prompts": {"": ["boat"]}}, "readable on one line"),
+        ({"kind": "yolo", "prompts": {"a\nb": ["boat"]}}, "readable on one line"),
+    ],
+    ids=[
+        "weights above", "absolute weights", "hub name above", "absolute encoder", "prices above",
+        "endless budget", "confidence nan", "empty class", "class of two lines",
+    ],
+)  # fmt: skip
+def test_settings_that_lead_out_or_are_no_numbers_are_refused(settings: dict, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        TypeAdapter(DetectorSettings).validate_python(settings)

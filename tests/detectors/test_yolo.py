@@ -82,10 +82,13 @@ def test_weights_of_an_earlier_round(mine: Path, tmp_path: Path, monkeypatch: py
     assert set(classes(answer)) <= {"ship", "drone"}
 
 
-def test_damaged_or_absent_weights_are_told(mine: Path, tmp_path: Path, offline: None) -> None:
+def test_damaged_or_absent_weights_are_told(
+    mine: Path, tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOTOWCE_ROOT", str(tmp_path))
     (tmp_path / "half.pt").write_bytes((mine / "small.pt").read_bytes()[:5000])
     with pytest.raises(MissingWeightsError, match=r"half\.pt: damaged"):
-        Yolo("y", YoloSettings(weights=str(tmp_path / "half.pt")))
+        Yolo("y", YoloSettings(weights="half.pt"))
     with pytest.raises(MissingWeightsError, match=r"nowhere\.pt: not in"):
         Yolo("y", YoloSettings(weights="nowhere.pt"))
 

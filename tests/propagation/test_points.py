@@ -43,6 +43,13 @@ def test_points_of_an_object_in_a_frame_are_one_prompt(tmp_path: Path) -> None:
         ("0,a,1,1,1\n0,a,2,2,2\n", "row 3: label must be 1"),
         ("0,a,1,1,yes\n", "row 2: label must be 1"),
         ("0,,1,1,1\n", "row 2: object_id must not be empty"),
+        ("inf,a,1,1,1\n", "row 2: frame_index must be a whole number"),
+        ("1e308,a,1,1,1\n", "row 2: the video ends with frame 99"),
+        ("0,a,nan,1,1\n", "row 2: x must lie in the frame"),
+        ("0,a,1,1e999,1\n", "row 2: y must lie in the frame"),
+        ("0,a,1,1,1,7\n", "row 2: has 6 fields, the header has 5"),
+        ("0,a,1,1\n", "row 2: has 4 fields, the header has 5"),
+        ('0,"a\nb",1,1,1\n', "row 3: object_id must be one line"),
         ("0,a,320,1,1\n", "row 2: x must lie in the frame, 0 to 320"),
         ("0,a,1,-0.5,1\n", "row 2: y must lie in the frame, 0 to 240"),
         ("0,a,,1,1\n", "row 2: x must lie"),
@@ -51,7 +58,9 @@ def test_points_of_an_object_in_a_frame_are_one_prompt(tmp_path: Path) -> None:
     ],
     ids=[
         "after the end", "before the start", "half a frame", "no number", "unknown label", "label a word",
-        "no object", "right of the frame", "above the frame", "no x", "negatives only", "contradiction",
+        "no object", "frame inf", "frame 1e308", "x nan", "y overflows", "a field too many",
+        "a field too few", "object of two lines", "right of the frame", "above the frame", "no x",
+        "negatives only", "contradiction",
     ],
 )  # fmt: skip
 def test_a_bad_row_is_named(tmp_path: Path, rows: str, message: str) -> None:

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gotowce_dagster.labels.reviews import ReviewedObject
+from gotowce_dagster.review.bitmask import mask_to_url
 from gotowce_dagster.review.config import MaskForm
 from gotowce_dagster.review.regions import (
     Size,
@@ -25,6 +26,7 @@ _PLACE = st.floats(0, 1)
 @given(_SIDE, _SIDE, _PLACE, _PLACE, _PLACE, _PLACE)
 def test_boxes_come_back(width: int, height: int, a: float, b: float, c: float, d: float) -> None:
     size = Size(width, height)
+    assume(abs(a - c) > 1e-6 and abs(b - d) > 1e-6)
     box = (min(a, c) * width, min(b, d) * height, max(a, c) * width, max(b, d) * height)
     assert pixel_box(percent_box(box, size), size) == pytest.approx(box, abs=1e-9)
 
@@ -86,6 +88,7 @@ def _of(*things: ReviewedObject) -> list[dict]:
 
 _BOX, _MASK = _of(thing(10, 20, 40, 60, label=0))
 _MOVED = _of(thing(12, 20, 42, 60, label=0))[0]
+_WIPED = {**_MASK, "value": {**_MASK["value"], "imageDataURL": mask_to_url(square(0, 0, 0, 0))}}
 _OTHER_CLASS = {**_MASK, "value": {**_MASK["value"], "bitmasklabels": ["drone"]}}
 
 
@@ -100,7 +103,7 @@ _OTHER_CLASS = {**_MASK, "value": {**_MASK["value"], "bitmasklabels": ["drone"]}
         ([_BOX, {**_MASK, "id": "drawn"}], [("ship", 0, True)]),
         ([_BOX, _OTHER_CLASS], [("drone", 0, True)]),
         ([{"id": "x", "type": "choices", "value": {"choices": ["blur"]}}], []),
-        ([_BOX, _of(thing(0, 0, 0, 0, label=0))[1]], [("ship", 0, False)]),
+        ([_BOX, _WIPED], [("ship", 0, False)]),
     ],
     ids=[
         "box and mask of one label",
@@ -171,3 +174,98 @@ def test_what_was_changed(after: list[ReviewedObject], expected: list[tuple]) ->
 def test_another_class_is_a_change() -> None:
     (found,) = changes([_A], [_A.model_copy(update={"class_name": "drone"})], SIZE)
     assert (found.kind, found.class_before, found.class_name) == ("changed", "ship", "drone")
+
+
+def _changed(region: dict, **value: object) -> dict:
+    return {**region, "value": {**region["value"], **value}}
+
+
+@pytest.mark.parametrize(
+    ("region", "says"),
+    [
+        (_changed(_BOX, x=float("nan")), "rectangle of x nan"),
+        (_changed(_BOX, y=float("inf")), "rectangle of x 6.25, y inf"),
+        (_changed(_BOX, width=-5.0), "width and height above 0"),
+        (_changed(_BOX, height=0.0), "width and height above 0"),
+        (_changed(_BOX, x=1e300), "expected percent of the frame"),
+        (_changed(_BOX, x=150.0), "lies outside the frame"),
+        (_changed(_BOX, x=None), "box-0"),
+        (_changed(_BOX, rectanglelabels=[]), "it has no class"),
+        (_changed(_BOX, rectanglelabels=[""]), "readable on one line"),
+        (_changed(_BOX, rectanglelabels=["a\nb"]), "readable on one line"),
+        ({**_BOX, "original_width": 1920, "original_height": 1080}, "drawn on a picture of 1920 x 1080"),
+        ({**_BOX, "id": f"box-{2**40}"}, "detection_id"),
+        ({**_BOX, "value": {"rectanglelabels": ["ship"]}}, "it lacks 'x'"),
+        (
+            _changed(_MASK, imageDataURL=mask_to_url(square(0, 0, 1, 1, Size(80, 48)))),
+            r"a mask of \(80, 48\)",
+        ),
+        (_changed(_MASK, imageDataURL="data:image/png;base64,AAAA"), "no picture"),
+        (_changed(_MASK, imageDataURL=7), "region mask-0"),
+        ({**_MASK, "type": "polygonlabels", "value": {"polygonlabels": ["ship"], "points": []}}, "a polygon"),
+        (
+            {
+                **_MASK,
+                "type": "polygonlabels",
+                "value": {"polygonlabels": ["a"], "points": [[1, float("nan")]]},
+            },
+            "a polygon",
+        ),
+        (
+            {
+                **_MASK,
+                "type": "polygonlabels",
+                "value": {"polygonlabels": ["a"], "points": [[1, 1e9], [2, 2]]},
+            },
+            "a polygon",
+        ),
+    ],
+    ids=[
+        "not a number",
+        "infinite",
+        "turned inside out",
+        "flat",
+        "overflowing",
+        "beside the frame",
+        "null",
+        "no class",
+        "empty class",
+        "class of two lines",
+        "drawn on another size",
+        "an id that no table holds",
+        "without a place",
+        "mask of another size",
+        "mask that is no picture",
+        "mask that is a number",
+        "polygon without points",
+        "polygon with a hole in its numbers",
+        "polygon beyond all pictures",
+    ],
+)
+def test_what_no_reviewer_can_draw_is_refused_by_name(region: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        objects([region], SIZE)
+
+
+def test_a_turned_box_at_the_edge_is_cut_there() -> None:
+    turned = _changed(_BOX, x=2.0, y=2.0, width=20.0, height=20.0, rotation=45)
+    (found,) = objects([turned], SIZE)
+    assert found.box[0] == 0
+    assert found.box[2] > 20
+    found.check_within(SIZE.width, SIZE.height)
+
+
+@given(
+    st.text(max_size=40), st.dictionaries(st.text(max_size=8), st.floats() | st.text(max_size=5) | st.none())
+)
+def test_whatever_a_region_holds_it_is_read_or_refused_in_words(name: str, value: dict) -> None:
+    kinds = ("rectanglelabels", "bitmasklabels", "polygonlabels")
+    for kind in kinds:
+        whole = {"x": 1, "y": 1, "width": 9, "height": 9, "points": [[1, 1]], "imageDataURL": "", kind: ["a"]}
+        try:
+            found = objects([{"id": name, "type": kind, "value": whole | value}], SIZE)
+        except ValueError as error:
+            assert "region" in str(error) or "detection_id" in str(error)
+        else:
+            for thing_found in found:
+                thing_found.check_within(SIZE.width, SIZE.height)

@@ -131,8 +131,26 @@ def test_one_that_cannot_be_read_is_told_and_stops_no_other(annotation: dict, sa
 
 @pytest.mark.parametrize(
     "data",
-    [{}, {"uid": "nonsense", "sample": "all"}, {"uid": "../../x/1/h", "sample": "all"}],
-    ids=["somebody's own", "no uid of ours", "a way out of the folder"],
+    [{}, {"uid": "nonsense", "sample": "all"}],
+    ids=["somebody's own", "no uid of ours"],
 )
 def test_what_is_not_ours_is_passed_over(data: dict) -> None:
     assert read_task(_task([], data=data | {"width": 1, "height": 1})) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"uid": "../../x/1/h"}, "is a path"),
+        ({"uid": ".hidden/1/h"}, "begins with a dot"),
+        ({"uid": f"duel/{10**30}/h"}, "frame_index: must be"),
+        ({"width": 0}, "width: must be at least 1"),
+        ({"height": None}, "height: must be a whole number, not None"),
+        ({"width": 10**9}, "width: must be at most 65536"),
+    ],
+    ids=["a way out of the folder", "hidden", "a frame beyond tables", "no width", "no height", "too wide"],
+)
+def test_a_task_of_ours_that_cannot_be_is_refused_by_name(changed: dict, says: str) -> None:
+    task = _task([])
+    with pytest.raises(ValueError, match=rf"task 5.*{says}"):
+        read_task({**task, "data": task["data"] | changed})
