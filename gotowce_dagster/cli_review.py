@@ -116,7 +116,7 @@ def push(
         if ranked_by is RankedBy.model:
             show = start("frames the model looks at")
             ranking = rank_frames(
-                paths, labelled, fine_tuned(paths.model), params.review_tasks, progress=show
+                paths, labelled, fine_tuned(paths), params.review_tasks, progress=show
             )
         frames = frames_to_review(paths, labelled, params.review_tasks, ranking)
         pushed = send(

@@ -16,6 +16,7 @@ from gotowce_dagster.files import fresh_file
 from gotowce_dagster.params import Params, read_yaml
 from gotowce_dagster.propagation.registry import PROPAGATORS
 from gotowce_dagster.segmenters.registry import SEGMENTERS
+from gotowce_dagster.trust import untrusted
 
 UNUSED = "unused"
 """The engine of what params.yaml does not ask for."""
@@ -87,9 +88,11 @@ def weights_of(engine: str) -> str | None:
 def obstacle(engine: str) -> str | None:
     """Why an engine cannot run here, or None if it can."""
     name = weights_of(engine)
-    if name is None or weights.find(name) or weights.reachable(name):
+    if name is None:
         return None
-    return f"{name} is neither in {' nor in '.join(map(str, weights.folders()))} nor reachable"
+    # Other engines read tensors into an architecture of ours: nobody need vouch for those.
+    file = weights.find(name) if engine == name else None
+    return (untrusted(file) if file else None) or weights.obstacle(name)
 
 
 def choose(

@@ -30,6 +30,9 @@ OnEpoch = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch with its number, from 1, and its losses and scores."""
 
 
+_DATASET_SUFFIXES = frozenset({".txt", ".jpg", ".jpeg", ".png"})
+
+
 @dataclass(frozen=True)
 class State:
     """How far a training has come."""
@@ -146,11 +149,14 @@ def portable(weights: Path, target: Path, arguments: Mapping[str, Any]) -> None:
     import torch
 
     keep_offline()
+    from ultralytics.nn.tasks import torch_safe_load
     from ultralytics.utils.torch_utils import strip_optimizer
 
     shutil.copyfile(weights, target)
+    # Makes the classes of this file known to torch, which strip_optimizer's own loading then accepts.
+    torch_safe_load(str(target), safe_only=True)
     strip_optimizer(str(target))
-    content = torch.load(target, map_location="cpu", weights_only=False)
+    content, _ = torch_safe_load(str(target), safe_only=True)
     for key in ("date", "git", "train_results"):
         content.pop(key, None)
     content["train_args"] = dict(arguments)
@@ -248,11 +254,21 @@ def _row(trainer: Any) -> dict[str, float]:
 def _view(dataset: Path, view: Path) -> Path:
     """Lay the dataset out anew beside the work, for ultralytics writes its caches among the labels.
 
+    Only what a dataset is made of comes along: ultralytics unpickles a cache that lies among the labels, and
+    runs a ``download`` that data.yaml names.
+
     Returns:
         The view's data.yaml.
     """
     with fresh_dir(view) as new:
-        shutil.copyfile(dataset / "data.yaml", new / "data.yaml")
-        shutil.copytree(dataset / "labels", new / "labels")
-        shutil.copytree(dataset / "images", new / "images", copy_function=link_or_copy)
+        named = yaml.safe_load((dataset / "data.yaml").read_text(encoding="utf-8"))
+        known = {key: named[key] for key in ("train", "val", "test", "names") if key in named}
+        (new / "data.yaml").write_text(yaml.safe_dump(known, sort_keys=False, allow_unicode=True), "utf-8")
+        for source in sorted(path for kind in ("labels", "images") for path in (dataset / kind).rglob("*")):
+            copy = new / source.relative_to(dataset)
+            if source.is_dir():
+                copy.mkdir(parents=True, exist_ok=True)
+            elif source.suffix in _DATASET_SUFFIXES:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(source, copy) if source.suffix != ".txt" else shutil.copyfile(source, copy)
     return view / "data.yaml"
