@@ -33,7 +33,7 @@ _KEPT = 200
 """Digests of so many trainings are remembered."""
 
 _HEADER = (
-    "# Files that people of this project vouch for, added by `gotowce trust FILE`: models are built from them.\n"
+    "# What people of this project vouch for, added by `gotowce trust FILE`: models are built from it.\n"
     "# Keep this list in git. Whoever may change it decides which code and models run here.\n"
 )
 
@@ -70,7 +70,7 @@ def restrict_unpickling() -> None:
     # Read once when they are imported, which may have been before us.
     for name in ("ultralytics.utils", "ultralytics.nn.tasks"):
         if module := sys.modules.get(name):
-            module.SAFE_LOAD = True  # ty: ignore[unresolved-attribute]
+            setattr(module, "SAFE_LOAD", True)  # noqa: B010 - unknown to the type of modules
 
 
 def project_root() -> Path:

@@ -105,13 +105,11 @@ def obstacle(settings: Common) -> str | None:
     around = settings.input.crop.around if settings.input and settings.input.crop else None
     if around and (reason := obstacle(around)):
         return f"{around.kind}, which it looks around: {reason}"
-    problems = [
-        problem for name in settings.needs if not weights.find(name) for problem in weights.faults(name)
-    ]
-    if problems:
+    absent = [name for name in settings.needs if not weights.find(name)]
+    if problems := [problem for name in absent for problem in weights.faults(name)]:
         return f"{'; '.join(problems)}; remove the file, and it is fetched again"
     looked = " and ".join(map(str, weights.folders()))
-    missing = [name for name in settings.needs if not weights.find(name) and not weights.reachable(name)]
+    missing = [name for name in absent if not weights.reachable(name)]
     if missing:
         homes = [w.url for name in missing if (w := weights.WEIGHTS.get(name)) and w.url]
         them = "it" if len(missing) == 1 else "them"

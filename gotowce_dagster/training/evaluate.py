@@ -12,6 +12,7 @@ from gotowce_dagster.comparison.scoring import Case
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.device import best_device
+from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.reviewed import NO_OBJECT
@@ -234,11 +235,19 @@ def load_model(weights: Path, imgsz: int) -> Predict:
 
     Args:
         imgsz: long side of what it sees, pixels.
+
+    Raises:
+        InputError: the file is damaged, or holds something else than a model of ultralytics.
     """
     keep_offline()
     from ultralytics import YOLO
 
-    model = YOLO(weights)
+    try:
+        model = YOLO(weights)
+    except Exception as error:
+        # What a damaged or rogue file raises is anything.
+        why = " ".join(str(error).split())
+        raise InputError(f"{weights}: not a model of ultralytics ({why}); train it again") from None
     device = best_device()
 
     def predict(image: np.ndarray) -> sv.Detections:

@@ -75,6 +75,9 @@ def finetune(
         weights: a .pt file to start from, or the name of an architecture (.yaml): random weights.
         work: folder for unfinished work; what is there of other datasets or parameters is removed at the end.
         progress: told epochs.
+
+    Raises:
+        InputError: the weights to start from, or a checkpoint to go on from, are damaged or something else.
     """
     place = work / fingerprint(dataset, weights, params)
     place.mkdir(parents=True, exist_ok=True)
@@ -83,6 +86,8 @@ def finetune(
     state = read_state(place)
     progress(state.epoch, params.epochs)
     if not state.stopped:
+        if not state.epoch and Path(weights).is_file():
+            _read_checkpoint(Path(weights))
         data = _view(dataset, place / "view")
         told = {**arguments, "model": str(weights), "data": str(data)}
         _train(place, told, state, progress=progress, on_epoch=on_epoch)
@@ -149,20 +154,36 @@ def portable(weights: Path, target: Path, arguments: Mapping[str, Any]) -> None:
     import torch
 
     keep_offline()
-    from ultralytics.nn.tasks import torch_safe_load
     from ultralytics.utils.torch_utils import strip_optimizer
 
-    shutil.copyfile(weights, target)
     # Makes the classes of this file known to torch, which strip_optimizer's own loading then accepts.
-    torch_safe_load(str(target), safe_only=True)
+    _read_checkpoint(weights)
+    shutil.copyfile(weights, target)
     strip_optimizer(str(target))
-    content, _ = torch_safe_load(str(target), safe_only=True)
+    content = _read_checkpoint(target)
     for key in ("date", "git", "train_results"):
         content.pop(key, None)
     content["train_args"] = dict(arguments)
     content["model"].args = dict(arguments)
     content["model"].__dict__.pop("pt_path", None)
     torch.save(content, target)
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of ultralytics: tensors and classes it knows, nothing else is unpickled.
+
+    Raises:
+        InputError: the file is damaged or holds something else.
+    """
+    keep_offline()
+    from ultralytics.nn.tasks import torch_safe_load
+
+    try:
+        return torch_safe_load(str(path), safe_only=True)[0]
+    except Exception as error:
+        # What a damaged or rogue file raises is anything.
+        why = " ".join(str(error).split())
+        raise InputError(f"{path}: not a checkpoint of ultralytics ({why}); name another one") from None
 
 
 def _arguments(weights: str | Path, params: TrainingParams, device: str) -> dict[str, Any]:
@@ -211,6 +232,7 @@ def _train(
     overrides = {**arguments, "project": str(place), "save_dir": str(run)}
     rows = []
     if before.epoch:
+        _read_checkpoint(_epoch(place, before.epoch) / "last.pt")
         shutil.copytree(_epoch(place, before.epoch), run / "weights")
         rows = pd.read_csv(run / "weights" / "history.csv").to_dict("records")
         overrides["resume"] = str(run / "weights" / "last.pt")
