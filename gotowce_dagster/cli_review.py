@@ -116,9 +116,7 @@ def push(
         ranking = None
         if ranked_by is RankedBy.model:
             show = start("frames the model looks at")
-            ranking = rank_frames(
-                paths, labelled, fine_tuned(paths.model), params.review.tasks, progress=show
-            )
+            ranking = rank_frames(paths, labelled, fine_tuned(paths), params.review.tasks, progress=show)
         frames = frames_to_review(paths, labelled, params.review.tasks, ranking)
         pushed = send(
             room,

@@ -102,14 +102,14 @@ def _detectors(project: Project) -> Iterator[Finding]:
 
 
 def _weights(name: str) -> Finding:
+    known = weights.WEIGHTS[name]
+    checked = "digest as published" if known.is_verified else "no digest is known here: format checked alone"
+    wrong = "".join(f"; {problem}" for problem in weights.faults(name))
     if path := weights.find(name):
-        return Finding(name, True, str(path))
-    if weights.reachable(name):
-        return Finding(name, True, f"reachable at {weights.WEIGHTS[name].url}; fetched when first used")
-    where = " or ".join(map(str, weights.folders()))
-    return Finding(
-        name, False, f"not found and not reachable; put the file into {where}, or set GOTOWCE_WEIGHTS_DIR"
-    )
+        return Finding(name, True, f"{path} ({checked}){wrong}")
+    if reason := weights.obstacle(name):
+        return Finding(name, False, f"{reason}; put the published file there, or set GOTOWCE_WEIGHTS_DIR")
+    return Finding(name, True, f"reachable at {known.url}; fetched when first used ({checked}){wrong}")
 
 
 def _label_studio(project: Project) -> Finding:

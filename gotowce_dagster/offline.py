@@ -6,12 +6,15 @@ import shutil
 from pathlib import Path
 
 from gotowce_dagster.pictures.text import font_path
+from gotowce_dagster.trust import restrict_unpickling
 
 _SETTINGS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gotowce" / "ultralytics"
 
 
 def keep_offline() -> None:
     """Call before anything of ultralytics is used: no telemetry, no downloads, no installs, few words.
+
+    And no pickle is read without restriction (trust.restrict_unpickling).
 
     It would send events, look for updates and fetch Arial for pictures that are never drawn. On a machine
     without a network, each of these waits; on one with a network, nobody asked for them.
@@ -20,6 +23,7 @@ def keep_offline() -> None:
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_VERBOSE", "false")
     os.environ.setdefault("YOLO_CONFIG_DIR", str(_SETTINGS))
+    restrict_unpickling()
     from ultralytics.utils import LOGGER, USER_CONFIG_DIR
     from ultralytics.utils.events import events
 

@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from gotowce_dagster.errors import MissingWeightsError
+from gotowce_dagster.fetch import no_hub
+from gotowce_dagster.trust import restrict_unpickling
 from gotowce_dagster.weights import require
 
 
 def keep_offline() -> None:
-    """Call before ``transformers`` is imported: it would ask the hub what changed, and send events."""
-    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+    """Call before ``transformers`` is imported: it would send events.
+
+    HF_HUB_OFFLINE is the user's and decides about downloads; loading never asks the hub, see fetch.no_hub.
+    """
+    restrict_unpickling()
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "1")
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
@@ -34,10 +40,12 @@ def load(model: str, processor: str, weights: str, device: str) -> tuple[Any, An
     import transformers
 
     folder = require(weights)
-    with damage(folder):
-        prepare = getattr(transformers, processor).from_pretrained(folder, local_files_only=True)
+    with damage(folder), no_hub():
+        prepare = getattr(transformers, processor).from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         built, told = getattr(transformers, model).from_pretrained(
-            folder, local_files_only=True, output_loading_info=True
+            folder, local_files_only=True, trust_remote_code=False, output_loading_info=True
         )
     if lacking := told["missing_keys"]:
         raise MissingWeightsError(
@@ -49,11 +57,13 @@ def load(model: str, processor: str, weights: str, device: str) -> tuple[Any, An
 @contextmanager
 def damage(folder: Path) -> Generator[None]:
     """What goes wrong inside is told as damaged weights."""
+    from pickle import UnpicklingError
+
     from safetensors import SafetensorError
 
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError, SafetensorError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise MissingWeightsError(
             f"{folder}: damaged, or weights of something else ({reason}); fetch it again"

@@ -18,6 +18,8 @@ from gotowce_dagster.detectors.phrases import Phrases
 from gotowce_dagster.detectors.settings import MoondreamSettings
 from gotowce_dagster.device import best_device, half_precision
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.fetch import no_hub
+from gotowce_dagster.trust import require_trusted
 from gotowce_dagster.weights import require
 
 Relative = Annotated[float, Field(ge=-0.05, le=1.05, allow_inf_nan=False)]
@@ -71,7 +73,7 @@ class Moondream:
     """The model, loaded once.
 
     Raises:
-        InputError: its code may not be run.
+        InputError: its code may not be run, or nobody vouches for the folder (trust.py).
         MissingWeightsError: its weights are neither here nor reachable, or damaged.
     """
 
@@ -156,8 +158,10 @@ def _load(settings: MoondreamSettings) -> Any:
     from transformers import AutoModelForCausalLM
 
     folder, device = require(settings.weights), best_device()
+    # Its code runs as it is: the settings allow code, the list of trusted files says which.
+    require_trusted(folder)
     precision = torch.bfloat16 if half_precision(device) else torch.float32
-    with hub.damage(folder):
+    with hub.damage(folder), no_hub():
         model = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, trust_remote_code=True, dtype=precision
         )

@@ -31,6 +31,7 @@ from gotowce_dagster.detectors.yolo import Yolo
 from gotowce_dagster.detectors.yolo_world import YoloWorld
 from gotowce_dagster.detectors.zero_shot import ZeroShot
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.trust import untrusted
 
 _MODELS: dict[type[Common], Callable[[str, Any], Detector]] = {
     YoloSettings: Yolo,
@@ -41,6 +42,9 @@ _MODELS: dict[type[Common], Callable[[str, Any], Detector]] = {
     MoondreamServerSettings: MoondreamServer,
     HostedSettings: Hosted,
 }
+
+_WHOLE_MODELS = YoloSettings | YoloWorldSettings | MoondreamSettings
+"""Kinds whose weights hold more than tensors: somebody must vouch for them (trust.py)."""
 
 
 def settings_of(name: str, known: Mapping[str, DetectorSettings]) -> DetectorSettings:
@@ -101,8 +105,11 @@ def obstacle(settings: Common) -> str | None:
     around = settings.input.crop.around if settings.input and settings.input.crop else None
     if around and (reason := obstacle(around)):
         return f"{around.kind}, which it looks around: {reason}"
+    absent = [name for name in settings.needs if not weights.find(name)]
+    if problems := [problem for name in absent for problem in weights.faults(name)]:
+        return f"{'; '.join(problems)}; remove the file, and it is fetched again"
     looked = " and ".join(map(str, weights.folders()))
-    missing = [name for name in settings.needs if not weights.find(name) and not weights.reachable(name)]
+    missing = [name for name in absent if not weights.reachable(name)]
     if missing:
         homes = [w.url for name in missing if (w := weights.WEIGHTS.get(name)) and w.url]
         them = "it" if len(missing) == 1 else "them"
@@ -111,4 +118,6 @@ def obstacle(settings: Common) -> str | None:
             f"{' and '.join(missing)} not in {looked}, nor reachable; {fetch}put {them} into a folder and "
             f"set GOTOWCE_WEIGHTS_DIR to that folder"
         )
+    if isinstance(settings, _WHOLE_MODELS) and (file := weights.find(settings.weights)):
+        return untrusted(file)
     return None

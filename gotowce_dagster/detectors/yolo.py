@@ -12,6 +12,7 @@ from gotowce_dagster.detectors.settings import YoloSettings, YoloWorldSettings
 from gotowce_dagster.device import best_device
 from gotowce_dagster.errors import InputError, MissingWeightsError
 from gotowce_dagster.offline import keep_offline
+from gotowce_dagster.trust import require_trusted
 from gotowce_dagster.weights import require
 
 Owners = dict[int, tuple[str, str]]
@@ -77,10 +78,11 @@ def load(kind: str, weights: str) -> Any:
         kind: name of its class.
 
     Raises:
-        InputError: it gives no boxes.
+        InputError: it gives no boxes, or nobody vouches for the file (trust.py).
         MissingWeightsError: the weights are neither here nor reachable, or damaged.
     """
     path = require(weights)
+    require_trusted(path)
     keep_offline()
     import ultralytics
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from gotowce_dagster.errors import InputError, MissingWeightsError
+from gotowce_dagster.fetch import no_hub
+from gotowce_dagster.trust import restrict_unpickling
 from gotowce_dagster.weights import require
 
 DEFAULT = "EdgeTAM-hf"
@@ -32,15 +34,22 @@ def model(half: Literal["image", "video"], weights: str, input_px: int, device: 
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
+    restrict_unpickling()
 
     folder = require(weights)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        resize(config, input_px)
-        kind = EdgeTamModel if half == "image" else EdgeTamVideoModel
-        loaded: Any = kind.from_pretrained(
-            folder, config=config, local_files_only=True, output_loading_info=True
-        )
+        with no_hub():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            resize(config, input_px)
+            kind = EdgeTamModel if half == "image" else EdgeTamVideoModel
+            loaded: Any = kind.from_pretrained(
+                folder,
+                config=config,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise MissingWeightsError(f"{folder}: damaged, or not EdgeTAM ({reason}); fetch it again") from None

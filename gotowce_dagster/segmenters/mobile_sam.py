@@ -6,11 +6,13 @@ only the widest of the crops is encoded.
 
 from collections.abc import Sequence
 from functools import cache
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 
 from gotowce_dagster.device import best_device
+from gotowce_dagster.errors import MissingWeightsError
 from gotowce_dagster.offline import keep_offline
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.segmenters.base import Answer, Candidate, Encoded
@@ -26,7 +28,7 @@ class MobileSam:
     """Loaded once a process.
 
     Raises:
-        MissingWeightsError: the weights are neither here nor reachable.
+        MissingWeightsError: the weights are neither here nor reachable, or damaged.
     """
 
     name = "mobile_sam"
@@ -111,5 +113,10 @@ def _predictor(weights: str, device: str) -> Any:
         "verbose": False,
     }
     predictor = Predictor(overrides=settings)
-    predictor.setup_model(verbose=False)
+    try:
+        predictor.setup_model(verbose=False)
+    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as error:
+        raise MissingWeightsError(
+            f"{path}: damaged, or not MobileSAM ({str(error).splitlines()[0]}); fetch it again"
+        ) from None
     return predictor

@@ -68,7 +68,7 @@ def load(model: Any, path: Path) -> list[str]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["model"]
         missing, unknown = model.load_state_dict(state, strict=False)
-    except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:
+    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
         raise MissingWeightsError(_NOT_THE_WEIGHTS.format(path, str(error).splitlines()[0])) from None
     if wrong := [*unknown, *(key for key in missing if not key.startswith(_VIDEO_ONLY))]:
         raise MissingWeightsError(

@@ -89,7 +89,7 @@ def _find(project: Project, progress: Progress) -> Findings:
     """Run the model over the test split, and everything over every frame whose truth is known."""
     paths = project.paths
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
-    predict = evaluate.fine_tuned(paths.model)
+    predict = evaluate.fine_tuned(paths)
     segmenter = cache(lambda: build_segmenter(project.engines["masks"], project.params.masks))
     cases = {name: [] for name in MEASURES}
     cases["model_test"] = evaluate.held_out_cases(paths.dataset, provenance, predict)

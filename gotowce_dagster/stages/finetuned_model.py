@@ -18,6 +18,7 @@ from gotowce_dagster.stages.yolo_dataset import leaks
 from gotowce_dagster.tables import PROVENANCE, read_table
 from gotowce_dagster.training.finetune import OnEpoch, finetune, portable, read_arguments, read_metrics
 from gotowce_dagster.training.model_card import model_card
+from gotowce_dagster.trust import note_trained, require_trusted
 
 _SCORES = ["epoch", "precision", "recall", "mAP50", "mAP50_95"]
 
@@ -30,7 +31,7 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
         on_epoch: told each epoch's scores.
 
     Raises:
-        InputError: the dataset leaks between its splits.
+        InputError: the dataset leaks between its splits, or nobody vouches for the weights to start from.
         MissingWeightsError: the chosen weights are neither here nor reachable.
     """
     params, paths = project.params.finetuned_model, project.paths
@@ -39,6 +40,8 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
         raise InputError(f"{paths.dataset}: {'; '.join(found)}; run yolo_dataset again before training")
     engine = project.engines["finetuned_model"]
     start = engine if is_random(engine) else weights.require(engine)
+    if not is_random(engine):
+        require_trusted(Path(start), project.paths.root)
     trained = finetune(
         paths.dataset, start, params, paths.work("finetuned_model"), progress=progress, on_epoch=on_epoch
     )
@@ -50,6 +53,7 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
     card = model_card(trained, best, provenance, list(class_names(paths.dataset).values()))
     with fresh_dir(paths.model) as new:
         portable(trained.weights, new / "best.pt", trained.arguments)
+        note_trained(new / "best.pt", project.paths.root)
         trained.history.to_csv(new / "results.csv", index=False, lineterminator="\n")
         scores = {name: best[name] for name in _SCORES} | {"epochs": trained.state.epoch}
         scores |= {"seconds": round(trained.state.seconds, 1)}

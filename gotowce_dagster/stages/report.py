@@ -11,6 +11,7 @@ import pandas as pd
 from gotowce_dagster import weights
 from gotowce_dagster.comparison.scoring import Case
 from gotowce_dagster.device import best_device
+from gotowce_dagster.digests import content_sha256
 from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.report import Section, Table, Value, render_report
@@ -172,7 +173,7 @@ def _ran(project: Project) -> Section:
         name = engine.rpartition(":")[2]
         file = weights.find(name)
         digest = (
-            weights.digest(file)[:16] if file else "random, no file" if name.endswith(".yaml") else "none"
+            content_sha256(file)[:16] if file else "random, no file" if name.endswith(".yaml") else "none"
         )
         engines.append([stage, engine, digest])
     flat = pd.json_normalize(project.params.model_dump()).iloc[0]

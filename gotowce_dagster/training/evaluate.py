@@ -12,16 +12,19 @@ from gotowce_dagster.comparison.scoring import Case
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.device import best_device
+from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.reviewed import NO_OBJECT
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.offline import keep_offline
 from gotowce_dagster.params import Params
+from gotowce_dagster.paths import Paths
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.targets import segment_targets
 from gotowce_dagster.tables import MASKS, empty
 from gotowce_dagster.training.finetune import read_arguments
+from gotowce_dagster.trust import require_trusted
 from gotowce_dagster.video.decode import read_frames
 
 _BOX = ["x1", "y1", "x2", "y2"]
@@ -216,13 +219,15 @@ def apart_from_training(known: KnownFrames, provenance: pd.DataFrame, gap_s: flo
     return {index for index, time_s in known.times.items() if is_apart(time_s)}
 
 
-def fine_tuned(model: Path) -> Predict:
-    """The model that finetuned_model left in a folder.
+def fine_tuned(paths: Paths) -> Predict:
+    """The model that finetuned_model left in a project.
 
     Raises:
-        InputError: there is none yet.
+        InputError: there is none yet, or it is neither trained here nor known to git (trust.py).
     """
-    return load_model(model / "best.pt", read_arguments(model)["imgsz"])
+    imgsz = read_arguments(paths.model)["imgsz"]
+    require_trusted(paths.model / "best.pt", paths.root)
+    return load_model(paths.model / "best.pt", imgsz)
 
 
 def load_model(weights: Path, imgsz: int) -> Predict:
@@ -230,11 +235,19 @@ def load_model(weights: Path, imgsz: int) -> Predict:
 
     Args:
         imgsz: long side of what it sees, pixels.
+
+    Raises:
+        InputError: the file is damaged, or holds something else than a model of ultralytics.
     """
     keep_offline()
     from ultralytics import YOLO
 
-    model = YOLO(weights)
+    try:
+        model = YOLO(weights)
+    except Exception as error:
+        # What a damaged or rogue file raises is anything.
+        why = " ".join(str(error).split())
+        raise InputError(f"{weights}: not a model of ultralytics ({why}); train it again") from None
     device = best_device()
 
     def predict(image: np.ndarray) -> sv.Detections:

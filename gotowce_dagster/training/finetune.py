@@ -30,6 +30,9 @@ OnEpoch = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch with its number, from 1, and its losses and scores."""
 
 
+_DATASET_SUFFIXES = frozenset({".txt", ".jpg", ".jpeg", ".png"})
+
+
 @dataclass(frozen=True)
 class State:
     """How far a training has come."""
@@ -72,6 +75,9 @@ def finetune(
         weights: a .pt file to start from, or the name of an architecture (.yaml): random weights.
         work: folder for unfinished work; what is there of other datasets or parameters is removed at the end.
         progress: told epochs.
+
+    Raises:
+        InputError: the weights to start from, or a checkpoint to go on from, are damaged or something else.
     """
     place = work / fingerprint(dataset, weights, params)
     place.mkdir(parents=True, exist_ok=True)
@@ -80,6 +86,8 @@ def finetune(
     state = read_state(place)
     progress(state.epoch, params.epochs)
     if not state.stopped:
+        if not state.epoch and Path(weights).is_file():
+            _read_checkpoint(Path(weights))
         data = _view(dataset, place / "view")
         told = {**arguments, "model": str(weights), "data": str(data)}
         _train(place, told, state, progress=progress, on_epoch=on_epoch)
@@ -148,15 +156,34 @@ def portable(weights: Path, target: Path, arguments: Mapping[str, Any]) -> None:
     keep_offline()
     from ultralytics.utils.torch_utils import strip_optimizer
 
+    # Makes the classes of this file known to torch, which strip_optimizer's own loading then accepts.
+    _read_checkpoint(weights)
     shutil.copyfile(weights, target)
     strip_optimizer(str(target))
-    content = torch.load(target, map_location="cpu", weights_only=False)
+    content = _read_checkpoint(target)
     for key in ("date", "git", "train_results"):
         content.pop(key, None)
     content["train_args"] = dict(arguments)
     content["model"].args = dict(arguments)
     content["model"].__dict__.pop("pt_path", None)
     torch.save(content, target)
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of ultralytics: tensors and classes it knows, nothing else is unpickled.
+
+    Raises:
+        InputError: the file is damaged or holds something else.
+    """
+    keep_offline()
+    from ultralytics.nn.tasks import torch_safe_load
+
+    try:
+        return torch_safe_load(str(path), safe_only=True)[0]
+    except Exception as error:
+        # What a damaged or rogue file raises is anything.
+        why = " ".join(str(error).split())
+        raise InputError(f"{path}: not a checkpoint of ultralytics ({why}); name another one") from None
 
 
 def _arguments(weights: str | Path, params: TrainingParams, device: str) -> dict[str, Any]:
@@ -205,6 +232,7 @@ def _train(
     overrides = {**arguments, "project": str(place), "save_dir": str(run)}
     rows = []
     if before.epoch:
+        _read_checkpoint(_epoch(place, before.epoch) / "last.pt")
         shutil.copytree(_epoch(place, before.epoch), run / "weights")
         rows = pd.read_csv(run / "weights" / "history.csv").to_dict("records")
         overrides["resume"] = str(run / "weights" / "last.pt")
@@ -248,11 +276,21 @@ def _row(trainer: Any) -> dict[str, float]:
 def _view(dataset: Path, view: Path) -> Path:
     """Lay the dataset out anew beside the work, for ultralytics writes its caches among the labels.
 
+    Only what a dataset is made of comes along: ultralytics unpickles a cache that lies among the labels, and
+    runs a ``download`` that data.yaml names.
+
     Returns:
         The view's data.yaml.
     """
     with fresh_dir(view) as new:
-        shutil.copyfile(dataset / "data.yaml", new / "data.yaml")
-        shutil.copytree(dataset / "labels", new / "labels")
-        shutil.copytree(dataset / "images", new / "images", copy_function=link_or_copy)
+        named = yaml.safe_load((dataset / "data.yaml").read_text(encoding="utf-8"))
+        known = {key: named[key] for key in ("train", "val", "test", "names") if key in named}
+        (new / "data.yaml").write_text(yaml.safe_dump(known, sort_keys=False, allow_unicode=True), "utf-8")
+        for source in sorted(path for kind in ("labels", "images") for path in (dataset / kind).rglob("*")):
+            copy = new / source.relative_to(dataset)
+            if source.is_dir():
+                copy.mkdir(parents=True, exist_ok=True)
+            elif source.suffix in _DATASET_SUFFIXES:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(source, copy) if source.suffix != ".txt" else shutil.copyfile(source, copy)
     return view / "data.yaml"

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from gotowce_dagster.weights import WEIGHTS, find
 from tests.detectors import standins
 
 
-def _as_published(made: Path, folder: Path, files: tuple[str, ...]) -> None:
+def _as_published(made: Path, folder: Path, files: Iterable[str]) -> None:
     """Copy these files of a folder, in the older layout that the published ones have."""
     from safetensors.torch import load_file
 
