@@ -91,7 +91,7 @@ class DvcRepo:
         """
         from dvc.lock import LockError
 
-        with self._open() as repo:
+        with self._open() as repo, _whole_copies(repo, path):
             try:
                 repo.add(str(path.relative_to(self.root)))
             except LockError as error:
@@ -138,6 +138,26 @@ class DvcRepo:
         if not isinstance(content, dict) or "stages" not in content:
             raise yaml.YAMLError(f"{path}: cut short")
         return content["stages"]
+
+
+@contextlib.contextmanager
+def _whole_copies(repo: "Repo", path: Path) -> Generator[None]:
+    """If copying a file into DVC's cache fails, for instance on a full disk, leave no half of it there."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "md5").hexdigest()
+    folder = Path(repo.cache.local.path) / digest[:2]
+    before = set(folder.glob(".*.tmp"))
+    transfers = logging.getLogger("dvc_data")  # says what is raised anyway
+    level = transfers.level
+    transfers.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except BaseException:
+        for half in set(folder.glob(".*.tmp")) - before:
+            half.unlink(missing_ok=True)
+        raise
+    finally:
+        transfers.setLevel(level)
 
 
 def output_digest(entry: dict[str, Any]) -> str:

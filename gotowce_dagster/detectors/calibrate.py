@@ -103,6 +103,8 @@ def calibrate(
         raise InputError(f"{boxes}: {video.name} has no readable frame {', '.join(map(str, missing))}")
     columns = rows[["x1", "y1", "x2", "y2"]].to_numpy(float)
     examples = [Example(int(i), frames[i], box) for i, box in zip(rows["frame_index"], columns, strict=True)]
+    for example in examples:
+        _refuse_outside(boxes, example)
     try:
         designator = learn(examples, name, class_name)
     except ValueError as error:
@@ -126,6 +128,19 @@ def _rows_of(video: Path, boxes: Path) -> pd.DataFrame:
             f"needed; clips in this file: {clips}"
         )
     return rows
+
+
+def _refuse_outside(boxes: Path, example: Example) -> None:
+    """A box may reach over the frame's edge by as much as it is off, no further."""
+    height, width = example.image.shape[:2]
+    x1, y1, x2, y2 = example.box
+    # NaN and infinity fail every comparison that they should.
+    reach = 2 * _OFF
+    if not (-reach <= x1 < x2 <= width + reach and -reach <= y1 < y2 <= height + reach):
+        raise InputError(
+            f"{boxes}: frame {example.frame_index}: expected a box x1 < x2, y1 < y2 in the frame of {width} x "
+            f"{height} pixels, got {example.box.tolist()}"
+        )
 
 
 def learn(examples: Sequence[Example], name: str, class_name: str) -> Designator:

@@ -30,18 +30,22 @@ tolerance = [51, 33, 13]
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("arm_px = 9", "arm_pix = 9", "designators.0.arm_pix: Extra inputs"),
-        ("arm_px = 9\n", "", "designators.0.arm_px: Field required"),
-        ('name = "game"', 'nome = "game"', "nome: Extra inputs"),
+        ("arm_px = 9", "arm_pix = 9", "designators.0.arm_pix: there is no such field"),
+        ("arm_px = 9\n", "", "designators.0.arm_px: is missing"),
+        ('name = "game"', 'nome = "game"', "nome: there is no such field"),
         ("arm = [0.2, 0.25]", "arm = [0.25, 0.2]", "arm: the smallest comes first"),
         ("arm = [0.2, 0.25]", "arm = [0.2, 0.6]", "arm: two arms of 0.6 do not fit"),
         ("gap = [0.5, 0.6]", "gap = [0.7, 0.8]", "gap: two arms of 0.2 and a gap of 0.7"),
         ("gap = [0.5, 0.6]", "gap = [0.0, 0.6]", "gap: at least 0.1"),
         ("size_px = [25, 0]", "size_px = [12, 0]", "size_px: a side of 12.0 px has no room"),
         ("size_px = [25, 0]", "size_px = [25, 20]", "size_px: the smallest comes first"),
-        ("ycrcb = [72, 184, 114]", "ycrcb = [72, 300, 114]", "colours.0.ycrcb.1: Input should be less"),
-        ("thickness_px = 2", "thickness_px = 0", "thickness_px: Input should be greater"),
-        ("[[designators.colours]]", "[[designators.colors]]", "designators.0.colors: Extra inputs"),
+        (
+            "ycrcb = [72, 184, 114]",
+            "ycrcb = [72, 300, 114]",
+            "colours.0.ycrcb.1: expected at most 255, got 300",
+        ),
+        ("thickness_px = 2", "thickness_px = 0", "thickness_px: expected at least 0.5, got 0"),
+        ("[[designators.colours]]", "[[designators.colors]]", "designators.0.colors: there is no such field"),
         ('videos = ["game*"]', "videos = [", "not valid TOML"),
     ],
 )
