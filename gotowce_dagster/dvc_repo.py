@@ -158,7 +158,7 @@ class DvcRepo:
         """
         from dvc.lock import LockError
 
-        with self._open() as repo:
+        with self._open() as repo, _whole_copies(repo, path):
             try:
                 repo.add(str(path.relative_to(self.root)))
             except LockError as error:
@@ -270,6 +270,26 @@ class DvcRepo:
                 raise GotowceError(
                     "a stage that DVC runs now uses the video; wait for its end and run this again"
                 ) from error
+
+
+@contextlib.contextmanager
+def _whole_copies(repo: "Repo", path: Path) -> Generator[None]:
+    """If copying a file into DVC's cache fails, for instance on a full disk, leave no half of it there."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "md5").hexdigest()
+    folder = Path(repo.cache.local.path) / digest[:2]
+    before = set(folder.glob(".*.tmp"))
+    transfers = logging.getLogger("dvc_data")  # says what is raised anyway
+    level = transfers.level
+    transfers.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except BaseException:
+        for half in set(folder.glob(".*.tmp")) - before:
+            half.unlink(missing_ok=True)
+        raise
+    finally:
+        transfers.setLevel(level)
 
 
 def output_digest(entry: dict[str, Any]) -> str:

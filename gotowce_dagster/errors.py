@@ -29,7 +29,7 @@ class BusyError(GotowceError):
 _ADVICE = {
     errno.EACCES: "no permission; check who owns it and its access rights",
     errno.EPERM: "not permitted; check who owns it and its access rights",
-    errno.ENOSPC: "no space left on its disk; free some, then run this again",
+    errno.ENOSPC: "no space left on the disk; free some, then run this again",
     errno.EDQUOT: "your disk quota is used up; free some space, then run this again",
     errno.EROFS: "lies on a read-only file system; use a folder that can be written to",
     errno.ENAMETOOLONG: "its name is too long for the file system; use a shorter one",
@@ -47,6 +47,7 @@ _ADVICE = {
     errno.EBUSY: "in use by another program; close it, then run this again",
     errno.ESTALE: "its network file system has lost it; mount it again",
 }
+_ON_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _MEMORY = "not enough memory; close other programs, use smaller models or smaller batches"
 _TEXTS = {
     "no space left on device": _ADVICE[errno.ENOSPC],
@@ -104,8 +105,13 @@ def _sentence(error: BaseException) -> str | None:
 
 
 def _where(error: OSError) -> str:
-    """The files that the error names, as a beginning of its sentence; nothing if it names none."""
+    """The files that the error names, as a beginning of its sentence; nothing if it names none.
+
+    Where no space is left it is the file that was to be written, which comes second.
+    """
     names = [
         os.fsdecode(name) for name in (error.filename, error.filename2) if not isinstance(name, int | None)
     ]
+    if error.errno in _ON_WRITING:
+        names = names[-1:]
     return f"{' and '.join(names)}: " if names else ""

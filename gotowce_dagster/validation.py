@@ -71,13 +71,26 @@ def in_words(error: ValidationError, content: Any = None, name: str = "") -> str
         name: what a problem of the whole content is said of.
     """
     problems = error.errors(include_url=False)
+    problems = [problem for problem in problems if not _follows(problem, problems)]
     shown = [_problem(problem, content, name) for problem in problems[:_SHOWN]]
     more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
     return "; ".join([*shown, *more])
 
 
+def _follows(problem: ErrorDetails, problems: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is called too short only because entries in it are wrong."""
+    place = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place != other["loc"] for other in problems
+    )
+
+
 def _problem(problem: ErrorDetails, content: Any, name: str) -> str:
-    kind, context = problem["type"], problem.get("ctx", {})
+    kind = problem["type"]
+    context = {
+        name: f"{value:g}" if isinstance(value, float) else value
+        for name, value in problem.get("ctx", {}).items()
+    }
     place = ".".join(_place(problem["loc"], content)) or name
     start = f"{place}: " if place else ""
     if kind in {"value_error", "assertion_error"}:  # raised by our own checks

@@ -1,3 +1,5 @@
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -5,18 +7,20 @@ import av
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from gotowce_dagster import intake
 from gotowce_dagster.dvc_repo import DvcRepo
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.errors import InputError, PartlyDoneError
 from gotowce_dagster.project import Project
+from gotowce_dagster.stages import extracted_frames
 
 pytestmark = pytest.mark.integration
 
 
-def film(path: Path, shade: int = 90) -> Path:
+def film(path: Path, shade: int = 90, kind: str = "mp4") -> Path:
     """A real video of ten grey frames."""
-    with av.open(str(path), "w", format="mp4") as container:
+    with av.open(f"file:{path}", "w", format=kind) as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for index in range(10):
@@ -126,15 +130,112 @@ def test_sync_without_news_writes_nothing(clone: Project) -> None:
 @pytest.mark.parametrize(
     ("arrange", "says"),
     [
-        (lambda p: (film(p.paths.raw / "a b.mp4"), film(p.paths.raw / "a_b.mkv")), "would both be named a_b"),
         (
             lambda p: (film(p.paths.raw / "duel.mp4"), profile(p, "one", "due*"), profile(p, "two", "d*el")),
             "profiles one and two both claim the video duel",
         ),
     ],
-    ids=["two files of one name", "two profiles for one video"],
+    ids=["two profiles for one video"],
 )
 def test_sync_refuses_what_is_ambiguous(clone: Project, arrange, says: str) -> None:
     arrange(clone)
     with pytest.raises(InputError, match=says):
         intake.sync(clone)
+
+
+def test_an_ambiguous_video_does_not_stop_the_others(clone: Project) -> None:
+    film(clone.paths.raw / "duel.mp4")
+    film(clone.paths.raw / "other.mp4", shade=30)
+    profile(clone, "one", "due*")
+    profile(clone, "two", "d*el")
+    (clone.paths.profiles / "broken.toml").write_text("name = ", encoding="utf-8")
+    profile(clone, "three", "oth*")
+    with pytest.raises(PartlyDoneError, match=r"broken\.toml: not valid TOML.*both claim the video duel"):
+        intake.sync(clone)
+    assert {key: video["profile"] for key, video in videos_of(clone).items()} == {
+        "duel": "none",
+        "other": "three",
+    }
+
+
+@pytest.mark.parametrize("kind", ["mp4", "matroska"])
+def test_a_recording_in_another_container_is_the_same_video(
+    clone: Project, tmp_path: Path, kind: str
+) -> None:
+    assert intake.add(clone, film(tmp_path / "rec.mp4")) == "rec"
+    assert intake.add(clone, film(tmp_path / "rec.mkv", kind=kind)) == "rec"
+    assert intake.add(clone, film(tmp_path / "rec.mov", shade=30)) == "rec_2"
+    assert sorted(file.name for file in clone.paths.raw.glob("*.m*v")) == ["rec_2.mov"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "key"),
+    [
+        ("anim.gif", "gif", "anim"),
+        ("x.mts", "mpegts", "x"),
+        ("x.m2ts", "mpegts", "x"),
+        ("noext", "mp4", "noext"),
+        ("duel:1.mp4", "mp4", "duel_1"),
+        ("[win] boss.mp4", "mp4", "win_boss"),
+        ("08.mp4", "mp4", "v_08"),
+        ("v1.2", "mp4", "v1_2"),
+        ("clip.dvc", "mp4", "clip_dvc"),
+        ("x" * 240 + ".mp4", "mp4", "x" * 100),
+        (os.fsdecode(b"\xff\xfe.mp4"), "mp4", "video"),
+    ],
+    ids=ascii,
+)
+def test_whatever_decodes_goes_through_add_sync_and_extraction(
+    clone: Project, tmp_path: Path, name: str, kind: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = Path(name)
+    if kind == "gif":
+        pictures = [Image.new("L", (64, 48), 20 * number) for number in range(10)]
+        pictures[0].save(source, save_all=True, append_images=pictures[1:], duration=100)
+    else:
+        film(source, kind=kind)
+    assert intake.add(clone, source) == key
+    assert intake.sync(clone) == []
+    assert list(videos_of(clone)) == [key]
+    fresh = Project(clone.paths)
+    assert DvcRepo(clone.paths.root).is_tracked(fresh.raw(key))
+    extracted_frames.run(fresh, key)
+    numbers = extracted_frames.preview(fresh, key).numbers
+    assert (numbers["frames_sampled"], numbers["frames_lost"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda p: p.paths.params.write_text("a: [", encoding="utf-8"), "params.yaml: not valid YAML"),
+        (lambda p: (p.paths.root / "dvc.yaml").unlink(), "dvc.yaml: not there"),
+        (lambda p: p.paths.engines.write_text("- a", encoding="utf-8"), "engines.yaml: expected a table"),
+    ],
+    ids=["params.yaml", "dvc.yaml", "engines.yaml"],
+)
+def test_a_project_that_is_wrong_is_told_before_anything_is_copied(
+    clone: Project, tmp_path: Path, spoil, says: str
+) -> None:
+    spoil(clone)
+    with pytest.raises(InputError, match=says):
+        intake.add(clone, film(tmp_path / "duel.mp4"))
+    assert [file.name for file in clone.paths.raw.iterdir()] == [".keep"]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space"), InputError("DVC: no"), KeyboardInterrupt()]
+)
+def test_what_cannot_be_tracked_leaves_nothing(
+    clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def refuse(self: DvcRepo, path: Path) -> None:
+        raise error
+
+    truth = tmp_path / "truth.csv"
+    truth.write_text("clip,frame_index,x1,y1,x2,y2,label\nduel.mp4,2,1,1,9,9,object\n")
+    monkeypatch.setattr(DvcRepo, "track", refuse)
+    with pytest.raises(type(error)):
+        intake.add(clone, film(tmp_path / "duel.mp4"), truth=truth)
+    assert [file.name for file in clone.paths.raw.iterdir()] == [".keep"]
+    assert not clone.paths.truth("duel").exists()

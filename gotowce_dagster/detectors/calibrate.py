@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import supervision as sv
+from pydantic import ValidationError
 
 from gotowce_dagster.detectors.bracket import find_marks, inset
 from gotowce_dagster.detectors.corners import Search, arm_lengths
@@ -22,6 +23,7 @@ from gotowce_dagster.detectors.measures import INSIDE, OUTSIDE, half_sides, judg
 from gotowce_dagster.detectors.profile import Colour, Designator, Profile
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.tables import read_truth
+from gotowce_dagster.validation import in_words
 from gotowce_dagster.video.decode import probe, read_frames
 from gotowce_dagster.video.names import key_and_suffix
 
@@ -103,8 +105,12 @@ def calibrate(
         raise InputError(f"{boxes}: {video.name} has no readable frame {', '.join(map(str, missing))}")
     columns = rows[["x1", "y1", "x2", "y2"]].to_numpy(float)
     examples = [Example(int(i), frames[i], box) for i, box in zip(rows["frame_index"], columns, strict=True)]
+    for example in examples:
+        _refuse_outside(boxes, example)
     try:
         designator = learn(examples, name, class_name)
+    except ValidationError as error:
+        raise InputError(f"{boxes}: such boxes make no designator: {in_words(error)}") from None
     except ValueError as error:
         raise InputError(f"{boxes}: {error}") from None
     known = into or Profile(name=profile_name)
@@ -127,6 +133,19 @@ def _rows_of(video: Path, boxes: Path) -> pd.DataFrame:
             f"needed; clips in this file: {clips}"
         )
     return rows
+
+
+def _refuse_outside(boxes: Path, example: Example) -> None:
+    """A box may reach over the frame's edge by as much as it is off, no further."""
+    height, width = example.image.shape[:2]
+    x1, y1, x2, y2 = example.box
+    # NaN and infinity fail every comparison that they should.
+    reach = 2 * _OFF
+    if not (-reach <= x1 < x2 <= width + reach and -reach <= y1 < y2 <= height + reach):
+        raise InputError(
+            f"{boxes}: frame {example.frame_index}: expected a box x1 < x2, y1 < y2 in the frame of "
+            f"{width} x {height} pixels, got {example.box.tolist()}"
+        )
 
 
 def learn(examples: Sequence[Example], name: str, class_name: str) -> Designator:
@@ -263,7 +282,8 @@ def _draft(
     colours: tuple[Colour, ...], boxes: Sequence[np.ndarray], name: str, class_name: str
 ) -> Designator:
     """A designator of these colours and of any shape."""
-    side = min(float((box[2:] - box[:2]).min()) for box in boxes)
+    # A wrong box may be tiny; no designator has sides below 9 pixels.
+    side = max(min(float((box[2:] - box[:2]).min()) for box in boxes), 9.0)
     return Designator(
         name=name,
         class_name=class_name,
@@ -282,7 +302,7 @@ def _learn_shape(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray], draf
     shapes = [_shape(scene, box, draft) for scene, box in zip(scenes, boxes, strict=True)]
     fitted, arms, rounding, thickness = (np.array(column) for column in zip(*shapes, strict=True))
     size = fitted[:, 2:] - fitted[:, :2]
-    share = arms / size.mean(axis=1)
+    share = arms / np.maximum(size.mean(axis=1), 1)  # a wrong box may have no size at all
     # A wrong box among right ones must not spoil what is learned; the caller tells of it.
     good = (arms >= 3) & (share <= 0.45)
     if good.sum() < MIN_EXAMPLES:

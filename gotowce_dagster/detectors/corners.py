@@ -150,6 +150,8 @@ def arm_lengths(lines: np.ndarray, probe: int) -> np.ndarray:
         int (n,).
     """
     on = lines.astype(bool)
+    if not on.shape[1]:  # half a side of a box of one pixel
+        return np.zeros(len(on), int)
     ahead = np.zeros((on.shape[0], on.shape[1] + 2), bool)
     ahead[:, :-2] = on
     begun = np.logical_or.accumulate(on, axis=1)

@@ -82,6 +82,11 @@ def _cut(image: np.ndarray, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
     return patch
 
 
+def mean(values: np.ndarray, axis: int | tuple[int, ...], empty: float = 0.0) -> np.ndarray:
+    """Mean along axes; ``empty`` where there is nothing, as in a box smaller than its probes."""
+    return values.mean(axis=axis) if values.size else np.full(values.sum(axis=axis).shape, empty)
+
+
 def measure(
     ycrcb: np.ndarray, mask: np.ndarray, box: np.ndarray, designator: Designator, search: Search
 ) -> Measured:
@@ -116,14 +121,16 @@ def _measure_halves(
     middle = round((1 - 0.8 * designator.gap[0]) * line.shape[1])
     weight = on[:, lines, arm, None]
     colour = (colours[:, lines, arm] * weight).sum(axis=(1, 2)) / np.maximum(weight.sum(axis=(1, 2)), 1)
-    differ = [np.abs(colour - colours[:, rows, arm].mean(axis=(1, 2))) / CONTRAST for rows in beside]
+    differ = [np.abs(colour - mean(colours[:, rows, arm], (1, 2))) / CONTRAST for rows in beside]
     contrast = np.minimum(differ[0].max(axis=1), differ[1].max(axis=1))
     inner = slice(min(search.thickness + 2, search.probe - 1), search.probe)
-    around = [on[:, rows, inner].mean(axis=(1, 2)) for rows in beside]
+    around = [mean(on[:, rows, inner], (1, 2)) for rows in beside]
     beyond = np.arange(line.shape[1]) >= lengths[:, None] + 3
     stray = (line * beyond).sum(axis=1) / np.maximum(beyond.sum(axis=1), 1)
     clutter = np.minimum(around[0] + around[1] + stray, 1)
-    return coverage, lengths, line[:, middle:].mean(axis=1), np.minimum(contrast, 1), clutter
+    # Where the box is too small to show a gap, none is seen.
+    gap_on = mean(line[:, middle:], 1, empty=1.0)
+    return coverage, lengths, gap_on, np.minimum(contrast, 1), clutter
 
 
 def _behind_step(
@@ -148,7 +155,7 @@ def onto_lines(mask: np.ndarray, box: np.ndarray, search: Search) -> np.ndarray:
     arm = slice(min(search.probe // 2, 4), search.probe + 1)
     left, right = upright[[0, 2], :, arm], upright[[1, 3], :, arm]
     top, bottom = flat[[0, 1], :, arm], flat[[2, 3], :, arm]
-    shift = [_outer_edge(side.mean(axis=(0, 2))) for side in (left, top, right, bottom)]
+    shift = [_outer_edge(mean(side, (0, 2))) for side in (left, top, right, bottom)]
     return np.round(box) + np.array(shift) * (1, 1, -1, -1)
 
 

@@ -233,7 +233,7 @@ def _read_through(path: Path, timeline: Timeline, losses: Losses) -> Iterator[Fr
             if rank is None or rank - hidden <= index:
                 continue  # its time stamp is broken
             gap = rank - hidden - index - 1
-            if losses.errors:
+            if losses.errors or (index < 0 and timeline.begins_inside):
                 losses.lose(index + 1, rank - hidden - 1, timeline.time_s(rank - gap))
                 is_torn = is_torn or gap > 0
             else:

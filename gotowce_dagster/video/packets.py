@@ -90,9 +90,12 @@ class Timeline:
     @property
     def is_cut_off(self) -> bool:
         """Whether frames are missing at the end, or before the first key frame."""
-        if not self.is_ranked:
-            return self.declared > self.packets
-        return self.declared > self.packets or not len(self.keys) or bool(self.keys[0, 0] > self.pts[0])
+        return self.declared > self.packets or self.begins_inside
+
+    @property
+    def begins_inside(self) -> bool:
+        """Whether frames come before the first key frame, as where a broadcast was cut: they show nothing."""
+        return self.is_ranked and (not len(self.keys) or bool(self.keys[0, 0] > self.pts[0]))
 
     @cached_property
     def fps(self) -> float:

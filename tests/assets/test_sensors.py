@@ -1,11 +1,16 @@
+import json
 import os
 import time
 
 import dagster as dg
 import pytest
 
+from gotowce_dagster.assets.reporting import log_progress
 from gotowce_dagster.assets.sensors import dvc_lock, new_videos
+from gotowce_dagster.assets.videos import extracted_frames, raw_videos
+from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.project import Project
+from gotowce_dagster.stages import extracted_frames as extract_stage
 from tests.test_intake import film, videos_of
 
 pytestmark = pytest.mark.integration
@@ -63,3 +68,59 @@ def test_a_half_written_lock_is_read_again_later(clone: Project) -> None:
         assert "dvc.lock is being written" in str(result.skip_message)
         with dg.build_sensor_context(instance) as context:
             assert isinstance(dvc_lock(context), dg.SkipReason)
+
+
+def test_bad_entries_do_not_keep_a_new_video_from_its_partition(clone: Project) -> None:
+    (clone.paths.raw / "broken.mp4").symlink_to("nowhere")
+    (clone.paths.raw / "sub.mp4").mkdir()
+    (clone.paths.raw / "notes.txt").write_text("text")
+    for name, kind in (("rec.mkv", "matroska"), ("rec.mp4", "mp4"), ("09-11-2024 20-15", "mp4")):
+        os.utime(film(clone.paths.raw / name, kind=kind), (0, 0))
+    os.utime(film(clone.paths.raw / "08.mp4", shade=30), (0, 0))
+    film(clone.paths.raw / "growing.mp4", shade=60)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result, cursor = _tick(instance)
+        assert isinstance(result, dg.SensorResult)
+        new = ["rec", "v_08", "v_09_11_2024_20_15"]
+        assert [request.partition_key for request in result.run_requests or []] == new
+        assert list(videos_of(clone)) == new
+        assert (clone.paths.raw / "growing.mp4").exists()
+        instance.add_dynamic_partitions("videos", new)
+        result, _ = _tick(instance, cursor)
+        assert isinstance(result, dg.SkipReason)
+        names = ("broken.mp4", "sub.mp4", "notes.txt", "rec.mp4", "growing.mp4")
+        assert all(name in str(result.skip_message) for name in names)
+
+        # The partition of such a name works, in Dagster and in DVC.
+        made = dg.materialize(
+            [raw_videos, extracted_frames],
+            instance=instance,
+            partition_key="v_08",
+            resources={"progress": log_progress},
+        )
+        assert made.success
+        repo = DvcRepo(clone.paths.root)
+        assert repo.is_current("extracted_frames@v_08")
+        assert not repo.is_current("extracted_frames@v_09_11_2024_20_15")
+
+
+def test_one_broken_result_does_not_keep_the_others_from_being_reported(clone: Project) -> None:
+    entry = {"outs": [{"path": "x", "md5": "5d41402a", "size": 5}]}
+    for name in ("good", "bad"):
+        os.utime(film(clone.paths.raw / f"{name}.mp4", shade=30 + 50 * (name == "bad")), (0, 0))
+    with dg.DagsterInstance.ephemeral() as instance:
+        _tick(instance)
+        instance.add_dynamic_partitions("videos", ["good", "bad"])
+        extract_stage.run(Project(clone.paths), "good")
+        extract_stage.run(Project(clone.paths), "bad")
+        (clone.paths.frames("bad") / "video.json").write_text("[" * 100_000)
+        lock = {"schema": "2.0", "stages": {f"extracted_frames@{name}": entry for name in ("good", "bad")}}
+        (clone.paths.root / "dvc.lock").write_text(json.dumps(lock))
+        with dg.build_sensor_context(instance) as context:
+            result = dvc_lock(context)
+            assert isinstance(result, dg.SensorResult)
+            events = result.asset_events
+            assert [(event.asset_key.path, event.partition) for event in events] == [
+                (["extracted_frames"], "good")
+            ]
+            assert list(json.loads(result.cursor or "{}")) == ["extracted_frames@good"]

@@ -144,9 +144,9 @@ def test_what_is_not_ours_is_passed_over(data: dict) -> None:
         ({"uid": "../../x/1/h"}, "is a path"),
         ({"uid": ".hidden/1/h"}, "begins with a dot"),
         ({"uid": f"duel/{10**30}/h"}, "frame_index: must be"),
-        ({"width": 0}, "width: must be at least 1"),
-        ({"height": None}, "height: must be a whole number, not None"),
-        ({"width": 10**9}, "width: must be at most 65536"),
+        ({"width": 0}, "width: expected at least 1"),
+        ({"height": None}, "height: expected a whole number, got None"),
+        ({"width": 10**9}, "width: expected at most 65536"),
     ],
     ids=["a way out of the folder", "hidden", "a frame beyond tables", "no width", "no height", "too wide"],
 )

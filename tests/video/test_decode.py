@@ -262,6 +262,47 @@ def test_a_clip_cut_off_keeps_its_beginning(
     assert probe(path).frames == 540
 
 
+@pytest.mark.parametrize(
+    ("codec", "options", "first_packet"),
+    [
+        pytest.param("libx264", {"g": "10", "bf": "3"}, 3, id="H.264, closed groups"),
+        pytest.param("libx264", {"g": "10", "bf": "3", "x264-params": "open-gop=1"}, 9, id="open groups"),
+        pytest.param("libx264", {"g": "20", "bf": "0"}, 5, id="no B-frames"),
+        pytest.param("libx265", {"x265-params": "log-level=none:keyint=10"}, 3, id="HEVC"),
+    ],
+)
+def test_a_broadcast_that_begins_between_key_frames_tells_what_is_lost(
+    tmp_path: Path, codec: str, options: dict[str, str], first_packet: int
+) -> None:
+    write_video(tmp_path / "a.ts", shades(45), fps=25, codec=codec, options=options)
+    with av.open(str(tmp_path / "a.ts")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    whole, tables = (tmp_path / "a.ts").read_bytes(), 3 * 188
+    path = tmp_path / "cut.ts"
+    path.write_bytes(whole[:tables] + whole[(packets[first_packet].pos or 0) // 188 * 188 :])
+    losses = Losses()
+    frames = list(read_frames(path, losses=losses))
+    (lost,) = losses.spans
+    assert (lost.first, lost.last + 1, lost.time_s) == (0, frames[0].index, 0.0)
+    assert losses.frames + len(frames) == probe(path).frames
+    assert [f.index for f in frames] == list(range(lost.last + 1, probe(path).frames))
+    assert losses.frames >= 1
+    wanted = Losses()
+    last = frames[-1].index
+    assert [f.index for f in read_frames(path, [0, last], wanted)] == [last]
+    assert [(span.first, span.last) for span in wanted.spans] == [(0, 0)]
+
+
+@pytest.mark.parametrize("name", ["duel:1.mp4", "http:x.mp4", "file:a.mp4", "[b] %03d.mp4", "pipe:0", "-"])
+def test_a_file_of_any_name_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(Path(name), shades(5), container_format="mp4")
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    decode.check(Path(name))
+    assert probe(Path(name)).frames == 5
+    assert numbers_seen(Path(name)) == {number: number for number in range(5)}
+
+
 def write_sound(path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44_100, layout="mono")
@@ -308,10 +349,11 @@ def _write_undecodable(path: Path) -> None:
 def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path, name: str, make, message: str) -> None:
     path = tmp_path / name
     make(path)
-    with pytest.raises(InputError, match=message) as caught:
-        probe(path)
-    assert name in str(caught.value)
-    assert "\n" not in str(caught.value)
+    for look in (probe, decode.check):
+        with pytest.raises(InputError, match=message) as caught:
+            look(path)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 def test_probe_says_what_a_sample_is() -> None:
