@@ -1,11 +1,17 @@
 import os
+import subprocess
 import time
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from gotowce_dagster import intake
 from gotowce_dagster.assets.sensors import dvc_lock, new_videos
+from gotowce_dagster.definitions import defs
+from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.project import Project
+from gotowce_dagster.removal import remove
 from tests.test_intake import film, videos_of
 
 pytestmark = pytest.mark.integration
@@ -63,3 +69,92 @@ def test_a_half_written_lock_is_read_again_later(clone: Project) -> None:
         assert "dvc.lock is being written" in str(result.skip_message)
         with dg.build_sensor_context(instance) as context:
             assert isinstance(dvc_lock(context), dg.SkipReason)
+
+
+def _track_absent(project: Project, name: str) -> None:
+    """A video that is tracked and not pulled, with a recognised content."""
+    path = film(project.paths.raw / name)
+    DvcRepo(project.paths.root).track(path)
+    path.unlink()
+
+
+def test_a_video_that_is_not_pulled_has_a_partition_and_is_labelled_once_it_is_here(clone: Project) -> None:
+    _track_absent(clone, "duel.mp4")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result, cursor = _tick(instance)
+        assert isinstance(result, dg.SensorResult)
+        assert result.run_requests == []
+        (request,) = result.dynamic_partitions_requests or []
+        assert request.partition_keys == ["duel"]
+        instance.add_dynamic_partitions("videos", ["duel"])
+
+        result, cursor = _tick(instance, cursor)
+        assert isinstance(result, dg.SkipReason)
+        assert "run `dvc pull data/raw/duel.mp4.dvc`" in str(result.skip_message)
+
+        subprocess.run(["dvc", "pull", "-q", "data/raw/duel.mp4.dvc"], cwd=clone.paths.root, check=True)
+        os.utime(clone.paths.raw / "duel.mp4", (0, 0))  # as if pulled long ago
+        result, cursor = _tick(instance, cursor)
+        assert isinstance(result, dg.SensorResult)
+        assert [request.partition_key for request in result.run_requests or []] == ["duel"]
+        result, _ = _tick(instance, cursor)
+        assert isinstance(result, dg.SkipReason)
+
+
+def test_the_partition_of_a_removed_video_is_deleted(clone: Project) -> None:
+    os.utime(film(clone.paths.raw / "duel.mp4"), (0, 0))
+    os.utime(film(clone.paths.raw / "rival.mp4", shade=30), (0, 0))
+    with dg.DagsterInstance.ephemeral() as instance:
+        _, cursor = _tick(instance)
+        instance.add_dynamic_partitions("videos", ["duel", "rival"])
+        remove(Project(clone.paths), "duel")
+        result, cursor = _tick(instance, cursor)
+        assert isinstance(result, dg.SensorResult)
+        assert result.run_requests == []
+        (request,) = result.dynamic_partitions_requests or []
+        assert isinstance(request, dg.DeleteDynamicPartitionsRequest)
+        assert list(request.partition_keys) == ["duel"]
+
+
+def test_a_video_added_again_is_labelled_again(clone: Project, tmp_path: Path) -> None:
+    source = film(tmp_path / "duel.mp4")
+    with dg.DagsterInstance.ephemeral() as instance:
+        keys = []
+        for _ in range(2):
+            intake.add(clone, source)
+            os.utime(clone.paths.raw / "duel.mp4", (0, 0))
+            result, _ = _tick(instance)
+            assert isinstance(result, dg.SensorResult)
+            keys += [request.run_key for request in result.run_requests or []]
+            remove(Project(clone.paths), "duel")
+        assert len(set(keys)) == 2, "Dagster runs no key twice"
+
+
+@pytest.mark.parametrize("asset", ["raw_videos", "extracted_frames", "masks", "cleaned_labels"])
+@pytest.mark.parametrize(
+    ("video", "says"),
+    [
+        ("ghost", "no video named 'ghost'; known: duel"),
+        ("duel", "data/raw/duel.mp4: not pulled; run `dvc pull data/raw/duel.mp4.dvc`"),
+    ],
+)
+def test_a_partition_without_its_video_fails_in_one_sentence(
+    clone: Project, asset: str, video: str, says: str
+) -> None:
+    _track_absent(clone, "duel.mp4")
+    intake.sync(clone)
+    if (asset, video) == ("cleaned_labels", "duel"):
+        pytest.skip("it does not read the video")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("videos", ["ghost", "duel"])
+        result = defs.resolve_job_def("label_videos").execute_in_process(
+            instance=instance,
+            partition_key=video,
+            raise_on_error=False,
+            asset_selection=[dg.AssetKey(asset)],
+        )
+        (event,) = (event for event in result.all_events if event.is_step_failure)
+        failure = event.step_failure_data.user_failure_data
+        assert failure is not None
+        assert failure.description == says
+        assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
