@@ -31,7 +31,8 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Room:
     for module in (pulling, pushing):
         monkeypatch.setattr(module, "list_tasks", list_tasks)
     monkeypatch.setattr(pulling, "find_project", lambda client, title: project)
-    return Room(SimpleNamespace(), "http://ls.test")  # ty: ignore[invalid-argument-type]
+    nobody: Any = SimpleNamespace()  # never asked: list_tasks answers
+    return Room(nobody, "http://ls.test")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_reviews_go_to_the_video_whose_name_it_was(
     if video:
         reviewed = read_reviewed(paths.reviewed(video))
         assert (reviewed.video, len(reviewed.frames)) == (video, 1)
-    assert [text.startswith(problem) for text in pulled.problems] == ([True] if problem else [])
+    assert [text.partition(",")[0] for text in pulled.problems] == ([problem] if problem else [])
 
 
 def test_the_task_of_a_renamed_video_is_known_by_its_new_name(room: Room) -> None:
