@@ -1,15 +1,20 @@
 import json
 import os
+import subprocess
 import time
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from gotowce_dagster import intake
 from gotowce_dagster.assets.reporting import log_progress
 from gotowce_dagster.assets.sensors import dvc_lock, new_videos
 from gotowce_dagster.assets.videos import extracted_frames, raw_videos
+from gotowce_dagster.definitions import defs
 from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.project import Project
+from gotowce_dagster.removal import remove
 from gotowce_dagster.stages import extracted_frames as extract_stage
 from tests.test_intake import film, videos_of
 
@@ -105,8 +110,8 @@ def test_bad_entries_do_not_keep_a_new_video_from_its_partition(clone: Project) 
 
 
 def test_one_broken_result_does_not_keep_the_others_from_being_reported(clone: Project) -> None:
-    entry = {"outs": [{"path": "x", "md5": "5d41402a", "size": 5}]}
-    for name in ("good", "bad"):
+    videos = ("good", "bad")
+    for name in videos:
         os.utime(film(clone.paths.raw / f"{name}.mp4", shade=30 + 50 * (name == "bad")), (0, 0))
     with dg.DagsterInstance.ephemeral() as instance:
         _tick(instance)
@@ -114,13 +119,114 @@ def test_one_broken_result_does_not_keep_the_others_from_being_reported(clone: P
         extract_stage.run(Project(clone.paths), "good")
         extract_stage.run(Project(clone.paths), "bad")
         (clone.paths.frames("bad") / "video.json").write_text("[" * 100_000)
-        lock = {"schema": "2.0", "stages": {f"extracted_frames@{name}": entry for name in ("good", "bad")}}
-        (clone.paths.root / "dvc.lock").write_text(json.dumps(lock))
+        made = {
+            name: [{"path": f"data/frames/{name}", "md5": "5d.dir", "size": 5, "nfiles": 1}]
+            for name in videos
+        }
+        stages = {f"extracted_frames@{name}": {"cmd": "x", "outs": outs} for name, outs in made.items()}
+        lock = {"schema": "2.0", "stages": stages}
+        (clone.paths.root / "dvc.lock").write_text(json.dumps(lock) + "\n")
         with dg.build_sensor_context(instance) as context:
             result = dvc_lock(context)
-            assert isinstance(result, dg.SensorResult)
+            assert isinstance(result, dg.SensorResult), result
             events = result.asset_events
             assert [(event.asset_key.path, event.partition) for event in events] == [
                 (["extracted_frames"], "good")
             ]
             assert list(json.loads(result.cursor or "{}")) == ["extracted_frames@good"]
+
+
+def _track_absent(project: Project, name: str) -> None:
+    """A video that is tracked and not pulled, with a recognised content."""
+    path = film(project.paths.raw / name)
+    DvcRepo(project.paths.root).track(path)
+    path.unlink()
+
+
+def test_a_video_that_is_not_pulled_has_a_partition_and_is_labelled_once_it_is_here(clone: Project) -> None:
+    _track_absent(clone, "duel.mp4")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result, cursor = _tick(instance)
+        assert isinstance(result, dg.SensorResult)
+        assert result.run_requests == []
+        (request,) = result.dynamic_partitions_requests or []
+        assert request.partition_keys == ["duel"]
+        instance.add_dynamic_partitions("videos", ["duel"])
+
+        result, cursor = _tick(instance, cursor)
+        assert isinstance(result, dg.SkipReason)
+        assert "run `dvc pull data/raw/duel.mp4.dvc`" in str(result.skip_message)
+
+        subprocess.run(["dvc", "pull", "-q", "data/raw/duel.mp4.dvc"], cwd=clone.paths.root, check=True)
+        os.utime(clone.paths.raw / "duel.mp4", (0, 0))  # as if pulled long ago
+        result, cursor = _tick(instance, cursor)
+        assert isinstance(result, dg.SensorResult)
+        assert [request.partition_key for request in result.run_requests or []] == ["duel"]
+        result, _ = _tick(instance, cursor)
+        assert isinstance(result, dg.SkipReason)
+
+
+def test_the_partition_of_a_removed_video_is_deleted(clone: Project) -> None:
+    os.utime(film(clone.paths.raw / "duel.mp4"), (0, 0))
+    os.utime(film(clone.paths.raw / "rival.mp4", shade=30), (0, 0))
+    with dg.DagsterInstance.ephemeral() as instance:
+        _, cursor = _tick(instance)
+        instance.add_dynamic_partitions("videos", ["duel", "rival"])
+        remove(Project(clone.paths), "duel")
+        os.utime(clone.paths.raw / "rival.mp4", (0, 0))  # DVC has linked it anew
+        result, cursor = _tick(instance, cursor)
+        assert isinstance(result, dg.SensorResult)
+        assert result.run_requests == []
+        (request,) = result.dynamic_partitions_requests or []
+        assert isinstance(request, dg.DeleteDynamicPartitionsRequest)
+        assert list(request.partition_keys) == ["duel"]
+
+
+def test_a_video_added_again_is_labelled_again(clone: Project, tmp_path: Path) -> None:
+    source = film(tmp_path / "duel.mp4")
+    with dg.DagsterInstance.ephemeral() as instance:
+        keys = []
+        for _ in range(2):
+            intake.add(clone, source)
+            os.utime(clone.paths.raw / "duel.mp4", (0, 0))
+            result, _ = _tick(instance)
+            assert isinstance(result, dg.SensorResult)
+            keys += [request.run_key for request in result.run_requests or []]
+            remove(Project(clone.paths), "duel")
+        assert len(set(keys)) == 2, "Dagster runs no key twice"
+
+
+GONE = "no video named 'ghost'; known: duel"
+ABSENT = "data/raw/duel.mp4: not pulled; run `dvc pull data/raw/duel.mp4.dvc`"
+
+
+@pytest.mark.parametrize(
+    ("asset", "video", "says"),
+    [
+        ("raw_videos", "ghost", GONE),
+        ("extracted_frames", "ghost", GONE),
+        ("masks", "ghost", GONE),
+        ("cleaned_labels", "ghost", GONE),
+        ("raw_videos", "duel", ABSENT),
+        ("extracted_frames", "duel", ABSENT),
+        ("masks", "duel", ABSENT),
+    ],
+)
+def test_a_partition_without_its_video_fails_in_one_sentence(
+    clone: Project, asset: str, video: str, says: str
+) -> None:
+    _track_absent(clone, "duel.mp4")
+    intake.sync(clone)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("videos", ["ghost", "duel"])
+        result = defs.resolve_job_def("label_videos").execute_in_process(
+            instance=instance,
+            partition_key=video,
+            raise_on_error=False,
+            asset_selection=[dg.AssetKey(asset)],
+        )
+        (event,) = (event for event in result.all_events if event.is_step_failure)
+        failure = event.step_failure_data.user_failure_data
+        assert failure is not None
+        assert failure.description == says
+        assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
