@@ -22,10 +22,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import dagster as dg
+
+from gotowce_dagster.assets.runs import release_dead_runs
 from tests.faults.project import environment, make_project, state
 
 _WRITES = {"add": 2, "sync": 1, "repro": 26, "label_videos": 8, "train_model": 6, "run_studies": 4}
 """About how many files DVC writes in each command: dvc.lock or a .dvc file, and entries of the run cache."""
+_CLI = ("gotowce_dagster.cli",)
+_LABEL_STAGES = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")
 _CODE_PARTITIONS = (
     "import dagster as dg; dg.DagsterInstance.get().add_dynamic_partitions('videos', ['scene_1', 'scene_2'])"
 )
@@ -43,7 +48,7 @@ class Command:
 
 
 def _gotowce(name: str, *words: str) -> Command:
-    return Command(name, ("gotowce_dagster.cli", name, *words))
+    return Command(name, (*_CLI, name, *words))
 
 
 def _job(name: str, video: str | None = None) -> Command:
@@ -52,14 +57,15 @@ def _job(name: str, video: str | None = None) -> Command:
     return Command(f"{name} {video or ''}".strip(), ("dagster", "job", "execute", *where, *tags))
 
 
-def commands(way: str, films: Path) -> list[Command]:
-    """What takes a project from its videos to the report, by ``dvc`` or by ``dagster``."""
+def commands(way: str, films: Path, labels_only: bool) -> list[Command]:
+    """What takes a project from its videos to the report, or to labels, by ``dvc`` or by ``dagster``."""
     videos = [str(file) for file in sorted(films.iterdir())]
     begin = [_gotowce("add", *videos), _gotowce("sync")]
     if way == "dvc":
-        return [*begin, Command("repro", ("dvc", "repro"), needs_repair=True)]
+        targets = _LABEL_STAGES if labels_only else ()
+        return [*begin, Command("repro", ("dvc", "repro", *targets), needs_repair=True)]
     labels = [_job("label_videos", file.stem) for file in sorted(films.iterdir())]
-    return [*begin, *labels, _job("train_model"), _job("run_studies")]
+    return [*begin, *labels, *([] if labels_only else [_job("train_model"), _job("run_studies")])]
 
 
 @dataclass(frozen=True)
@@ -168,99 +174,118 @@ def _where(text: str) -> str:
     return next((word for word in reversed(found[-1]) if word), "") if found else "before the first stage"
 
 
-def play(
-    way: str,
-    template: Path,
-    root: Path,
-    *,
-    films: Path,
-    kills: list[float],
-    rng: random.Random,
-    usual: dict[str, float],
-    report: Report,
-) -> None:
-    """One round: kill its commands as often as ``kills`` says for each, then let it end.
+@dataclass
+class Campaign:
+    """A campaign in a folder: the project before any command, and what it learned of the commands."""
 
-    Args:
-        kills: for each kill, where in the round's list of commands it strikes, from 0 to 1.
-    """
-    shutil.copytree(template, root, symlinks=True)
-    runner, steps = Runner(root), commands(way, films)
-    if way == "dagster":
-        subprocess.run([sys.executable, "-c", _CODE_PARTITIONS], env=environment(root), check=True)
-    total = sum(usual.get(step.name, 1.0) for step in steps)
-    begin = 0.0
-    for step in steps:
-        length = usual.get(step.name, 1.0) / total
-        strikes = sum(begin <= kill < begin + length for kill in kills)
-        begin += length
-        struck: list[Outcome] = []
-        while True:
-            kill = draw(rng, step.name, usual.get(step.name, 1.0)) if len(struck) < strikes else None
-            begun = time.monotonic()
-            code, text = runner.run(step.words, kill)
-            if code == -signal.SIGKILL and kill:
-                struck.append(Outcome(way, step.name, kill, _where(text)))
-                report.outcomes.append(struck[-1])
-                if step.needs_repair:
-                    code, told = runner.run(("gotowce_dagster.cli", "repair"))
-                    struck[-1].then = "repaired: " * ("cut short" in told) + "went on"
-                    if code:
-                        report.problems.append(f"{way} {step.name}: repair failed: {told[-600:]}")
-                else:
-                    struck[-1].then = "went on"
-                continue
-            if code and kill is None:
-                report.problems.append(f"{way} {step.name}: after {len(struck)} kills: {text[-1500:]}")
-                return
-            if code == 0 and (kill is None or len(struck) >= strikes or kill):
-                usual.setdefault(step.name, time.monotonic() - begun)
+    folder: Path
+    rng: random.Random
+    labels_only: bool = False
+    """One video, and no training: for where a minute counts."""
+    usual: dict[str, float] = field(default_factory=dict)
+    """Seconds that each command takes undisturbed."""
+    report: Report = field(default_factory=Report)
+
+    def prepare(self) -> dict[str, str]:
+        """Write the project, and run it undisturbed; the state that every round must reach."""
+        make_project(self.folder / "template", self.folder / "films", videos=1 if self.labels_only else 2)
+        root = self.play("dvc", "undisturbed", [])
+        repro = self.usual["repro"]
+        jobs = {"label_videos scene_1": 1 / 4, "label_videos scene_2": 1 / 4, "train_model": 1 / 3}
+        self.usual |= {name: share * repro for name, share in (jobs | {"run_studies": 1 / 5}).items()}
+        return state(root)
+
+    def play(self, way: str, name: str, kills: Sequence[float]) -> Path:
+        """One round: kill its commands on the way, then let each end; the project's folder.
+
+        Args:
+            kills: for each kill, where in the time of the whole round it strikes, from 0 to 1.
+        """
+        root = self.folder / name
+        shutil.copytree(self.folder / "template", root, symlinks=True)
+        runner, steps = Runner(root), commands(way, self.folder / "films", self.labels_only)
+        if way == "dagster":
+            subprocess.run([sys.executable, "-c", _CODE_PARTITIONS], env=environment(root), check=True)
+        total, begin = sum(self.usual.get(step.name, 1.0) for step in steps), 0.0
+        for step in steps:
+            end = begin + self.usual.get(step.name, 1.0) / total
+            self._strike(runner, way, step, sum(begin <= kill < end for kill in kills))
+            begin = end
+            if self.report.problems:
                 break
-    runner.wait_for_orphans()
+        runner.wait_for_orphans()
+        return root
 
+    def _strike(self, runner: "Runner", way: str, step: Command, strikes: int) -> None:
+        """Run a command, killed so many times; fewer if it is done before."""
+        for _ in range(strikes):
+            kill = draw(self.rng, step.name, self.usual.get(step.name, 1.0))
+            code, text = runner.run(step.words, kill)
+            if code == 0:
+                return
+            if code != -signal.SIGKILL:
+                self.report.problems.append(f"{way} {step.name} failed: {text[-1500:]}")
+                return
+            outcome = Outcome(way, step.name, kill, _where(text))
+            self.report.outcomes.append(outcome)
+            outcome.then = "went on"
+            if step.needs_repair:
+                code, text = runner.run((*_CLI, "repair"))
+                if code:
+                    self.report.problems.append(f"{way} {step.name}: repair failed: {text[-1500:]}")
+                    return
+                outcome.then = "repaired, went on" if "cut short" in text else outcome.then
+        begun = time.monotonic()
+        code, text = runner.run(step.words)
+        if code:
+            self.report.problems.append(f"{way} {step.name}, after {strikes} kills: {text[-1500:]}")
+        if not strikes:
+            self.usual.setdefault(step.name, time.monotonic() - begun)
 
-def _differences(one: dict[str, str], other: dict[str, str]) -> list[str]:
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-
-
-def _end_state(way: str, root: Path, expected: dict[str, str], report: Report) -> None:
-    """Hold a round's end against the undisturbed one."""
-    runner = Runner(root)
-    if different := _differences(state(root), expected):
-        report.problems.append(f"{way}: differs from the undisturbed run: {', '.join(different)}")
-    code, text = runner.run(("dvc", "status"))
-    if code or "up to date" not in text:
-        report.problems.append(f"{way}: dvc status: {text[-600:]}")
-    code, text = runner.run(("gotowce_dagster.cli", "repair"))
-    if code or "nothing to repair" not in text:
-        report.problems.append(f"{way}: the end is not whole: {text[-600:]}")
+    def compare(self, way: str, root: Path, expected: dict[str, str]) -> None:
+        """Hold a round's end against the undisturbed one."""
+        runner, found = Runner(root), state(root)
+        if different := sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n)):
+            self.report.problems.append(f"{way}: not as undisturbed: {', '.join(different)}")
+        targets = _LABEL_STAGES if self.labels_only else ()
+        for words, says in (
+            (("dvc", "status", *targets), "up to date"),
+            ((*_CLI, "repair"), "nothing to repair"),
+        ):
+            code, text = runner.run(words)
+            if code or says not in text:
+                self.report.problems.append(f"{way}: {words[1]}: {text[-600:]}")
+        if way == "dagster":
+            with dg.DagsterInstance.from_config(str(root / ".dagster")) as instance:
+                release_dead_runs(instance)
+                left = [run.run_id for run in instance.get_runs() if not run.is_finished]
+                left += instance.event_log_storage.get_concurrency_run_ids()
+            if left:
+                self.report.problems.append(f"{way}: runs that never end or keep a slot: {', '.join(left)}")
 
 
 def campaign(
-    folder: Path, kills: int, seed: int, ways: Sequence[str] = ("dvc", "dagster"), a_round: int = 8
+    folder: Path,
+    kills: int,
+    seed: int,
+    *,
+    ways: Sequence[str] = ("dvc", "dagster"),
+    a_round: int = 8,
+    labels_only: bool = False,
 ) -> Report:
     """So many kills, in rounds of ``a_round``, in turn by each way."""
-    rng, report, begun = random.Random(seed), Report(), time.monotonic()
-    template, films = folder / "template", folder / "films"
-    make_project(template, films)
-    usual: dict[str, float] = {}
-    undisturbed = folder / "undisturbed"
-    play("dvc", template, undisturbed, films=films, kills=[], rng=rng, usual=usual, report=report)
-    if report.problems:
-        return report
-    expected = state(undisturbed)
-    usual |= {"label_videos scene_1": usual["repro"] / 4, "label_videos scene_2": usual["repro"] / 4}
-    usual |= {"train_model": usual["repro"] / 3, "run_studies": usual["repro"] / 5}
-    turn = 0
+    begun, played = time.monotonic(), Campaign(folder, random.Random(seed), labels_only)
+    expected, report, turn = played.prepare(), played.report, 0
     while len(report.outcomes) < kills and not report.problems:
-        way, root = ways[turn % len(ways)], folder / f"round_{turn}"
-        strikes = [rng.random() for _ in range(min(a_round, kills - len(report.outcomes)))]
-        play(way, template, root, films=films, kills=strikes, rng=rng, usual=usual, report=report)
+        way = ways[turn % len(ways)]
+        strikes = [played.rng.random() for _ in range(min(a_round, kills - len(report.outcomes)))]
+        root = played.play(way, f"round_{turn}", strikes)
         if not report.problems:
-            _end_state(way, root, expected, report)
+            played.compare(way, root, expected)
         if not report.problems:
             shutil.rmtree(root)
         turn += 1
+        print(f"round {turn}, {way}: {len(report.outcomes)} kills so far", file=sys.stderr)
     report.seconds = time.monotonic() - begun
     return report
 
@@ -269,12 +294,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--labels-only", action="store_true", help="One video, without training: quicker.")
     parser.add_argument("--folder", type=Path, help="Where to play; kept. Default: a temporary folder.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        report = campaign(folder, arguments.kills, arguments.seed)
+        report = campaign(folder, arguments.kills, arguments.seed, labels_only=arguments.labels_only)
         print(report)
     sys.exit(bool(report.problems))
 

@@ -47,8 +47,8 @@ TIMED = ("finetuned_model", "evaluation", "segment_everything", "detector_compar
 """Stages whose outputs tell seconds: no two runs of them are equal by hash."""
 
 
-def make_project(root: Path, films: Path) -> None:
-    """Write a project as it is cloned, without videos, and two short videos beside it."""
+def make_project(root: Path, films: Path, videos: int = 2) -> None:
+    """Write a project as it is cloned, without videos, and some short videos beside it."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -75,7 +75,7 @@ def make_project(root: Path, films: Path) -> None:
     ):
         subprocess.run(["git", *command], cwd=root, check=True)
     films.mkdir(exist_ok=True)
-    for seed in (1, 2):
+    for seed in range(1, videos + 1):
         target = Target(start=(40, 50), velocity=(2, 1), bracket=Bracket())
         scene = Scene(targets=(target,), frames=60, size=(320, 180), absent=(range(28, 34),), seed=seed)
         write_scene(films / f"scene_{seed}.mp4", scene)
