@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Commands that a stage or a test starts find `gotowce` and `dvc` as in an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install demo test lint dev repro lock
+.PHONY: install demo test test-faults lint dev repro lock
 
 install: .venv/.installed
 
@@ -15,6 +15,12 @@ demo: install
 test: install
 	pytest
 
+# Thirty kills at random moments and in the middle of writes; `KILLS=100 SEED=2` for others.
+KILLS ?= 30
+SEED ?= 1
+test-faults: install
+	python -m tests.faults.campaign --kills $(KILLS) --seed $(SEED)
+
 lint: install
 	ruff format --check .
 	ruff check .
@@ -23,8 +29,10 @@ lint: install
 dev: install
 	dagster dev
 
+# DVC alone gives up after three seconds where Dagster or another command records something.
 repro: install
-	dvc repro
+	gotowce repair
+	dvc --wait-for-lock repro
 
 .uv/bin/uv:
 	$(PYTHON) -m venv .uv

@@ -9,10 +9,11 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Generator, Iterable, Mapping
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gotowce_dagster import dvc_lock_repair
 from gotowce_dagster.dvc_lock_repair import Repair
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 
+T = TypeVar("T")
+
 _logger = logging.getLogger(__name__)
+
+_IN_USE_POLL_S = 1.0
 
 
 def stage_name(stage: str, video: str | None) -> str:
@@ -83,6 +88,21 @@ class DvcRepo:
                     raise
                 raise InputError(f"DVC: {' '.join(str(error).split())}") from error
 
+    def _when_free(self, act: Callable[["Repo"], T]) -> T:
+        """Do something once no stage that a `dvc repro` runs beside us uses the same files."""
+        from dvc.lock import LockError
+
+        told = False
+        while True:
+            with self._open() as repo:
+                try:
+                    return act(repo)
+                except LockError as error:
+                    if not told:
+                        _logger.warning("waiting for DVC: %s", error)
+                        told = True
+            time.sleep(_IN_USE_POLL_S)
+
     def repair(self) -> Repair | None:
         """Make dvc.lock whole if it was cut short, and .dvc files of sources too.
 
@@ -123,32 +143,36 @@ class DvcRepo:
 
     def is_current(self, name: str) -> bool:
         """Whether the stage's outputs are there and made from the inputs as they are now."""
-        with self._open() as repo:
-            return not repo.status(targets=[name])
+        return self._when_free(lambda repo: not repo.status(targets=[name]))
 
     def stale(self) -> list[str]:
         """The stages and tracked files that are not current."""
-        with self._open() as repo:
-            return sorted(repo.status())
+        return self._when_free(lambda repo: sorted(repo.status()))
 
     def restore(self, name: str) -> bool:
         """Bring back the outputs of an earlier run with the same inputs, if DVC's run cache has them."""
         from dvc.exceptions import CheckoutError
         from dvc.stage.cache import RunCacheNotFoundError
 
-        with self._open() as repo, repo.lock:
-            try:
-                repo.stage_cache.restore(repo.stage.load_one(name=name))
-            except (RunCacheNotFoundError, CheckoutError):
-                return False
-            return True
+        def bring_back(repo: "Repo") -> bool:
+            with repo.lock:
+                try:
+                    repo.stage_cache.restore(repo.stage.load_one(name=name))
+                except (RunCacheNotFoundError, CheckoutError):
+                    return False
+                return True
+
+        return self._when_free(bring_back)
 
     def commit(self, name: str) -> str:
         """Record in dvc.lock that the output was made from the inputs as they are; give its digest."""
-        with self._open() as repo:
+
+        def record(repo: "Repo") -> str:
             (stage,) = repo.commit(name, force=True)
             (output,) = stage.outs
             return output.hash_info.value
+
+        return self._when_free(record)
 
     def track(self, path: Path) -> None:
         """Put a file under DVC as a source, as `dvc add` does.

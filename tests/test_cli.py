@@ -359,3 +359,16 @@ def test_demo_speaks_json(
     assert Path(told["report"]).name == "report.html"
     assert "not made" in told["stages"]["masks@naev_hostile_sample"]
     assert set(STAGES) == {name.partition("@")[0] for name in told["stages"]}
+
+
+def test_repair_tells_what_it_did_and_what_it_need_not_do(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (clone.paths.root / "dvc.lock").write_text("schema: '2.0'\nstages:\n  masks@a:\n", encoding="utf-8")
+    assert run(monkeypatch, "repair", "--json") == 0
+    repaired = json.loads(capsys.readouterr().out)["repaired"]
+    assert (repaired["kept"], repaired["from_copy"], repaired["from_run_cache"]) == ([], [], [])
+    assert "yolo_dataset" in repaired["missing"]
+    assert (clone.paths.root / "dvc.lock").read_text(encoding="utf-8") == "schema: '2.0'\nstages: {}\n"
+    assert run(monkeypatch, "repair") == 0
+    assert "nothing to repair" in capsys.readouterr().out

@@ -1,7 +1,9 @@
 """What we rely on of DVC's Repo class, which is no public API."""
 
+import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,26 @@ def test_tracking_a_source(repo: DvcRepo) -> None:
 
 def test_no_lock_file_has_no_entries(repo: DvcRepo) -> None:
     assert repo.lock_entries() == {}
+
+
+def test_files_that_a_running_stage_writes_are_waited_for(
+    repo: DvcRepo, caplog: pytest.LogCaptureFixture
+) -> None:
+    double(repo, "a")
+    repo.commit("double@a")
+    busy = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    assert busy.stdin is not None
+    held = {"read": {}, "write": {str(repo.root / "out_a"): {"pid": busy.pid, "cmd": "dvc repro"}}}
+    (repo.root / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(held))
+    assert not repo.is_current("double@b"), "another stage's files are free"
+
+    def end() -> None:
+        busy.communicate(b"")
+
+    threading.Timer(2, end).start()
+    assert repo.is_current("double@a")
+    assert busy.poll() is not None, "it was waited for"
+    assert "waiting for DVC" in caplog.text
 
 
 @pytest.mark.parametrize(("video", "name"), [(None, "evaluation"), ("duel", "evaluation@duel")])

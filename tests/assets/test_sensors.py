@@ -1,6 +1,7 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -62,17 +63,44 @@ def test_a_file_that_still_grows_is_left_alone(clone: Project) -> None:
         assert videos_of(clone) == {}
 
 
-def test_a_half_written_lock_is_read_again_later(clone: Project) -> None:
+HOLDER = """
+import sys
+from dvc.lock import make_lock
+
+with make_lock(".dvc/tmp/lock"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_that_is_being_written_is_read_again_later(clone: Project) -> None:
     os.utime(film(clone.paths.raw / "clip.mp4"), (0, 0))
-    (clone.paths.root / "dvc.lock").write_text(
-        "schema: '2.0'\nstages:\n  masks@a:\n    cmd: 'x", encoding="utf-8"
-    )
+    DvcRepo(clone.paths.root).stale()  # makes .dvc/tmp
+    cut = "schema: '2.0'\nstages:\n  masks@a:\n    cmd: 'x"
+    (clone.paths.root / "dvc.lock").write_text(cut, encoding="utf-8")
     with dg.DagsterInstance.ephemeral() as instance:
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLDER],
+            cwd=clone.paths.root,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert holder.stdout is not None
+        holder.stdout.readline()
         result, _ = _tick(instance)
         assert isinstance(result, dg.SkipReason)
         assert "dvc.lock is being written" in str(result.skip_message)
         with dg.build_sensor_context(instance) as context:
             assert isinstance(dvc_lock(context), dg.SkipReason)
+        holder.communicate("")
+
+        # Whoever wrote it is gone, and so is its end: it is repaired, and nothing waits for ever.
+        result, _ = _tick(instance)
+        assert isinstance(result, dg.SensorResult)
+        assert [request.partition_key for request in result.run_requests or []] == ["clip"]
+        assert DvcRepo(clone.paths.root).lock_entries() == {}
+        assert (clone.paths.work("dvc") / "dvc.lock.cut").read_text(encoding="utf-8") == cut
 
 
 def test_bad_entries_do_not_keep_a_new_video_from_its_partition(clone: Project) -> None:

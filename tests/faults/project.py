@@ -1,0 +1,118 @@
+"""A small project for kills: the whole pipeline in seconds, and what its state is by hash."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from gotowce_dagster.dvc_lockfile import read_lock
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.video.synthetic import Bracket, Scene, Target, write_scene
+
+ROOT = Path(__file__).parents[2]
+
+_SMALL = {
+    "extracted_frames": {"fps": 5.0},
+    "masks": {"segmenter": ["grabcut"]},
+    "yolo_dataset": {"gap_s": 0.3},
+    "finetuned_model": {"weights": ["yolo26n.yaml"], "epochs": 2, "imgsz": 64},
+    "segment_everything": {"frames": 1, "superpixels": 20},
+    "detector_comparison": {
+        "detectors": {"bracket": {"kind": "bracket"}},
+        "segmenters": [],
+        "frames": 2,
+        "bootstrap": 100,
+        "max_batch": 1,
+    },
+}
+_PROFILE = """
+name = "synthetic"
+videos = ["scene*"]
+
+[[designators]]
+name = "hostile"
+class_name = "ship"
+colours = [{ ycrcb = [95, 185, 110], tolerance = [60, 45, 30] }]
+arm = [0.15, 0.35]
+arm_px = 6
+gap = [0.3, 0.7]
+thickness_px = 2
+size_px = [30, 0]
+"""
+TIMED = ("finetuned_model", "evaluation", "segment_everything", "detector_comparison")
+"""Stages whose outputs tell seconds: no two runs of them are equal by hash."""
+
+
+def make_project(root: Path, films: Path, videos: int = 2) -> None:
+    """Write a project as it is cloned, without videos, and some short videos beside it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    for name in listed:
+        kept = not name.startswith(("data/raw/", "data/truth/", "data/samples/")) or name.endswith(".keep")
+        if kept and (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
+    paths = Paths(root)
+    params = yaml.safe_load(paths.params.read_text(encoding="utf-8"))
+    for section, values in _SMALL.items():
+        params[section] |= values
+    paths.params.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    paths.profile("synthetic").write_text(_PROFILE, encoding="utf-8")
+    paths.videos.write_text("videos: {}\n", encoding="utf-8")
+    for command in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=t", "-c", "user.email=t@t.test", "commit", "-qm", "start"],
+    ):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    films.mkdir(exist_ok=True)
+    for seed in range(1, videos + 1):
+        target = Target(start=(40, 50), velocity=(2, 1), bracket=Bracket())
+        scene = Scene(targets=(target,), frames=60, size=(320, 180), absent=(range(28, 34),), seed=seed)
+        write_scene(films / f"scene_{seed}.mp4", scene)
+
+
+def environment(root: Path) -> dict[str, str]:
+    """What commands inside the project run with: their own Dagster, one thread each."""
+    return {
+        **os.environ,
+        "GOTOWCE_ROOT": str(root),
+        "DAGSTER_HOME": str(root / ".dagster"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "site"),
+    }
+
+
+def state(root: Path) -> dict[str, str]:
+    """What was recorded of each stage and what lies in data, each by its digest.
+
+    Of a stage that tells seconds, and of what comes after it, the inputs count that do not depend on them.
+    """
+    found = {}
+    for name, entry in read_lock((root / "dvc.lock").read_text(encoding="utf-8")).items():
+        timed = name in TIMED
+        deps = [dep for dep in entry["deps"] if not dep["path"].startswith(("data/model", "data/evaluation"))]
+        parts = (entry["cmd"], deps, entry["params"], None if timed else entry["outs"])
+        found[name] = _digest(repr(parts).encode())
+    data = Paths(root).data
+    for file in sorted(path for path in data.rglob("*") if path.is_file()):
+        name = file.relative_to(data)
+        if name.parts[0] in {".work", "model", "evaluation", "studies"} or name.suffix == ".dvc":
+            continue
+        found[f"data/{name}"] = _digest(file.read_bytes())
+    return found
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -1,0 +1,17 @@
+"""A few kills of the campaign on every change; `make test-faults` makes thirty."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.campaign import campaign
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+
+
+@pytest.mark.parametrize("way", ["dvc", "dagster"])
+def test_killed_commands_lose_nothing(tmp_path: Path, way: str) -> None:
+    report = campaign(tmp_path, kills=3, seed=7, ways=[way], a_round=3, labels_only=True)
+    print(report)
+    assert report.problems == []
+    assert len(report.outcomes) >= 3

@@ -1,0 +1,82 @@
+"""`dvc repro` beside Dagster beside sync beside add, in one project at once."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gotowce_dagster.dvc_repo import DvcRepo
+from gotowce_dagster.paths import Paths
+from gotowce_dagster.project import Project
+from tests.faults.project import environment, make_project
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+
+CLI = ("gotowce_dagster.cli",)
+PARTITIONS = "import dagster as dg; dg.DagsterInstance.get().add_dynamic_partitions('videos', ['scene_1'])"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with one video, and another one to be added."""
+    root, films = tmp_path / "project", tmp_path / "films"
+    make_project(root, films)
+    for words in (("add", str(films / "scene_1.mp4")), ("sync",)):
+        done(root, start(root, *CLI, *words))
+    subprocess.run([sys.executable, "-c", PARTITIONS], env=environment(root), check=True)
+    return root
+
+
+def start(root: Path, *words: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", *words],
+        cwd=root,
+        env=environment(root),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def done(root: Path, process: subprocess.Popen) -> str:
+    """Wait for a process; what it printed. It must not have failed."""
+    text, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, text
+    return text
+
+
+def test_repro_beside_dagster_beside_sync_beside_add(root: Path) -> None:
+    tags = ("--tags", '{"dagster/partition": "scene_1"}')
+    job = ("dagster", "job", "execute", "-m", "gotowce_dagster.definitions", "-j", "label_videos", *tags)
+    labels = ["extracted_frames", "designator_detections", "masks", "cleaned_labels"]
+    together = [
+        start(root, "dvc", "--wait-for-lock", "repro", *labels),
+        start(root, *job),
+        start(root, *CLI, "sync"),
+        start(root, *CLI, "add", str(root.parent / "films" / "scene_2.mp4")),
+        start(root, *CLI, "sync"),
+        start(root, *CLI, "repair"),
+    ]
+    for process in together:
+        done(root, process)
+    repo = DvcRepo(root)
+    assert list(Project(Paths(root)).videos) == ["scene_1", "scene_2"]
+    assert {f"{stage}@scene_1" for stage in labels} <= set(repo.lock_entries())
+    assert not [name for name in repo.stale() if name.endswith("@scene_1") or name.startswith("data/raw")]
+
+    # Two add the same video again, a third one another, while DVC labels what is new.
+    shutil.copyfile(root.parent / "films" / "scene_1.mp4", root.parent / "films" / "again.mp4")
+    together = [
+        start(root, "dvc", "--wait-for-lock", "repro", *labels),
+        *(
+            start(root, *CLI, "add", str(root.parent / "films" / name))
+            for name in ("again.mp4", "scene_2.mp4")
+        ),
+    ]
+    for process in together:
+        done(root, process)
+    assert list(Project(Paths(root)).videos) == ["scene_1", "scene_2"]
+    assert not [name for name in repo.stale() if "@" in name]
+    assert not [path for path in (root / "data").rglob(".*.new") if ".work" not in path.parts]
