@@ -123,13 +123,21 @@ def calibrate(
     class_name: Annotated[str, typer.Option("--class", help="The class its target gets.")] = "target",
     json: Json = False,
 ) -> None:
-    """Learn from example boxes what a game's designator looks like; writes a picture beside the profile."""
+    """Learn from example boxes what a game's designator looks like; writes a picture beside the profile.
+
+    Nothing is saved of a mark that is then found in none of its own examples.
+    """
     from gotowce_dagster import intake
     from gotowce_dagster.detectors.calibrate import calibrate as learn
     from gotowce_dagster.detectors.profile import read_profile, write_profile
     from gotowce_dagster.pictures.calibrated import calibration_picture
     from gotowce_dagster.pictures.write import write_picture
+    from gotowce_dagster.safe_names import safe_name
 
+    try:
+        safe_name(designator)
+    except ValueError as error:
+        raise InputError(f"--designator: {error}") from None
     into = read_profile(out) if out.exists() else None
     learned = learn(
         _video_file(video), boxes, profile_name=out.stem, name=designator, class_name=class_name, into=into

@@ -91,6 +91,7 @@ MASKS = _schema(
     ("fill", pa.float32(), True),  # mask area / designator area
     ("inside", pa.float32(), True),  # share of the mask inside the designator
     ("mark_overlap", pa.float32(), True),  # share of the mask on pixels of the designator's mark
+    ("own_colour", pa.float32(), True),  # share of the mask in the colour of the designator's mark
     ("agreement", pa.float32(), True),  # mean IoU with the other candidate prompts' masks
     ("neighbours", pa.float32(), True),  # likeness in shape to the object's masks just before and after
     # Of masks carried through a video; null in image mode (propagation/gates.py tells what they mean).
