@@ -294,7 +294,10 @@ def stage(
     video: Annotated[str | None, typer.Argument(help="The video's key, for stages per video.")] = None,
     json: Json = False,
 ) -> None:
-    """Run one stage, as dvc.yaml does."""
+    """Run one stage, as dvc.yaml does; one that found nothing at all says so on standard error."""
+    from rich.text import Text
+
+    from gotowce_dagster.stages.found_nothing import found_nothing
     from gotowce_dagster.stages.table import STAGES
 
     if name not in STAGES:
@@ -311,8 +314,13 @@ def stage(
     with console.progress_bars() as start:
         chosen.run(*arguments, start(" ".join(filter(None, (name, video)))))
     preview = chosen.preview(*arguments)
+    warning = found_nothing(project, name, video)
+    if warning:
+        # On standard error also with --json: `dvc repro` shows it there and nowhere else.
+        console.err.print(Text.assemble(("WARNING: ", "bold red"), warning))
     if json:
-        console.show_json({"numbers": preview.numbers, "notes": preview.notes})
+        notes = [warning, *preview.notes] if warning else preview.notes
+        console.show_json({"numbers": preview.numbers, "notes": notes})
         return
     rows = ([what, console.number(value)] for what, value in preview.numbers.items())
     console.show_table(name, ["", ""], rows)

@@ -15,6 +15,8 @@ from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.engines import write_engines
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_file
+from gotowce_dagster.labels.followed import read_tracked
+from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
@@ -99,7 +101,10 @@ def pull_reviews(project: Project, room: Room, *, again: bool = False, progress:
     """
     title = project.params.review_tasks.project
     pulled = pull(room, project.paths, title, again=again, progress=progress)
-    keep_reviews(project.paths)
+    try:
+        keep_reviews(project.paths)
+    except InputError as error:
+        pulled.problems = list(dict.fromkeys([*pulled.problems, str(error)]))
     return pulled
 
 
@@ -115,11 +120,25 @@ def pull_tracks(project: Project, room: Room, video: str) -> PulledVideo:
 
 
 def keep_reviews(paths: Paths) -> None:
-    """Track the files of reviews with DVC as they are now, those of objects through a video too."""
-    repo = DvcRepo(paths.root)
+    """Track the files of reviews with DVC as they are now, those of objects through a video too.
+
+    A damaged file is not tracked, so that DVC still has what it was before; the others are.
+
+    Raises:
+        InputError: after all others are tracked, naming each damaged file.
+    """
+    repo, problems = DvcRepo(paths.root), []
     for file in sorted(paths.reviewed_videos.rglob("*.json")):
-        if not repo.is_recorded(file):
-            repo.track(file)
+        if repo.is_recorded(file):
+            continue
+        try:
+            read_tracked(file) if file.parent.name == "tracks" else read_reviewed(file)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        repo.track(file)
+    if problems:
+        raise InputError("; ".join(problems))
 
 
 def raw_videos(paths: Paths) -> dict[str, Path]:

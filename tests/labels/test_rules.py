@@ -24,8 +24,8 @@ def candidate(mask: np.ndarray | None = None, **changes: Any) -> dict[str, Any]:
         "designator_x1": 110.0, "designator_y1": 60.0, "designator_x2": 190.0, "designator_y2": 140.0,
         "rle": rle.encode(mask.astype(bool)), "height": HEIGHT, "width": WIDTH,
         "fill": float(mask.sum()) / 6400, "inside": 1.0, "mark_overlap": 0.0, "own_colour": 0.0,
-        "agreement": 0.9, "stability": 0.9, "relative_sharpness": 1.0, "state": None, "class_name": "ship", "votes": None,
-        "silent": frozenset(),
+        "agreement": 0.9, "stability": 0.9, "relative_sharpness": 1.0, "state": None, "class_name": "ship",
+        "votes": None, "silent": frozenset(),
     } | changes  # fmt: skip
 
 
