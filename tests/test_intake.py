@@ -9,7 +9,10 @@ import yaml
 from gotowce_dagster import intake
 from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.intake import keep_reviews
+from gotowce_dagster.labels.reviews import ReviewedVideo, write_reviewed
 from gotowce_dagster.project import Project
+from tests.review.frames import review, reviewed
 
 pytestmark = pytest.mark.integration
 
@@ -138,3 +141,19 @@ def test_sync_refuses_what_is_ambiguous(clone: Project, arrange, says: str) -> N
     arrange(clone)
     with pytest.raises(InputError, match=says):
         intake.sync(clone)
+
+
+def test_a_damaged_file_of_reviews_is_not_tracked_and_the_others_are(clone: Project) -> None:
+    paths = clone.paths
+    frame = reviewed(review())
+    for video in ("broken", "duel"):
+        write_reviewed(paths.reviewed(video), ReviewedVideo(video=video, frames=(frame,)))
+    keep_reviews(paths)
+    kept = paths.reviewed("broken").with_suffix(".json.dvc").read_text()
+    paths.reviewed("broken").unlink()
+    paths.reviewed("broken").write_text('{"video": "other"}')
+    write_reviewed(paths.reviewed("last"), ReviewedVideo(video="last", frames=(frame,)))
+    with pytest.raises(InputError, match=r"broken\.json: holds reviews of the video 'other'"):
+        keep_reviews(paths)
+    assert paths.reviewed("broken").with_suffix(".json.dvc").read_text() == kept
+    assert paths.reviewed("last").with_suffix(".json.dvc").exists()

@@ -45,8 +45,9 @@ def _masks(project: Project, video: str) -> str | None:
     if not marks:
         return f"{video}: no mask, because no designator was found"
     return (
-        f"{video}: no mask in any of {marks} designators by {project.engines['masks']}. See the contact sheet "
-        f"of designator_detections: are they designators? `gotowce doctor` tells which other segmenter can run"
+        f"{video}: no mask in any of {marks} designators by {project.engines['masks']}. See in the "
+        f"contact sheet of designator_detections whether they are designators; `gotowce doctor` tells which "
+        f"other segmenter can run"
     )
 
 

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from gotowce_dagster.detectors.evidence import own_colour, to_ycrcb
 from gotowce_dagster.detectors.profile import Colour, Profile
@@ -38,7 +38,8 @@ def _share(image: np.ndarray, mask: np.ndarray, profile: Profile, prompt: str = 
     [("dot_1", 0.9, 1.0), ("dot_2", 0.9, 1.0), ("engineer_with_dot", 0.05, 0.2), ("engineer", 0.0, 0.05)],
 )
 def test_a_dot_of_the_hud_is_told_from_the_man_it_is_drawn_on(name: str, low: float, high: float) -> None:
-    picture = cv2.cvtColor(cv2.imread(str(CASES / f"{name}.png"), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+    with Image.open(CASES / f"{name}.png") as opened:
+        picture = np.asarray(opened.convert("RGBA"))
     share = _share(np.ascontiguousarray(picture[:, :, :3]), picture[:, :, 3] > 0, _profile(BOS_WARS))
     assert low <= share <= high
     rule = labels_params().rules["own_colour"]
