@@ -178,13 +178,21 @@ def calibrate(
     class_name: Annotated[str, typer.Option("--class", help="The class its target gets.")] = "target",
     json: Json = False,
 ) -> None:
-    """Learn from example boxes what a game's designator looks like; writes a picture beside the profile."""
+    """Learn from example boxes what a game's designator looks like; writes a picture beside the profile.
+
+    Nothing is saved of a mark that is then found in none of its own examples.
+    """
     from gotowce_dagster import intake
     from gotowce_dagster.detectors.calibrate import calibrate as learn
     from gotowce_dagster.detectors.profile import read_profile, write_profile
     from gotowce_dagster.pictures.calibrated import calibration_picture
     from gotowce_dagster.pictures.write import write_picture
+    from gotowce_dagster.safe_names import safe_name
 
+    try:
+        safe_name(designator)
+    except ValueError as error:
+        raise InputError(f"--designator: {error}") from None
     into = read_profile(out) if out.exists() else None
     learned = learn(
         _video_file(video), boxes, profile_name=out.stem, name=designator, class_name=class_name, into=into
@@ -342,8 +350,9 @@ def stage(
     video: Annotated[str | None, typer.Argument(help="The video's key, for stages per video.")] = None,
     json: Json = False,
 ) -> None:
-    """Run one stage, as dvc.yaml does."""
+    """Run one stage, as dvc.yaml does; one that found nothing at all says so on standard error."""
     from gotowce_dagster.dvc_repo import DvcRepo
+    from gotowce_dagster.stages.found_nothing import found_nothing
     from gotowce_dagster.stages.table import STAGES
 
     if name not in STAGES:
@@ -361,8 +370,13 @@ def stage(
     with console.progress_bars() as start:
         chosen.run(*arguments, start(" ".join(filter(None, (name, video)))))
     preview = chosen.preview(*arguments)
+    warning = found_nothing(project, name, video)
+    if warning:
+        # On standard error also with --json: `dvc repro` shows it there and nowhere else.
+        console.err.print(Text.assemble(("WARNING: ", "bold red"), warning))
     if json:
-        console.show_json({"numbers": preview.numbers, "notes": preview.notes})
+        notes = [warning, *preview.notes] if warning else preview.notes
+        console.show_json({"numbers": preview.numbers, "notes": notes})
         return
     rows = ([what, console.number(value)] for what, value in preview.numbers.items())
     console.show_table(name, ["", ""], rows)

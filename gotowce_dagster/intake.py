@@ -13,6 +13,8 @@ from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.engines import write_engines
 from gotowce_dagster.errors import BusyError, GotowceError, InputError, PartlyDoneError
 from gotowce_dagster.files import fresh_file, remove
+from gotowce_dagster.labels.followed import read_tracked
+from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project, Video, listed_videos
@@ -122,7 +124,10 @@ def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -
                 repo.track(file)
         except GotowceError as error:
             problems.append(str(error))
-    keep_reviews(paths)
+    try:
+        keep_reviews(paths)
+    except InputError as error:
+        refused.append(str(error))
     if refused:
         raise PartlyDoneError("; ".join([*refused, *problems]))
     return problems
@@ -169,7 +174,10 @@ def pull_reviews(project: Project, room: Room, *, again: bool = False, progress:
     """
     title = project.params.review.tasks.project
     pulled = pull(room, project.paths, title, names=project.names, again=again, progress=progress)
-    keep_reviews(project.paths)
+    try:
+        keep_reviews(project.paths)
+    except InputError as error:
+        pulled.problems = list(dict.fromkeys([*pulled.problems, str(error)]))
     return pulled
 
 
@@ -185,11 +193,25 @@ def pull_tracks(project: Project, room: Room, video: str) -> PulledVideo:
 
 
 def keep_reviews(paths: Paths) -> None:
-    """Track the files of reviews with DVC as they are now, those of objects through a video too."""
-    repo = DvcRepo(paths.root)
+    """Track the files of reviews with DVC as they are now, those of objects through a video too.
+
+    A damaged file is not tracked, so that DVC still has what it was before; the others are.
+
+    Raises:
+        InputError: after all others are tracked, naming each damaged file.
+    """
+    repo, problems = DvcRepo(paths.root), []
     for file in sorted(paths.reviewed_videos.rglob("*.json")):
-        if not repo.is_recorded(file):
-            repo.track(file)
+        if repo.is_recorded(file):
+            continue
+        try:
+            read_tracked(file) if file.parent.name == "tracks" else read_reviewed(file)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        repo.track(file)
+    if problems:
+        raise InputError("; ".join(problems))
 
 
 def raw_videos(paths: Paths) -> dict[str, Path]:

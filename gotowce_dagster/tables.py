@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gotowce_dagster.csv_rows import read_rows, refuse, to_numbers
@@ -91,6 +90,7 @@ MASKS = _schema(
     ("fill", pa.float32(), True),  # mask area / designator area
     ("inside", pa.float32(), True),  # share of the mask inside the designator
     ("mark_overlap", pa.float32(), True),  # share of the mask on pixels of the designator's mark
+    ("own_colour", pa.float32(), True),  # share of the mask in the colour of the designator's mark
     ("agreement", pa.float32(), True),  # mean IoU with the other candidate prompts' masks
     ("neighbours", pa.float32(), True),  # likeness in shape to the object's masks just before and after
     # Of masks carried through a video; null in image mode (propagation/gates.py tells what they mean).
@@ -274,7 +274,7 @@ def read_truth(path: Path, video: Extent | None = None, clips: Collection[str] =
 def _check_names(table: pa.Table, path: Path) -> None:
     """Raises: InputError: a column of names that become paths holds one that leads out of its folder."""
     for column, check in _NAMES.items():
-        for name in pc.unique(table[column]).to_pylist() if column in table.column_names else ():
+        for name in table[column].unique().to_pylist() if column in table.column_names else ():
             try:
                 if name:  # empty: there is no file
                     check(name)

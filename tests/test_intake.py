@@ -12,8 +12,11 @@ from PIL import Image
 from gotowce_dagster import intake
 from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.errors import InputError, PartlyDoneError
+from gotowce_dagster.intake import keep_reviews
+from gotowce_dagster.labels.reviews import ReviewedVideo, write_reviewed
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import extracted_frames
+from tests.review.frames import review, reviewed
 
 pytestmark = pytest.mark.integration
 
@@ -239,3 +242,19 @@ def test_what_cannot_be_tracked_leaves_nothing(
         intake.add(clone, film(tmp_path / "duel.mp4"), truth=truth)
     assert [file.name for file in clone.paths.raw.iterdir()] == [".keep"]
     assert not clone.paths.truth("duel").exists()
+
+
+def test_a_damaged_file_of_reviews_is_not_tracked_and_the_others_are(clone: Project) -> None:
+    paths = clone.paths
+    frame = reviewed(review())
+    for video in ("broken", "duel"):
+        write_reviewed(paths.reviewed(video), ReviewedVideo(video=video, frames=(frame,)))
+    keep_reviews(paths)
+    kept = paths.reviewed("broken").with_suffix(".json.dvc").read_text()
+    paths.reviewed("broken").unlink()
+    paths.reviewed("broken").write_text('{"video": "other"}')
+    write_reviewed(paths.reviewed("last"), ReviewedVideo(video="last", frames=(frame,)))
+    with pytest.raises(InputError, match=r"broken\.json: holds reviews of the video 'other'"):
+        keep_reviews(paths)
+    assert paths.reviewed("broken").with_suffix(".json.dvc").read_text() == kept
+    assert paths.reviewed("last").with_suffix(".json.dvc").exists()

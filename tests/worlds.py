@@ -137,6 +137,7 @@ _CUT = {
     "fill": 0.3,
     "inside": 1.0,
     "mark_overlap": 0.0,
+    "own_colour": 0.0,
     "agreement": None,
 }
 

@@ -7,9 +7,10 @@ import dagster as dg
 from gotowce_dagster.assets.model import finetuned_model, yolo_dataset
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.review import reviewed_labels
-from gotowce_dagster.assets.videos import cleaned_labels, designator_detections, extracted_frames
+from gotowce_dagster.assets.videos import cleaned_labels, designator_detections, extracted_frames, masks
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.measures import reviewed_so_far
+from gotowce_dagster.stages.found_nothing import found_nothing
 from gotowce_dagster.stages.yolo_dataset import leaks
 from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, read_table
 from gotowce_dagster.training.finetune import read_metrics
@@ -56,9 +57,26 @@ def detection_rate_plausible(context: dg.AssetCheckExecutionContext) -> dg.Asset
             f"{video}: {per_frame:.1f} designators a frame, more than {limit}; calibrate its profile again"
         )
         return _result(problem, per_frame=per_frame)
-    profile = project.video(video).profile
-    problem = f"{video}: no designator found with the profile {profile!r}; right only if none is shown"
-    return _result(problem if found.empty else None, _WARN, per_frame=per_frame)
+    problem = found_nothing(project, "designator_detections", video)
+    return _result(problem, _WARN, per_frame=per_frame)
+
+
+@dg.asset_check(asset=masks, partitions_def=VIDEOS)
+def any_mask(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Something was cut out of the designators."""
+    return _result(found_nothing(Project.find(), "masks", context.partition_key), _WARN)
+
+
+@dg.asset_check(asset=cleaned_labels, partitions_def=VIDEOS)
+def any_label_accepted(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Some label of the video is good enough to train on."""
+    return _result(found_nothing(Project.find(), "cleaned_labels", context.partition_key), _WARN)
+
+
+@dg.asset_check(asset=yolo_dataset)
+def every_video_in_dataset() -> dg.AssetCheckResult:
+    """Every video has an object in the dataset."""
+    return _result(found_nothing(Project.find(), "yolo_dataset", None), _WARN)
 
 
 @dg.asset_check(asset=cleaned_labels, blocking=True, partitions_def=VIDEOS)

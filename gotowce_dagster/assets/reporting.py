@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import dagster as dg
 import numpy as np
@@ -10,6 +11,7 @@ from gotowce_dagster.pictures.embed import data_uri
 from gotowce_dagster.progress import Progress
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Preview, Stage
+from gotowce_dagster.stages.found_nothing import found_nothing
 
 ProgressOf = Callable[[dg.AssetExecutionContext], Progress]
 """The resource `progress`: gives a step its progress callback."""
@@ -38,8 +40,10 @@ def log_progress(context: dg.AssetExecutionContext) -> Progress:
 
 
 def preview_of(project: Project, stage: Stage, video: str | None) -> Preview:
-    """The stage's preview, made from its outputs as they are on disk."""
-    return stage.preview(project, video) if stage.per_video else stage.preview(project)
+    """The stage's preview, made from its outputs as they are on disk; first of its notes what it lacks."""
+    preview = stage.preview(project, video) if stage.per_video else stage.preview(project)
+    warning = found_nothing(project, stage.name, video)
+    return replace(preview, notes=[warning, *preview.notes]) if warning else preview
 
 
 def preview_metadata(preview: Preview) -> dict[str, dg.MetadataValue]:

@@ -34,6 +34,13 @@ _OUTLIERS = (0.05, 0.1, 0.2, 0.3, 0.02)
 """Shares of the mark's pixels whose colour is left out, tried in this order."""
 _OFF = 2
 """Pixels by which a box may be off."""
+_RECOGNISED = 0.5
+"""An example is recognised from this confidence on, as by the ``bracket`` detector by default."""
+_ADVICE = (
+    "Look whether each box lies within 2 px around four corners with gaps between them (`gotowce mark` makes "
+    "a page to draw them on) and add boxes from other frames; a mark of another form needs another detector, "
+    "see docs/detectors.md"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +73,18 @@ class Calibration:
     fits: Sequence[Fit]
 
     @property
+    def recognised(self) -> int:
+        """How many of its own examples the detector would find with what was learned."""
+        return sum(fit.confidence >= _RECOGNISED for fit in self.fits)
+
+    @property
     def notes(self) -> list[str]:
         """A sentence for each example that does not look like the others."""
         return [
             f"frame {fit.example.frame_index}: its mark is not recognised (confidence {fit.confidence:.2f}); "
             f"is the box there right?"
             for fit in self.fits
-            if fit.confidence < 0.5
+            if fit.confidence < _RECOGNISED
         ]
 
 
@@ -96,8 +108,8 @@ def calibrate(
         into: a profile to add to, for a game with several marks.
 
     Raises:
-        InputError: fewer than three boxes on that video, frames that it does not have, or boxes whose
-            corners share no colour.
+        InputError: fewer than three boxes on that video, frames that it does not have, boxes whose
+            corners share no colour, or a mark that is then found in none of its own examples.
     """
     rows = _rows_of(video, boxes)
     frames = {f.index: f.rgb() for f in read_frames(video, set(rows["frame_index"]))}
@@ -112,13 +124,20 @@ def calibrate(
     except ValidationError as error:
         raise InputError(f"{boxes}: such boxes make no designator: {in_words(error)}") from None
     except ValueError as error:
-        raise InputError(f"{boxes}: {error}") from None
+        raise InputError(f"{boxes}: {error}; nothing was saved. {_ADVICE}") from None
     known = into or Profile(name=profile_name)
     key = key_and_suffix(video.name)[0]
     videos = known.videos if known.fits(key) else (*known.videos, key)
     others = tuple(d for d in known.designators if d.name != name)
     profile = Profile(name=known.name, videos=videos, designators=(*others, designator))
-    return Calibration(profile, designator, [_fit(example, designator) for example in examples])
+    learned = Calibration(profile, designator, [_fit(example, designator) for example in examples])
+    if not learned.recognised:
+        best = max(fit.confidence for fit in learned.fits)
+        raise InputError(
+            f"{boxes}: what was learned recognises none of its own {len(examples)} examples (the best at "
+            f"confidence {best:.2f}, {_RECOGNISED} is needed), so nothing was saved. {_ADVICE}"
+        )
+    return learned
 
 
 def _rows_of(video: Path, boxes: Path) -> pd.DataFrame:

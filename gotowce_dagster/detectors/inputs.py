@@ -137,7 +137,8 @@ def join(pieces: Sequence[Piece], answers: Sequence[sv.Detections], seam: float)
             kept.append(row)
     joined = found(xyxy[kept], confidence[kept], names[kept].tolist(), prompts[kept].tolist())
     why = dict.fromkeys(str(a.metadata["unanswered"]) for a in answers if "unanswered" in a.metadata)
-    joined.metadata = {"unanswered": "; ".join(why)} if why else {}
+    if why:
+        joined.metadata["unanswered"] = "; ".join(why)
     return joined
 
 

@@ -50,6 +50,11 @@ def off_mark(c: pd.DataFrame) -> pd.Series:
     return 1 - c["mark_overlap"]
 
 
+def own_colour(c: pd.DataFrame) -> pd.Series:
+    """Share of the mask that is not painted in the designator's own colour, as a dot of the HUD would be."""
+    return 1 - c["own_colour"].fillna(0)
+
+
 def room(c: pd.DataFrame) -> pd.Series:
     """Share of the designator that the mask leaves empty: none when the mask is the bracket's own square."""
     return 1 - c["fill"]
@@ -163,6 +168,7 @@ RULES: dict[str, Callable[[pd.DataFrame], np.ndarray | pd.Series]] = {
         stability,
         inside,
         off_mark,
+        own_colour,
         room,
         centred,
         size,

@@ -150,5 +150,5 @@ def _labelled(
         read_table(paths.detections(video), DETECTIONS),
         read_table(paths.masks(video), MASKS),
     )
-    found, labelled = evaluate.label_known_frames(anew, tables, detectors, segmenter, params)
+    found, labelled = evaluate.label_known_frames(anew, tables, detectors, segmenter, params, profile=profile)
     return found, pd.concat([part for part in (labelled, made) if len(part)] or [labelled])

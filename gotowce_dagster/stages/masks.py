@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.files import remove
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.pictures.carried import prompt_grid, timeline
@@ -21,6 +22,7 @@ from gotowce_dagster.propagation.registry import build_propagator
 from gotowce_dagster.propagation.video import through_video
 from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.frame_by_frame import segment_frame_by_frame
+from gotowce_dagster.segmenters.own_colour import own_colour_shares
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import DETECTIONS, FRAMES, MASKS, read_table, write_table
@@ -59,6 +61,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
             work=work,
             progress=progress,
         ).assign(video=video)
+    masks = masks.assign(own_colour=_own_colour(project, video, frames, detections, masks))
     write_table(masks, MASKS, paths.masks(video))
     remove(work.parent)
 
@@ -85,6 +88,20 @@ def _of_designators(
         work=work,
         progress=progress,
     )
+
+
+def _own_colour(
+    project: Project, video: str, frames: pd.DataFrame, detections: pd.DataFrame, masks: pd.DataFrame
+) -> pd.Series:
+    """Of every mask in a frame that has a picture."""
+    profile = read_profile(project.paths.profile(project.video(video).profile))
+    files = frames.loc[frames["kept"]].set_index("frame_index")["file"].to_dict()
+
+    def picture(frame_index: int) -> np.ndarray | None:
+        name = files.get(frame_index)
+        return None if name is None else read_rgb(project.paths.frames(video) / name)
+
+    return own_colour_shares(masks, detections, profile, picture)
 
 
 def preview(project: Project, video: str) -> Preview:

@@ -48,7 +48,7 @@ def run(project: Project, progress: Progress) -> None:
     ready = [video for video in project.videos if paths.labels(video).exists()]
     if not ready:
         raise InputError(f"{paths.data / 'labels'}: no video has labels yet; run the stages before first")
-    said = {video: reviews_in_force(project, video) for video in ready}
+    said = _all_reviews(project, ready)
     labels = {video: precede(read_table(paths.labels(video), LABELS), said[video], video) for video in ready}
     kept = pd.concat(
         usable_frames(video, read_table(paths.frame_index(video), FRAMES), rows, said[video])
@@ -90,6 +90,19 @@ def run(project: Project, progress: Progress) -> None:
         write_table(_provenance(project, used, labels), PROVENANCE, new / "provenance.parquet")
         absent = [video for video in project.videos if video not in ready]
         _left_out(kept, settled, absent).to_csv(new / "left_out.csv", index=False, lineterminator="\n")
+
+
+def _all_reviews(project: Project, videos: Collection[str]) -> dict[str, Said]:
+    """Raises: InputError: of every video whose reviews cannot be read; without them it would teach errors."""
+    said, problems = {}, []
+    for video in videos:
+        try:
+            said[video] = reviews_in_force(project, video)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("; ".join(problems))
+    return said
 
 
 def preview(project: Project) -> Preview:

@@ -11,6 +11,7 @@ import supervision as sv
 from gotowce_dagster.comparison.scoring import Case
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.detect import detect_frames
+from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.device import best_device
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.cleaning import clean
@@ -21,6 +22,7 @@ from gotowce_dagster.offline import keep_offline
 from gotowce_dagster.params import Params
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.segmenters.base import Segmenter
+from gotowce_dagster.segmenters.own_colour import own_colour_shares
 from gotowce_dagster.segmenters.targets import segment_targets
 from gotowce_dagster.tables import MASKS, empty
 from gotowce_dagster.training.finetune import read_arguments
@@ -122,6 +124,8 @@ def label_known_frames(
     detectors: Sequence[Detector],
     segmenter: Callable[[], Segmenter],
     params: Params,
+    *,
+    profile: Profile,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Take the known frames through detection, masks and cleaning, among the frames of the pipeline.
 
@@ -129,6 +133,7 @@ def label_known_frames(
 
     Args:
         segmenter: gives the segmenter; asked only if there is something to segment.
+        profile: of the video.
 
     Returns:
         Rows of tables.DETECTIONS and of tables.LABELS of the known frames.
@@ -144,9 +149,11 @@ def label_known_frames(
         designators = sv.Detections(rows[_BOX].to_numpy(float), data=names)
         masks = segment_targets(image, designators, segmenter(), params.masks)
         cut.append(masks.assign(video=known.video, frame_index=index, object_id=""))
+    anew = pd.concat([part for part in cut if len(part)] or cut, ignore_index=True)
+    anew["own_colour"] = own_colour_shares(anew, found, profile, known.images.get)
     frames = _among(tables.frames, _frames_of(known, tables.frames), known)
     detections = _among(tables.detections, found, known)
-    masks = _among(tables.masks, pd.concat([part for part in cut if len(part)] or cut), known)
+    masks = _among(tables.masks, anew, known)
     objects = link(detections, frames, params.masks.link_gap_s, params.masks.link_speed)
     named = detections[_KEY].assign(object_id=objects)
     masks = masks.drop(columns="object_id").merge(named, on=_KEY, validate="one_to_one")

@@ -24,5 +24,5 @@ class Says:
     def detect(self, images: Any) -> list[sv.Detections]:
         count = len(self._boxes)
         one = found(self._boxes[:, :4], self._boxes[:, 4], ["target"] * count, [self.name] * count)
-        one.metadata = self._metadata
+        one.metadata |= self._metadata
         return [one for _ in images]

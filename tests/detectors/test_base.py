@@ -87,7 +87,8 @@ NAN, INF = float("nan"), float("inf")
 )
 def test_what_no_detector_can_have_seen(box: list[float], confidence: float, name: str) -> None:
     answer = found(np.array([[1, 1, 9, 9]] * 2), np.array([1.0, 0.9]), ["ship", name], ["", ""])
-    answer.xyxy[1], answer.confidence[1] = box, confidence
+    answer.xyxy[1] = box
+    answer.confidence = np.array([1.0, confidence])
     assert impossible(answer, (40, 55, 3)).tolist() == [False, True]
 
 

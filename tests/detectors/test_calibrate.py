@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import supervision as sv
 
+from gotowce_dagster.cli import main
 from gotowce_dagster.detectors.bracket import Bracket
 from gotowce_dagster.detectors.calibrate import Example, calibrate, learn
 from gotowce_dagster.detectors.profile import Profile
@@ -115,6 +116,26 @@ def test_wrong_example_is_told_of(clip: tuple[Path, Path]) -> None:
     rows.loc[2, ["x1", "y1", "x2", "y2"]] = [20, 20, 70, 70]
     rows.to_csv(boxes, index=False)
     assert [note.split(":")[0] for note in calibrate(video, boxes, profile_name="p").notes] == ["frame 2"]
+
+
+def test_a_mark_that_none_of_its_examples_shows_is_refused_and_nothing_is_saved(
+    clip: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    # No confidence reaches this, so every example counts as not recognised.
+    monkeypatch.setattr("gotowce_dagster.detectors.calibrate._RECOGNISED", 1.01)
+    video, boxes = clip
+    with pytest.raises(
+        InputError, match=r"recognises none of its own 5 examples.*nothing was saved.*gotowce mark"
+    ):
+        calibrate(video, boxes, profile_name="p")
+    before = sorted(tmp_path.iterdir())
+    words = ["gotowce", "calibrate", str(video), "--boxes", str(boxes), "--out", str(tmp_path / "p.toml")]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert sorted(tmp_path.iterdir()) == before
+    assert "recognises none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ def candidate(mask: np.ndarray | None = None, **changes: Any) -> dict[str, Any]:
         "x1": float(x), "y1": float(y), "x2": float(x + width), "y2": float(y + height),
         "designator_x1": 110.0, "designator_y1": 60.0, "designator_x2": 190.0, "designator_y2": 140.0,
         "rle": rle.encode(mask.astype(bool)), "height": HEIGHT, "width": WIDTH,
-        "fill": float(mask.sum()) / 6400, "inside": 1.0, "mark_overlap": 0.0, "agreement": 0.9,
-        "stability": 0.9, "relative_sharpness": 1.0, "state": None, "class_name": "ship", "votes": None,
-        "silent": frozenset(),
+        "fill": float(mask.sum()) / 6400, "inside": 1.0, "mark_overlap": 0.0, "own_colour": 0.0,
+        "agreement": 0.9, "stability": 0.9, "relative_sharpness": 1.0, "state": None, "class_name": "ship",
+        "votes": None, "silent": frozenset(),
     } | changes  # fmt: skip
 
 
@@ -97,6 +97,7 @@ def test_a_faultless_candidate_passes_every_rule(name: str) -> None:
         ("stability", {"stability": 0.4}),
         ("inside", {"inside": 0.7}),
         ("off_mark", {"mark_overlap": 0.6}),
+        ("own_colour", {"own_colour": 0.94}),
         ("room", {"fill": 0.9}),
         ("centred", {"x1": 150.0, "x2": 188.0}),
         ("size", {"x2": 132.0}),
@@ -118,6 +119,7 @@ def test_each_fault_fails_its_rule(name: str, fault: dict[str, Any]) -> None:
     [
         ("agreement", {"agreement": np.nan}),
         ("stability", {"stability": np.nan}),
+        ("own_colour", {"own_colour": np.nan}),
         ("corners", {"visible_corners": np.nan}),
         ("sharp", {"relative_sharpness": np.nan}),
     ],

@@ -1,5 +1,8 @@
 import base64
 import io
+import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -56,3 +59,23 @@ def test_a_damaged_picture_is_told(cut: int) -> None:
     data = base64.b64decode(mask_to_url(rng.random((50, 50)) < 0.5).partition(",")[2])
     with pytest.raises((ValueError, OSError)):
         url_to_mask("data:image/png;base64," + base64.b64encode(data[:cut]).decode())
+
+
+def test_a_picture_of_another_size_is_refused_before_it_is_decoded() -> None:
+    url = mask_to_url(np.ones((9, 7), bool))
+    assert url_to_mask(url, (7, 9)).all()
+    with pytest.raises(ValueError, match=r"a mask of \(7, 9\) pixels on a frame of \(9, 7\)"):
+        url_to_mask(url, (9, 7))
+
+
+def test_pixels_beyond_the_picture_are_not_unpacked() -> None:
+    data = base64.b64decode(mask_to_url(np.ones((9, 7), bool)).partition(",")[2])
+    start = data.index(b"IDAT") - 4
+    (length,) = struct.unpack_from(">I", data, start)
+    bomb = zlib.compress(bytes(50_000_000))
+    packed = data[:start] + struct.pack(">I", len(bomb)) + b"IDAT" + bomb + data[start + 8 + length :]
+    url = "data:image/png;base64," + base64.b64encode(packed).decode()
+    tracemalloc.start()
+    assert not url_to_mask(url, (7, 9)).any()
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()

@@ -1,0 +1,86 @@
+"""Stages that ran well and found nothing: no error, for a video may show no target, but never silent."""
+
+from collections.abc import Callable
+
+from gotowce_dagster.detectors.profile import read_profile
+from gotowce_dagster.project import Project
+from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, PROVENANCE, read_table
+
+_CALIBRATE = (
+    "Right only if the video shows none; else calibrate a profile on it (`gotowce calibrate`), or add its "
+    "name to a profile's `videos`, then `gotowce sync`"
+)
+
+
+def found_nothing(project: Project, stage: str, video: str | None) -> str | None:
+    """What a stage did not find, who looked for it and what to do; None where it found something.
+
+    Raises:
+        InputError: a table of the stage, or of one before it, is missing or damaged.
+    """
+    if stage == "yolo_dataset":
+        return _dataset(project)
+    if video is None or stage not in _OF_VIDEO:
+        return None
+    return _OF_VIDEO[stage](project, video)
+
+
+def _detections(project: Project, video: str) -> str | None:
+    if len(read_table(project.paths.detections(video), DETECTIONS)):
+        return None
+    frames = int(read_table(project.paths.frame_index(video), FRAMES)["kept"].sum())
+    told = project.params.designator_detections.detectors
+    looked = ", ".join(f"{name} ({settings.kind})" for name, settings in told.items())
+    name = project.video(video).profile
+    marks = [mark.name for mark in read_profile(project.paths.profile(name)).designators]
+    profile = f"the profile {name} ({', '.join(marks) or 'which describes no designator'})"
+    return f"{video}: no designator found in any of {frames} frames by {looked} with {profile}. {_CALIBRATE}"
+
+
+def _masks(project: Project, video: str) -> str | None:
+    masks = read_table(project.paths.masks(video), MASKS)
+    if masks["rle"].notna().any():
+        return None
+    marks = len(read_table(project.paths.detections(video), DETECTIONS))
+    if not marks:
+        return f"{video}: no mask, because no designator was found"
+    return (
+        f"{video}: no mask in any of {marks} designators by {project.engines['masks']}. See in the "
+        f"contact sheet of designator_detections whether they are designators; `gotowce doctor` tells which "
+        f"other segmenter can run"
+    )
+
+
+def _labels(project: Project, video: str) -> str | None:
+    labels = read_table(project.paths.labels(video), LABELS)
+    if (labels["verdict"] == "accept").any():
+        return None
+    if labels.empty:
+        return f"{video}: no label, because no designator was found"
+    reasons = labels["reasons"].explode().value_counts().head(3)
+    why = ", ".join(f"{reason} ({count})" for reason, count in reasons.items())
+    doubtful = int((labels["verdict"] == "review").sum())
+    return (
+        f"{video}: none of {len(labels)} labels was accepted, most often because of {why}; {doubtful} wait "
+        f"for review. See the contact sheet of cleaned_labels; thresholds: params.yaml, cleaned_labels.rules"
+    )
+
+
+def _dataset(project: Project) -> str | None:
+    """Videos without one object in the dataset; without any object at all the stage itself fails."""
+    rows = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
+    shown = set(rows.loc[rows["objects"] > 0, "video"])
+    absent = [video for video in project.videos if video not in shown]
+    if not absent:
+        return None
+    return (
+        f"no object of {', '.join(absent)} is in the dataset. Right only if they show no target; else see "
+        f"the notes of their designator_detections, masks and cleaned_labels, and left_out.csv of the dataset"
+    )
+
+
+_OF_VIDEO: dict[str, Callable[[Project, str], str | None]] = {
+    "designator_detections": _detections,
+    "masks": _masks,
+    "cleaned_labels": _labels,
+}
