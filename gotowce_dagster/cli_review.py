@@ -64,18 +64,26 @@ def assist(
 
     On the page switch Auto-Annotation on, choose a class beside Click or Box, and the tool with the wand.
     """
-    from gotowce_dagster.review.assist import Assistant, application, build_model, registered, serving
+    from gotowce_dagster.review.assist import (
+        Assistant,
+        application,
+        build_model,
+        new_token,
+        registered,
+        serving,
+    )
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     project = Project.find()
     room = connect(find(project.paths.root))
     assistant = Assistant(project, build_model(engine or project.engines["masks"], project))
-    app = application(assistant, console.err.print)
+    token = new_token()
+    app = application(assistant, console.err.print, token)
     try:
         with (
             serving(app, port) as url,
-            registered(room, project.params.review_tasks.project, url) as page,
+            registered(room, project.params.review_tasks.project, url, token) as page,
         ):
             console.out.print(
                 f"{assistant.version} answers clicks on {page}; Ctrl-C ends it.", soft_wrap=True
@@ -115,9 +123,7 @@ def push(
         ranking = None
         if ranked_by is RankedBy.model:
             show = start("frames the model looks at")
-            ranking = rank_frames(
-                paths, labelled, fine_tuned(paths), params.review_tasks, progress=show
-            )
+            ranking = rank_frames(paths, labelled, fine_tuned(paths), params.review_tasks, progress=show)
         frames = frames_to_review(paths, labelled, params.review_tasks, ranking)
         pushed = send(
             room,

@@ -63,14 +63,18 @@ def noted_digest(path: Path, cache: Path) -> str | None:
         return f"unknown, for {note} is damaged"
 
 
-def fault(path: Path, expected: str | None) -> str | None:
-    """Why a file is not the published one: by its SHA-256 where that is known, else by its format."""
+def fault(path: Path, expected: str | None, suffix: str | None = None) -> str | None:
+    """Why a file is not the published one: by its SHA-256 where that is known, else by its format.
+
+    Args:
+        suffix: of the format; the file's own by default.
+    """
     if expected is None:
-        return formats.fault(path)
+        return formats.fault(path, suffix)
     found = sha256(path)
     if found == expected:
         return None
-    what = formats.fault(path)
+    what = formats.fault(path, suffix)
     return f"{f'{what}; ' if what else ''}SHA-256 is {found}, expected {expected}"
 
 
@@ -200,18 +204,11 @@ def _download(url: str, target: Path, expected: str | None, progress: Progress) 
         with new.open("wb") as out:
             done = _copy(answer.read, out.write, total or 0, progress)
         problem = None if total in (None, done) else f"{done} of {total} bytes came"
-        if problem := problem or _named_fault(new, target.name, expected):
+        if problem := problem or fault(new, expected, target.suffix):
             bad = aside(target)
             remove(bad)
             new.rename(bad)
             raise BadDownloadError(f"{problem}; what came is kept as {bad}")
-
-
-def _named_fault(path: Path, name: str, expected: str | None) -> str | None:
-    """As ``fault``, for a file that does not have its name yet."""
-    if expected is not None:
-        return fault(path, expected)
-    return formats.fault(path, Path(name).suffix)
 
 
 def _copy(read: Callable[[int], bytes], write: Callable[[bytes], int], total: int, progress: Progress) -> int:
