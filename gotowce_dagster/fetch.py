@@ -162,11 +162,12 @@ def _hub_file(repo: str, revision: str, name: str, progress: Progress) -> Path:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "file": io.StringIO()})
+            self._done = int(self.n)  # a bar that is not drawn does not count
 
         def update(self, n: float | None = 1) -> bool | None:
-            drawn = super().update(n)
-            progress(int(self.n), int(self.total or self.n))
-            return drawn
+            self._done += int(n or 0)
+            progress(self._done, max(int(self.total or 0), self._done))
+            return super().update(n)
 
     with _hub_errors():
         return Path(hf_hub_download(repo, name, revision=revision, tqdm_class=Bar))
