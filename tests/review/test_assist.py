@@ -225,17 +225,17 @@ def test_who_does_not_know_the_token_is_told_nothing(
     backend: TestClient, model: Flood, told: list[str], path: str, auth: tuple[str, str] | None
 ) -> None:
     asked = request(click(*middle(0)))
-    backend.auth = auth
     method = "GET" if path in ("/", "/health") else "POST"
-    answer = backend.request(method, path, json=asked if method == "POST" else None)
+    with TestClient(backend.app, base_url="http://127.0.0.1") as stranger:
+        answer = stranger.request(method, path, json=asked if method == "POST" else None, auth=auth)
     assert (answer.status_code, model.encoded, told) == (401, [], [])
     assert "flood" not in answer.text
 
 
 @pytest.mark.parametrize("told_as", ["Basic", "Basic !!", "Bearer " + PASSWORD, "Basic Z290b3djZQ==", "\xff"])
 def test_a_malformed_authorization_is_none(backend: TestClient, told_as: str) -> None:
-    backend.auth = None
-    answer = backend.get("/health", headers={"Authorization": told_as.encode("latin-1")})
+    with TestClient(backend.app, base_url="http://127.0.0.1") as stranger:
+        answer = stranger.get("/health", headers={b"Authorization": told_as.encode("latin-1")})
     assert answer.status_code == 401
 
 
