@@ -19,7 +19,14 @@ import supervision as sv
 
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.project import Project
-from gotowce_dagster.review.assist import Assistant, application, build_model, serving
+from gotowce_dagster.review.assist import (
+    TITLE,
+    Assistant,
+    application,
+    build_model,
+    new_token,
+    serving,
+)
 from gotowce_dagster.review.bitmask import url_to_mask
 from gotowce_dagster.review.config import labelling_config
 from gotowce_dagster.segmenters.crops import Crop
@@ -42,10 +49,11 @@ def main() -> None:
         paths = Paths(Path(folder))
         (paths.root / "params.yaml").write_bytes(here.paths.params.read_bytes())
         project = Project(paths)
-        model = build_model(asked.engine, project)
+        model, token = build_model(asked.engine, project), new_token()
         for is_known in (True, False):
             rows = []
-            with serving(application(Assistant(project, model), lambda _: None), 0) as url:
+            with serving(application(Assistant(project, model), lambda _: None, token), 0) as bare:
+                url = bare.replace("://", f"://{TITLE}:{token}@")
                 for clip, of_clip in truth.groupby("clip"):
                     rows += _of_clip(url, paths, str(clip), of_clip, limit=asked.frames, is_known=is_known)
             table = pd.DataFrame(rows, columns=["clip", "first_s", "second_s", "iou"])

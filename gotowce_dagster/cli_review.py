@@ -67,18 +67,26 @@ def assist(
 
     On the page switch Auto-Annotation on, choose a class beside Click or Box, and the tool with the wand.
     """
-    from gotowce_dagster.review.assist import Assistant, application, build_model, registered, serving
+    from gotowce_dagster.review.assist import (
+        Assistant,
+        application,
+        build_model,
+        new_token,
+        registered,
+        serving,
+    )
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     project = Project.find()
     room = connect(find(project.paths.root))
     assistant = Assistant(project, build_model(engine or project.engines["masks"], project))
-    app = application(assistant, console.err.print)
+    token = new_token()
+    app = application(assistant, console.err.print, token)
     try:
         with (
             serving(app, port) as url,
-            registered(room, project.params.review.tasks.project, url) as page,
+            registered(room, project.params.review.tasks.project, url, token) as page,
         ):
             console.say(f"{assistant.version} answers clicks on {page}; Ctrl-C ends it.")
             while True:

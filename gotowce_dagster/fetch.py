@@ -63,14 +63,18 @@ def noted_digest(path: Path, cache: Path) -> str | None:
         return f"unknown, for {note} is damaged"
 
 
-def fault(path: Path, expected: str | None) -> str | None:
-    """Why a file is not the published one: by its SHA-256 where that is known, else by its format."""
+def fault(path: Path, expected: str | None, suffix: str | None = None) -> str | None:
+    """Why a file is not the published one: by its SHA-256 where that is known, else by its format.
+
+    Args:
+        suffix: of the format; the file's own by default.
+    """
     if expected is None:
-        return formats.fault(path)
+        return formats.fault(path, suffix)
     found = sha256(path)
     if found == expected:
         return None
-    what = formats.fault(path)
+    what = formats.fault(path, suffix)
     return f"{f'{what}; ' if what else ''}SHA-256 is {found}, expected {expected}"
 
 
@@ -158,11 +162,12 @@ def _hub_file(repo: str, revision: str, name: str, progress: Progress) -> Path:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "file": io.StringIO()})
+            self._done = int(self.n)  # a bar that is not drawn does not count
 
         def update(self, n: float | None = 1) -> bool | None:
-            drawn = super().update(n)
-            progress(int(self.n), int(self.total or self.n))
-            return drawn
+            self._done += int(n or 0)
+            progress(self._done, max(int(self.total or 0), self._done))
+            return super().update(n)
 
     with _hub_errors():
         return Path(hf_hub_download(repo, name, revision=revision, tqdm_class=Bar))
@@ -200,18 +205,11 @@ def _download(url: str, target: Path, expected: str | None, progress: Progress) 
         with new.open("wb") as out:
             done = _copy(answer.read, out.write, total or 0, progress)
         problem = None if total in (None, done) else f"{done} of {total} bytes came"
-        if problem := problem or _named_fault(new, target.name, expected):
+        if problem := problem or fault(new, expected, target.suffix):
             bad = aside(target)
             remove(bad)
             new.rename(bad)
             raise BadDownloadError(f"{problem}; what came is kept as {bad}")
-
-
-def _named_fault(path: Path, name: str, expected: str | None) -> str | None:
-    """As ``fault``, for a file that does not have its name yet."""
-    if expected is not None:
-        return fault(path, expected)
-    return formats.fault(path, Path(name).suffix)
 
 
 def _copy(read: Callable[[int], bytes], write: Callable[[bytes], int], total: int, progress: Progress) -> int:

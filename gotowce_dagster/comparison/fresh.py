@@ -17,6 +17,7 @@ import supervision as sv
 
 from gotowce_dagster.comparison.job import EVENTS, JOB, LOG, Job
 from gotowce_dagster.progress import Progress, silent
+from gotowce_dagster.redact import redact, secrets_of_environment
 
 Status = Literal["ran", "cannot run", "stopped", "failed", "killed", "timed out"]
 """``stopped``: by itself, with a reason, for instance a budget. ``failed``: by an error of its own."""
@@ -173,7 +174,7 @@ def _judge(
 def _last_words(folder: Path) -> str:
     """The line that a traceback ends with."""
     lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+    return redact(lines[-1], secrets_of_environment()) if lines else ""
 
 
 def _detections(rows: Sequence[Sequence[Any]]) -> sv.Detections:

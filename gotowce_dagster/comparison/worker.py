@@ -24,6 +24,7 @@ from gotowce_dagster.comparison.subjects import Subject, size_mb
 from gotowce_dagster.detectors.base import impossible
 from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.redact import redact, secrets_of_environment
 
 _ROUNDS = 2
 """Each number of pictures at once is timed so often, after once to settle; the best counts."""
@@ -104,9 +105,9 @@ def _look(subject: Subject, picture: Picture, image: np.ndarray) -> Event:
     except GotowceError:
         raise
     except Exception as error:
-        return event | {"error": f"{type(error).__name__}: {error}"}
+        return event | {"error": f"{type(error).__name__}: {_shown(error)}"}
     why = found.metadata.get("unanswered")
-    answered = {"unanswered": str(why)} if why else {}
+    answered = {"unanswered": _shown(why)} if why else {}
     return event | {"seconds": seconds, "boxes": boxes, "dropped": dropped, **answered}
 
 
@@ -183,6 +184,11 @@ def _gpu_peak_mb() -> float:
     return torch.cuda.max_memory_allocated() / 1e6
 
 
+def _shown(what: object) -> str:
+    """Text for the table of the comparison, without the keys that this process was given."""
+    return redact(str(what), secrets_of_environment())
+
+
 def _end_with_parent() -> None:
     """End this process soon after the one that started it, which may be killed without a chance to say so."""
     parent = os.getppid()
@@ -205,9 +211,10 @@ def main(folder: Path) -> None:
                 file.write(json.dumps(event) + "\n")
             end: Event = {"event": "end"}
         except GotowceError as error:
-            end = {"event": "end", "stopped": str(error)}
+            end = {"event": "end", "stopped": _shown(error)}
         except Exception as error:
-            file.write(json.dumps({"event": "end", "error": f"{type(error).__name__}: {error}"}) + "\n")
+            end = {"event": "end", "error": f"{type(error).__name__}: {_shown(error)}"}
+            file.write(json.dumps(end) + "\n")
             raise
         file.write(json.dumps(end) + "\n")
 

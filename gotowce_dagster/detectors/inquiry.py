@@ -25,6 +25,7 @@ from gotowce_dagster.detectors.money import Budget, BudgetSpentError, Price
 from gotowce_dagster.detectors.settings import Online
 from gotowce_dagster.detectors.wire import Client, Clock, Pace, Sleep, Trace, UnansweredError, trace
 from gotowce_dagster.errors import GotowceError, InputError
+from gotowce_dagster.redact import redact
 
 HOPELESS = frozenset({401, 402, 403, 404})
 """HTTP answers that every further question would get too: key, account or model are wrong."""
@@ -235,9 +236,14 @@ class Inquiry:
         async with Client(self._pace, told.retries, told.timeout_s, self._sleep, secret) as client:
             ask = self._connect(client, secret)
 
+            async def ask_without_key(question: Question, picture: Picture) -> Reply:
+                # What a server answers is kept, printed and written into tables.
+                reply = await ask(question, picture)
+                return replace(reply, text=redact(reply.text, [secret] if secret else []))
+
             async def one(key: str, question: Question) -> Outcome:
                 async with seats:
-                    return await self._ask_one(key, question, ask)
+                    return await self._ask_one(key, question, ask_without_key)
 
             found = await asyncio.gather(
                 *(one(key, question) for key, question in missing.items()), return_exceptions=True

@@ -19,6 +19,7 @@ from typing import Any
 import httpx2
 
 from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.redact import redact
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -31,6 +32,8 @@ PATIENCE_S = 600.0
 """A server that asks for more than this gets no second request."""
 _TOLD = 300
 """Characters of a server's complaint that are passed on."""
+_READ = 20_000
+"""Characters of it that are looked at."""
 
 
 class UnansweredError(GotowceError):
@@ -134,12 +137,15 @@ class Client(httpx2.AsyncClient):
     async def _complaint(self, response: httpx2.Response) -> UnansweredError:
         status = response.status_code
         if response.has_redirect_location:
-            elsewhere = httpx2.URL(response.headers["location"]).host or "itself"
+            elsewhere = self._without_key(httpx2.URL(response.headers["location"]).host or "itself")
             return UnansweredError(f"HTTP {status}: sent on to {elsewhere}, which is not followed", status)
-        text = " ".join((await response.aread()).decode("utf-8", "replace").split())
-        if self._secret:  # some servers repeat the key that they refuse
-            text = text.replace(self._secret, "(key)")
+        # Some servers repeat the key that they refuse.
+        text = self._without_key((await response.aread()).decode("utf-8", "replace")[:_READ])
+        text = " ".join(text.split())
         return UnansweredError(f"HTTP {status}: {text[:_TOLD]}" if text else f"HTTP {status}", status)
+
+    def _without_key(self, text: str) -> str:
+        return redact(text, [self._secret] if self._secret else [])
 
 
 def backoff(attempt: int) -> float:

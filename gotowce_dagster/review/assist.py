@@ -2,10 +2,18 @@
 
 Label Studio's own package for backends, label-studio-ml, does not start any more. The protocol is four small
 requests: /health, /setup, /predict and /webhook. Pictures are read from the project's frames, never fetched.
+
+Other programs and users of the machine can reach a loopback port, and so can a web page in the reviewer's
+browser. So every request must carry the token of this session, as the password of HTTP's basic
+authentication, which Label Studio keeps with the backend and sends along; bodies must be JSON, small and
+shallow.
 """
 
+import base64
+import binascii
 import json
 import logging
+import secrets
 import socket
 import threading
 import time
@@ -27,6 +35,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gotowce_dagster.errors import GotowceError, InputError
 from gotowce_dagster.labels.reviews import ReviewedObject
@@ -54,7 +63,94 @@ _START_S = 30.0
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 _SIDES = ["x1", "y1", "x2", "y2"]
 
+BODY_BYTES = 4_000_000
+"""More than a frame's clicks and regions take: a bitmask of 4K is below 100 kB."""
+DEPTH = 32
+"""Label Studio's requests nest eight deep."""
+
 Told = Callable[[str], None]
+
+
+class RefusedError(Exception):
+    """A request that is not read further; with the HTTP status and a sentence."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+def new_token() -> str:
+    """The password of one session; known to this process and to Label Studio."""
+    return secrets.token_urlsafe(32)
+
+
+class _TokenMiddleware:
+    """Answers 401 to whoever does not know the session's token, before anything of the request is read."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app, self._token = app, token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope.get("headers", ()))
+        if scope["type"] != "http" or secrets.compare_digest(_password(headers), self._token):
+            await self._app(scope, receive, send)
+            return
+        why = "not for you: `gotowce review assist` registers itself with Label Studio, which knows the token"
+        refusal = JSONResponse({"detail": why}, 401, {"WWW-Authenticate": f"Basic realm={TITLE}"})
+        await refusal(scope, receive, send)
+
+
+def _password(headers: Mapping[bytes, bytes]) -> bytes:
+    scheme, _, told = headers.get(b"authorization", b"").partition(b" ")
+    try:
+        user, _, password = base64.b64decode(told, validate=True).partition(b":")
+    except binascii.Error:
+        return b""
+    return password if scheme.lower() == b"basic" and user == TITLE.encode() else b""
+
+
+async def _read_json(request: Request) -> Any:
+    """The JSON of a request, of bounded size and depth.
+
+    Raises:
+        RefusedError: it is no JSON (415, 400), too large or too deep (413).
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RefusedError(415, f"expected application/json, not {kind or 'a body without a type'}")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES:
+            raise RefusedError(413, f"a request may have {BODY_BYTES} bytes at most")
+    if _depth(bytes(body)) > DEPTH:
+        raise RefusedError(413, f"a request may nest {DEPTH} deep at most")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, f"not JSON ({error})") from None
+
+
+def _depth(body: bytes) -> int:
+    """How deep brackets nest, text in quotes apart; counted before a parser sees them."""
+    deepest = depth = 0
+    in_text = escaped = False
+    for byte in body:
+        if in_text:
+            if escaped:
+                escaped = False
+            elif byte == ord("\\"):
+                escaped = True
+            elif byte == ord('"'):
+                in_text = False
+        elif byte == ord('"'):
+            in_text = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
 
 
 def build_model(engine: str, project: Project) -> Interactive:
@@ -192,10 +288,11 @@ def _detections(file: Path, changed_ns: int) -> Any:
     return read_table(file, DETECTIONS)
 
 
-def application(assistant: Assistant, tell: Told) -> Starlette:
+def application(assistant: Assistant, tell: Told, token: str) -> Starlette:
     """The backend as a web application, for requests that name this machine by its loopback name only.
 
     Args:
+        token: that every request must carry; see new_token.
         tell: is told a line for every answer; never anything that the requests bear besides clicks, for
             /setup bears a token.
     """
@@ -203,13 +300,20 @@ def application(assistant: Assistant, tell: Told) -> Starlette:
     async def health(_: Request) -> JSONResponse:
         return JSONResponse({"status": "UP", "model_class": TITLE})
 
-    async def setup(_: Request) -> JSONResponse:
+    async def setup(request: Request) -> JSONResponse:
+        await _read_json(request)
         return JSONResponse({"model_version": assistant.version})
+
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RefusedError)
+        tell(f"refused: {error}")
+        return JSONResponse({"error": str(error), "detail": str(error)}, status_code=error.status)
 
     async def predict(request: Request) -> JSONResponse:
         began = time.perf_counter()
+        body = await _read_json(request)
         try:
-            results = await run_in_threadpool(assistant.predict, await request.json())
+            results = await run_in_threadpool(assistant.predict, body)
         except InputError as error:
             problem = str(error)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -221,7 +325,8 @@ def application(assistant: Assistant, tell: Told) -> Starlette:
         tell(f"refused: {problem}")
         return JSONResponse({"error": problem, "detail": problem}, status_code=400)
 
-    async def webhook(_: Request) -> JSONResponse:
+    async def webhook(request: Request) -> JSONResponse:
+        await _read_json(request)
         return JSONResponse({})
 
     return Starlette(
@@ -233,7 +338,11 @@ def application(assistant: Assistant, tell: Told) -> Starlette:
             Route("/webhook", webhook, methods=["POST"]),
         ],
         # A page in the reviewer's browser may not reach it under a name of its own (DNS rebinding).
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
+            Middleware(_TokenMiddleware, token=token),
+        ],
+        exception_handlers={RefusedError: refused},
     )
 
 
@@ -277,11 +386,12 @@ def serving(app: Starlette, port: int) -> Generator[str]:
 
 
 @contextmanager
-def registered(room: Room, title: str, url: str) -> Generator[str]:
+def registered(room: Room, title: str, url: str, token: str) -> Generator[str]:
     """Let reviewers of a project click while the block lasts; then its page is as it was.
 
     Args:
         title: of the project in Label Studio.
+        token: of the session; Label Studio keeps it as the backend's password.
 
     Yields:
         The address of the project's page.
@@ -297,7 +407,7 @@ def registered(room: Room, title: str, url: str) -> Generator[str]:
     try:
         with plain_errors(room.url):
             _unregister(room.client, project.id)
-            _register(room.client, project.id, url)
+            _register(room.client, project.id, url, token)
             room.client.projects.update(project.id, label_config=with_smart_tools(project.label_config))
         yield f"{room.url}/projects/{project.id}"
     finally:
@@ -311,11 +421,19 @@ def registered(room: Room, title: str, url: str) -> Generator[str]:
             logging.getLogger(__name__).warning("the page keeps its tools for clicks: %s", error)
 
 
-def _register(client: "LabelStudio", project: int, url: str) -> None:
+def _register(client: "LabelStudio", project: int, url: str, token: str) -> None:
     from label_studio_sdk.core.api_error import ApiError
 
     try:
-        client.ml.create(project=project, url=url, title=TITLE, is_interactive=True)
+        client.ml.create(
+            project=project,
+            url=url,
+            title=TITLE,
+            is_interactive=True,
+            auth_method="BASIC_AUTH",
+            basic_auth_user=TITLE,
+            basic_auth_pass=token,
+        )
     except ApiError as error:
         if "reserved" not in json.dumps(error.body, default=str):
             raise

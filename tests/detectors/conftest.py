@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gotowce_dagster import trust
+
 
 def _refuse(*where: object) -> None:
     raise AssertionError(f"asked the network for {where}")
@@ -20,13 +22,28 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Build a stand-in once; give the folder it lies in, named after its builder."""
+def vouching(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose people vouch for every stand-in."""
+    root = tmp_path_factory.mktemp("project")
+    (root / "data").mkdir()
+    (root / "params.yaml").touch()
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _in_the_project(vouching: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOTOWCE_ROOT", str(vouching))
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, vouching: Path) -> Callable[..., Path]:
+    """Build a stand-in once, and trust it; give the folder it lies in, named after its builder."""
     folder = tmp_path_factory.mktemp("standins")
 
     def make(build: Callable[..., Path], name: str, *arguments: object) -> Path:
         if not (folder / name).exists():
             build(folder / name, *arguments)
+            trust.add(folder / name, vouching)
         return folder
 
     return make

@@ -6,7 +6,7 @@ import pytest
 import supervision as sv
 from PIL import Image
 
-from gotowce_dagster import weights
+from gotowce_dagster import trust, weights
 from gotowce_dagster.detectors.settings import YoloSettings
 from gotowce_dagster.detectors.yolo import Yolo
 from gotowce_dagster.errors import InputError, MissingWeightsError
@@ -78,15 +78,19 @@ def test_weights_of_an_earlier_round(mine: Path, tmp_path: Path, monkeypatch: py
     (tmp_path / "data" / "model" / "best.pt").write_bytes((mine / "small.pt").read_bytes())
     monkeypatch.setenv("GOTOWCE_ROOT", str(tmp_path))
     settings = YoloSettings(weights="data/model/best.pt", imgsz=64, min_confidence=0)
+    with pytest.raises(InputError, match=r"data/model/best\.pt: not trusted here"):
+        Yolo("y", settings)
+    trust.note_trained(tmp_path / "data" / "model" / "best.pt", tmp_path)
     (answer,) = Yolo("y", settings).detect([np.zeros((48, 64, 3), np.uint8)])
     assert set(classes(answer)) <= {"ship", "drone"}
 
 
 def test_damaged_or_absent_weights_are_told(
-    mine: Path, tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
+    mine: Path, vouching: Path, tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOTOWCE_ROOT", str(tmp_path))
     (tmp_path / "half.pt").write_bytes((mine / "small.pt").read_bytes()[:5000])
+    trust.add(tmp_path / "half.pt", vouching)
     with pytest.raises(MissingWeightsError, match=r"half\.pt: damaged"):
         Yolo("y", YoloSettings(weights="half.pt"))
     with pytest.raises(MissingWeightsError, match=r"nowhere\.pt: not in"):

@@ -1,6 +1,7 @@
 """Ours against the session of transformers, on one small model with random weights, loaded from a folder."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _here(folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOTOWCE_WEIGHTS_DIR", str(folder))
+        known = weights.WEIGHTS[NAME]  # a stand-in is no published file
+        patch.setitem(weights.WEIGHTS, NAME, replace(known, files=dict.fromkeys(known.files)))
         patch.setattr(edgetam, "best_device", lambda: "cpu")
         patch.setattr(device, "half_precision", lambda _: False)
         yield
@@ -222,6 +225,9 @@ def test_weights_are_found_as_a_whole_folder_only(
     assert weights.find(NAME) is None
     (tmp_path / NAME / "model.safetensors").write_bytes(b"cut short")
     edgetam_model.model.cache_clear()
+    with pytest.raises(MissingWeightsError, match=r"EdgeTAM-hf: not EdgeTAM-hf as published .*cut short"):
+        EdgeTamPropagator(NAME, params)
+    monkeypatch.setattr(edgetam_model, "require", lambda name: tmp_path / NAME)
     with pytest.raises(MissingWeightsError, match="EdgeTAM-hf: damaged, or not EdgeTAM"):
         EdgeTamPropagator(NAME, params)
 

@@ -6,16 +6,29 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import anyio
 import cv2
 import httpx
 import numpy as np
 import pytest
 from playwright.sync_api import Page
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.project import Project
-from gotowce_dagster.review.assist import Assistant, application, build_model, registered, serving
+from gotowce_dagster.review.assist import (
+    BODY_BYTES,
+    DEPTH,
+    Assistant,
+    RefusedError,
+    _read_json,
+    application,
+    build_model,
+    new_token,
+    registered,
+    serving,
+)
 from gotowce_dagster.review.bitmask import url_to_mask
 from gotowce_dagster.review.config import MaskForm, labelling_config, with_smart_tools, without_smart_tools
 from gotowce_dagster.review.connection import connect
@@ -32,6 +45,8 @@ from tests.worlds import HEIGHT, WIDTH, box_at, make_world
 SIZE = Size(WIDTH, HEIGHT)
 CONFIG = labelling_config(["hostile", "neutral"], "bitmask")
 TOKEN = "0123456789abcdef"
+PASSWORD = new_token()
+AUTH = ("gotowce", PASSWORD)
 
 
 @pytest.fixture
@@ -51,8 +66,9 @@ def told() -> list[str]:
 
 @pytest.fixture
 def backend(world: Project, model: Flood, told: list[str]) -> Iterator[TestClient]:
-    app = application(Assistant(world, model), told.append)
+    app = application(Assistant(world, model), told.append, PASSWORD)
     with TestClient(app, base_url="http://127.0.0.1") as client:
+        client.auth = AUTH
         yield client
 
 
@@ -189,16 +205,95 @@ def test_what_cannot_be_answered_is_said_in_a_sentence(
 
 
 def test_other_names_of_this_machine_are_refused(world: Project, model: Flood) -> None:
-    app = application(Assistant(world, model), print)
+    app = application(Assistant(world, model), print, PASSWORD)
     with TestClient(app, base_url="http://rebound.example") as client:
         assert client.get("/health").status_code == 400
 
 
+WRONG = [
+    pytest.param(None, id="none"),
+    pytest.param(("gotowce", "guess"), id="another password"),
+    pytest.param(("gotowce", ""), id="no password"),
+    pytest.param(("someone", PASSWORD), id="another name"),
+    pytest.param(("gotowce", PASSWORD[:-1]), id="nearly"),
+]
+
+
+@pytest.mark.parametrize("auth", WRONG)
+@pytest.mark.parametrize("path", ["/", "/health", "/setup", "/predict", "/webhook", "/elsewhere"])
+def test_who_does_not_know_the_token_is_told_nothing(
+    backend: TestClient, model: Flood, told: list[str], path: str, auth: tuple[str, str] | None
+) -> None:
+    asked = request(click(*middle(0)))
+    method = "GET" if path in ("/", "/health") else "POST"
+    with TestClient(backend.app, base_url="http://127.0.0.1") as stranger:
+        answer = stranger.request(method, path, json=asked if method == "POST" else None, auth=auth)
+    assert (answer.status_code, model.encoded, told) == (401, [], [])
+    assert "flood" not in answer.text
+
+
+@pytest.mark.parametrize("told_as", ["Basic", "Basic !!", "Bearer " + PASSWORD, "Basic Z290b3djZQ==", "\xff"])
+def test_a_malformed_authorization_is_none(backend: TestClient, told_as: str) -> None:
+    with TestClient(backend.app, base_url="http://127.0.0.1") as stranger:
+        answer = stranger.get("/health", headers={b"Authorization": told_as.encode("latin-1")})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/setup", "/predict", "/webhook"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
+)
+def test_what_a_web_page_may_send_without_asking_is_refused(
+    backend: TestClient, model: Flood, path: str, kind: str
+) -> None:
+    answer = backend.post(path, content=b"{}", headers={"Content-Type": kind} if kind else {})
+    assert answer.status_code == 415
+    assert "expected application/json" in answer.json()["detail"]
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(b"[" + b" " * (BODY_BYTES - 2) + b"]", 400, id="as large as may be"),
+        pytest.param(b"[" + b" " * BODY_BYTES + b"]", 413, id="too large"),
+        pytest.param(nested(DEPTH), 400, id="as deep as may be"),
+        pytest.param(nested(DEPTH + 1), 413, id="too deep"),
+        pytest.param(nested(500_000), 413, id="as deep as would end the parser"),
+        pytest.param(b'{"a": "' + b"[" * 100 + b'"}', 400, id="brackets in text are no depth"),
+        pytest.param(b'{"a": "\\"' + b"[" * 100 + b'"}', 400, id="after an escaped quote as well"),
+        pytest.param(b"{", 400, id="cut short"),
+        pytest.param(b"\xff\xfe", 400, id="no text"),
+        pytest.param(b"NaN", 400, id="a number"),
+    ],
+)
+def test_bodies_are_bounded(backend: TestClient, model: Flood, body: bytes, status: int) -> None:
+    answer = backend.post("/predict", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, model.encoded) == (status, [])
+
+
+def test_a_body_without_an_end_is_not_kept() -> None:
+    """Read by pieces and refused after a few: 300 MB never lie in memory."""
+    read = []
+
+    async def receive() -> dict[str, Any]:
+        read.append(1_000_000)
+        return {"type": "http.request", "body": b" " * 1_000_000, "more_body": len(read) < 300}
+
+    scope = {"type": "http", "headers": [(b"content-type", b"application/json")]}
+    with pytest.raises(RefusedError, match="bytes at most"):
+        anyio.run(_read_json, Request(scope, receive))
+    assert sum(read) <= BODY_BYTES + 1_000_000
+
+
 def test_it_listens_on_loopback_and_ends(world: Project, model: Flood) -> None:
-    app = application(Assistant(world, model), print)
+    app = application(Assistant(world, model), print, PASSWORD)
     with serving(app, 0) as url:
         assert url.startswith("http://127.0.0.1:")
-        assert httpx.get(f"{url}/health").is_success
+        assert httpx.get(f"{url}/health", auth=AUTH).is_success
         port = int(url.rpartition(":")[2])
         with pytest.raises(InputError, match=f"--port {port}: cannot be had"), serving(app, port):
             pytest.fail("it must not start")
@@ -229,8 +324,8 @@ def test_label_studio_asks_us_and_the_page_is_left_as_it_was(desk: Desk, model: 
     before = find_project(client, desk.title)
     assert before is not None
     told: list[str] = []
-    app = application(Assistant(desk.world, model), told.append)
-    with serving(app, 0) as url, registered(desk.room, desk.title, url) as page:
+    app = application(Assistant(desk.world, model), told.append, PASSWORD)
+    with serving(app, 0) as url, registered(desk.room, desk.title, url, PASSWORD) as page:
         assert page == f"{desk.room.url}/projects/{before.id}"
         now = client.projects.get(before.id)
         assert now.label_config is not None
@@ -269,8 +364,8 @@ def test_a_reviewer_clicks_and_sends_the_mask(label_studio: Running, page: Page,
     desk = Desk(connect(server.connection), server.connection.token, world, "with clicks")
     url = desk.push(select="all").url
     reviewer = Reviewer(page)
-    app = application(Assistant(world, model), lambda _: None)
-    with serving(app, 0) as address, registered(desk.room, desk.title, address):
+    app = application(Assistant(world, model), lambda _: None, PASSWORD)
+    with serving(app, 0) as address, registered(desk.room, desk.title, address, PASSWORD):
         reviewer.log_in(server)
         reviewer.begin(url)
         frame = reviewer.frame
@@ -311,7 +406,7 @@ def test_a_reviewer_clicks_and_sends_the_mask(label_studio: Running, page: Page,
 def test_without_a_project_it_says_what_makes_it(desk: Desk) -> None:
     with (
         pytest.raises(InputError, match="review push"),
-        registered(desk.room, "not there", "http://127.0.0.1:9"),
+        registered(desk.room, "not there", "http://127.0.0.1:9", PASSWORD),
     ):
         pytest.fail("there is nothing to register with")
 
@@ -329,11 +424,12 @@ def test_a_real_model_answers_a_click_on_a_real_frame(tmp_path: Path) -> None:
         DETECTIONS,
         world.paths.detections("duel"),
     )
-    app = application(Assistant(world, build_model(f"sam2:{weights}", world)), print)
+    app = application(Assistant(world, build_model(f"sam2:{weights}", world)), print, PASSWORD)
     height, width = image.shape[:2]
     x, y = (target[:2] + target[2:]) / 2
     asked = click(x * WIDTH / width, y * HEIGHT / height)
     with TestClient(app, base_url="http://127.0.0.1") as client:
+        client.auth = AUTH
         (answer,) = client.post("/predict", json=request(asked)).json()["results"]
     (region,) = answer["result"]
     assert (region["original_width"], region["original_height"]) == (width, height)
