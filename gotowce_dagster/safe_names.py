@@ -40,6 +40,16 @@ def safe_path(path: str) -> str:
     return path
 
 
+def readable_path(path: str) -> str:
+    """``path`` as it is, if it is a safe_path, or an absolute one without ``..``: of what is only read.
+
+    Raises:
+        ValueError: a part of it is no safe_name.
+    """
+    safe_path(path.removeprefix("/"))
+    return path
+
+
 def _one_line(name: str) -> str:
     if not name.strip() or not name.isprintable():
         raise ValueError(f"a name must hold something readable on one line, not {name!r}")
@@ -50,3 +60,4 @@ ClassName = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
 """Of a class of objects: no path, so it may hold anything that can be read on one line."""
 SafeName = Annotated[str, AfterValidator(safe_name)]
 SafePath = Annotated[str, AfterValidator(safe_path)]
+ReadablePath = Annotated[str, AfterValidator(readable_path)]

@@ -7,11 +7,11 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gotowce_dagster.detectors.profile import Colour
-from gotowce_dagster.safe_names import ClassName, SafePath, safe_path
+from gotowce_dagster.safe_names import ClassName, ReadablePath, readable_path
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Phrases = Annotated[list[str], Field(min_length=1)]
-PricesPath = Annotated[Path, AfterValidator(lambda path: Path(safe_path(path.as_posix())))]
+PricesPath = Annotated[Path, AfterValidator(lambda path: Path(readable_path(path.as_posix())))]
 
 DESIGNATOR = {"target": ["four corner brackets around a target", "a square target bracket"]}
 """What is looked for by default: our class, and the phrases a model is asked for it."""
@@ -107,7 +107,7 @@ class YoloSettings(Prompted):
     kind: Literal["yolo"] = "yolo"
     prompts: dict[ClassName, Phrases] = {}
     """Our class -> the model's own class names; without any, all of them under their own names."""
-    weights: SafePath = "yolo26n.pt"
+    weights: ReadablePath = "yolo26n.pt"
     """A name of weights.py, or a path from the project's folder, for instance data/weights/round1.pt."""
     imgsz: int = Field(default=960, ge=32, multiple_of=32)
     """Long side of what the model sees, pixels."""
@@ -121,8 +121,8 @@ class YoloWorldSettings(Prompted):
     """YOLO-World: ultralytics weights that are asked by phrases."""
 
     kind: Literal["yolo_world"] = "yolo_world"
-    weights: SafePath = "yolov8s-worldv2.pt"
-    text_encoder: SafePath = "openai/clip-vit-base-patch32"
+    weights: ReadablePath = "yolov8s-worldv2.pt"
+    text_encoder: ReadablePath = "openai/clip-vit-base-patch32"
     """CLIP ViT-B/32, whose text embeddings the weights were trained with."""
     imgsz: int = Field(default=960, ge=32, multiple_of=32)
     min_confidence: Share = 0.005
@@ -139,7 +139,7 @@ class ZeroShotSettings(Prompted):
     """Any model that transformers loads for zero-shot object detection: Grounding DINO, OWLv2, ..."""
 
     kind: Literal["zero_shot"] = "zero_shot"
-    weights: SafePath = "IDEA-Research/grounding-dino-tiny"
+    weights: ReadablePath = "IDEA-Research/grounding-dino-tiny"
     text_confidence: Share = 0.25
     """Grounding DINO: a word belongs to a box's phrase from this on."""
 
@@ -152,7 +152,7 @@ class Kosmos2Settings(Prompted):
     """Kosmos-2: describes the picture and tells where what it names is."""
 
     kind: Literal["kosmos2"] = "kosmos2"
-    weights: SafePath = "microsoft/kosmos-2-patch14-224"
+    weights: ReadablePath = "microsoft/kosmos-2-patch14-224"
     ask: str = "<grounding>"
     """How the text begins that the model goes on with; with ``{phrase}`` in it, asked for each phrase, as in
     ``<grounding><phrase>{phrase}</phrase>``."""
@@ -170,7 +170,7 @@ class MoondreamSettings(Prompted):
     """Moondream, a small vision-language model that points and draws boxes."""
 
     kind: Literal["moondream"] = "moondream"
-    weights: SafePath = "vikhyatk/moondream2"
+    weights: ReadablePath = "vikhyatk/moondream2"
     trust_remote_code: bool = False
     """Its model class comes with its weights and is run only if this is set."""
 
