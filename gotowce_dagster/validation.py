@@ -100,7 +100,8 @@ def _problem(problem: ErrorDetails, content: Any, name: str) -> str:
         return f"{start}{told}" if start or kind != "missing" else "a field is missing"
     if kind == "union_tag_invalid":
         field = context["discriminator"].strip("'")
-        return f"{start}{field}: expected one of {context['expected_tags']}, got {context['tag']!r}"
+        start = ".".join(filter(None, (place, field)))
+        return f"{start}: expected one of {context['expected_tags']}, got {context['tag']!r}"
     expected = _EXPECTED[kind].format(**context) if kind in _EXPECTED else _of_pydantic(problem["msg"])
     return f"{start}expected {expected}, got {_given(problem['input'])}"
 

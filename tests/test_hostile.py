@@ -88,14 +88,14 @@ def test_wrong_params(
 def test_what_we_refuse_dvc_refuses(clone: Project, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     clone.paths.params.write_text(words, encoding="utf-8")
     assert run(monkeypatch, "sync") == 2
-    dvc = [sys.executable, "-m", "dvc", "params", "diff", "--all"]
+    dvc = [sys.executable, "-m", "dvc", "status"]
     assert subprocess.run(dvc, cwd=clone.paths.root, capture_output=True, check=False).returncode
 
 
 DETECT = ["detect", SAMPLE, "--out", "o.csv", "--profile"]
 CALIBRATE = ["calibrate", SAMPLE, "--out", "p.toml", "--boxes"]
-OUTSIDE = BOXES + "".join(f"naev_hostile_sample,{n},-500,0,9999,9,designator\\n" for n in (1, 2, 3))
-TWICE = "name = 'a'\\nname = 'b'"
+OUTSIDE = BOXES + "".join(f"naev_hostile_sample,{n},-500,0,9999,9,designator\n" for n in (1, 2, 3))
+TWICE = "name = 'a'\nname = 'b'"
 NESTED = "a = " + "[" * 5000
 LONG = "n" * 251
 
@@ -149,6 +149,7 @@ def test_names_are_printed_as_they_are(
     clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     names = ["[win] boss.mp4", "[/b].mp4", "[link=x]y.mp4", ":fire:.mp4", "[bold red]z\\.mp4"]
+    (tmp_path / "[").mkdir()
     for number, name in enumerate(names):
         film(tmp_path / name, shade=20 + 20 * number)
     assert run(monkeypatch, "add", *(str(tmp_path / name) for name in names)) == 0
@@ -246,7 +247,7 @@ def test_another_user_without_permission(clone: Project, command: list[str]) -> 
     for folder in clone.paths.root.parents:
         if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
             folder.chmod(0o755)
-    gotowce = [sys.executable, "-m", "gotowce_dagster.cli", *command]
+    gotowce = [str(Path(sys.executable).with_name("gotowce")), *command]
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *gotowce]
     environment = {**os.environ, "HOME": "/nonexistent", "GOTOWCE_ROOT": str(clone.paths.root)}
     done = subprocess.run(

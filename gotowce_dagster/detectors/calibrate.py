@@ -323,7 +323,7 @@ def _learn_shape(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray], draf
     size = fitted[:, 2:] - fitted[:, :2]
     share = arms / np.maximum(size.mean(axis=1), 1)  # a wrong box may have no size at all
     # A wrong box among right ones must not spoil what is learned; the caller tells of it.
-    good = (arms >= 3) & (share <= 0.45)
+    good = (arms >= 3) & (share <= 0.45) & (size.min(axis=1) >= 6)
     if good.sum() < MIN_EXAMPLES:
         raise ValueError(
             f"the corners' arms measure {np.round(arms, 1).tolist()} px on sides of "
