@@ -1,7 +1,7 @@
 """Downloads that count only when whole: length and digest compared, pages of HTML refused.
 
 A hub's files go through huggingface_hub into its own cache, under its own variables: HF_HOME, HF_TOKEN,
-HF_HUB_OFFLINE, HF_ENDPOINT. Where a connection breaks it goes on from there. A bad file is kept beside its place as NAME.bad, for a look at it.
+HF_HUB_OFFLINE, HF_ENDPOINT. A bad file is kept beside its place as NAME.bad, for a look at it.
 """
 
 import io
