@@ -1,7 +1,7 @@
 """Downloads that count only when whole: length and digest compared, pages of HTML refused.
 
-A hub's files go through huggingface_hub into its own cache, resumable, under its own variables: HF_HOME,
-HF_TOKEN, HF_HUB_OFFLINE, HF_ENDPOINT. A bad file is kept beside its place as NAME.bad, for a look at it.
+A hub's files go through huggingface_hub into its own cache, under its own variables: HF_HOME, HF_TOKEN,
+HF_HUB_OFFLINE, HF_ENDPOINT. A bad file is kept beside its place as NAME.bad, for a look at it.
 """
 
 import io
@@ -179,7 +179,9 @@ def _hub_errors() -> Generator[None]:
     try:
         yield
     except Exception as error:
-        raise OSError((str(error).strip().splitlines() or [type(error).__name__])[0]) from None
+        # It says that a file is not in its cache, and only in the cause why it could not be fetched.
+        why = error.__cause__ or error
+        raise OSError((str(why).strip().splitlines() or [type(why).__name__])[0]) from None
 
 
 def _lfs_digest(path: Path) -> str | None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from gotowce_dagster import trust
 from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.detectors.registry import build_detector, build_detectors, obstacle, settings_of
 from gotowce_dagster.detectors.settings import KINDS, BracketSettings, DetectorSettings, YoloSettings
@@ -63,10 +64,12 @@ def test_what_is_missing_and_how_to_get_it(kind: str, nothing_here: Path) -> Non
     assert "GOTOWCE_WEIGHTS_DIR" in said
 
 
-def test_nothing_is_missing(nothing_here: Path) -> None:
+def test_nothing_is_missing(nothing_here: Path, vouching: Path) -> None:
     assert obstacle(BracketSettings()) is None
     nothing_here.mkdir()
     (nothing_here / "small.pt").touch()
+    assert "gotowce trust" in (obstacle(YoloSettings(weights="small.pt")) or "")
+    trust.add(nothing_here / "small.pt", vouching)
     assert obstacle(YoloSettings(weights="small.pt")) is None
 
 
