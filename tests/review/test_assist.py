@@ -227,7 +227,9 @@ def test_who_does_not_know_the_token_is_told_nothing(
     asked = request(click(*middle(0)))
     method = "GET" if path in ("/", "/health") else "POST"
     with TestClient(backend.app, base_url="http://127.0.0.1") as stranger:
-        answer = stranger.request(method, path, json=asked if method == "POST" else None, auth=auth)
+        if auth:
+            stranger.auth = auth
+        answer = stranger.request(method, path, json=asked if method == "POST" else None)
     assert (answer.status_code, model.encoded, told) == (401, [], [])
     assert "flood" not in answer.text
 
