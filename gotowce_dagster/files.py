@@ -26,8 +26,9 @@ from gotowce_dagster.errors import InputError, system_sentence
 
 _SCRATCH = re.compile(r"\..+\.[0-9a-f]{8}\.new", re.DOTALL)
 _MAX_LABEL_BYTES = 200
-# Once a process: listing a folder takes long where thousands of files are written to it.
-_cleaned: set[Path] = set()
+_LARGE_FOLDER = 1000
+# Listed once a process: for each of thousands of files that are written there it would take long.
+_large: set[Path] = set()
 
 
 def remove(path: Path) -> None:
@@ -142,7 +143,10 @@ def read_json(path: Path, advice: str) -> Any:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the scratch folders in a folder that dead processes left; those of living ones stay."""
-    for path in folder.iterdir():
+    paths = list(folder.iterdir())
+    if len(paths) > _LARGE_FOLDER:
+        _large.add(folder.absolute())
+    for path in paths:
         if not _SCRATCH.fullmatch(path.name) or not path.is_dir() or path.is_symlink():
             continue
         # A file system that cannot lock folders cannot tell either: nothing is removed there.
@@ -156,8 +160,7 @@ def remove_leftovers(folder: Path) -> None:
 def _scratch(path: Path) -> Generator[Path]:
     """An empty folder beside a path, locked while the block runs and gone afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if (parent := path.parent.absolute()) not in _cleaned:
-        _cleaned.add(parent)
+    if (parent := path.parent.absolute()) not in _large:
         remove_leftovers(parent)
     label = path.name
     if len(os.fsencode(label)) > _MAX_LABEL_BYTES:

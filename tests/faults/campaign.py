@@ -83,12 +83,8 @@ class Kill:
         return f"after {self.seconds:.1f} s{', its children live on' if self.alone else ''}"
 
 
-def draw(rng: random.Random, name: str, usual_s: float) -> Kill:
-    """A kill for a command: at any moment of its usual time, or, one in three, in a write."""
-    if rng.random() < 1 / 3:
-        writes = _WRITES[name.split(maxsplit=1)[0]]
-        return Kill(nth=rng.randint(1, writes), fraction=rng.choice([0.0, 1.0, rng.random(), rng.random()]))
-    return Kill(seconds=rng.uniform(0.02, 1.0) * usual_s, alone=rng.random() < 0.25)
+_IN_LOCK = (Kill(nth=2, fraction=0.0), Kill(nth=4, fraction=0.6), Kill(nth=2, fraction=1.0))
+"""A stage's second write is dvc.lock, after its entry in the run cache: emptied, cut, written to the end."""
 
 
 @dataclass
@@ -182,6 +178,8 @@ class Campaign:
     rng: random.Random
     labels_only: bool = False
     """One video, and no training: for where a minute counts."""
+    planned: list[Kill] = field(default_factory=lambda: list(_IN_LOCK))
+    """Kills of `dvc repro` that come before those that are drawn."""
     usual: dict[str, float] = field(default_factory=dict)
     """Seconds that each command takes undisturbed."""
     report: Report = field(default_factory=Report)
@@ -209,7 +207,10 @@ class Campaign:
         total, begin = sum(self.usual.get(step.name, 1.0) for step in steps), 0.0
         for step in steps:
             end = begin + self.usual.get(step.name, 1.0) / total
-            self._strike(runner, way, step, sum(begin <= kill < end for kill in kills))
+            strikes = sum(begin <= kill < end for kill in kills)
+            if step.name == "repro" and kills:
+                strikes = max(strikes, len(self.planned))
+            self._strike(runner, way, step, strikes)
             begin = end
             if self.report.problems:
                 break
@@ -219,7 +220,8 @@ class Campaign:
     def _strike(self, runner: "Runner", way: str, step: Command, strikes: int) -> None:
         """Run a command, killed so many times; fewer if it is done before."""
         for _ in range(strikes):
-            kill = draw(self.rng, step.name, self.usual.get(step.name, 1.0))
+            is_planned = step.name == "repro" and self.planned
+            kill = self.planned.pop(0) if is_planned else self._draw(step.name)
             code, text = runner.run(step.words, kill)
             if code == 0:
                 return
@@ -241,6 +243,15 @@ class Campaign:
             self.report.problems.append(f"{way} {step.name}, after {strikes} kills: {text[-1500:]}")
         if not strikes:
             self.usual.setdefault(step.name, time.monotonic() - begun)
+
+    def _draw(self, name: str) -> Kill:
+        """A kill for a command: at any moment of its usual time, or, two in five, in a write."""
+        rng = self.rng
+        if rng.random() < 2 / 5:
+            nth = rng.randint(1, _WRITES[name.split(maxsplit=1)[0]])
+            return Kill(nth=nth, fraction=rng.choice([0.0, 1.0, rng.random(), rng.random()]))
+        seconds = rng.uniform(0.02, 1.0) * self.usual.get(name, 1.0)
+        return Kill(seconds=seconds, alone=rng.random() < 0.25)
 
     def compare(self, way: str, root: Path, expected: dict[str, str]) -> None:
         """Hold a round's end against the undisturbed one."""
