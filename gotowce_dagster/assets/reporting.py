@@ -7,9 +7,8 @@ import dagster as dg
 import numpy as np
 
 from gotowce_dagster.pictures.embed import data_uri
+from gotowce_dagster.previews.base import Preview
 from gotowce_dagster.progress import Progress
-from gotowce_dagster.project import Project
-from gotowce_dagster.stages.base import Preview, Stage
 
 ProgressOf = Callable[[dg.AssetExecutionContext], Progress]
 """The resource `progress`: gives a step its progress callback."""
@@ -35,11 +34,6 @@ def log_progress(context: dg.AssetExecutionContext) -> Progress:
         )
 
     return show
-
-
-def preview_of(project: Project, stage: Stage, video: str | None) -> Preview:
-    """The stage's preview, made from its outputs as they are on disk."""
-    return stage.preview(project, video) if stage.per_video else stage.preview(project)
 
 
 def preview_metadata(preview: Preview) -> dict[str, dg.MetadataValue]:

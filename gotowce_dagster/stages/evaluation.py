@@ -1,42 +1,33 @@
 """Stage 8: how good detections, labels and the model are, as numbers, plots and a report."""
 
 import json
-from collections.abc import Callable, Set
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import pandas as pd
 
+from gotowce_dagster.detectors.detected import Detected, read_detected
 from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.labelling.known import Labelled, Wanted, label_frames
+from gotowce_dagster.labels.in_force import reviews_in_force
 from gotowce_dagster.labels.reviewed import known_objects
-from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.registry import build_segmenter
-from gotowce_dagster.stages.base import Preview
-from gotowce_dagster.stages.report import report
-from gotowce_dagster.stages.yolo_dataset import reviews_in_force
-from gotowce_dagster.tables import (
-    DETECTIONS,
-    FRAMES,
-    LABELS,
-    MASKS,
-    PROVENANCE,
-    empty,
-    read_table,
-    read_truth,
-)
+from gotowce_dagster.tables import FRAMES, LABELS, MASKS, PROVENANCE, empty, read_table, read_truth
 from gotowce_dagster.training import evaluate
-from gotowce_dagster.training.evaluate import KnownFrames, Tables
+from gotowce_dagster.training.evaluate import KnownFrames
 from gotowce_dagster.training.findings import plots
 from gotowce_dagster.training.measures import MEASURES, Findings
-
-_ON_TOP = ("precision_50", "recall_50", "mAP50", "median_iou")
+from gotowce_dagster.training.report import report
 
 
 def run(project: Project, progress: Progress) -> None:
@@ -64,22 +55,7 @@ def run(project: Project, progress: Progress) -> None:
         drawn = plots(findings, scored)
         for name, picture in drawn.items():
             cv2.imwrite(str(new / "plots" / f"{name}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        (new / "report.html").write_text(report(project, findings, scored, drawn), encoding="utf-8")
-
-
-def preview(project: Project) -> Preview:
-    """The scores that matter most, what could not be measured, and the scores as bars."""
-    folder = project.paths.evaluation
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    numbers: dict[str, float | int | str] = {
-        f"{measure}_{name}": scores[name]
-        for measure, scores in metrics.items()
-        for name in _ON_TOP
-        if name in scores
-    }
-    notes = json.loads((folder / "notes.json").read_text(encoding="utf-8"))
-    bars = folder / "plots" / "scores.png"
-    return Preview(numbers, read_rgb(bars) if bars.exists() else None, notes)
+        (new / "report.html").write_text(report(project, findings, scored, drawn, told), encoding="utf-8")
 
 
 def _find(project: Project, progress: Progress) -> Findings:
@@ -100,18 +76,25 @@ def _find(project: Project, progress: Progress) -> Findings:
             limit = project.params.evaluation.max_truth_frames
             by_hand = set(checked["frame_index"])
             frames = evaluate.known_frames(video, project.raw(video), truth, limit, by_hand)
-            found, labelled = _labelled(project, frames, by_hand, segmenter)
+            found, labelled = _labelled(project, frames, segmenter)
         except InputError as error:
             notes.append(f"{video} was not measured: {error}")
             continue
         modelled = evaluate.model_cases(frames, predict)
         apart = evaluate.apart_from_training(frames, provenance, project.params.yolo_dataset.gap_s)
-        cases["designators"] += evaluate.designator_cases(frames, found)
-        cases["targets"] += evaluate.target_cases(frames, labelled)
+        # What a server refused or garbled is no miss: nobody has looked.
+        answered = frames.only(set(frames.images) - set(found.unanswered))
+        cases["designators"] += evaluate.designator_cases(answered, found.rows)
+        cases["targets"] += evaluate.target_cases(answered, labelled)
         cases["model_truth"] += modelled
         cases["model_truth_apart"] += [case for case in modelled if case.frame_index in apart]
         reviewed |= {(video, index) for index in said["frame_index"]}
         labels.append(labelled)
+        if found.unanswered:
+            notes.append(
+                f"{video}: {len(found.unanswered)} of {len(frames.images)} frames with truth got no usable "
+                f"answer from a detector and are not scored for it, the first is {min(found.unanswered)}"
+            )
         if lost := frames.unreadable:
             notes.append(f"{video}: {len(lost)} frames with truth cannot be decoded, the first is {lost[0]}")
     learned = provenance[provenance["reviewed"]]
@@ -129,23 +112,20 @@ def _truth(project: Project, video: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _labelled(
-    project: Project, frames: KnownFrames, checked: Set[int], segmenter: Callable[[], Segmenter]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Detections of the frames checked by hand, and labels of all known frames.
-
-    A reviewed frame is one of the pipeline's own, so its labels are there; a checked frame may be any.
-    """
+    project: Project, frames: KnownFrames, segmenter: Callable[[], Segmenter]
+) -> tuple[Detected, pd.DataFrame]:
+    """Detections and labels of the frames with truth, the pipeline's own where it has labelled them."""
     paths, params, video = project.paths, project.params, frames.video
-    labels = read_table(paths.labels(video), LABELS)
-    made = labels[labels["frame_index"].isin(set(frames.images) - checked)]
-    if not (anew := frames.only(checked)).images:
-        return empty(DETECTIONS), made
-    profile = read_profile(paths.profile(project.video(video).profile))
-    detectors = build_detectors(params.designator_detections.detectors, profile)
-    tables = Tables(
+    pipeline = Labelled(
         read_table(paths.frame_index(video), FRAMES),
-        read_table(paths.detections(video), DETECTIONS),
+        read_detected(paths.detections(video)),
         read_table(paths.masks(video), MASKS),
+        read_table(paths.labels(video), LABELS),
     )
-    found, labelled = evaluate.label_known_frames(anew, tables, detectors, segmenter, params)
-    return found, pd.concat([part for part in (labelled, made) if len(part)] or [labelled])
+    profile = read_profile(paths.profile(project.video(video).profile))
+    detectors = partial(build_detectors, params.designator_detections.detectors, profile)
+    wanted = Wanted(video, frames.images, frames.times, frames.sharpness)
+    with TemporaryDirectory(prefix="gotowce_") as work:
+        return label_frames(
+            wanted, pipeline, params, detectors=detectors, segmenter=segmenter, work=Path(work)
+        )

@@ -159,6 +159,11 @@ def portable(weights: Path, target: Path, arguments: Mapping[str, Any]) -> None:
     torch.save(content, target)
 
 
+def has_no_weights(engine: str | Path) -> bool:
+    """Whether what a training starts from is an architecture without weights."""
+    return Path(engine).suffix == ".yaml"
+
+
 def _arguments(weights: str | Path, params: TrainingParams, device: str) -> dict[str, Any]:
     import torch
 
