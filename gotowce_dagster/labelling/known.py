@@ -10,21 +10,26 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
 from gotowce_dagster.detectors.base import Detector
-from gotowce_dagster.detectors.detected import Detected
+from gotowce_dagster.detectors.detected import Detected, read_detected
+from gotowce_dagster.detectors.profile import read_profile
+from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.labelling.detect import detect
 from gotowce_dagster.labelling.label import label
 from gotowce_dagster.labelling.segment import segment
 from gotowce_dagster.params import Params
+from gotowce_dagster.paths import Paths
 from gotowce_dagster.progress import silent
+from gotowce_dagster.project import Project
 from gotowce_dagster.propagation.video import join_with_propagated
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.frame_by_frame import Settled
-from gotowce_dagster.tables import FRAMES
+from gotowce_dagster.tables import FRAMES, LABELS, MASKS, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +50,20 @@ class Labelled:
         return set(self.frames.loc[self.frames["kept"], "frame_index"])
 
 
+def read_labelled(paths: Paths, video: str) -> Labelled:
+    """What the pipeline made of a video, from its tables.
+
+    Raises:
+        InputError: a table is missing, damaged or of another version.
+    """
+    return Labelled(
+        read_table(paths.frame_index(video), FRAMES),
+        read_detected(paths.detections(video)),
+        read_table(paths.masks(video), MASKS),
+        read_table(paths.labels(video), LABELS),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Wanted:
     """Decoded frames to label."""
@@ -56,6 +75,24 @@ class Wanted:
     """Seconds by frame_index."""
     sharpness: Mapping[int, float]
     """As tables.FRAMES has it, by frame_index."""
+
+
+def label_in_project(
+    project: Project, wanted: Wanted, segmenter: Callable[[], Segmenter]
+) -> tuple[Detected, pd.DataFrame]:
+    """``label_frames`` with the tables, the detectors and the settings of a project.
+
+    Raises:
+        InputError: a table or the profile is missing or damaged.
+    """
+    paths, params = project.paths, project.params
+    profile = read_profile(paths.profile(project.video(wanted.video).profile))
+    detectors = partial(build_detectors, params.designator_detections.detectors, profile)
+    pipeline = read_labelled(paths, wanted.video)
+    with TemporaryDirectory(prefix="gotowce_") as work:
+        return label_frames(
+            wanted, pipeline, params, detectors=detectors, segmenter=segmenter, work=Path(work)
+        )
 
 
 def label_frames(

@@ -7,11 +7,11 @@ from PIL import Image
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.followed import read_tracked
-from gotowce_dagster.labels.reviewed import Said, said_of, said_of_video
+from gotowce_dagster.labels.reviewed import Said, known_objects, said_of, said_of_video
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.pictures.read import is_whole_jpeg
 from gotowce_dagster.project import Project
-from gotowce_dagster.tables import FRAMES, LABELS, read_table
+from gotowce_dagster.tables import FRAMES, LABELS, read_table, read_truth
 
 
 def reviews_in_force(project: Project, video: str) -> Said:
@@ -26,6 +26,21 @@ def reviews_in_force(project: Project, video: str) -> Said:
     index = read_table(paths.frame_index(video), FRAMES)
     alone = said_of(read_reviewed(paths.reviewed(video)), index, paths.frames(video))
     return {**_followed(project, video, index), **alone}
+
+
+def checked_and_reviewed(project: Project, video: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The ground truth of a video: boxes checked by hand, and objects as reviewers left them.
+
+    Returns:
+        Two tables in the columns of tables.read_truth, either of them perhaps empty.
+
+    Raises:
+        InputError: the truth or a review is malformed.
+    """
+    file, is_made = project.paths.truth(video), project.paths.frame_index(video).exists()
+    reviews = reviews_in_force(project, video) if is_made else {}
+    reviewed = known_objects(reviews, project.video(video).file)
+    return read_truth(file) if file.exists() else reviewed.iloc[:0], reviewed
 
 
 def _followed(project: Project, video: str, frames: pd.DataFrame) -> Said:

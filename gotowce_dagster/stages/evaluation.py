@@ -1,30 +1,21 @@
 """Stage 8: how good detections, labels and the model are, as numbers, plots and a report."""
 
 import json
-from collections.abc import Callable
-from functools import cache, partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import cache
 
 import cv2
 import pandas as pd
 
-from gotowce_dagster.detectors.detected import Detected, read_detected
-from gotowce_dagster.detectors.profile import read_profile
-from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir
-from gotowce_dagster.labelling.known import Labelled, Wanted, label_frames
-from gotowce_dagster.labels.in_force import reviews_in_force
-from gotowce_dagster.labels.reviewed import known_objects
+from gotowce_dagster.labelling.known import Wanted, label_in_project
+from gotowce_dagster.labels.in_force import checked_and_reviewed
 from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.measures import reviewed_so_far
-from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.registry import build_segmenter
-from gotowce_dagster.tables import FRAMES, LABELS, MASKS, PROVENANCE, empty, read_table, read_truth
+from gotowce_dagster.tables import LABELS, PROVENANCE, empty, read_table
 from gotowce_dagster.training import evaluate
-from gotowce_dagster.training.evaluate import KnownFrames
 from gotowce_dagster.training.findings import plots
 from gotowce_dagster.training.measures import MEASURES, Findings
 from gotowce_dagster.training.report import report
@@ -69,14 +60,15 @@ def _find(project: Project, progress: Progress) -> Findings:
     labels, notes, reviewed = [empty(LABELS)], [], set()
     for video in tracked(list(project.videos), len(project.videos), progress):
         try:
-            checked, said = _truth(project, video)
+            checked, said = checked_and_reviewed(project, video)
             truth = evaluate.joined(checked, said)
             if truth.empty:
                 continue
             limit = project.params.evaluation.max_truth_frames
             by_hand = set(checked["frame_index"])
             frames = evaluate.known_frames(video, project.raw(video), truth, limit, by_hand)
-            found, labelled = _labelled(project, frames, segmenter)
+            wanted = Wanted(video, frames.images, frames.times, frames.sharpness)
+            found, labelled = label_in_project(project, wanted, segmenter)
         except InputError as error:
             notes.append(f"{video} was not measured: {error}")
             continue
@@ -101,31 +93,3 @@ def _find(project: Project, progress: Progress) -> Findings:
     by_measure = dict.fromkeys(("targets", "model_truth", "model_truth_apart"), reviewed)
     by_measure["model_test"] = set(zip(learned["video"], learned["frame_index"], strict=True))
     return Findings(cases, pd.concat([part for part in labels if len(part)] or labels), notes, by_measure)
-
-
-def _truth(project: Project, video: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What is known of a video's frames: checked by hand, and left by reviewers."""
-    file, paths = project.paths.truth(video), project.paths
-    is_made = paths.frame_index(video).exists()
-    said = known_objects(reviews_in_force(project, video) if is_made else {}, project.video(video).file)
-    return read_truth(file) if file.exists() else said.iloc[:0], said
-
-
-def _labelled(
-    project: Project, frames: KnownFrames, segmenter: Callable[[], Segmenter]
-) -> tuple[Detected, pd.DataFrame]:
-    """Detections and labels of the frames with truth, the pipeline's own where it has labelled them."""
-    paths, params, video = project.paths, project.params, frames.video
-    pipeline = Labelled(
-        read_table(paths.frame_index(video), FRAMES),
-        read_detected(paths.detections(video)),
-        read_table(paths.masks(video), MASKS),
-        read_table(paths.labels(video), LABELS),
-    )
-    profile = read_profile(paths.profile(project.video(video).profile))
-    detectors = partial(build_detectors, params.designator_detections.detectors, profile)
-    wanted = Wanted(video, frames.images, frames.times, frames.sharpness)
-    with TemporaryDirectory(prefix="gotowce_") as work:
-        return label_frames(
-            wanted, pipeline, params, detectors=detectors, segmenter=segmenter, work=Path(work)
-        )

@@ -8,7 +8,7 @@ from gotowce_dagster.errors import InputError
 from gotowce_dagster.tables import DETECTIONS, read_table
 from tests.test_tables import DETECTION
 
-ROWS = pd.DataFrame([DETECTION, DETECTION | {"frame_index": DETECTION["frame_index"] + 1}])
+ROWS = pd.DataFrame([DETECTION, DETECTION | {"frame_index": 1000}])
 FIRST = int(ROWS["frame_index"].iloc[0])
 BILL = {"answers": 12, "invalid": 2, "tokens_in": 3400, "tokens_out": 560, "money": None}
 

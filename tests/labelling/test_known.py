@@ -1,7 +1,8 @@
 """Frames with truth that the pipeline did not sample."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -29,10 +30,11 @@ MARK = (20.0, 20.0, 60.0, 60.0)
 class Marks:
     """Finds one mark in every frame, and refuses some."""
 
-    name, cost = "marks", Cost()
+    name, version = "marks", "1"
+    weights: tuple[str, ...] = ()
 
     def __init__(self, refused: Sequence[int] = (), blind: Sequence[int] = ()) -> None:
-        self.refused, self.blind = refused, blind
+        self.refused, self.blind, self.cost = refused, blind, Cost()
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         return [self._look(int(image[0, 0, 0])) for image in images]
@@ -46,7 +48,7 @@ class Marks:
         return sv.Detections(np.array([MARK]), confidence=np.array([0.9]), data=data)
 
 
-def images(frames: Sequence[int]) -> dict[int, np.ndarray]:
+def images(frames: Collection[int]) -> dict[int, np.ndarray]:
     return {frame: np.full((80, 80, 3), frame, np.uint8) for frame in frames}
 
 
@@ -113,7 +115,7 @@ def test_the_pipelines_own_frames_are_taken_as_they_are(tmp_path: Path) -> None:
     made = pipeline(tmp_path / "some")
     other = made.labels.assign(quality=0.125)
 
-    def never() -> list:
+    def never() -> NoReturn:
         pytest.fail("nothing is left to compute")
 
     made = Labelled(made.frames, made.detected, made.masks, other)

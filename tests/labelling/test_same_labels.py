@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from gotowce_dagster.detectors.profile import write_profile
+from gotowce_dagster.labelling.known import Wanted, label_in_project
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.project import Project
 from gotowce_dagster.propagation import registry
@@ -15,7 +16,6 @@ from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.stages import (
     cleaned_labels,
     designator_detections,
-    evaluation,
     extracted_frames,
     masks,
 )
@@ -63,7 +63,8 @@ def evaluated(project: Project, wanted: list[int]) -> tuple[pd.DataFrame, pd.Dat
     truth = SCENE.truth("drawn.mp4").drop(columns="target")
     known = known_frames("drawn", project.raw("drawn"), truth[truth["frame_index"].isin(wanted)], 1000)
     segmenter = build_segmenter(project.engines["masks"], project.params.masks)
-    found, labels = evaluation._labelled(project, known, lambda: segmenter)
+    frames = Wanted("drawn", known.images, known.times, known.sharpness)
+    found, labels = label_in_project(project, frames, lambda: segmenter)
     return found.rows, labels
 
 
