@@ -1,12 +1,14 @@
 """dvc.yaml and Dagster name exactly the files that a stage's code reaches."""
 
+import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from gotowce_dagster import params
+from gotowce_dagster import cli, params
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.code_graph import EXEMPT, PACKAGE, CodeGraph, code_of, rewritten, sync_code
 from gotowce_dagster.dvc_repo import DvcRepo
@@ -182,7 +184,9 @@ def test_a_stage_without_a_list_of_dependencies_is_named() -> None:
 
 
 @pytest.mark.integration
-def test_a_caption_makes_no_stage_stale_and_code_does(clone: Project) -> None:
+def test_a_caption_makes_no_stage_stale_and_code_does(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = clone.paths.root
     assert sync_code(root) == {}
     stages = list(STAGES)
@@ -204,7 +208,11 @@ def test_a_caption_makes_no_stage_stale_and_code_does(clone: Project) -> None:
     assert changed == set(stages), "all read or write tables"
 
     (root / PACKAGE / "stages/masks.py").write_text("import gotowce_dagster.console\n", encoding="utf-8")
-    added, removed = sync_code(root)["masks"]
+    monkeypatch.setattr(sys, "argv", ["gotowce", "sync", "--code", "--json"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    added, removed = json.loads(capsys.readouterr().out)["masks"]
     assert added == [f"{PACKAGE}/console.py"]
     assert f"{PACKAGE}/segmenters/choose.py" in removed
     assert sync_code(root) == {}

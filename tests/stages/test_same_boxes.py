@@ -13,12 +13,13 @@ from gotowce_dagster.detectors.calibrate import calibrate
 from gotowce_dagster.detectors.detect import detect_frames, detect_video
 from gotowce_dagster.detectors.profile import Profile, read_profile, write_profile
 from gotowce_dagster.detectors.registry import build_detectors
+from gotowce_dagster.labelling.images import decoded
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import designator_detections, extracted_frames
 from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, write_table
-from gotowce_dagster.video.decode import probe
+from gotowce_dagster.video.decode import probe, read_frames
 from gotowce_dagster.video.synthetic import Bracket, Scene, Target, write_scene
 from tests.conftest import ROOT
 
@@ -46,18 +47,35 @@ def largest_difference(stage: pd.DataFrame, video: pd.DataFrame) -> float:
     return float(np.abs(xyxy(stage) - xyxy(video)).max(initial=0))
 
 
-@pytest.mark.parametrize(
-    ("clip", "profile"),
-    [
-        ("footage/naev_hostile.mp4", "naev"),
-        ("footage/naev_neutral.mp4", "naev"),
-        ("footage/naev_negative.mp4", "naev"),
-        ("footage/oolite_red.mp4", "oolite"),
-        ("marks/engineer.mp4", ""),
-        ("marks/vault.mp4", ""),
-        ("marks/pointers.mp4", ""),
-    ],
-)
+CLIPS = {
+    "footage/naev_hostile.mp4": "naev",
+    "footage/naev_neutral.mp4": "naev",
+    "footage/naev_negative.mp4": "naev",
+    "footage/oolite_red.mp4": "oolite",
+    "marks/engineer.mp4": "",
+    "marks/vault.mp4": "",
+    "marks/pointers.mp4": "",
+}
+"""With the profile of each, empty for the one that is calibrated here."""
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_a_frame_has_the_same_pixels_however_it_is_reached(clip: str) -> None:
+    """By its number, as a stage reads it, and on the way through, as `gotowce detect` does."""
+    if not (SHARED / clip).exists():
+        pytest.skip(f"needs {SHARED / clip}")
+    by_number = decoded(SHARED / clip)(range(3, probe(SHARED / clip).frames, 7))
+    index, image = next(by_number)
+    compared = 0
+    for frame in read_frames(SHARED / clip):
+        if frame.index == index:
+            assert np.array_equal(frame.rgb(), image), f"frame {index}"
+            compared += 1
+            index, image = next(by_number, (-1, image))
+    assert compared >= 19
+
+
+@pytest.mark.parametrize(("clip", "profile"), CLIPS.items())
 def test_boxes_of_real_footage(tmp_path: Path, clip: str, profile: str) -> None:
     if not (SHARED / clip).exists():
         pytest.skip(f"needs {SHARED / clip}")
