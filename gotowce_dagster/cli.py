@@ -71,12 +71,18 @@ def add(
 @app.command()
 def sync(
     refresh: Annotated[bool, typer.Option("--refresh", help="Choose the engines anew.")] = False,
+    code: Annotated[
+        bool, typer.Option("--code", help="Only write into dvc.yaml which source files each stage runs.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write data/videos.yaml and data/engines.yaml from what is here."""
     from gotowce_dagster import intake
 
     project = Project.find()
+    if code:
+        _sync_code(project, json)
+        return
     notes = intake.sync(project, refresh)
     if json:
         videos = {k: v.model_dump() | {"state": project.raw_state(k)} for k, v in project.videos.items()}
@@ -239,17 +245,18 @@ def detect(
         settings = settings.model_copy(update={"min_confidence": min_confidence})
     chosen = build_detector(detector, settings, read_profile(profile))
     with console.progress_bars() as start:
-        rows = detect_video(path, chosen, wanted, progress=start(f"{detector} {path.name}"))
+        detected = detect_video(path, chosen, wanted, progress=start(f"{detector} {path.name}"))
+    rows = detected.rows
     with fresh_file(out) as new:
         rows.to_csv(new, index=False, lineterminator="\n")
     found = {"boxes": len(rows), "frames_with_boxes": int(rows["frame_index"].nunique()), "out": str(out)}
     if json:
-        console.show_json({**found, "notes": rows.attrs})
+        console.show_json({**found, "notes": detected.notes()})
         return
-    for index, silent in rows.attrs.get("unanswered", {}).items():
+    for index, silent in detected.unanswered.items():
         why = "; ".join(silent.values())
         console.note(f"no usable answer about frame {index}:", f" {why}")
-    for name, bill in rows.attrs.get("bills", {}).items():
+    for name, bill in detected.bills.items():
         console.err.print(bill_in_words(name, bill), highlight=False)
     console.say(f"{found['boxes']} boxes in {found['frames_with_boxes']} frames: {out}")
 
@@ -352,7 +359,8 @@ def stage(
 ) -> None:
     """Run one stage, as dvc.yaml does; one that found nothing at all says so on standard error."""
     from gotowce_dagster.dvc_repo import DvcRepo
-    from gotowce_dagster.stages.found_nothing import found_nothing
+    from gotowce_dagster.previews.found_nothing import found_nothing
+    from gotowce_dagster.previews.table import PREVIEWS
     from gotowce_dagster.stages.table import STAGES
 
     if name not in STAGES:
@@ -369,7 +377,7 @@ def stage(
     DvcRepo(project.paths.root).remember()
     with console.progress_bars() as start:
         chosen.run(*arguments, start(" ".join(filter(None, (name, video)))))
-    preview = chosen.preview(*arguments)
+    preview = PREVIEWS[name](*arguments)
     warning = found_nothing(project, name, video)
     if warning:
         # On standard error also with --json: `dvc repro` shows it there and nowhere else.
@@ -395,6 +403,20 @@ def demo(json: Json = False) -> None:
         console.show_json({"stages": demonstration.numbers(project), "report": report})
         return
     console.say("The report: ", console.bold(report), "\nLook at the pipeline with `make dev`.")
+
+
+def _sync_code(project: Project, json: bool) -> None:
+    from gotowce_dagster.code_graph import sync_code
+
+    changed = sync_code(project.paths.root)
+    if json:
+        console.show_json(changed)
+        return
+    for stage, (added, removed) in changed.items():
+        lines = [*(f"+ {name}" for name in added), *(f"- {name}" for name in removed)]
+        console.out.print(f"[bold]{stage}[/]", *lines, sep="\n  ", highlight=False)
+    if not changed:
+        console.out.print("dvc.yaml names exactly the source files that each stage runs")
 
 
 def _numbers(text: str) -> list[int]:

@@ -9,15 +9,15 @@ from uuid import uuid4
 import dagster as dg
 
 from gotowce_dagster import intake
-from gotowce_dagster.assets.reporting import preview_of
 from gotowce_dagster.assets.runs import alive
 from gotowce_dagster.console import note as show_note
 from gotowce_dagster.console import number, progress_bars, show_table
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.dvc_repo import stage_name
 from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.previews.base import Preview
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
-from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.stages.table import STAGES
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -96,7 +96,7 @@ def _previews(project: Project) -> Iterator[tuple[str, Preview | dict[str, str]]
     for stage in STAGES.values():
         for video in project.videos if stage.per_video else [None]:
             try:
-                yield stage_name(stage.name, video), preview_of(project, stage, video)
+                yield stage_name(stage.name, video), preview_of(project, stage.name, video)
             except (GotowceError, FileNotFoundError) as error:
                 yield stage_name(stage.name, video), {"not made": str(error)}
 

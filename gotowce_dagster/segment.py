@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.engines import precision
 from gotowce_dagster.files import fresh_file, remove
-from gotowce_dagster.labels.tracks import link
+from gotowce_dagster.labelling.detect import detect
+from gotowce_dagster.labelling.images import decoded
+from gotowce_dagster.labelling.propagate import propagate
+from gotowce_dagster.labelling.segment import segment as segment_targets
 from gotowce_dagster.params import Params
 from gotowce_dagster.pictures.carried import annotated, prompt_grid, timeline
 from gotowce_dagster.pictures.write import write_picture
@@ -22,8 +24,6 @@ from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.propagation.follow import BACK, ON
 from gotowce_dagster.propagation.points import COLUMNS, read_points
 from gotowce_dagster.propagation.registry import build_propagator
-from gotowce_dagster.propagation.video import through_video
-from gotowce_dagster.segmenters.frame_by_frame import segment_frame_by_frame
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.tables import DETECTIONS, MASKS, empty, write_table
 from gotowce_dagster.video.decode import Frame, probe, read_frames
@@ -78,29 +78,29 @@ def segment(
     detections, masks = empty(DETECTIONS), empty(MASKS)
     if not isinstance(prompted_by, Path):
         detections = _detect(path, frames, prompted_by, params, start("designators"))
-        tracks = link(detections, frames, params.masks.link_gap_s, params.masks.link_speed)
-        masks = segment_frame_by_frame(
-            detections.assign(object_id=tracks),
+        masks = segment_targets(
+            detections,
             frames,
-            _Rising(path, detections["frame_index"].unique().tolist()),
+            decoded(path),
             cache(lambda: build_segmenter(engines["masks"], params.masks)),
             params.masks,
             work=work,
             progress=start("masks"),
         )
     propagator = build_propagator(engines["propagation"], params.masks)
-    carried = through_video(
+    carried = propagate(
         path,
         frames,
         detections,
         masks,
         told,
+        video=path.stem,
         info=info,
         propagator=propagator,
         params=params.masks,
         work=work,
         progress=start("frames with masks"),
-    ).assign(video=path.stem)
+    )
     write_table(carried, MASKS, out / "masks.parquet")
     _show(path, carried, told, out, start("annotated video"))
     remove(work.parent)
@@ -119,22 +119,9 @@ def _detect(
     path: Path, frames: pd.DataFrame, profile: Profile, params: Params, progress: Progress
 ) -> pd.DataFrame:
     wanted = frames.loc[frames["kept"], "frame_index"].tolist()
-    images = (
-        (frame.index, frame.rgb()) for frame in tracked(read_frames(path, wanted), len(wanted), progress)
-    )
-    told = params.designator_detections
-    chosen = build_detectors(told.detectors, profile)
-    return detect_frames(path.stem, images, chosen, told.consensus)
-
-
-class _Rising:
-    """Pictures of frames that are asked for in rising order, decoded in one go."""
-
-    def __init__(self, path: Path, wanted: list[int]) -> None:
-        self._frames = read_frames(path, wanted)
-
-    def __call__(self, index: int) -> np.ndarray:
-        return next(frame.rgb() for frame in self._frames if frame.index == index)
+    images = tracked(decoded(path)(wanted), len(wanted), progress)
+    detectors = build_detectors(params.designator_detections.detectors, profile)
+    return detect(path.stem, images, detectors, params.designator_detections).rows
 
 
 def _show(path: Path, masks: pd.DataFrame, points: pd.DataFrame, out: Path, progress: Progress) -> None:

@@ -170,7 +170,7 @@ def write_table(
     """Write rows as parquet, whole or not at all; columns that may be null may be left out.
 
     Args:
-        notes: what no row can tell, as JSON holds it; ``pandas.read_parquet`` gives them as ``attrs``.
+        notes: what no row can tell, as JSON holds it; read_notes gives it back.
 
     Raises:
         ValueError: a column is missing, unknown, of the wrong type, or null where it must not be.
@@ -201,16 +201,6 @@ def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
         raise InputError(f"{path}: made by another version ({missing} differ); run its stage again")
     _check_names(table, path)
     return table.to_pandas(maps_as_pydicts="strict")
-
-
-def read_unanswered(path: Path) -> dict[int, dict[str, str]]:
-    """Frames of a table of DETECTIONS, which detectors gave no usable answer about each, and why.
-
-    What a server refused, or garbled, says nothing of the frame: no row is not the same as no designator.
-    """
-    return {
-        int(frame_index): silent for frame_index, silent in read_notes(path).get("unanswered", {}).items()
-    }
 
 
 def read_notes(path: Path) -> dict[str, Any]:

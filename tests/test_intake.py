@@ -14,6 +14,7 @@ from gotowce_dagster.dvc_repo import DvcRepo
 from gotowce_dagster.errors import InputError, PartlyDoneError
 from gotowce_dagster.intake import keep_reviews
 from gotowce_dagster.labels.reviews import ReviewedVideo, write_reviewed
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import extracted_frames
 from tests.review.frames import review, reviewed
@@ -204,7 +205,7 @@ def test_whatever_decodes_goes_through_add_sync_and_extraction(
     fresh = Project(clone.paths)
     assert DvcRepo(clone.paths.root).is_tracked(fresh.raw(key))
     extracted_frames.run(fresh, key)
-    numbers = extracted_frames.preview(fresh, key).numbers
+    numbers = preview_of(fresh, "extracted_frames", key).numbers
     assert (numbers["frames_sampled"], numbers["frames_lost"]) == (2, 0)
 
 

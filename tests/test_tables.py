@@ -18,7 +18,6 @@ from gotowce_dagster.tables import (
     empty,
     read_table,
     read_truth,
-    read_unanswered,
     write_table,
 )
 
@@ -54,20 +53,6 @@ LABEL = {
     "reasons": ["no_mask", "blur"],
     "scores": {"no_mask": 0.0, "blur": 0.25},
 }
-
-
-def test_what_no_row_can_tell_is_kept_beside_the_rows(tmp_path: Path) -> None:
-    path = tmp_path / "rows.parquet"
-    rows = pd.DataFrame([DETECTION])
-    write_table(rows, DETECTIONS, path)
-    assert read_unanswered(path) == {}
-    plain = read_table(path, DETECTIONS)
-    write_table(
-        rows, DETECTIONS, path, notes={"unanswered": {17: {"eye": "HTTP 500"}, 9: {"eye": "refused"}}}
-    )
-    assert read_unanswered(path) == {9: {"eye": "refused"}, 17: {"eye": "HTTP 500"}}
-    pd.testing.assert_frame_equal(read_table(path, DETECTIONS), plain)
-    assert pd.read_parquet(path).attrs["unanswered"]["17"] == {"eye": "HTTP 500"}
 
 
 FRAME = {

@@ -14,6 +14,7 @@ from gotowce_dagster.paths import Paths
 from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters import rle
 from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, empty, write_table
+from gotowce_dagster.video.encode import write_video
 
 ROOT = Path(__file__).parent.parent
 WIDTH, HEIGHT = 160, 96
@@ -25,6 +26,7 @@ def make_world(
     videos: Mapping[str, Sequence[str | None]],
     verdicts: Mapping[tuple[str, int], str] | None = None,
     fps: float = 2.0,
+    is_filmed: bool = False,
     **sections: Mapping[str, object],
 ) -> Project:
     """Write a project with these videos.
@@ -32,6 +34,7 @@ def make_world(
     Args:
         videos: for each, the class shown in every sampled frame, or None where nothing is.
         verdicts: for (video, frame_index), another verdict than accept.
+        is_filmed: write the videos themselves too, without any loss.
         sections: values of params.yaml to change, by section.
     """
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -50,7 +53,9 @@ def make_world(
         "masks: grabcut\npropagation: unused\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8"
     )
     for video, shown in videos.items():
-        _write_video(paths, video, shown, verdicts or {}, fps)
+        pictures = _write_video(paths, video, shown, verdicts or {}, fps)
+        if is_filmed:
+            film(paths.raw / f"{video}.mp4", pictures)
     return Project(paths)
 
 
@@ -59,6 +64,20 @@ def merged(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     if "sensor" not in section:
         return {**section, **changes}
     return {**section, **{part: {**section[part], **values} for part, values in changes.items()}}
+
+
+def film(path: Path, pictures: Mapping[int, np.ndarray]) -> None:
+    """Write a video without loss, RGB in, RGB out, whatever its suffix.
+
+    Args:
+        pictures: RGB uint8 (H, W, 3) by frame_index; a frame that is not named repeats the one before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames, last = [], pictures[min(pictures)]
+    for index in range(max(pictures) + 1):
+        last = pictures.get(index, last)
+        frames.append(last)
+    write_video(path, frames, codec="ffv1", pixel_format="bgr0", container_format="matroska")
 
 
 def box_at(number: int) -> np.ndarray:
@@ -73,10 +92,12 @@ def _write_video(
     shown: Sequence[str | None],
     verdicts: Mapping[tuple[str, int], str],
     fps: float,
-) -> None:
+) -> dict[int, np.ndarray]:
+    """Write the outputs of the first stages, give the pictures."""
     shutil.rmtree(paths.frames(video), ignore_errors=True)
     paths.frames(video).mkdir(parents=True)
     frames, detections, masks, labels = [], [], [], []
+    pictures = {}
     for number, name in enumerate(shown):
         index = number * 10
         rng = np.random.default_rng([len(video), *video.encode(), number])
@@ -85,6 +106,7 @@ def _write_video(
         if name:
             x1, y1, x2, y2 = box.astype(int)
             picture[y1:y2, x1:x2] = COLOURS[name]
+        pictures[index] = picture
         file = f"{index:06d}.jpg"
         cv2.imwrite(str(paths.frames(video) / file), picture[:, :, ::-1])
         frames.append(
@@ -125,6 +147,7 @@ def _write_video(
         (labels, LABELS, paths.labels(video)),
     ):
         write_table(pd.DataFrame(rows) if rows else empty(schema), schema, path)
+    return pictures
 
 
 _FOUND = {"confidence": 0.9, "detector": "bracket", "prompt": "mark", "visible_corners": 4}

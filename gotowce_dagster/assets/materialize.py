@@ -7,12 +7,13 @@ from typing import Any
 
 import dagster as dg
 
-from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata, preview_of
+from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata
 from gotowce_dagster.assets.versions import pipeline
 from gotowce_dagster.device import best_device
 from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.engines import engines_of, precision
 from gotowce_dagster.errors import GotowceError, MissingWeightsError, system_sentence
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
 from gotowce_dagster.sources import require_pulled, tracked_files
 from gotowce_dagster.stages.base import Stage
@@ -75,7 +76,7 @@ def lock_metadata(
         for name, engine in engines_of(stage.name, project.engines).items()
     }
     return {
-        **preview_metadata(preview_of(project, stage, video)),
+        **preview_metadata(preview_of(project, stage.name, video)),
         **engines,
         "dvc_md5": dg.MetadataValue.text(output_digest(entry)),
         LOCK_FINGERPRINT: dg.MetadataValue.text(fingerprint(entry)),

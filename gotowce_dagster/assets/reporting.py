@@ -2,16 +2,13 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import dagster as dg
 import numpy as np
 
 from gotowce_dagster.pictures.embed import data_uri
+from gotowce_dagster.previews.base import Preview
 from gotowce_dagster.progress import Progress
-from gotowce_dagster.project import Project
-from gotowce_dagster.stages.base import Preview, Stage
-from gotowce_dagster.stages.found_nothing import found_nothing
 
 ProgressOf = Callable[[dg.AssetExecutionContext], Progress]
 """The resource `progress`: gives a step its progress callback."""
@@ -37,13 +34,6 @@ def log_progress(context: dg.AssetExecutionContext) -> Progress:
         )
 
     return show
-
-
-def preview_of(project: Project, stage: Stage, video: str | None) -> Preview:
-    """The stage's preview, made from its outputs as they are on disk; first of its notes what it lacks."""
-    preview = stage.preview(project, video) if stage.per_video else stage.preview(project)
-    warning = found_nothing(project, stage.name, video)
-    return replace(preview, notes=[warning, *preview.notes]) if warning else preview
 
 
 def preview_metadata(preview: Preview) -> dict[str, dg.MetadataValue]:

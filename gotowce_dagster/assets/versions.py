@@ -9,10 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gotowce_dagster.code_graph import code_of
 from gotowce_dagster.paths import Paths
 from gotowce_dagster.yaml_files import read_yaml
-
-_CODE = "gotowce_dagster/"
 
 
 def pipeline(paths: Paths) -> dict[str, dict[str, Any]]:
@@ -25,8 +24,9 @@ def code_version(paths: Paths, stage: str) -> str:
     """A digest of the stage's source files and its own sections of the parameter files."""
     spec = pipeline(paths)[stage]
     digest = hashlib.md5(usedforsecurity=False)
-    for dep in sorted(dep for dep in spec["deps"] if dep.startswith(_CODE)):
+    for dep in sorted(code_of(spec["deps"])):
         for file in _sources(paths.root / dep):
+            digest.update(file.relative_to(paths.root).as_posix().encode())
             digest.update(file.read_bytes())
     params = read_yaml(paths.params)
     own = {name: _value(params, name) for name in spec["params"] if isinstance(name, str)}
@@ -41,4 +41,7 @@ def _value(params: dict[str, Any], name: str) -> Any:
 
 
 def _sources(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    """A file, or all of a folder but what Python compiled, as .dvcignore has it."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
+    return [path]

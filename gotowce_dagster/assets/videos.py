@@ -62,7 +62,7 @@ def extracted_frames(
 
 
 @dg.asset(
-    deps=[extracted_frames],
+    deps=[raw_videos, extracted_frames],
     partitions_def=VIDEOS,
     group_name=GROUP,
     code_version=_version("designator_detections"),

@@ -1,7 +1,8 @@
 """Run detectors over frames and tell what they found as rows of a table."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.detectors.base import Cost, Detector, impossible
+from gotowce_dagster.detectors.detected import Bill, Detected
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.consensus import agree
 from gotowce_dagster.params import ConsensusParams
@@ -28,8 +30,8 @@ def detect_frames(
     frames: Iterable[tuple[int, np.ndarray]],
     detectors: Sequence[Detector],
     consensus: ConsensusParams | None = None,
-) -> pd.DataFrame:
-    """Rows of tables.DETECTIONS for a stream of frames; a batch of images is held at a time.
+) -> Detected:
+    """Detect in a stream of frames; a batch of images is held at a time.
 
     Args:
         video: what the rows call the video.
@@ -37,10 +39,8 @@ def detect_frames(
         consensus: how several detectors' boxes are made one set; None: all stay as they are.
 
     Returns:
-        The rows, and in their ``attrs``, where there is any: ``unanswered``, frame_index -> which
-        detectors gave no usable answer about it, or boxes that cannot be -> why; ``short``, how many
-        objects too few detectors found for the quorum; ``bills``, what each detector that answers in
-        words or tokens took since it was made (see bill).
+        Rows of tables.DETECTIONS and what no row can tell; boxes that cannot be make a frame one without a
+        usable answer. A detector's bill counts from when it was made.
     """
     stream = iter(frames)
     parts = [empty(DETECTIONS)]
@@ -67,12 +67,10 @@ def detect_frames(
     table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     table = table[DETECTIONS.names]
     bills = {detector.name: bill(detector.cost) for detector in detectors if detector.cost.answers}
-    notes = {"unanswered": unanswered, "short": short, "bills": bills}
-    table.attrs = {name: note for name, note in notes.items() if note}
-    return table
+    return Detected(table, unanswered, short, bills)
 
 
-def bill(cost: Cost) -> dict[str, int | float | None]:
+def bill(cost: Cost) -> Bill:
     """Answers, invalid ones, tokens and US dollars of a cost; money None: price unknown.
 
     Kept answers are counted as if they were asked for now, as in tables and comparisons everywhere; retries
@@ -82,7 +80,7 @@ def bill(cost: Cost) -> dict[str, int | float | None]:
     return counted | {"money": None if math.isnan(cost.money) else cost.money}
 
 
-def bill_in_words(name: str, bill: Mapping[str, int | float | None]) -> str:
+def bill_in_words(name: str, bill: Bill) -> str:
     """One sentence of a detector's bill."""
     money = "at a price unknown here" if bill["money"] is None else f"worth ${bill['money']:.4f}"
     return (
@@ -97,8 +95,8 @@ def detect_video(
     detector: Detector,
     frames: Collection[int] | None = None,
     progress: Progress = silent,
-) -> pd.DataFrame:
-    """Detections in a video file, in VIDEO_COLUMNS; ``video`` is the file's name; ``attrs`` as above.
+) -> Detected:
+    """Detections in a video file; the rows have VIDEO_COLUMNS only, and ``video`` is the file's name.
 
     Args:
         frames: look at these frames only; default every one.
@@ -114,10 +112,10 @@ def detect_video(
             seen.append(frame.index)
             yield frame.index, frame.rgb()
 
-    table = detect_frames(path.name, images(), [detector])
+    detected = detect_frames(path.name, images(), [detector])
     if missing := sorted(set(frames or ()) - set(seen)):
         raise InputError(f"{path}: has no readable frame {', '.join(map(str, missing))}")
-    return table[VIDEO_COLUMNS]
+    return replace(detected, rows=detected.rows[VIDEO_COLUMNS])
 
 
 def _possible(found: sv.Detections, shape: tuple[int, ...]) -> tuple[sv.Detections, str]:

@@ -135,6 +135,31 @@ def join(
     return table.sort_values(_KEY, ignore_index=True)
 
 
+def join_with_propagated(
+    masks: pd.DataFrame, detections: pd.DataFrame, propagated: pd.DataFrame, params: MasksParams
+) -> pd.DataFrame:
+    """Join masks of frames that were not sampled with what was propagated into these frames all the same.
+
+    Args:
+        masks: columns of tables.MASKS, of the frames' detections alone.
+        propagated: rows of tables.MASKS of the same frames, made when they had no detections.
+
+    Returns:
+        Columns of tables.MASKS but video. A propagated mask inside a designator is that of its target.
+    """
+    rows = []
+    for row in propagated.to_dict("records"):
+        marks = detections[detections["frame_index"] == row["frame_index"]]
+        inside = {
+            mark["detection_id"]: _on_mark(row, np.array([mark[side] for side in _SIDES]), params)["inside"]
+            for mark in marks.to_dict("records")
+        }
+        best = max(inside, key=inside.__getitem__, default=None)
+        rows.append(row | {"detection_id": best if best is not None and inside[best] >= _INSIDE else None})
+    carried = pd.DataFrame(rows, columns=propagated.columns)
+    return join(masks.assign(trust=trust(masks)), detections, carried, params)
+
+
 def _key(row: dict[Hashable, Any]) -> tuple[int, int]:
     return row["frame_index"], row["detection_id"]
 

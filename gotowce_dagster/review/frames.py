@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from gotowce_dagster.detectors.detected import read_detected
 from gotowce_dagster.labels.consensus import who_found
 from gotowce_dagster.labels.followed import followed_to
 from gotowce_dagster.labels.reviewed import said_of
@@ -17,7 +18,7 @@ from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.choose import choose, draw
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour
-from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, empty, read_table, read_unanswered
+from gotowce_dagster.tables import FRAMES, LABELS, empty, read_table
 
 
 def why(params: LabelsParams) -> dict[str, str]:
@@ -60,8 +61,8 @@ def frames_to_review(
     for video, rows in chosen.groupby("video", sort=False):
         index = read_table(paths.frame_index(str(video)), FRAMES)
         kept: list[dict[str, Any]] = index[index["kept"]].to_dict("records")
-        file = paths.detections(str(video))
-        who = _who_found(read_table(file, DETECTIONS), read_unanswered(file))
+        detected = read_detected(paths.detections(str(video)))
+        who = _who_found(detected.rows, detected.unanswered)
         place = {frame["frame_index"]: number for number, frame in enumerate(kept)}
         for row in rows.to_dict("records"):
             key = str(video), row["frame_index"]

@@ -1,12 +1,15 @@
 """All designators of a video, one frame at a time; what is done is kept, so that a killed run goes on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import supervision as sv
 
+from gotowce_dagster.boxes import BOX, KEY, xyxy
+from gotowce_dagster.errors import InputError
 from gotowce_dagster.params import MasksParams
 from gotowce_dagster.progress import Progress, tracked
 from gotowce_dagster.segmenters.base import Candidate, Segmenter
@@ -19,19 +22,33 @@ from gotowce_dagster.segmenters.targets import (
     find_targets,
     read_candidates,
 )
-from gotowce_dagster.tables import MASKS, empty, read_table, write_table
+from gotowce_dagster.tables import DETECTIONS, MASKS, empty, read_table, write_table
 
-_KEY = ["frame_index", "detection_id"]
-_BOX = ["x1", "y1", "x2", "y2"]
+Images = Callable[[Collection[int]], Iterator[tuple[int, np.ndarray]]]
+"""From numbers of frames to (frame_index, RGB uint8 (H, W, 3)), rising; what cannot be had is left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Masks of frames that are done."""
+
+    masks: pd.DataFrame
+    """Columns of tables.MASKS; those in no designator do not count."""
+    detections: pd.DataFrame
+    """Columns of tables.DETECTIONS."""
+
+
+NOTHING = Settled(empty(MASKS), empty(DETECTIONS))
 
 
 def segment_frame_by_frame(
     detections: pd.DataFrame,
     frames: pd.DataFrame,
-    picture: Callable[[int], np.ndarray],
+    images: Images,
     segmenter: Callable[[], Segmenter],
     params: MasksParams,
     *,
+    among: Settled = NOTHING,
     work: Path,
     progress: Progress,
 ) -> pd.DataFrame:
@@ -42,33 +59,60 @@ def segment_frame_by_frame(
     Args:
         detections: columns of tables.DETECTIONS and object_id, as labels.tracks.link gives it.
         frames: columns of tables.FRAMES.
-        picture: gives a frame, RGB uint8 (H, W, 3), by frame_index.
-        segmenter: gives the segmenter; asked only if there is something left to do.
+        images: asked once, for the frames that are left to do.
+        segmenter: gives the segmenter; called only if there is something left to do.
+        among: masks of other frames, each with its object_id: they settle what is in doubt and stay.
         work: an existing folder that belongs to these inputs alone.
 
     Returns:
         Columns of tables.MASKS; one row a target in whose designator something was found.
+
+    Raises:
+        InputError: a frame with a detection cannot be decoded.
     """
     by_frame = detections.groupby("frame_index")
+    left = [
+        frame
+        for frame in detections["frame_index"].sort_values().unique().tolist()
+        if not _part(work, frame).exists()
+    ]
+    stream = images(left) if left else iter(())
     parts = [empty(MASKS)]
     for _, rows in tracked(by_frame, by_frame.ngroups, progress):
         frame_index = int(rows["frame_index"].iloc[0])
-        part = work / f"{frame_index}.parquet"
+        part = _part(work, frame_index)
         if not part.exists():
-            found, doubtful = _segment(picture(frame_index), rows, segmenter(), params)
+            image = _next(stream, str(rows["video"].iloc[0]), frame_index)
+            found, doubtful = _segment(image, rows, segmenter(), params)
             write_table(doubtful, CANDIDATES, _kept(work, frame_index))
-            objects = rows[["video", *_KEY, "object_id"]]
+            objects = rows[["video", *KEY, "object_id"]]
             write_table(found.merge(objects, on="detection_id", validate="one_to_one"), MASKS, part)
         parts.append(read_table(part, MASKS))
     masks = pd.concat(parts, ignore_index=True)
-    seen = masks[_KEY].merge(detections[[*_KEY, *_BOX]], on=_KEY, validate="one_to_one")
+    others = among.masks[among.masks["rle"].notna()]
+    others = others.merge(among.detections[KEY], on=KEY, validate="one_to_one")
+    together = pd.concat([masks, others], ignore_index=True) if len(others) else masks
+    boxes = pd.concat([detections, among.detections]) if len(others) else detections
+    seen = together[KEY].merge(boxes[[*KEY, *BOX]], on=KEY, validate="one_to_one")
     times = seen["frame_index"].map(frames.set_index("frame_index")["time_s"])
 
     def candidates(frame_index: int, detection_id: int) -> Sequence[Candidate]:
         kept = read_table(_kept(work, frame_index), CANDIDATES)
         return read_candidates(kept[kept["detection_id"] == detection_id])
 
-    return settle(masks, seen[_BOX].to_numpy(float), times.to_numpy(float), candidates, params)
+    is_open = np.arange(len(together)) < len(masks)
+    chosen = settle(together, xyxy(seen), times.to_numpy(float), candidates, params, is_open=is_open)
+    return chosen.iloc[: len(masks)]
+
+
+def _next(stream: Iterator[tuple[int, np.ndarray]], video: str, frame_index: int) -> np.ndarray:
+    index, image = next(stream, (None, None))
+    if index != frame_index or image is None:
+        raise InputError(
+            f"{video}: frame {frame_index} has a detection but cannot be decoded; "
+            "run designator_detections again"
+        )
+    return image
 
 
 def _segment(
@@ -76,10 +120,14 @@ def _segment(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The masks of a frame, and the candidates of those that are in doubt."""
     names = {column: rows[column].to_numpy() for column in ("detection_id", "class_name")}
-    targets = find_targets(image, sv.Detections(rows[_BOX].to_numpy(float), data=names), segmenter, params)
+    targets = find_targets(image, sv.Detections(xyxy(rows), data=names), segmenter, params)
     found = choose_targets(targets, segmenter, params)
     doubtful = set(found["detection_id"][score(found) < params.doubt])
     return found, candidates_table(target for target in targets if target.detection_id in doubtful)
+
+
+def _part(work: Path, frame_index: int) -> Path:
+    return work / f"{frame_index}.parquet"
 
 
 def _kept(work: Path, frame_index: int) -> Path:

@@ -25,6 +25,8 @@ def settle(
     times: np.ndarray,
     candidates: Callable[[int, int], Sequence[Candidate]],
     params: MasksParams,
+    *,
+    is_open: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Choose doubtful masks again, and tell how like its neighbours each mask is.
 
@@ -35,6 +37,7 @@ def settle(
         designators: xyxy (n, 4) in pixels, one a row of masks.
         times: seconds (n,).
         candidates: gives a doubtful target's candidates, by frame_index and detection_id.
+        is_open: bool (n,), which masks may be chosen again; default all.
 
     Returns:
         The rows in their order, with the column neighbours: likeness to the object's nearest sure masks
@@ -42,13 +45,14 @@ def settle(
     """
     rows = masks.to_dict("records")
     sure = (score(masks) >= params.doubt).to_numpy()
+    fixed = sure if is_open is None else sure | ~is_open
     for places in masks.reset_index(drop=True).groupby("object_id").indices.values():
         order = places[np.argsort(times[places], kind="stable")]
         shapes = [_shape(rows[place], designators[place]) for place in order]
         for number, near in enumerate(sure_neighbours(times[order], sure[order], params.link_gap_s)):
             place, others = order[number], [shapes[other] for other in near]
             row, designator = rows[place], designators[place]
-            if others and not sure[place]:
+            if others and not fixed[place]:
                 kept = candidates(row["frame_index"], row["detection_id"])
                 choice = choose(kept, designator, params, others)
                 row |= mask_columns(choice) if choice else {}

@@ -4,8 +4,6 @@ A HUD may draw more than its mark in the mark's colour: a dot or a line inside i
 that it is cut out instead of the target.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
@@ -13,6 +11,7 @@ from gotowce_dagster.detectors.evidence import own_colour, to_ycrcb
 from gotowce_dagster.detectors.profile import Colour, Profile
 from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.crops import Crop
+from gotowce_dagster.segmenters.frame_by_frame import Images
 
 _KEY = ["frame_index", "detection_id"]
 
@@ -21,24 +20,23 @@ def own_colour_shares(
     masks: pd.DataFrame,
     detections: pd.DataFrame,
     profile: Profile,
-    picture: Callable[[int], np.ndarray | None],
+    images: Images,
 ) -> pd.Series:
     """Share of each mask's pixels that have its mark's own colour, 0 to 1.
 
-    NaN where that is not known: no mask, no picture, no designator in the profile, or a grey one.
+    NaN where that is not known: no mask, no decodable frame, no designator in the profile, or a grey one.
 
     Args:
         masks, detections: columns of tables.MASKS and DETECTIONS of one video.
         profile: of the video.
-        picture: gives a frame, RGB uint8 (H, W, 3), by frame_index; None where there is none.
+        images: gives frames by their numbers.
     """
     prompts = detections.drop_duplicates(_KEY).set_index(_KEY)["prompt"].to_dict()
     shares = pd.Series(np.nan, masks.index, dtype=float)
     cut = masks[masks["rle"].notna()] if profile.designators else masks.iloc[:0]
-    for index, rows in cut.groupby("frame_index"):
-        if (image := picture(int(index))) is None:
-            continue
-        for place, mask in rows.to_dict("index").items():
+    by_frame = dict(iter(cut.groupby("frame_index")))
+    for index, image in images(sorted(by_frame)) if by_frame else ():
+        for place, mask in by_frame[index].to_dict("index").items():
             colours = _colours(profile, prompts.get((index, mask["detection_id"])), mask["class_name"])
             shares[place] = _share(image, rle.decode(mask["rle"], mask["height"], mask["width"]), colours)
     return shares

@@ -5,21 +5,16 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pandas as pd
-
-from gotowce_dagster.comparison.compare import TABLE, compare
+from gotowce_dagster.comparison.compare import compare
 from gotowce_dagster.comparison.contenders import detectors, segmenter
 from gotowce_dagster.comparison.footage import Footage, sample
-from gotowce_dagster.comparison.study import PARQUET, SCATTER, write_study
-from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.comparison.study import write_study
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
-from gotowce_dagster.stages.base import Preview
-from gotowce_dagster.tables import read_table, read_truth
+from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import probe
 
 NAME = "detector_comparison"
-_SHOWN = ("f1_50", "median_s", "memory_mb", "money_per_1000")
 
 
 def run(project: Project, progress: Progress = silent) -> None:
@@ -40,22 +35,6 @@ def run(project: Project, progress: Progress = silent) -> None:
         start = _one_bar(progress, sum(contender.obstacle is None for contender in contenders))
         result = compare(contenders, chosen, params, Path(folder), start)
         write_study(result, params, project.paths.study(NAME))
-
-
-def preview(project: Project) -> Preview:
-    """F1, seconds, memory and money of each, what did not run, and the scatter."""
-    folder = project.paths.study(NAME)
-    table = read_table(folder / PARQUET, TABLE)
-    numbers: dict[str, float | int | str] = {"ran": f"{(table['status'] == 'ran').sum()} of {len(table)}"}
-    for row in table.to_dict("records"):
-        numbers |= {f"{row['name']}: {name}": float(row[name]) for name in _SHOWN if pd.notna(row[name])}
-    notes = [
-        f"{row['name']}: {row['status']}: {row['reason']}"
-        for row in table.to_dict("records")
-        if row["reason"]
-    ]
-    drawn = folder / SCATTER
-    return Preview(numbers, read_rgb(drawn) if drawn.exists() else None, notes)
 
 
 def _footage(project: Project, video: str) -> Footage:

@@ -1,26 +1,17 @@
 """Stage 1: the sampled frames of a video as JPEGs, and an index that says of each why it was kept or not."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_dir, read_json
-from gotowce_dagster.pictures.contact_sheet import contact_sheet
-from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.files import fresh_dir
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
-from gotowce_dagster.stages.base import Preview
-from gotowce_dagster.tables import FRAMES, empty, read_table, write_table
+from gotowce_dagster.tables import FRAMES, empty, write_table
 from gotowce_dagster.video.decode import probe
 from gotowce_dagster.video.extract import extract
 from gotowce_dagster.video.packets import Losses
-
-_SHOWN = 12
-"""Pictures on the contact sheet."""
 
 
 def run(project: Project, video: str, progress: Progress = silent) -> None:
@@ -48,49 +39,3 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
         # How often the decoder complains depends on the timing of its threads; of what does not.
         about["lost"] = {"frames": losses.frames, **asdict(losses), "errors": sorted(losses.errors)}
         (folder / "video.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-
-
-def preview(project: Project, video: str) -> Preview:
-    """What was sampled, kept and lost, and kept frames from the whole length of the video."""
-    folder = project.paths.frames(video)
-    index = read_table(project.paths.frame_index(video), FRAMES)
-    about = read_json(folder / "video.json", "run its stage again")
-    kept = index[index["kept"]]
-    shown = kept.iloc[np.unique(np.linspace(0, len(kept) - 1, min(_SHOWN, len(kept))).round().astype(int))]
-    return Preview(
-        numbers={
-            "seconds": round(about.get("duration_s", 0.0), 2),
-            "frames_sampled": len(index),
-            "frames_kept": len(kept),
-            **{
-                f"dropped_{reason}": n
-                for reason, n in index.loc[~index["kept"], "reason"].value_counts().items()
-            },
-            "shots": index["shot"].nunique(),
-            "frames_lost": about["lost"]["frames"],
-        },
-        picture=contact_sheet(
-            [read_rgb(folder / file) for file in shown["file"]],
-            [f"{row.frame_index} · {row.time_s:.2f} s" for row in shown.itertuples()],
-        ),
-        notes=list(_notes(about, kept_any=not kept.empty)),
-    )
-
-
-def _notes(about: dict[str, Any], kept_any: bool) -> Iterator[str]:
-    if error := about.get("error"):
-        yield f"NOTHING OF THIS VIDEO WAS USED. {error}"
-        return
-    lost = about["lost"]
-    if lost["spans"]:
-        first, last = lost["spans"][0], lost["spans"][-1]
-        yield (
-            f"{lost['frames']} of {about['frames']} frames could not be decoded, around "
-            f"{first['time_s']:.1f} s" + (f" to {last['time_s']:.1f} s" if first != last else "")
-        )
-    if lost["damaged"]:
-        yield f"{lost['damaged']} frames were built from broken data and are not kept"
-    if lost["errors"]:
-        yield f"The decoder said: {'; '.join(lost['errors'])}"
-    if not kept_any:
-        yield "No frame was kept"

@@ -5,24 +5,20 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.comparison.everything import Cut, best_fit, cut_up, sam2_generator, superpixels
-from gotowce_dagster.device import best_device
+from gotowce_dagster.comparison.everything import best_fit, cut_up, sam2_generator, superpixels
+from gotowce_dagster.comparison.everything_report import CUTS, FITS, PICTURE, REPORT, caption, report
 from gotowce_dagster.files import fresh_dir
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.everything import with_pieces
-from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.pictures.report import Section, Table, render_report
 from gotowce_dagster.pictures.write import write_picture
 from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters.sam2 import predictor_of
-from gotowce_dagster.stages.base import Preview
 from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import probe, read_frames
 
 NAME = "segment_everything"
 _SIDES = ["x1", "y1", "x2", "y2"]
-_PICTURE, _CUTS, _FITS, _REPORT = "pieces.png", "cuts.csv", "objects.csv", "report.html"
 
 
 def run(project: Project, progress: Progress = silent) -> None:
@@ -52,28 +48,18 @@ def run(project: Project, progress: Progress = silent) -> None:
             cuts.append((video, index, method, len(cut.pieces), cut.seconds))
             fits.append(fit.assign(video=video, frame_index=index, method=method))
             pictures.append(with_pieces(image, cut, objects, fit["piece"]))
-            captions.append(_caption(video, index, cut, fit))
+            captions.append(caption(video, index, cut, fit))
             done += 1
             progress(done, len(chosen) * len(cutters))
     with fresh_dir(project.paths.study(NAME)) as new:
         table = pd.DataFrame(cuts, columns=["video", "frame_index", "method", "pieces", "seconds"])
-        table.to_csv(new / _CUTS, index=False)
+        table.to_csv(new / CUTS, index=False)
         fitted = pd.concat(fits) if fits else pd.DataFrame(columns=["method", "box_iou", "covered", "piece"])
-        fitted.to_csv(new / _FITS, index=False)
+        fitted.to_csv(new / FITS, index=False)
         sheet = contact_sheet(pictures, captions, columns=len(cutters), tile_width=620)
-        write_picture(sheet, new / _PICTURE)
-        page = _report(project, table, fitted, sheet, missing)
-        (new / _REPORT).write_text(page, encoding="utf-8")
-
-
-def preview(project: Project) -> Preview:
-    """Pieces, seconds and the fit of the best piece by method, and the figure."""
-    folder = project.paths.study(NAME)
-    cuts, fits = pd.read_csv(folder / _CUTS), pd.read_csv(folder / _FITS)
-    numbers: dict[str, float | int | str] = {"frames": len(cuts.drop_duplicates(["video", "frame_index"]))}
-    for method, row in _summary(cuts, fits).iterrows():
-        numbers |= {f"{method}: {name}": float(value) for name, value in row.items() if pd.notna(value)}
-    return Preview(numbers, read_rgb(folder / _PICTURE))
+        write_picture(sheet, new / PICTURE)
+        page = report(table, fitted, sheet, missing)
+        (new / REPORT).write_text(page, encoding="utf-8")
 
 
 def _frames(project: Project) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
@@ -99,40 +85,3 @@ def _frames(project: Project) -> Iterator[tuple[str, int, np.ndarray, np.ndarray
 def _evenly(count: int, wanted: int) -> np.ndarray:
     """Places of some of ``count`` things, away from both ends."""
     return np.unique(((np.arange(wanted) + 0.5) * count / max(wanted, 1)).astype(int))
-
-
-def _summary(cuts: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
-    """By method: pieces and seconds a frame, and the fit of the best piece with the known objects."""
-    made = cuts.groupby("method", sort=False)[["pieces", "seconds"]].mean()
-    found = (
-        fits.assign(is_found=fits["box_iou"] >= 0.5)
-        .groupby("method")
-        .agg(
-            objects=("box_iou", "size"),
-            median_best_iou=("box_iou", "median"),
-            lowest_best_iou=("box_iou", "min"),
-            share_found=("is_found", "mean"),
-        )
-    )
-    return made.add_suffix("_a_frame").join(found)
-
-
-def _caption(video: str, index: int, cut: Cut, fit: pd.DataFrame) -> str:
-    best = "".join(f" · best IoU {iou:.2f}" for iou in fit["box_iou"])
-    return f"{cut.method}\n{len(cut.pieces)} pieces, {cut.seconds:.1f} s{best}\n{video} frame {index}"
-
-
-def _report(project: Project, cuts: pd.DataFrame, fits: pd.DataFrame, sheet: np.ndarray, missing: str) -> str:
-    summary = _summary(cuts, fits).reset_index()
-    rows = summary.astype(object).where(summary.notna(), None).to_numpy().tolist()
-    table = Table([name.replace("_", " ") for name in summary.columns], rows, "By method, all frames")
-    text = (
-        "Without a prompt a picture falls into pieces that know nothing of what is wanted: the best piece "
-        "for each object says how much of the work is done once a piece is chosen, the number of pieces how "
-        "hard the choice is. White boxes are hand-checked objects, thick outlines the best pieces."
-    )
-    section = Section(
-        "Segment everything", text, [missing] if missing else [], tables=[table], pictures=[("", sheet)]
-    )
-    told = {"device": best_device(), "frames": len(cuts.drop_duplicates(["video", "frame_index"]))}
-    return render_report("Segment everything", told, [section], 4_000_000)

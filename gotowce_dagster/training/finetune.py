@@ -186,6 +186,11 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a checkpoint of ultralytics ({why}); name another one") from None
 
 
+def has_no_weights(engine: str | Path) -> bool:
+    """Whether what a training starts from is an architecture without weights."""
+    return Path(engine).suffix == ".yaml"
+
+
 def _arguments(weights: str | Path, params: TrainingParams, device: str) -> dict[str, Any]:
     import torch
 

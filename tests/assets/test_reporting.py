@@ -4,7 +4,7 @@ import pytest
 
 from gotowce_dagster.assets import reporting
 from gotowce_dagster.assets.reporting import log_progress, preview_metadata
-from gotowce_dagster.stages.base import Preview
+from gotowce_dagster.previews.base import Preview
 
 CALM = np.full((100, 200, 3), (250, 20, 20), np.uint8)
 

@@ -35,7 +35,7 @@ def test_every_frame_is_looked_at(video: Path) -> None:
     done = []
     rows = detect_video(
         video, build_detector("bracket", BRACKET, PROFILE), progress=lambda *now: done.append(now)
-    )
+    ).rows
     assert rows.columns.tolist() == VIDEO_COLUMNS
     assert rows["frame_index"].tolist() == [0, 1, 2, 3, 6, 7, 7, 8, 9, 10, 11]
     assert rows["x1"].to_numpy() == pytest.approx(
@@ -47,7 +47,7 @@ def test_every_frame_is_looked_at(video: Path) -> None:
 
 
 def test_only_wanted_frames_are_looked_at(video: Path) -> None:
-    rows = detect_video(video, build_detector("bracket", BRACKET, PROFILE), frames=[2, 4, 9])
+    rows = detect_video(video, build_detector("bracket", BRACKET, PROFILE), frames=[2, 4, 9]).rows
     assert rows["frame_index"].tolist() == [2, 9]
 
 
@@ -58,8 +58,8 @@ def test_frames_that_are_not_there_are_named(video: Path) -> None:
 
 def test_nothing_found_is_a_table_without_rows(video: Path, tmp_path: Path) -> None:
     detector = build_detector("bracket", BRACKET, Profile(name="none"))
-    assert detect_video(video, detector).columns.tolist() == VIDEO_COLUMNS
-    rows = detect_frames("clip", [(0, sky())], [detector])
+    assert detect_video(video, detector).rows.columns.tolist() == VIDEO_COLUMNS
+    rows = detect_frames("clip", [(0, sky())], [detector]).rows
     write_table(rows, DETECTIONS, tmp_path / "empty.parquet")
     assert len(rows) == 0
 
@@ -68,7 +68,7 @@ def test_rows_fit_the_table_and_are_numbered_by_confidence(tmp_path: Path) -> No
     image = sky()
     put_mark(image, 100, 80, 50)
     put_mark(image, -20, 250, 60)
-    rows = detect_frames("clip", [(3, image)], [build_detector("bracket", BRACKET, PROFILE)])
+    rows = detect_frames("clip", [(3, image)], [build_detector("bracket", BRACKET, PROFILE)]).rows
     write_table(rows, DETECTIONS, tmp_path / "clip.parquet")
     assert rows["detection_id"].tolist() == [0, 1]
     assert rows["confidence"].is_monotonic_decreasing
@@ -82,13 +82,13 @@ def test_less_confident_ones_are_left_out() -> None:
     detectors = [
         build_detector("bracket", BracketSettings(min_confidence=least), PROFILE) for least in (0.1, 0.99)
     ]
-    assert [len(detect_frames("c", [(0, image)], [detector])) for detector in detectors] == [1, 0]
+    assert [len(detect_frames("c", [(0, image)], [detector]).rows) for detector in detectors] == [1, 0]
 
 
 @pytest.mark.parametrize("confidence", [0.006, 0.3], ids=["as of YOLO-World", "as of Grounding DINO"])
 def test_a_detector_decides_itself_what_is_sure_enough(confidence: float) -> None:
     says = Says("low", (10, 10, 50, 50, confidence))
-    rows = detect_frames("c", [(0, sky())], [says])
+    rows = detect_frames("c", [(0, sky())], [says]).rows
     assert rows["confidence"].tolist() == pytest.approx([confidence])
 
 
@@ -99,11 +99,11 @@ def test_each_kind_has_a_threshold_of_its_own(kind: str, least: float) -> None:
     assert settings_of(kind, {}).min_confidence == least
 
 
-def test_what_asking_took_is_told_with_the_rows() -> None:
+def test_bills_come_with_the_rows() -> None:
     silent, talks = Says("silent"), Says("talks")
     talks.cost = Cost(answers=12, invalid=2, retries=1, tokens_in=3400, tokens_out=560, money=0.25)
-    rows = detect_frames("c", [(0, sky())], [silent, talks])
-    assert rows.attrs == {
+    detected = detect_frames("c", [(0, sky())], [silent, talks])
+    assert detected.notes() == {
         "bills": {
             "talks": {
                 "answers": 12,
@@ -114,7 +114,7 @@ def test_what_asking_took_is_told_with_the_rows() -> None:
             }
         }
     }
-    words = bill_in_words("talks", rows.attrs["bills"]["talks"])
+    words = bill_in_words("talks", detected.bills["talks"])
     assert "12 answers, 2 of them invalid, 3,400 tokens in and 560 out, worth $0.2500" in words
     assert "price unknown" in bill_in_words("talks", bill(Cost(answers=1, money=float("nan"))))
 
@@ -125,9 +125,10 @@ def test_boxes_that_cannot_be_are_left_out_and_told() -> None:
         "mad", (10, 10, 50, 50, 0.9), (nan, 10, 50, 50, 0.8), (50, 10, 10, 50, 0.7), (10, 10, 50, 50, nan)
     )
     large = Says("large", (-20.0, -20.0, width + 20.0, height + 20.0, 0.5))
-    rows = detect_frames("c", [(7, sky())], [mad, large])
+    detected = detect_frames("c", [(7, sky())], [mad, large])
+    rows = detected.rows
     assert rows[["x1", "y1", "x2", "y2"]].to_numpy().tolist() == [[10, 10, 50, 50], [0, 0, width, height]]
-    told = rows.attrs["unanswered"][7]["mad"]
+    told = detected.unanswered[7]["mad"]
     assert "2 of 4 boxes were no numbers" in told
     assert "1 of 2 boxes were empty, outside the image" in told
 

@@ -133,17 +133,17 @@ def test_the_table_of_detections_keeps_the_votes(tmp_path: Path) -> None:
         Says("right", (12, 10, 52, 50, 0.7)),
     ]
     image = np.zeros((200, 400, 3), np.uint8)
-    table = detect_frames("clip", [(3, image), (7, image)], detectors, TOLD)
+    table = detect_frames("clip", [(3, image), (7, image)], detectors, TOLD).rows
     write_table(table, DETECTIONS, tmp_path / "clip.parquet")
     kept = read_table(tmp_path / "clip.parquet", DETECTIONS)
     assert kept["detector"].tolist() == ["left+right", "left"] * 2
     assert kept["confidence"].tolist() == pytest.approx([0.8, 0.4] * 2)
     assert kept["detection_id"].tolist() == [0, 1] * 2
     strict = detect_frames("clip", [(3, image), (7, image)], detectors, told(quorum=2))
-    assert (strict["detector"].tolist(), strict.attrs) == (["left+right"] * 2, {"short": 2})
+    assert (strict.rows["detector"].tolist(), strict.notes()) == (["left+right"] * 2, {"short": 2})
     write_table(kept, DETECTIONS, tmp_path / "again.parquet")
-    one = detect_frames("clip", [(3, image)], detectors[:1], TOLD)
-    apart = detect_frames("clip", [(3, image)], detectors)
+    one = detect_frames("clip", [(3, image)], detectors[:1], TOLD).rows
+    apart = detect_frames("clip", [(3, image)], detectors).rows
     assert (len(one), len(apart)) == (2, 3)
     assert one["votes"].isna().all()
     assert apart["votes"].isna().all()
@@ -154,7 +154,7 @@ def test_who_could_not_look_has_missed_nothing() -> None:
     box = (10.0, 10.0, 50.0, 50.0, 0.8)
     for unanswered, confidence in (("no answer in time", 0.8), ("", 0.4)):
         detectors = [Says("left", box), Says("right", unanswered=unanswered)]
-        (row,) = detect_frames("clip", [(0, image)], detectors, TOLD).to_dict("records")
+        (row,) = detect_frames("clip", [(0, image)], detectors, TOLD).rows.to_dict("records")
         assert row["confidence"] == pytest.approx(confidence)
 
 

@@ -11,6 +11,7 @@ import yaml
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.followed import KeyFrame, Track, TrackedVideo, TrackReview, write_tracked
+from gotowce_dagster.labels.in_force import reviews_in_force
 from gotowce_dagster.labels.reviewed import (
     NO_OBJECT,
     decision_of,
@@ -22,10 +23,10 @@ from gotowce_dagster.labels.reviewed import (
     said_of_video,
 )
 from gotowce_dagster.labels.reviews import Review, ReviewedObject, ReviewedVideo, frame_hash, write_reviewed
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.progress import silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import yolo_dataset
-from gotowce_dagster.stages.yolo_dataset import reviews_in_force
 from gotowce_dagster.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
 from tests.review.frames import AT, change, label_row, review, reviewed, thing
 from tests.worlds import HEIGHT, WIDTH, box_at, make_world
@@ -160,7 +161,7 @@ def test_the_dataset_has_what_reviewers_left(world: Project) -> None:
     left = pd.read_csv(world.paths.dataset / "left_out.csv").set_index("reason")["frames"]
     assert left["rejected"] == 1
     assert "doubtful" not in left.index
-    assert yolo_dataset.preview(world).numbers["reviewed_images"] == after["reviewed"].sum()
+    assert preview_of(world, "yolo_dataset", None).numbers["reviewed_images"] == after["reviewed"].sum()
 
 
 def test_a_frame_confirmed_as_empty_is_a_true_negative(world: Project) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +42,11 @@ class Told:
 
 
 def run(work: Path, segmenter: Told, stop_at: int | None = None) -> pd.DataFrame:
-    def picture(frame_index: int) -> np.ndarray:
-        if frame_index == stop_at:
-            raise KeyboardInterrupt
-        return np.full((80, 80, 3), frame_index, np.uint8)
+    def images(wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        for frame_index in wanted:
+            if frame_index == stop_at:
+                raise KeyboardInterrupt
+            yield frame_index, np.full((80, 80, 3), frame_index, np.uint8)
 
     work.mkdir(exist_ok=True)
     frames = pd.DataFrame({"frame_index": range(FRAMES), "time_s": np.arange(FRAMES) / 2})
@@ -53,7 +55,7 @@ def run(work: Path, segmenter: Told, stop_at: int | None = None) -> pd.DataFrame
         video="a", detection_id=0, object_id="0/0", class_name="ship", **box
     )
     return segment_frame_by_frame(
-        detections, frames, picture, lambda: segmenter, masks_params(doubt=0.5), work=work, progress=silent
+        detections, frames, images, lambda: segmenter, masks_params(doubt=0.5), work=work, progress=silent
     )
 
 

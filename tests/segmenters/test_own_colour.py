@@ -8,6 +8,7 @@ from PIL import Image
 from gotowce_dagster.detectors.evidence import own_colour, to_ycrcb
 from gotowce_dagster.detectors.profile import Colour, Profile
 from gotowce_dagster.segmenters import rle
+from gotowce_dagster.segmenters.frame_by_frame import Images
 from gotowce_dagster.segmenters.own_colour import own_colour_shares
 from tests.detectors.marks import PROFILE
 from tests.shipped import labels_params
@@ -17,6 +18,11 @@ CASES = Path(__file__).parent / "own_colour"
 BOS_WARS = Colour(ycrcb=(134, 78, 93), tolerance=(46, 24, 19))
 RED = Colour(ycrcb=(72, 184, 114), tolerance=(51, 32, 13))
 GREY = Colour(ycrcb=(180, 128, 128), tolerance=(60, 8, 8))
+
+
+def shown(image: np.ndarray) -> Images:
+    """The image as frame 3 of a video that has no other."""
+    return lambda wanted: iter([(3, image)] if 3 in wanted else [])
 
 
 def _profile(*colours: Colour, name: str = "target", class_name: str = "ship") -> Profile:
@@ -30,7 +36,7 @@ def _share(image: np.ndarray, mask: np.ndarray, profile: Profile, prompt: str = 
     row = {"frame_index": 3, "detection_id": 0, "class_name": "ship", "rle": rle.encode(mask)}
     masks = pd.DataFrame([row | dict(zip(("height", "width"), mask.shape, strict=True))], index=[7])
     detections = pd.DataFrame([{"frame_index": 3, "detection_id": 0, "prompt": prompt}])
-    return float(own_colour_shares(masks, detections, profile, {3: image}.get)[7])
+    return float(own_colour_shares(masks, detections, profile, shown(image))[7])
 
 
 @pytest.mark.parametrize(
@@ -89,7 +95,7 @@ def test_nothing_is_said_of_what_is_not_known() -> None:
     row = {"frame_index": 9, "detection_id": 0, "class_name": "ship", "rle": rle.encode(MASK)}
     masks = pd.DataFrame([row | {"height": 40, "width": 40}, row | {"rle": None, "height": 40, "width": 40}])
     detections = pd.DataFrame({"frame_index": [], "detection_id": [], "prompt": []})
-    assert own_colour_shares(masks, detections, _profile(RED), {3: image}.get).isna().all()
+    assert own_colour_shares(masks, detections, _profile(RED), shown(image)).isna().all()
 
 
 @pytest.mark.parametrize(("prompt", "share"), [("hostile", 1.0), ("neutral", 0.0), ("a text", 1.0)])

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.pictures.targets import AMBER, GREEN, RED
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import cleaned_labels
 from gotowce_dagster.tables import LABELS, MASKS, read_table, write_table
@@ -33,21 +35,21 @@ def test_every_detection_is_judged(world: Project) -> None:
 
 def test_preview_counts_by_verdict_and_reason(world: Project) -> None:
     cleaned_labels.run(world, "a")
-    shown = cleaned_labels.preview(world, "a")
+    shown = preview_of(world, "cleaned_labels", "a")
     assert (shown.numbers["accept"], shown.numbers["review"], shown.numbers["reject"]) == (3, 0, 3)
     assert shown.numbers["because_no_mask"] == 1
     assert any("stability" in note and "threshold" in note for note in shown.notes)
     assert shown.picture is not None
     colours = {tuple(pixel) for pixel in shown.picture.reshape(-1, 3)[::3]}
-    assert {cleaned_labels.GREEN, cleaned_labels.RED} <= colours
-    assert cleaned_labels.AMBER not in colours
+    assert {GREEN, RED} <= colours
+    assert AMBER not in colours
 
 
 def test_a_video_without_detections(tmp_path: Path) -> None:
     world = make_world(tmp_path, {"a": [None] * 3})
     cleaned_labels.run(world, "a")
     assert read_table(world.paths.labels("a"), LABELS).empty
-    shown = cleaned_labels.preview(world, "a")
+    shown = preview_of(world, "cleaned_labels", "a")
     assert (shown.numbers["accept"], shown.picture) == (0, None)
 
 

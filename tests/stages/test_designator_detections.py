@@ -5,14 +5,17 @@ import pandas as pd
 import pytest
 import yaml
 
+from gotowce_dagster.detectors.detected import read_detected
 from gotowce_dagster.detectors.profile import write_profile
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import designator_detections
-from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, read_unanswered, write_table
+from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, write_table
 from tests.detectors.marks import PROFILE, put_mark, sky
 from tests.detectors.servers import Turn, boxes, serving
+from tests.worlds import film
 
 VIDEO = "drawn_one"
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -27,14 +30,16 @@ def project(tmp_path: Path) -> Project:
     entry = {"videos": {VIDEO: {"file": f"{VIDEO}.mp4", "profile": "drawn"}}}
     paths.videos.write_text(yaml.safe_dump(entry), encoding="utf-8")
     paths.frames(VIDEO).mkdir(parents=True)
-    rows = []
+    rows, pictures = [], {}
     for number in range(6):
         image = sky(seed=number)
         if number < 4:
             put_mark(image, 50 + 40 * number, 60, 48)
+        pictures[10 * number] = image
         name = f"{10 * number:06d}.jpg"
         cv2.imwrite(str(paths.frames(VIDEO) / name), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
         rows.append((10 * number, number / 2, 0, 50.0, "0" * 16, True, "", name))
+    film(paths.raw / f"{VIDEO}.mp4", pictures)
     rows.append((60, 3.0, 0, 50.0, "0" * 16, False, "duplicate", ""))
     index = pd.DataFrame(rows, columns=FRAMES.names).astype({"shot": "int32", "sharpness": "float32"})
     write_table(index, FRAMES, paths.frame_index(VIDEO))
@@ -69,8 +74,8 @@ def test_frames_without_an_answer_are_told_apart_from_frames_without_a_designato
         designator_detections.run(project, VIDEO)
     path = project.paths.detections(VIDEO)
     assert read_table(path, DETECTIONS)["frame_index"].tolist() == [0]
-    assert read_unanswered(path) == {10: {"eye": "no JSON: a refusal or prose"}}
-    preview = designator_detections.preview(project, VIDEO)
+    assert read_detected(path).unanswered == {10: {"eye": "no JSON: a refusal or prose"}}
+    preview = preview_of(project, "designator_detections", VIDEO)
     assert (preview.numbers["frames"], preview.numbers["frames_unanswered"]) == (6, 1)
     assert preview.notes == [
         "no usable answer about 1 of 6 frames, which stay out of the dataset; the first is frame 10: "
@@ -91,7 +96,7 @@ def test_what_too_few_detectors_found_is_counted(project: Project) -> None:
     section["consensus"]["quorum"] = 2
     project.paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
     designator_detections.run(project, VIDEO)
-    preview = designator_detections.preview(project, VIDEO)
+    preview = preview_of(project, "designator_detections", VIDEO)
     assert (preview.numbers["detections"], preview.numbers["objects_short_of_quorum"]) == (2, 2)
     assert "were found by too few detectors for consensus.quorum" in preview.notes[0]
 
@@ -127,7 +132,7 @@ def test_same_frames_give_the_same_bytes(project: Project) -> None:
 
 def test_preview_tells_how_often_one_was_found(project: Project) -> None:
     designator_detections.run(project, VIDEO)
-    preview = designator_detections.preview(project, VIDEO)
+    preview = preview_of(project, "designator_detections", VIDEO)
     assert preview.numbers["frames"] == 6
     assert preview.numbers["frames_with_designator"] == 4
     assert preview.numbers["target_detections"] == 4
@@ -138,7 +143,7 @@ def test_preview_tells_how_often_one_was_found(project: Project) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 half a picture", None])
-def test_damaged_picture_is_passed_over_and_told_of(project: Project, content: bytes | None) -> None:
+def test_a_damaged_picture_is_noted_and_hides_no_designator(project: Project, content: bytes | None) -> None:
     picture = project.paths.frames(VIDEO) / "000010.jpg"
     if content is None:
         picture.unlink()
@@ -146,16 +151,24 @@ def test_damaged_picture_is_passed_over_and_told_of(project: Project, content: b
         picture.write_bytes(content)
     designator_detections.run(project, VIDEO)
     rows = read_table(project.paths.detections(VIDEO), DETECTIONS)
-    assert rows["frame_index"].tolist() == [0, 20, 30]
-    preview = designator_detections.preview(project, VIDEO)
-    assert preview.numbers["frames"] == 5
+    assert rows["frame_index"].tolist() == [0, 10, 20, 30]
+    preview = preview_of(project, "designator_detections", VIDEO)
+    assert preview.numbers["frames"] == 6
     assert "000010.jpg is damaged" in preview.notes[0]
 
 
-def test_nothing_whole_is_an_error(project: Project) -> None:
-    for picture in project.paths.frames(VIDEO).glob("*.jpg"):
-        picture.write_bytes(b"")
-    with pytest.raises(InputError, match="every picture is damaged"):
+def test_a_frame_that_cannot_be_decoded_is_one_without_an_answer(project: Project) -> None:
+    film(project.raw(VIDEO), {index: sky(seed=index) for index in (0, 35)})
+    designator_detections.run(project, VIDEO)
+    unanswered = read_detected(project.paths.detections(VIDEO)).unanswered
+    assert unanswered == {index: {"video": "the frame cannot be decoded"} for index in (40, 50)}
+
+
+def test_nothing_decoded_is_an_error(project: Project) -> None:
+    index = read_table(project.paths.frame_index(VIDEO), FRAMES)
+    moved = index.assign(frame_index=index["frame_index"] + 100)
+    write_table(moved, FRAMES, project.paths.frame_index(VIDEO))
+    with pytest.raises(InputError, match="none of its sampled frames can be decoded"):
         designator_detections.run(project, VIDEO)
     assert not project.paths.detections(VIDEO).exists()
 
@@ -163,7 +176,7 @@ def test_nothing_whole_is_an_error(project: Project) -> None:
 def test_profile_without_designators_gives_an_empty_table(project: Project) -> None:
     write_profile(PROFILE.model_copy(update={"designators": ()}), project.paths.profile("drawn"))
     designator_detections.run(project, VIDEO)
-    preview = designator_detections.preview(project, VIDEO)
+    preview = preview_of(project, "designator_detections", VIDEO)
     assert preview.numbers["detections"] == 0
     assert preview.picture is not None
 

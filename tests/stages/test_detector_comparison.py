@@ -12,6 +12,7 @@ from gotowce_dagster import weights
 from gotowce_dagster.comparison.compare import BOXES, TABLE
 from gotowce_dagster.detectors.profile import write_profile
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import detector_comparison
 from gotowce_dagster.tables import read_table
@@ -113,7 +114,7 @@ def test_the_page_shows_all(project: Project) -> None:
 
 
 def test_preview(project: Project) -> None:
-    preview = detector_comparison.preview(project)
+    preview = preview_of(project, "detector_comparison", None)
     assert preview.picture is not None
     assert preview.numbers["ran"] == "3 of 4"
     assert preview.numbers["bracket: f1_50"] == 1

@@ -13,6 +13,7 @@ from gotowce_dagster.detectors.calibrate import calibrate
 from gotowce_dagster.detectors.profile import write_profile
 from gotowce_dagster.labels.followed import TrackedVideo, TrackReview, write_tracked
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.progress import silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.review.video_objects import tracks_of
@@ -103,7 +104,7 @@ def test_outputs_and_preview(evaluated: Project) -> None:
     folder = evaluated.paths.evaluation
     assert {path.name for path in folder.iterdir()} == {"metrics.json", "notes.json", "plots", "report.html"}
     assert {path.name for path in (folder / "plots").iterdir()} == {"scores.png", "precision_over_recall.png"}
-    preview = evaluation.preview(evaluated)
+    preview = preview_of(evaluated, "evaluation", None)
     assert "nobody has reviewed a frame yet" in (folder / "report.html").read_text(encoding="utf-8")
     assert preview.numbers["designators_recall_50"] == 1
     assert preview.picture is not None
@@ -135,7 +136,7 @@ def test_without_truth_it_says_so(evaluated: Project, tmp_path: Path) -> None:
     shutil.rmtree(other.paths.truth("scene").parent)
     evaluation.run(other, silent)
     assert set(_metrics(other)) == {"model_test"}
-    notes = evaluation.preview(other).notes
+    notes = preview_of(other, "evaluation", None).notes
     assert any("Designators against truth: not measured" in note for note in notes)
     assert "not measured, no video has boxes checked by hand" in (
         other.paths.evaluation / "report.html"
@@ -186,4 +187,6 @@ def test_a_bad_video_does_not_stop_the_others(evaluated: Project, tmp_path: Path
     other = Project(Paths(root))
     evaluation.run(other, silent)
     assert _metrics(other) == _metrics(evaluated)
-    assert any(note.startswith("broken was not measured") for note in evaluation.preview(other).notes)
+    assert any(
+        note.startswith("broken was not measured") for note in preview_of(other, "evaluation", None).notes
+    )

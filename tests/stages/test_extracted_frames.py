@@ -15,6 +15,7 @@ import yaml
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.files import fresh_dir
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import extracted_frames
 from gotowce_dagster.tables import FRAMES, read_table
@@ -99,7 +100,7 @@ def test_shots_stalls_and_numbers(done: Project) -> None:
 
 
 def test_preview_tells_numbers_and_shows_frames(done: Project) -> None:
-    preview = extracted_frames.preview(done, "cut")
+    preview = preview_of(done, "extracted_frames", "cut")
     assert preview.numbers == {
         "seconds": 4.0,
         "frames_sampled": 8,
@@ -131,7 +132,7 @@ def test_an_undecodable_file_ends_in_a_clear_result(tmp_path: Path, content: byt
     assert _index(project, "bad").empty
     assert error in _about(project, "bad")["error"]
     assert str(tmp_path) not in _about(project, "bad")["error"], "outputs name no folders of this machine"
-    preview = extracted_frames.preview(project, "bad")
+    preview = preview_of(project, "extracted_frames", "bad")
     assert preview.numbers["frames_kept"] == 0
     assert any("NOTHING" in note and error in note for note in preview.notes)
 
@@ -160,7 +161,7 @@ def test_a_corrupt_middle_and_a_missing_end_are_recorded(tmp_path: Path) -> None
     assert written == index.loc[index["kept"], "file"].tolist(), (
         "nothing is left of spans read before trouble"
     )
-    notes = " ".join(extracted_frames.preview(project, "broken").notes)
+    notes = " ".join(preview_of(project, "extracted_frames", "broken").notes)
     assert f"{about['lost']['frames']} of 584 frames could not be decoded" in notes
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from gotowce_dagster.errors import InputError, MissingWeightsError
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.progress import silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import finetuned_model, yolo_dataset
@@ -50,7 +51,7 @@ def test_the_model_loads_and_knows_its_classes(project: Project) -> None:
 
 def test_random_weights_are_said_loudly(project: Project) -> None:
     assert "**random weights**" in (project.paths.model / "MODEL_CARD.md").read_text()
-    preview = finetuned_model.preview(project)
+    preview = preview_of(project, "finetuned_model", None)
     assert "random weights (yolo26n.yaml)" in preview.notes[0]
     assert preview.numbers["began_from"] == "yolo26n.yaml"
     assert preview.picture is not None

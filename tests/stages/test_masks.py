@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from gotowce_dagster.errors import InputError
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters import frame_by_frame, rle
 from gotowce_dagster.segmenters.targets import Target
 from gotowce_dagster.stages import masks
 from gotowce_dagster.tables import DETECTIONS, MASKS, read_table, write_table
-from tests.worlds import box_at, make_world
+from tests.worlds import box_at, film, make_world
 
 FRAMES = 9
 KILLED_AFTER = 4
@@ -25,6 +26,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import masks
 
@@ -39,7 +41,7 @@ masks.run(Project(Paths(Path(sys.argv[1]))), "a", progress)
 @pytest.fixture
 def world(tmp_path: Path) -> Project:
     """A video with a target in every frame, whose masks are not made yet."""
-    made = make_world(tmp_path / "world", {"a": ["hostile"] * FRAMES})
+    made = make_world(tmp_path / "world", {"a": ["hostile"] * FRAMES}, is_filmed=True)
     made.paths.masks("a").unlink()
     return made
 
@@ -128,20 +130,28 @@ def test_no_detections_make_an_empty_table_without_a_segmenter(
     monkeypatch.setattr(masks, "build_segmenter", lambda *_: pytest.fail("nothing to segment"))
     masks.run(world, "a")
     assert read_table(world.paths.masks("a"), MASKS).empty
-    shown = masks.preview(world, "a")
+    shown = preview_of(world, "masks", "a")
     assert (shown.numbers["masks"], shown.picture) == (0, None)
 
 
-def test_a_damaged_picture_is_named(world: Project) -> None:
+def test_a_damaged_picture_changes_nothing(world: Project) -> None:
+    masks.run(world, "a")
+    before = world.paths.masks("a").read_bytes()
     (world.paths.frames("a") / "000040.jpg").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"000040\.jpg"):
+    masks.run(world, "a")
+    assert world.paths.masks("a").read_bytes() == before
+
+
+def test_a_frame_that_the_video_lacks_is_named(world: Project) -> None:
+    film(world.raw("a"), {0: np.zeros((96, 160, 3), np.uint8), 35: np.zeros((96, 160, 3), np.uint8)})
+    with pytest.raises(InputError, match="a: frame 40 has a detection but cannot be decoded"):
         masks.run(world, "a")
     assert not world.paths.masks("a").exists()
 
 
 def test_preview_counts_and_shows(world: Project) -> None:
     masks.run(world, "a")
-    shown = masks.preview(world, "a")
+    shown = preview_of(world, "masks", "a")
     assert (shown.numbers["designators"], shown.numbers["masks"]) == (FRAMES, FRAMES)
     assert shown.numbers["without_mask"] == 0
     assert shown.picture is not None

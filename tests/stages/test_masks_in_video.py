@@ -13,6 +13,7 @@ from gotowce_dagster import weights
 from gotowce_dagster.detectors.profile import write_profile
 from gotowce_dagster.device import best_device
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
 from gotowce_dagster.propagation.follow import BACK, ON
 from gotowce_dagster.segment import PROMPTS, TIMELINE, VIDEO, segment
@@ -92,7 +93,7 @@ def test_labels_are_made_of_them(project: Project) -> None:
 
 @pytest.mark.weights
 def test_the_preview_shows_prompts_and_a_timeline(project: Project) -> None:
-    preview = masks.preview(project, "drawn")
+    preview = preview_of(project, "masks", "drawn")
     assert set(preview.more) == {"prompts", "timeline"}
     assert all(picture.shape[0] > 100 for picture in preview.more.values())
     assert preview.numbers["sure"] == len(read_table(project.paths.masks("drawn"), MASKS))

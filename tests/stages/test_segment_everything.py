@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from gotowce_dagster.paths import Paths
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import segment_everything
 from gotowce_dagster.video.synthetic import Scene, write_scene
@@ -58,7 +59,7 @@ def test_the_page_says_what_did_not_run(project: Project) -> None:
 
 
 def test_preview(project: Project) -> None:
-    preview = segment_everything.preview(project)
+    preview = preview_of(project, "segment_everything", None)
     assert preview.picture is not None
     assert preview.numbers["frames"] == 3
     assert preview.numbers["SLIC superpixels: objects"] == 2

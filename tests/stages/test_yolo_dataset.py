@@ -9,6 +9,7 @@ import yaml
 
 from gotowce_dagster.errors import InputError
 from gotowce_dagster.labels.export import read_objects
+from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.progress import silent
 from gotowce_dagster.project import Project
 from gotowce_dagster.stages import yolo_dataset
@@ -81,7 +82,7 @@ def test_a_frame_without_an_answer_is_not_an_empty_one(tmp_path: Path) -> None:
     assert used & {("a", 310), ("a", 320), ("a", 340), ("a", 350)}, "others without objects are there"
     left = pd.read_csv(made.paths.dataset / "left_out.csv")
     assert left.loc[left["reason"] == "unanswered", ["video", "frames"]].to_numpy().tolist() == [["a", 2]]
-    assert yolo_dataset.preview(made).numbers["left_out_unanswered"] == 2
+    assert preview_of(made, "yolo_dataset", None).numbers["left_out_unanswered"] == 2
 
 
 def test_ultralytics_reads_it_from_anywhere(
@@ -122,7 +123,7 @@ def test_copies_where_links_are_not_possible(tmp_path: Path, monkeypatch: pytest
 
 
 def test_preview(project: Project) -> None:
-    preview = yolo_dataset.preview(project)
+    preview = preview_of(project, "yolo_dataset", None)
     rows = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
     assert sum(int(preview.numbers[f"{split}_images"]) for split in ("train", "val", "test")) == len(rows)
     assert preview.numbers["left_out_doubtful"] == 2
@@ -133,7 +134,7 @@ def test_preview(project: Project) -> None:
 def test_a_class_not_shown_in_a_split_is_noted(tmp_path: Path) -> None:
     made = make_world(tmp_path, {"a": ["hostile"] * 45 + ["neutral"] * 3 + ["hostile"] * 12})
     yolo_dataset.run(made, silent)
-    notes = yolo_dataset.preview(made).notes
+    notes = preview_of(made, "yolo_dataset", None).notes
     assert notes
     assert all("neutral" in note for note in notes)
 
@@ -165,7 +166,7 @@ def test_a_damaged_picture_is_not_taken_for_empty(tmp_path: Path) -> None:
     yolo_dataset.run(made, silent)
     rows = read_table(made.paths.dataset / "provenance.parquet", PROVENANCE)
     assert not set(rows["frame_index"]) & {400, 410}
-    assert yolo_dataset.preview(made).numbers["left_out_damaged"] == 2
+    assert preview_of(made, "yolo_dataset", None).numbers["left_out_damaged"] == 2
 
 
 def test_a_video_without_labels_is_left_out_and_told(tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_a_video_without_labels_is_left_out_and_told(tmp_path: Path) -> None:
     made.paths.labels("b").unlink()
     yolo_dataset.run(made, silent)
     assert set(read_table(made.paths.dataset / "provenance.parquet", PROVENANCE)["video"]) == {"a"}
-    assert "b has no labels yet" in yolo_dataset.preview(made).notes[0]
+    assert "b has no labels yet" in preview_of(made, "yolo_dataset", None).notes[0]
     made.paths.labels("a").unlink()
     with pytest.raises(InputError, match="no video has labels yet"):
         yolo_dataset.run(made, silent)

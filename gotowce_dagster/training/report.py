@@ -13,32 +13,31 @@ from gotowce_dagster.comparison.scoring import Case
 from gotowce_dagster.device import best_device
 from gotowce_dagster.digests import content_sha256
 from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.labelling import summary as of_video
+from gotowce_dagster.labelling.story import frames_and_marks, masks_and_labels
+from gotowce_dagster.labelling.summary import Summary
+from gotowce_dagster.pictures.curves import training_curves
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.report import Section, Table, Value, render_report
 from gotowce_dagster.project import Project
-from gotowce_dagster.review.measures import reviewed_so_far
-from gotowce_dagster.stages import (
-    cleaned_labels,
-    designator_detections,
-    extracted_frames,
-    finetuned_model,
-    masks,
-    yolo_dataset,
-)
-from gotowce_dagster.stages.base import Preview
+from gotowce_dagster.training import summary as of_project
+from gotowce_dagster.training.dataset_sheet import dataset_sheet
 from gotowce_dagster.training.findings import case_sheet, score_table
 from gotowce_dagster.training.measures import MEASURES, Findings
 from gotowce_dagster.video.decode import read_frames
 
 Scored = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Scores by measure and by video, ``all`` first."""
+Reviewed = Mapping[str, float | int]
+"""As from review.measures.reviewed_so_far."""
 
-_PER_VIDEO = {
-    "Frames": extracted_frames.preview,
-    "Designators": designator_detections.preview,
-    "Masks": masks.preview,
-    "Labels": cleaned_labels.preview,
+_STEPS = {
+    "Frames": (of_video.extracted_frames, None),
+    "Designators": (of_video.designator_detections, frames_and_marks),
+    "Masks": (of_video.masks, None),
+    "Labels": (of_video.cleaned_labels, masks_and_labels),
 }
+"""What each step made of a video, and its picture."""
 _TOP = {
     "designators found": ("designators", "recall_50"),
     "designators right": ("designators", "precision_50"),
@@ -50,15 +49,22 @@ _TOP = {
 _LIBRARIES = ("ultralytics", "torch", "sam2", "supervision", "opencv-python-headless", "av", "dagster", "dvc")
 
 
-def report(project: Project, findings: Findings, scored: Scored, plots: Mapping[str, np.ndarray]) -> str:
+def report(
+    project: Project,
+    findings: Findings,
+    scored: Scored,
+    plots: Mapping[str, np.ndarray],
+    reviewed: Reviewed,
+) -> str:
     """The whole report as HTML."""
     params = project.params.evaluation
+    curves = training_curves(pd.read_csv(project.paths.model / "results.csv"))
     sections = [
         _results(findings, scored, plots),
         *(_measured(project, findings, name, scored[name]) for name in MEASURES if scored[name]),
-        _review(project),
-        _section("The dataset", yolo_dataset.preview(project)),
-        _section("The training", finetuned_model.preview(project)),
+        _review(project, reviewed),
+        _section("The dataset", of_project.yolo_dataset(project), dataset_sheet(project.paths.dataset)),
+        _section("The training", of_project.finetuned_model(project), curves),
         _videos(project),
         _ran(project),
     ]
@@ -66,11 +72,10 @@ def report(project: Project, findings: Findings, scored: Scored, plots: Mapping[
         title: scored[measure]["all"].get(name) if scored[measure] else None
         for title, (measure, name) in _TOP.items()
     }
-    told = reviewed_so_far(project.paths, project.videos, project.params)
-    if told["frames_reviewed"]:
+    if reviewed["frames_reviewed"]:
         summary |= {
-            "frames reviewed": told["frames_reviewed"],
-            "labels wrong, audited": told.get("error_rate"),
+            "frames reviewed": reviewed["frames_reviewed"],
+            "labels wrong, audited": reviewed.get("error_rate"),
         }
     return render_report("What the pipeline made", summary, sections, round(params.pictures_mb * 1e6))
 
@@ -115,14 +120,13 @@ def _measured(
     return Section(measure.title, text, tables=tables, pictures=pictures)
 
 
-def _review(project: Project) -> Section:
+def _review(project: Project, reviewed: Reviewed) -> Section:
     """What humans said of the automatic labels."""
-    told = reviewed_so_far(project.paths, project.videos, project.params)
-    if not told["frames_reviewed"]:
+    if not reviewed["frames_reviewed"]:
         notes = ["nobody has reviewed a frame yet: `gotowce review serve`, then `gotowce review push`"]
         return Section("What reviewers say", notes=notes)
     notes = []
-    if "error_rate" not in told:
+    if "error_rate" not in reviewed:
         notes.append(
             "no frame of the audit sample was judged yet, so nobody knows how often labels are wrong"
         )
@@ -133,7 +137,7 @@ def _review(project: Project) -> Section:
         "rejected ones are not. The error rate is the share of frames with a wrong automatic label, among "
         f"those drawn at random for an audit, with its interval of {interval:.0%} confidence (Wilson).",
         notes=notes,
-        numbers=told,
+        numbers=reviewed,
     )
 
 
@@ -146,24 +150,24 @@ def _videos(project: Project) -> Section:
     shown = project.params.evaluation.videos_shown
     parts = []
     for number, video in enumerate(project.videos):
-        steps = [
-            _section(title, _preview(preview, project, video), pictures=number < shown)
-            for title, preview in _PER_VIDEO.items()
-        ]
-        parts.append(Section(video, parts=steps))
+        parts.append(Section(video, parts=_steps(project, video, pictures=number < shown)))
     return Section("The videos, step by step", parts=parts)
 
 
-def _preview(preview, project: Project, video: str) -> Preview:
-    try:
-        return preview(project, video)
-    except GotowceError as error:
-        return Preview({}, None, [str(error)])
+def _steps(project: Project, video: str, pictures: bool) -> list[Section]:
+    steps = []
+    for title, (summary, draw) in _STEPS.items():
+        try:
+            picture = draw(project, video) if pictures and draw else None
+            steps.append(_section(title, summary(project, video), picture))
+        except GotowceError as error:
+            steps.append(Section(title, notes=[str(error)]))
+    return steps
 
 
-def _section(title: str, preview: Preview, pictures: bool = True) -> Section:
-    shown = [("", preview.picture)] if pictures and preview.picture is not None else []
-    return Section(title, notes=preview.notes, numbers=preview.numbers, pictures=shown)
+def _section(title: str, summary: Summary, picture: np.ndarray | None = None) -> Section:
+    shown = [("", picture)] if picture is not None else []
+    return Section(title, notes=summary.notes, numbers=summary.numbers, pictures=shown)
 
 
 def _ran(project: Project) -> Section:

@@ -1,0 +1,18 @@
+"""Step 3b: measure how much of each mask has the colour of its mark."""
+
+import pandas as pd
+
+from gotowce_dagster.detectors.profile import Profile
+from gotowce_dagster.segmenters.frame_by_frame import Images
+from gotowce_dagster.segmenters.own_colour import own_colour_shares
+
+
+def with_own_colour(
+    masks: pd.DataFrame, detections: pd.DataFrame, profile: Profile, images: Images
+) -> pd.DataFrame:
+    """Columns of tables.MASKS with ``own_colour``: the share of each mask's pixels in its mark's own colour.
+
+    Args:
+        detections: columns of tables.DETECTIONS of the same video.
+    """
+    return masks.assign(own_colour=own_colour_shares(masks, detections, profile, images))

@@ -1,0 +1,50 @@
+"""Step 3, in mode video: propagate."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from gotowce_dagster.params import MasksParams
+from gotowce_dagster.progress import Progress
+from gotowce_dagster.propagation.base import Propagator
+from gotowce_dagster.propagation.video import through_video
+from gotowce_dagster.video.decode import VideoInfo
+
+
+def propagate(
+    path: Path,
+    frames: pd.DataFrame,
+    detections: pd.DataFrame,
+    masks: pd.DataFrame,
+    points: pd.DataFrame,
+    *,
+    video: str,
+    info: VideoInfo,
+    propagator: Propagator,
+    params: MasksParams,
+    work: Path,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Masks of detections and of a human's points, through the frames of a video.
+
+    Args:
+        masks: as from ``segment``.
+        points: as from propagation.points.read_points.
+        video: what the rows call the video.
+        work: as for ``segment``.
+
+    Returns:
+        Columns of tables.MASKS.
+    """
+    return through_video(
+        path,
+        frames,
+        detections,
+        masks,
+        points,
+        info=info,
+        propagator=propagator,
+        params=params,
+        work=work,
+        progress=progress,
+    ).assign(video=video)

@@ -1,0 +1,55 @@
+"""Where the images of a dataset come from, what did not enter it, and whether its splits share anything."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from gotowce_dagster.labels.split import find_leaks
+from gotowce_dagster.project import Project
+from gotowce_dagster.tables import DETECTIONS, MASKS, PROVENANCE, read_table
+
+
+def leaks(project: Project) -> list[str]:
+    """What the splits of the dataset on disk share, in sentences; empty when nothing."""
+    provenance = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
+    return find_leaks(provenance, project.params.yolo_dataset)
+
+
+def provenance_of(project: Project, used: pd.DataFrame, labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row an image: where it comes from and what its labels were made with."""
+    pieces = []
+    for video, rows in used.groupby("video"):
+        frame = rows["frame_index"]
+        ids = labels[str(video)].groupby("frame_index")["detection_id"].agg(list)
+        pieces.append(
+            rows.assign(
+                detection_ids=[ids.get(index, []) for index in frame],
+                detector=frame.map(_makers(project.paths.detections(str(video)), DETECTIONS, "detector")),
+                segmenter=frame.map(_makers(project.paths.masks(str(video)), MASKS, "segmenter")),
+            )
+        )
+    whole = pd.concat(pieces).sort_values(["split", "video", "frame_index"])
+    return whole.fillna({"detector": "", "segmenter": ""})[PROVENANCE.names]
+
+
+def left_out(kept: pd.DataFrame, settled: pd.DataFrame, absent: list[str]) -> pd.DataFrame:
+    """What did not enter the dataset: kept frames by video and reason, and whole videos."""
+    gone = pd.concat(
+        [
+            kept[kept["damaged"]].assign(reason="damaged"),
+            kept[kept["rejected"] & ~kept["damaged"]].assign(reason="rejected"),
+            kept[kept["doubtful"] & ~kept["damaged"]].assign(reason="doubtful"),
+            kept[kept["unanswered"] & ~kept["doubtful"] & ~kept["damaged"]].assign(reason="unanswered"),
+            settled[settled["split"] == ""].assign(reason=lambda rows: rows["left_out"]),
+        ]
+    )
+    counted = gone.groupby(["video", "reason"]).size().reset_index(name="frames")
+    whole = pd.DataFrame({"video": absent, "reason": "no labels", "frames": 0})
+    return pd.concat([counted, whole])
+
+
+def _makers(path: Path, schema: pa.Schema, column: str) -> dict[int, str]:
+    """The names of all that worked on each frame."""
+    names = read_table(path, schema)[["frame_index", column]].drop_duplicates().sort_values(column)
+    return names.groupby("frame_index")[column].agg("+".join).to_dict()

@@ -1,0 +1,24 @@
+"""Preview of stage 8: the scores."""
+
+from gotowce_dagster.files import read_json
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.previews.base import Preview
+from gotowce_dagster.project import Project
+
+_AGAIN = "run its stage again"
+_ON_TOP = ("precision_50", "recall_50", "mAP50", "median_iou")
+
+
+def preview(project: Project) -> Preview:
+    """The scores that matter most, what could not be measured, and the scores as bars."""
+    folder = project.paths.evaluation
+    metrics = read_json(folder / "metrics.json", _AGAIN)
+    numbers: dict[str, float | int | str] = {
+        f"{measure}_{name}": scores[name]
+        for measure, scores in metrics.items()
+        for name in _ON_TOP
+        if name in scores
+    }
+    notes = read_json(folder / "notes.json", _AGAIN)
+    bars = folder / "plots" / "scores.png"
+    return Preview(numbers, read_rgb(bars) if bars.exists() else None, notes)

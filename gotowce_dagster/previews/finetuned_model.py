@@ -1,0 +1,15 @@
+"""Preview of stage 7: the training."""
+
+import pandas as pd
+
+from gotowce_dagster.pictures.curves import training_curves
+from gotowce_dagster.previews.base import Preview
+from gotowce_dagster.project import Project
+from gotowce_dagster.training import summary
+
+
+def preview(project: Project) -> Preview:
+    """The best epoch's scores on the validation frames, and the curves."""
+    made = summary.finetuned_model(project)
+    curves = training_curves(pd.read_csv(project.paths.model / "results.csv"))
+    return Preview(made.numbers, curves, made.notes)

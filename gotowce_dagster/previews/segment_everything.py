@@ -1,0 +1,20 @@
+"""Preview of the study that segments everything."""
+
+import pandas as pd
+
+from gotowce_dagster.comparison.everything_report import CUTS, FITS, PICTURE, by_method
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.previews.base import Preview
+from gotowce_dagster.project import Project
+
+NAME = "segment_everything"
+
+
+def preview(project: Project) -> Preview:
+    """Pieces, seconds and the fit of the best piece by method, and the figure."""
+    folder = project.paths.study(NAME)
+    cuts, fits = pd.read_csv(folder / CUTS), pd.read_csv(folder / FITS)
+    numbers: dict[str, float | int | str] = {"frames": len(cuts.drop_duplicates(["video", "frame_index"]))}
+    for method, row in by_method(cuts, fits).iterrows():
+        numbers |= {f"{method}: {name}": float(value) for name, value in row.items() if pd.notna(value)}
+    return Preview(numbers, read_rgb(folder / PICTURE))

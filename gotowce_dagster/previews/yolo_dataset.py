@@ -1,0 +1,12 @@
+"""Preview of stage 6: the dataset."""
+
+from gotowce_dagster.previews.base import Preview
+from gotowce_dagster.project import Project
+from gotowce_dagster.training import summary
+from gotowce_dagster.training.dataset_sheet import dataset_sheet
+
+
+def preview(project: Project) -> Preview:
+    """How many images and objects each split has, what was left out, and some of the images."""
+    made = summary.yolo_dataset(project)
+    return Preview(made.numbers, dataset_sheet(project.paths.dataset), made.notes)
