@@ -9,7 +9,6 @@ from gotowce_dagster.detectors.profile import Profile, write_profile
 from gotowce_dagster.previews.found_nothing import found_nothing
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
-from gotowce_dagster.stages.table import STAGES
 from gotowce_dagster.tables import LABELS, MASKS, empty, read_table, write_table
 from tests.worlds import make_world
 
@@ -43,7 +42,7 @@ def test_a_stage_that_found_something_is_not_warned_of(project: Project, stage: 
 )
 def test_a_video_without_targets_is_told_with_who_looked(project: Project, stage: str, says: str) -> None:
     assert str(found_nothing(project, stage, "calm")).startswith(says)
-    assert preview_of(project, STAGES[stage], "calm").notes[0].startswith(says)
+    assert preview_of(project, stage, "calm").notes[0].startswith(says)
 
 
 def test_designators_without_a_mask(project: Project) -> None:
