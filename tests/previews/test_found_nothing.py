@@ -9,6 +9,7 @@ from gotowce_dagster.detectors.profile import Profile, write_profile
 from gotowce_dagster.previews.found_nothing import found_nothing
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.project import Project
+from gotowce_dagster.stages import yolo_dataset
 from gotowce_dagster.tables import LABELS, MASKS, empty, read_table, write_table
 from tests.worlds import make_world
 
@@ -81,7 +82,7 @@ def test_the_command_warns_on_standard_error_and_ends_well(
 
 
 def test_videos_without_an_object_in_the_dataset(project: Project) -> None:
-    STAGES["yolo_dataset"].run(project, lambda done, total: None)
+    yolo_dataset.run(project, lambda done, total: None)
     said = found_nothing(project, "yolo_dataset", None)
     assert said is not None
     assert said.startswith("no object of calm is in the dataset")
