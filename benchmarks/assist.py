@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.tables import DETECTIONS, read_truth, write_table
 from gotowce_dagster.review.assist import (
     TITLE,
     Assistant,
@@ -29,8 +31,6 @@ from gotowce_dagster.review.assist import (
 )
 from gotowce_dagster.review.bitmask import url_to_mask
 from gotowce_dagster.review.config import labelling_config
-from gotowce_dagster.segmenters.crops import Crop
-from gotowce_dagster.tables import DETECTIONS, read_truth, write_table
 from gotowce_dagster.video.decode import read_frames
 
 _SAMPLES = Path(__file__).parent.parent / "data" / "samples"

@@ -27,10 +27,10 @@ from gotowce_dagster.comparison.footage import Footage, sample
 from gotowce_dagster.comparison.job import Job, Limits, Picture
 from gotowce_dagster.comparison.subjects import Subject, detector
 from gotowce_dagster.comparison.worker import measure
+from gotowce_dagster.config.detector_settings import DetectorSettings
+from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.base import Cost
-from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detector
-from gotowce_dagster.detectors.settings import DetectorSettings
 from gotowce_dagster.pictures.read import read_rgb
 
 DETECTORS: dict[str, dict[str, Any]] = {

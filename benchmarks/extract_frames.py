@@ -23,8 +23,8 @@ from pathlib import Path
 import av
 import supervision as sv
 
-from gotowce_dagster.params import FramesParams, read_params
-from gotowce_dagster.tables import FRAMES, write_table
+from gotowce_dagster.config.params import FramesParams, read_params
+from gotowce_dagster.core.tables import FRAMES, write_table
 from gotowce_dagster.video.decode import probe
 from gotowce_dagster.video.extract import extract
 from gotowce_dagster.video.packets import Losses, demux, opened

@@ -23,15 +23,16 @@ import pandas as pd
 import supervision as sv
 
 from benchmarks.truth_rows import BOX, SAMPLES, WRONG, Case, detector_of, iou, read_cases, verdict
-from gotowce_dagster.device import best_device, half_precision
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.crops import Crop, around
+from gotowce_dagster.core.device import best_device, half_precision
+from gotowce_dagster.core.weights import require
 from gotowce_dagster.labels.tracks import link
-from gotowce_dagster.params import MasksParams
 from gotowce_dagster.pictures.strips import strips
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters.base import Candidate, Segmenter
 from gotowce_dagster.segmenters.choose import best_score, choose, score
-from gotowce_dagster.segmenters.crops import Crop, around
 from gotowce_dagster.segmenters.neighbours import settle
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
@@ -43,7 +44,6 @@ from gotowce_dagster.segmenters.targets import (
     segment_targets,
 )
 from gotowce_dagster.video.decode import probe, read_frames
-from gotowce_dagster.weights import require
 
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "ablation.png"
 ENLARGED, ENLARGED_SIDES, ENLARGED_LEAST = 8, 4, 150

@@ -22,12 +22,12 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster import tables
-from gotowce_dagster.params import MasksParams
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import tables
+from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.propagation.gates import History, measure, state
 from gotowce_dagster.propagation.image_track import ImageTrack
-from gotowce_dagster.segmenters.crops import Crop
 from gotowce_dagster.segmenters.prompts import Prompt, whole
 from gotowce_dagster.segmenters.sam2 import Sam2
 from gotowce_dagster.video.decode import Frame, read_frames

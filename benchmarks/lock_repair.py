@@ -14,8 +14,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from gotowce_dagster.dvc_repo import DvcRepo
-from gotowce_dagster.paths import Paths
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.intake.dvc_repo import DvcRepo
 from tests.faults.project import make_project
 
 STAGES = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")

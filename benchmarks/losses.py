@@ -19,13 +19,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.params import MasksParams
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.propagation.gates import History, measure, state
 from gotowce_dagster.propagation.image_track import ImageTrack
-from gotowce_dagster.segmenters.crops import Crop
 from gotowce_dagster.segmenters.prompts import Prompt
-from gotowce_dagster.video.trials import GROUNDS, ORDEALS, Trial
+from tests.support.trials import GROUNDS, ORDEALS, Trial
 
 RIGHT = 0.5
 _HIDDEN_PX = 6

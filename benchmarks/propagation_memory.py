@@ -24,10 +24,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from gotowce_dagster.device import inference
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.device import inference
 from gotowce_dagster.pictures.curves import figure_of, painted
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.project import Project
 from gotowce_dagster.propagation.sam2 import Sam2Propagator
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load

@@ -18,14 +18,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import rle
 from gotowce_dagster.review.connection import connect, find
 from gotowce_dagster.review.pull import pull
 from gotowce_dagster.review.push import push
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview
-from gotowce_dagster.segmenters import rle
 
 SIZE = Size(1920, 1080)
 _TITLE = "benchmark"

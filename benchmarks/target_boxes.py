@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.truth_rows import BOX, WRONG, Case, iou, read_cases, verdict
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.segmenters.targets import segment_targets
 

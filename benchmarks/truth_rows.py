@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster import tables
+from gotowce_dagster.config.detector_settings import BracketSettings
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import tables
+from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.base import Detector
-from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detector
-from gotowce_dagster.detectors.settings import BracketSettings
-from gotowce_dagster.intake import profile_of
+from gotowce_dagster.intake.videos import profile_of
 from gotowce_dagster.labels.cleaning import clean
-from gotowce_dagster.project import Project
 from gotowce_dagster.video.decode import read_frames
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.review.connection import connect, find, read_secrets
 from gotowce_dagster.review.video_room import push_video
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
 
 # A machine that does something else beside would fail tests by the clock.
 settings.register_profile("unhurried", deadline=None)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gotowce_dagster.params import LabelsParams, MasksParams, Params, read_params
+from gotowce_dagster.config.params import LabelsParams, MasksParams, Params, read_params
 
 
 def params() -> Params:

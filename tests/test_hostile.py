@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.project import Project
+from tests.cli.test_main import run
 from tests.conftest import ROOT, make_clone
-from tests.test_cli import run
-from tests.test_intake import film, videos_of
+from tests.intake.test_videos import film, videos_of
 
 pytestmark = pytest.mark.integration
 

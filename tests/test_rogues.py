@@ -12,26 +12,26 @@ import numpy as np
 import pytest
 import yaml
 
-from gotowce_dagster import trust, weights
-from gotowce_dagster.detectors import hub
-from gotowce_dagster.detectors.moondream import Moondream
-from gotowce_dagster.detectors.settings import MoondreamSettings
-from gotowce_dagster.detectors.yolo import load
-from gotowce_dagster.errors import GotowceError, InputError, MissingWeightsError
-from gotowce_dagster.progress import silent
+from gotowce_dagster.config.detector_settings import MoondreamSettings
+from gotowce_dagster.core import trust, weights
+from gotowce_dagster.core.errors import GotowceError, InputError, MissingWeightsError
+from gotowce_dagster.core.progress import silent
+from gotowce_dagster.detectors.local import hub
+from gotowce_dagster.detectors.local.moondream import Moondream
+from gotowce_dagster.detectors.local.yolo import load
+from gotowce_dagster.evaluation.evaluate import fine_tuned, load_model
 from gotowce_dagster.propagation.memory import Memory
 from gotowce_dagster.propagation.streaming import Streaming
 from gotowce_dagster.segmenters import edgetam_model, mobile_sam, sam2_model
 from gotowce_dagster.stages import finetuned_model, yolo_dataset
 from gotowce_dagster.training import finetune
-from gotowce_dagster.training.evaluate import fine_tuned, load_model
 from tests.detectors import standins
 from tests.rogues import Rogue, Trap
 from tests.shipped import masks_params
 from tests.training.test_finetune import SMALL
 from tests.worlds import make_world
 
-PACKAGE = Path(trust.__file__).parent
+PACKAGE = Path(trust.__file__).parents[1]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from gotowce_dagster.tables import read_truth
+from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.video.decode import read_frames
 from gotowce_dagster.video.packets import read_timeline
 

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gotowce_dagster import intake
-from gotowce_dagster.cli import app
-from gotowce_dagster.doctor import diagnose
-from gotowce_dagster.dvc_repo import DvcRepo, stage_name
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.cli.doctor import diagnose
+from gotowce_dagster.cli.main import app
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.progress import silent
+from gotowce_dagster.intake import videos as intake
+from gotowce_dagster.intake.dvc_repo import DvcRepo, stage_name
 from gotowce_dagster.labels.reviews import ReviewedVideo, read_reviewed, write_reviewed
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.progress import silent
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages.table import STAGES
 from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
-from tests.test_intake import videos_of
-from tests.test_removal import review
+from tests.intake.test_removal import review
+from tests.intake.test_videos import videos_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

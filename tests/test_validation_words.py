@@ -3,8 +3,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gotowce_dagster.safe_names import SafeName
-from gotowce_dagster.validation import in_words
+from gotowce_dagster.core.safe_names import SafeName
+from gotowce_dagster.core.validation import in_words
 
 
 class _Part(BaseModel):

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, empty, write_table
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, MASKS, empty, write_table
 from gotowce_dagster.video.encode import write_video
 
 ROOT = Path(__file__).parent.parent

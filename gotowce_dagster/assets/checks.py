@@ -8,11 +8,11 @@ from gotowce_dagster.assets.model import finetuned_model, yolo_dataset
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.review import reviewed_labels
 from gotowce_dagster.assets.videos import cleaned_labels, designator_detections, extracted_frames, masks
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, read_table
 from gotowce_dagster.labels.provenance import leaks
 from gotowce_dagster.previews.found_nothing import found_nothing
-from gotowce_dagster.project import Project
 from gotowce_dagster.review.measures import reviewed_so_far
-from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, read_table
 from gotowce_dagster.training.finetune import read_metrics
 
 # Checks of a partition are in preview since 1.10; the version is pinned.

@@ -9,13 +9,13 @@ import dagster as dg
 
 from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata
 from gotowce_dagster.assets.versions import pipeline
-from gotowce_dagster.device import best_device
-from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
-from gotowce_dagster.engines import engines_of, precision
-from gotowce_dagster.errors import GotowceError, MissingWeightsError, system_sentence
+from gotowce_dagster.config.engines import engines_of, precision
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.errors import GotowceError, MissingWeightsError, system_sentence
+from gotowce_dagster.core.sources import require_pulled, tracked_files
+from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.project import Project
-from gotowce_dagster.sources import require_pulled, tracked_files
 from gotowce_dagster.stages.base import Stage
 from gotowce_dagster.stages.table import STAGES
 

@@ -13,8 +13,8 @@ from gotowce_dagster.assets.videos import (
     masks,
     raw_videos,
 )
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
 
 GROUP = "model"
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import dagster as dg
 import numpy as np
 
+from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.pictures.embed import data_uri
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.progress import Progress
 
 ProgressOf = Callable[[dg.AssetExecutionContext], Progress]
 """The resource `progress`: gives a step its progress callback."""

@@ -9,20 +9,20 @@ import supervision as sv
 
 from gotowce_dagster.assets.reporting import ProgressOf, picture_metadata
 from gotowce_dagster.assets.videos import cleaned_labels, extracted_frames
-from gotowce_dagster.dvc_repo import DvcRepo
-from gotowce_dagster.errors import GotowceError
-from gotowce_dagster.intake import keep_reviews, pull_reviews
-from gotowce_dagster.paths import Paths
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import GotowceError
+from gotowce_dagster.core.sources import tracked_files
+from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.intake.videos import keep_reviews, pull_reviews
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import ServerDownError, connect, find
 from gotowce_dagster.review.frames import frames_to_review, why
 from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.review.push import Pushed, push
 from gotowce_dagster.review.tasks import FrameToReview, content
-from gotowce_dagster.sources import tracked_files
 
 GROUP = "review"
 

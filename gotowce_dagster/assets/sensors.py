@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from gotowce_dagster import intake
 from gotowce_dagster.assets.jobs import label_videos, train_model
 from gotowce_dagster.assets.materialize import LOCK_FINGERPRINT, lock_metadata
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.review import reviewed_labels, reviewed_metadata, reviews_version
 from gotowce_dagster.assets.runs import release_dead_runs
 from gotowce_dagster.assets.versions import code_version
-from gotowce_dagster.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
-from gotowce_dagster.errors import GotowceError, PartlyDoneError, one_sentence
+from gotowce_dagster.config.project import Project, listed_videos
+from gotowce_dagster.core.errors import GotowceError, PartlyDoneError, one_sentence
+from gotowce_dagster.core.sources import not_pulled, pointer, require_pulled, tracked_files
+from gotowce_dagster.intake import videos as intake
+from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
+from gotowce_dagster.intake.raw_folder import entries
 from gotowce_dagster.labels.reviews import read_reviewed
-from gotowce_dagster.project import Project, listed_videos
-from gotowce_dagster.raw_folder import entries
 from gotowce_dagster.review.connection import ServerDownError, connect, find
-from gotowce_dagster.sources import not_pulled, pointer, require_pulled, tracked_files
 from gotowce_dagster.stages.table import STAGES
 
 # A file that grew in this time is still being copied.

@@ -6,8 +6,8 @@ from gotowce_dagster.assets.materialize import materialize
 from gotowce_dagster.assets.reporting import ProgressOf
 from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.assets.videos import raw_videos
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
 
 GROUP = "studies"
 

@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gotowce_dagster.code_graph import code_of
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.yaml_files import read_yaml
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.yaml_files import read_yaml
+from gotowce_dagster.intake.code_graph import code_of
 
 
 def pipeline(paths: Paths) -> dict[str, dict[str, Any]]:

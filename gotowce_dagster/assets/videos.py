@@ -6,10 +6,10 @@ from gotowce_dagster.assets.materialize import materialize
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.reporting import ProgressOf, picture_metadata
 from gotowce_dagster.assets.versions import code_version
-from gotowce_dagster.dvc_repo import DvcRepo
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.video.decode import probe, read_frames
 
 GROUP = "videos"

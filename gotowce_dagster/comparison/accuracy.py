@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster.comparison.scoring import IGNORED, Case, matches, paired_iou
+from gotowce_dagster.evaluation.scoring import IGNORED, Case, matches, paired_iou
 
 MEASURES = (
     "precision_50",

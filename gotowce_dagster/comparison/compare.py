@@ -15,10 +15,10 @@ from gotowce_dagster.comparison.contenders import Against, Contender
 from gotowce_dagster.comparison.footage import Sample
 from gotowce_dagster.comparison.fresh import Run, run_fresh
 from gotowce_dagster.comparison.job import Job, Limits
-from gotowce_dagster.comparison.scoring import Case
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.params import ComparisonParams
-from gotowce_dagster.progress import Progress
+from gotowce_dagster.config.params import ComparisonParams
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.progress import Progress
+from gotowce_dagster.evaluation.scoring import Case
 
 _SCORES = tuple(
     (f"{name}{end}", pa.float64(), True) for name in accuracy.MEASURES for end in ("", "_low", "_high")

@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from gotowce_dagster import engines, weights
+from gotowce_dagster.config import engines
+from gotowce_dagster.config.detector_settings import DetectorSettings, Online
+from gotowce_dagster.config.params import ComparisonParams, MasksParams
+from gotowce_dagster.core import weights
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
+from gotowce_dagster.core.validation import in_words
 from gotowce_dagster.detectors import registry
-from gotowce_dagster.detectors.settings import DetectorSettings, Online
-from gotowce_dagster.errors import InputError, MissingWeightsError
-from gotowce_dagster.params import ComparisonParams, MasksParams
-from gotowce_dagster.validation import in_words
 
 ALL = "all"
 Against = Literal["designator", "object"]

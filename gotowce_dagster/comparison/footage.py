@@ -10,9 +10,9 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.comparison.job import Picture
-from gotowce_dagster.comparison.scoring import Case
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.progress import Progress, silent, tracked
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.progress import Progress, silent, tracked
+from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.video.decode import probe, read_frames
 
 _BOX = ["x1", "y1", "x2", "y2"]

@@ -16,8 +16,8 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.comparison.job import EVENTS, JOB, LOG, Job
-from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.redact import redact, secrets_of_environment
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.redact import redact, secrets_of_environment
 
 Status = Literal["ran", "cannot run", "stopped", "failed", "killed", "timed out"]
 """``stopped``: by itself, with a reason, for instance a budget. ``failed``: by an error of its own."""

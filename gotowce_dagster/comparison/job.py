@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gotowce_dagster.safe_names import SafeName
+from gotowce_dagster.core.safe_names import SafeName
 
 JOB, EVENTS, LOG = "job.json", "events.jsonl", "log.txt"
 """Files in the folder of a job: what is asked, what is answered line by line, and what libraries print."""

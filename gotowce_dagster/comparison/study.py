@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.comparison.compare import BOXES, TABLE, Comparison
-from gotowce_dagster.comparison.scoring import worst
-from gotowce_dagster.files import fresh_dir
-from gotowce_dagster.params import ComparisonParams
-from gotowce_dagster.pictures.compared import scatter, side_by_side, worst_sheet
+from gotowce_dagster.comparison.pictures import scatter, side_by_side, worst_sheet
+from gotowce_dagster.config.params import ComparisonParams
+from gotowce_dagster.core.files import fresh_dir
+from gotowce_dagster.core.tables import write_table
+from gotowce_dagster.evaluation.scoring import worst
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.report import Section, Table, Value, render_report
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.tables import write_table
 
 PAGE, PARQUET, CSV, SCATTER = "report.html", "table.parquet", "table.csv", "scatter.png"
 

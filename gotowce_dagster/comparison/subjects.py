@@ -10,13 +10,13 @@ import numpy as np
 import supervision as sv
 from pydantic import TypeAdapter
 
-from gotowce_dagster import weights
+from gotowce_dagster.config.detector_settings import DetectorSettings, Online
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core import weights
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.base import Cost
-from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detector
-from gotowce_dagster.detectors.settings import DetectorSettings, Online
-from gotowce_dagster.device import best_device
-from gotowce_dagster.params import MasksParams
 
 _BOX = ["x1", "y1", "x2", "y2"]
 

@@ -21,10 +21,10 @@ import supervision as sv
 
 from gotowce_dagster.comparison.job import EVENTS, JOB, Job, Picture
 from gotowce_dagster.comparison.subjects import Subject, size_mb
+from gotowce_dagster.core.errors import GotowceError
+from gotowce_dagster.core.redact import redact, secrets_of_environment
 from gotowce_dagster.detectors.base import impossible
-from gotowce_dagster.errors import GotowceError
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.redact import redact, secrets_of_environment
 
 _ROUNDS = 2
 """Each number of pictures at once is timed so often, after once to settle; the best counts."""

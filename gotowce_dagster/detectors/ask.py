@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.detectors.base import Detector
-from gotowce_dagster.detectors.hosted import Hosted
-from gotowce_dagster.detectors.kosmos2 import Description, Kosmos2
-from gotowce_dagster.detectors.moondream import Moondream
-from gotowce_dagster.detectors.moondream_server import MoondreamServer
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer
+from gotowce_dagster.detectors.hosted.vision_llm import Hosted
+from gotowce_dagster.detectors.local.kosmos2 import Description, Kosmos2
+from gotowce_dagster.detectors.local.moondream import Moondream
 
 Way = Literal["describe", "query", "point", "count"]
 WAYS: dict[type, tuple[Way, ...]] = {

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
+from gotowce_dagster.config.params import ConsensusParams
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.progress import Progress, silent, tracked
+from gotowce_dagster.core.tables import DETECTIONS, empty
 from gotowce_dagster.detectors.base import Cost, Detector, impossible
+from gotowce_dagster.detectors.consensus import agree
 from gotowce_dagster.detectors.detected import Bill, Detected
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.labels.consensus import agree
-from gotowce_dagster.params import ConsensusParams
-from gotowce_dagster.progress import Progress, silent, tracked
-from gotowce_dagster.tables import DETECTIONS, empty
 from gotowce_dagster.video.decode import probe, read_frames
 
 BATCH = 8

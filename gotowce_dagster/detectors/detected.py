@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gotowce_dagster.tables import DETECTIONS, empty, read_notes, read_table, write_table
+from gotowce_dagster.core.tables import DETECTIONS, empty, read_notes, read_table, write_table
 
 Bill = Mapping[str, int | float | None]
 """Answers, invalid ones, tokens and US dollars of one detector (see detect.bill)."""

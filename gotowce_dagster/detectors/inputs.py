@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import supervision as sv
 
+from gotowce_dagster.config.detector_settings import InputSettings, TileSettings
+from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.profile import Colour
 from gotowce_dagster.detectors.base import Detector, found
-from gotowce_dagster.detectors.evidence import to_ycrcb
-from gotowce_dagster.detectors.profile import Colour
-from gotowce_dagster.detectors.settings import InputSettings, TileSettings
 
 
 @dataclass(frozen=True, eq=False)

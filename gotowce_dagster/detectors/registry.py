@@ -5,16 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from gotowce_dagster import weights
-from gotowce_dagster.detectors.base import Detector
-from gotowce_dagster.detectors.bracket import Bracket
-from gotowce_dagster.detectors.hosted import Hosted
-from gotowce_dagster.detectors.inputs import InPieces
-from gotowce_dagster.detectors.kosmos2 import Kosmos2
-from gotowce_dagster.detectors.moondream import Moondream
-from gotowce_dagster.detectors.moondream_server import MoondreamServer
-from gotowce_dagster.detectors.profile import Profile
-from gotowce_dagster.detectors.settings import (
+from gotowce_dagster.config.detector_settings import (
     KINDS,
     BracketSettings,
     Common,
@@ -27,11 +18,20 @@ from gotowce_dagster.detectors.settings import (
     YoloWorldSettings,
     ZeroShotSettings,
 )
-from gotowce_dagster.detectors.yolo import Yolo
-from gotowce_dagster.detectors.yolo_world import YoloWorld
-from gotowce_dagster.detectors.zero_shot import ZeroShot
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.trust import untrusted
+from gotowce_dagster.core import weights
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.trust import untrusted
+from gotowce_dagster.designators.bracket import Bracket
+from gotowce_dagster.designators.profile import Profile
+from gotowce_dagster.detectors.base import Detector
+from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer
+from gotowce_dagster.detectors.hosted.vision_llm import Hosted
+from gotowce_dagster.detectors.inputs import InPieces
+from gotowce_dagster.detectors.local.kosmos2 import Kosmos2
+from gotowce_dagster.detectors.local.moondream import Moondream
+from gotowce_dagster.detectors.local.yolo import Yolo
+from gotowce_dagster.detectors.local.yolo_world import YoloWorld
+from gotowce_dagster.detectors.local.zero_shot import ZeroShot
 
 _MODELS: dict[type[Common], Callable[[str, Any], Detector]] = {
     YoloSettings: Yolo,

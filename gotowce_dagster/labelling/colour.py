@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from gotowce_dagster.detectors.profile import Profile
+from gotowce_dagster.designators.profile import Profile
+from gotowce_dagster.labelling.own_colour import own_colour_shares
 from gotowce_dagster.segmenters.frame_by_frame import Images
-from gotowce_dagster.segmenters.own_colour import own_colour_shares
 
 
 def with_own_colour(

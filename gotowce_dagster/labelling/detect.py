@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from gotowce_dagster.config.params import DetectionsParams
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.detectors.detected import Detected
-from gotowce_dagster.params import DetectionsParams
 
 
 def detect(

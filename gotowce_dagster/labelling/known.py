@@ -15,22 +15,22 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.config.params import Params
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.progress import silent
+from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, read_table
+from gotowce_dagster.designators.profile import Profile, read_profile
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.detected import Detected, read_detected
-from gotowce_dagster.detectors.profile import Profile, read_profile
 from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.labelling.colour import with_own_colour
 from gotowce_dagster.labelling.detect import detect
 from gotowce_dagster.labelling.label import label
 from gotowce_dagster.labelling.segment import segment
-from gotowce_dagster.params import Params
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.progress import silent
-from gotowce_dagster.project import Project
 from gotowce_dagster.propagation.video import join_with_propagated
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.frame_by_frame import Settled
-from gotowce_dagster.tables import FRAMES, LABELS, MASKS, read_table
 
 
 @dataclass(frozen=True, eq=False)

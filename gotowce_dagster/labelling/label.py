@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from gotowce_dagster.config.params import LabelsParams
 from gotowce_dagster.detectors.detected import Detected
 from gotowce_dagster.labels.cleaning import clean
-from gotowce_dagster.params import LabelsParams
 
 
 def label(

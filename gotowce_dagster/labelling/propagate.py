@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from gotowce_dagster.params import MasksParams
-from gotowce_dagster.progress import Progress
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.propagation.base import Propagator
 from gotowce_dagster.propagation.video import through_video
 from gotowce_dagster.video.decode import VideoInfo

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from gotowce_dagster.boxes import KEY
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.boxes import KEY
+from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.labels.tracks import link
-from gotowce_dagster.params import MasksParams
-from gotowce_dagster.progress import Progress
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.frame_by_frame import NOTHING, Images, Settled, segment_frame_by_frame
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.boxes import BOX, evenly
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX, evenly
+from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, read_table
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.read import is_whole_jpeg, read_rgb
 from gotowce_dagster.pictures.targets import AMBER, GREEN, RED, WHITE, target_closeup
-from gotowce_dagster.project import Project
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, read_table
 
 _MARKED, _UNMARKED, _OF_EACH_VERDICT = 5, 2, 4
 _COLOURS = {"accept": GREEN, "review": AMBER, "reject": RED}

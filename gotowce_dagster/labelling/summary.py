@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from gotowce_dagster.boxes import KEY
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import KEY
+from gotowce_dagster.core.files import read_json
+from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, read_table
 from gotowce_dagster.detectors.detect import bill_in_words
 from gotowce_dagster.detectors.detected import read_detected
-from gotowce_dagster.files import read_json
 from gotowce_dagster.pictures.read import is_whole_jpeg
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import FRAMES, LABELS, MASKS, read_table
 
 VERDICTS = ("accept", "review", "reject")
 

@@ -12,9 +12,9 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.params import LabelsParams, RuleParams
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.labels.rules import RULES
-from gotowce_dagster.params import LabelsParams, RuleParams
 
 NO_MASK = "no_mask"
 _KEY = ["video", "frame_index", "detection_id"]

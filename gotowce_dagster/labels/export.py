@@ -10,8 +10,8 @@ import pandas as pd
 import supervision as sv
 import yaml
 
+from gotowce_dagster.core import rle
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.segmenters import rle
 
 # A mask's outline is traced on a grid so much finer. It then runs 1/8 pixel inside the pixels' outer edge:
 # the box around it is exact to 1/8 pixel, and cutting its coordinates to whole numbers, as ultralytics does

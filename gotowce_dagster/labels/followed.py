@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationError, model_validator
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_file, read_text
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_file, read_text
+from gotowce_dagster.core.safe_names import ClassName, SafeName
+from gotowce_dagster.core.sources import require_pulled
+from gotowce_dagster.core.validation import in_words
 from gotowce_dagster.labels.reviews import LARGEST_ID, Box, FrameIndex, Record, Side
-from gotowce_dagster.safe_names import ClassName, SafeName
-from gotowce_dagster.sources import require_pulled
-from gotowce_dagster.validation import in_words
 
 COLUMNS = ["frame_index", "object_id", "class_name", "x1", "y1", "x2", "y2"]
 _SIDES = ["x1", "y1", "x2", "y2"]

@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import FRAMES, LABELS, read_table, read_truth
 from gotowce_dagster.labels.followed import read_tracked
 from gotowce_dagster.labels.reviewed import Said, known_objects, said_of, said_of_video
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.pictures.read import is_whole_jpeg
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import FRAMES, LABELS, read_table, read_truth
 from gotowce_dagster.video.decode import probe
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.tables import DETECTIONS, MASKS, PROVENANCE, read_table
 from gotowce_dagster.labels.split import find_leaks
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import DETECTIONS, MASKS, PROVENANCE, read_table
 
 
 def leaks(project: Project) -> list[str]:

@@ -8,7 +8,8 @@ import pandas as pd
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import LABELS
 from gotowce_dagster.labels.followed import TrackedVideo, frame_rows
 from gotowce_dagster.labels.reviews import (
     Change,
@@ -18,7 +19,6 @@ from gotowce_dagster.labels.reviews import (
     ReviewedVideo,
     frame_hash,
 )
-from gotowce_dagster.tables import LABELS
 
 NO_OBJECT = "no object"
 """The label of a truth row that has no box and says that the frame shows no target."""

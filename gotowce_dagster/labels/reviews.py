@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_file, read_text
-from gotowce_dagster.safe_names import ClassName, SafeName
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.sources import below_data, pointer, require_pulled
-from gotowce_dagster.validation import in_words
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_file, read_text
+from gotowce_dagster.core.safe_names import ClassName, SafeName
+from gotowce_dagster.core.sources import below_data, pointer, require_pulled
+from gotowce_dagster.core.validation import in_words
 
 Verdict = Literal["accept", "fix", "reject"]
 Sample = Literal["audit", "doubtful", "all"]

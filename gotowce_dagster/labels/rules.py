@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.segmenters.crops import Crop
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.crops import Crop
 
 _SIDES = ["x1", "y1", "x2", "y2"]
 _DESIGNATOR = [f"designator_{side}" for side in _SIDES]

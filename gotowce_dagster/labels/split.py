@@ -15,9 +15,9 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.params import DatasetParams
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.labels.reviewed import Said, decision_of, is_confirmed, is_usable
-from gotowce_dagster.params import DatasetParams
 
 SPLITS = ("train", "val", "test")
 _BOX = ["x1", "y1", "x2", "y2"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
 
 
 def read_rgb(path: Path) -> np.ndarray:

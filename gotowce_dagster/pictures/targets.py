@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from gotowce_dagster.segmenters.crops import around
+from gotowce_dagster.core.crops import around
 
 Colour = tuple[int, int, int]
 GREEN, AMBER, RED, WHITE = (90, 230, 110), (255, 190, 60), (255, 85, 85), (225, 225, 225)

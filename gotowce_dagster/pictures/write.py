@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gotowce_dagster.files import fresh_file
+from gotowce_dagster.core.files import fresh_file
 
 
 def write_picture(picture: np.ndarray, path: Path) -> None:

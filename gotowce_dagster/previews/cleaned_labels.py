@@ -3,15 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.boxes import BOX, evenly
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX, evenly
+from gotowce_dagster.core.tables import FRAMES, LABELS, read_table
 from gotowce_dagster.labelling import summary
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.targets import AMBER, GREEN, RED, target_closeup
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.project import Project
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.tables import FRAMES, LABELS, read_table
 
 _COLOURS = {"accept": GREEN, "review": AMBER, "reject": RED}
 _SHOWN = 8

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster.boxes import evenly, xyxy
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import evenly, xyxy
+from gotowce_dagster.core.tables import FRAMES, read_table
 from gotowce_dagster.detectors.detected import read_detected
 from gotowce_dagster.labelling import summary
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
 from gotowce_dagster.pictures.read import is_whole_jpeg, read_rgb
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import FRAMES, read_table
 
 _SHOWN_WITH, _SHOWN_WITHOUT = 12, 4
 

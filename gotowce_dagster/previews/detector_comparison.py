@@ -4,10 +4,10 @@ import pandas as pd
 
 from gotowce_dagster.comparison.compare import TABLE
 from gotowce_dagster.comparison.study import PARQUET, SCATTER
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.tables import read_table
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import read_table
 
 NAME = "detector_comparison"
 _SHOWN = ("f1_50", "median_s", "memory_mb", "money_per_1000")

@@ -1,9 +1,9 @@
 """Preview of stage 8: the scores."""
 
-from gotowce_dagster.files import read_json
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.files import read_json
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.project import Project
 
 _AGAIN = "run its stage again"
 _ON_TOP = ("precision_50", "recall_50", "mAP50", "median_iou")

@@ -1,12 +1,12 @@
 """Preview of stage 1: sampled frames."""
 
-from gotowce_dagster.boxes import evenly
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import evenly
+from gotowce_dagster.core.tables import FRAMES, read_table
 from gotowce_dagster.labelling import summary
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import FRAMES, read_table
 
 _SHOWN = 12
 """Pictures on the contact sheet."""

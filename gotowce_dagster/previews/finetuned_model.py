@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.evaluation import summary
 from gotowce_dagster.pictures.curves import training_curves
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.project import Project
-from gotowce_dagster.training import summary
 
 
 def preview(project: Project) -> Preview:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from gotowce_dagster.detectors.profile import read_profile
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, PROVENANCE, read_table
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, MASKS, PROVENANCE, read_table
+from gotowce_dagster.designators.profile import read_profile
 
 _CALIBRATE = (
     "Right only if the video shows none; else calibrate a profile on it (`gotowce calibrate`), or add its "

@@ -3,18 +3,18 @@
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.boxes import BOX, KEY, evenly
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX, KEY, evenly
+from gotowce_dagster.core.tables import DETECTIONS, FRAMES, MASKS, read_table
 from gotowce_dagster.labelling import summary
-from gotowce_dagster.pictures.carried import prompt_grid, timeline
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.targets import GREEN, target_closeup
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.project import Project
 from gotowce_dagster.propagation.follow import BACK, ON
+from gotowce_dagster.propagation.pictures import prompt_grid, timeline
 from gotowce_dagster.propagation.points import read_points
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.tables import DETECTIONS, FRAMES, MASKS, read_table
 from gotowce_dagster.video.decode import probe, read_frames
 
 _SHOWN = 16

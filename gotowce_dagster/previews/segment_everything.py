@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from gotowce_dagster.comparison.everything_report import CUTS, FITS, PICTURE, by_method
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.project import Project
+from gotowce_dagster.studies.everything_report import CUTS, FITS, PICTURE, by_method
 
 NAME = "segment_everything"
 

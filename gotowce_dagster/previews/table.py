@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.previews import (
     cleaned_labels,
     designator_detections,
@@ -16,7 +17,6 @@ from gotowce_dagster.previews import (
 )
 from gotowce_dagster.previews.base import Preview
 from gotowce_dagster.previews.found_nothing import found_nothing
-from gotowce_dagster.project import Project
 
 PREVIEWS: dict[str, Callable[..., Preview]] = {
     "extracted_frames": extracted_frames.preview,

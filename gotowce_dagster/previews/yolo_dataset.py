@@ -1,8 +1,8 @@
 """Preview of stage 6: the dataset."""
 
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.evaluation import summary
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.project import Project
-from gotowce_dagster.training import summary
 from gotowce_dagster.training.dataset_sheet import dataset_sheet
 
 

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from gotowce_dagster.files import fresh_dir, remove
-from gotowce_dagster.params import PropagationParams
-from gotowce_dagster.progress import Progress, silent
+from gotowce_dagster.config.params import PropagationParams
+from gotowce_dagster.core.files import fresh_dir, remove
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.tables import CARRIED, empty, read_table, write_table
 from gotowce_dagster.propagation.base import Propagator
 from gotowce_dagster.propagation.evidence import Evidence
 from gotowce_dagster.propagation.follow import Covered, Follower, Row, Way
-from gotowce_dagster.tables import CARRIED, empty, read_table, write_table
 from gotowce_dagster.video.decode import read_frames
 
 _MEMORY = "memory"

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gotowce_dagster.device import best_device
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.device import best_device
 from gotowce_dagster.propagation.memory import Memory, View
 from gotowce_dagster.propagation.streaming import Decoded, Streaming
 from gotowce_dagster.segmenters import edgetam_model

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.core import rle
 from gotowce_dagster.propagation.points import POSITIVE
-from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.prompts import Prompt
 
 BY_POINTS = "points"

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from gotowce_dagster.params import PropagationParams
+from gotowce_dagster.config.params import PropagationParams
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.propagation.base import Observation, Propagator
 from gotowce_dagster.propagation.evidence import BY_POINTS, Evidence, Sighting
 from gotowce_dagster.propagation.gates import History, measure, scene_jump, state
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.segmenters.crops import Crop
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.video.decode import Frame, read_frames
 

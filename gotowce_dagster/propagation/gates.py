@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, Field
 
-from gotowce_dagster.params import GateParams, PropagationParams
+from gotowce_dagster.config.params import GateParams, PropagationParams
+from gotowce_dagster.core.crops import Crop, around
 from gotowce_dagster.propagation.base import Observation
-from gotowce_dagster.segmenters.crops import Crop, around
 
 State = Literal["sure", "doubtful", "lost"]
 

@@ -19,15 +19,15 @@ import numpy as np
 import supervision as sv
 from pydantic import BaseModel, Field
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_file
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.crops import Crop, around
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_file
 from gotowce_dagster.propagation.base import Observation
 from gotowce_dagster.propagation.gates import History, Look, evidence, likely_place, look_of, measure, state
-from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.base import Answer, Candidate, Promptable
 from gotowce_dagster.segmenters.choose import agreement, clean_up, mask_iou, tidy, vote
-from gotowce_dagster.segmenters.crops import Crop, around
 from gotowce_dagster.segmenters.mobile_sam import MobileSam
 from gotowce_dagster.segmenters.prompts import Prompt, point, ring, whole
 from gotowce_dagster.segmenters.proposals import stability

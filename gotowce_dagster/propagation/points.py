@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.csv_rows import read_rows, refuse, to_numbers
+from gotowce_dagster.core.csv_rows import read_rows, refuse, to_numbers
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.video.decode import VideoInfo
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.propagation.base import Propagator
 from gotowce_dagster.propagation.edgetam import EdgeTamPropagator
 from gotowce_dagster.propagation.image_track import ImageTrack

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gotowce_dagster.device import best_device
-from gotowce_dagster.errors import InputError, MissingWeightsError
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
+from gotowce_dagster.core.weights import require
 from gotowce_dagster.propagation.memory import Memory, Output, View
 from gotowce_dagster.propagation.streaming import Decoded, Streaming
 from gotowce_dagster.segmenters.prompts import Prompt, as_points
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
-from gotowce_dagster.weights import require
 
 _STRIDE = 16
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from gotowce_dagster.device import inference
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_file
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.device import inference
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_file
 from gotowce_dagster.propagation.base import Observation
 from gotowce_dagster.propagation.memory import Memory, Output, Trace, View
-from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.prompts import Prompt
 
 _STABILITY_SHIFT = 1.0

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.params import MasksParams
-from gotowce_dagster.progress import Progress, silent
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.tables import MASKS
 from gotowce_dagster.propagation.base import Propagator
 from gotowce_dagster.propagation.carry import carry
 from gotowce_dagster.propagation.evidence import Evidence
 from gotowce_dagster.propagation.points import prompts
-from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.choose import measure
-from gotowce_dagster.tables import MASKS
 from gotowce_dagster.video.decode import VideoInfo
 
 _KEY = ["frame_index", "detection_id"]

@@ -37,20 +37,20 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gotowce_dagster.errors import GotowceError, InputError
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.errors import GotowceError, InputError
+from gotowce_dagster.core.tables import DETECTIONS, read_table
 from gotowce_dagster.labels.reviews import ReviewedObject
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project
 from gotowce_dagster.review.config import MaskForm, mask_form, with_smart_tools, without_smart_tools
 from gotowce_dagster.review.connection import Room, plain_errors
 from gotowce_dagster.review.regions import Size, pixel_box, regions
 from gotowce_dagster.review.room import find_project
-from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.base import Interactive
 from gotowce_dagster.segmenters.clicks import Clicker
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.segmenters.registry import build_segmenter
-from gotowce_dagster.tables import DETECTIONS, read_table
 
 if TYPE_CHECKING:
     from label_studio_sdk import LabelStudio

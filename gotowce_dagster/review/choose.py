@@ -10,7 +10,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.params import ReviewTasksParams
+from gotowce_dagster.config.params import ReviewTasksParams
 
 _FRAME = ["video", "frame_index"]
 # What a model disagrees with has the first part of the queue for itself, but for the audit sample.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 from xml.etree import ElementTree
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
 
 MaskForm = Literal["bitmask", "polygon"]
 

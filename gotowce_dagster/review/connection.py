@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gotowce_dagster.errors import GotowceError, InputError
-from gotowce_dagster.files import fresh_file, read_text
+from gotowce_dagster.core.errors import GotowceError, InputError
+from gotowce_dagster.core.files import fresh_file, read_text
 
 if TYPE_CHECKING:
     from label_studio_sdk import LabelStudio

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from gotowce_dagster.config.params import LabelsParams, ReviewTasksParams
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.tables import FRAMES, LABELS, empty, read_table
+from gotowce_dagster.detectors.consensus import who_found
 from gotowce_dagster.detectors.detected import read_detected
-from gotowce_dagster.labels.consensus import who_found
 from gotowce_dagster.labels.followed import followed_to
 from gotowce_dagster.labels.reviewed import said_of
 from gotowce_dagster.labels.reviews import frame_hash, read_reviewed
-from gotowce_dagster.params import LabelsParams, ReviewTasksParams
-from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.choose import choose, draw
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour
-from gotowce_dagster.tables import FRAMES, LABELS, empty, read_table
 
 
 def why(params: LabelsParams) -> dict[str, str]:

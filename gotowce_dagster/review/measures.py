@@ -4,11 +4,11 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from statistics import median
 
+from gotowce_dagster.config.params import Params, ReviewAuditParams
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.sources import require_pulled, tracked_files
+from gotowce_dagster.core.tables import LABELS, read_table
 from gotowce_dagster.labels.reviews import Change, Review, ReviewedFrame, ReviewedVideo, read_reviewed
-from gotowce_dagster.params import Params, ReviewAuditParams
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.sources import require_pulled, tracked_files
-from gotowce_dagster.tables import LABELS, read_table
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_file
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_file
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.sources import require_pulled, tracked_files
 from gotowce_dagster.labels.reviews import ReviewedFrame, merged, read_reviewed, write_reviewed
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.progress import Progress, silent
 from gotowce_dagster.review.connection import Room, home, plain_errors
 from gotowce_dagster.review.room import ahead, find_project, list_tasks
 from gotowce_dagster.review.tasks import read_task, task_key
-from gotowce_dagster.sources import require_pulled, tracked_files
 
 _BATCH = 250
 _SETTLED_S = 5.0

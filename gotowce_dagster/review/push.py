@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.params import ReviewTasksParams
-from gotowce_dagster.progress import Progress, silent
+from gotowce_dagster.config.params import ReviewTasksParams
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.review.config import extended, labelling_config, mask_form, offered_classes
 from gotowce_dagster.review.connection import Room, plain_errors
 from gotowce_dagster.review.room import ahead, find_project, list_tasks

@@ -17,10 +17,10 @@ import supervision as sv
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
+from gotowce_dagster.core import rle
 from gotowce_dagster.labels.reviews import Box, Change, ReviewedObject
 from gotowce_dagster.review.bitmask import mask_to_url, url_to_mask
 from gotowce_dagster.review.config import MaskForm
-from gotowce_dagster.segmenters import rle
 
 _OURS = re.compile(r"(?:box|mask)-(\d+)(?:-\d+)?")
 # Fixed-point bits of a polygon's vertices, enough for 1/16 pixel.

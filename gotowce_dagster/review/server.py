@@ -19,9 +19,9 @@ from pathlib import Path
 
 import httpx
 
-from gotowce_dagster.errors import GotowceError, InputError
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.progress import Progress, silent
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.errors import GotowceError, InputError
+from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.review.connection import (
     Connection,
     Secrets,

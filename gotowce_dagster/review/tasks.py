@@ -13,13 +13,13 @@ from urllib.parse import quote
 import pandas as pd
 from pydantic import ValidationError
 
+from gotowce_dagster.config.params import ReviewTasksParams
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.safe_names import safe_name
+from gotowce_dagster.core.validation import in_words
 from gotowce_dagster.labels.reviews import Review, ReviewedFrame, ReviewedObject, Sample, Verdict
-from gotowce_dagster.params import ReviewTasksParams
 from gotowce_dagster.review.bitmask import Colour, mask_to_url
 from gotowce_dagster.review.regions import Size, changes, objects, regions
-from gotowce_dagster.safe_names import safe_name
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.validation import in_words
 
 MODEL_VERSION = "labels"
 """All our predictions carry one: Label Studio shows a project's reviewers those of a single version."""

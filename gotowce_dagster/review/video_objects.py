@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_file
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_file
 from gotowce_dagster.labels.followed import KeyFrame, Track
 from gotowce_dagster.review.regions import Size, percent_box, pixel_box
 from gotowce_dagster.video.decode import VideoInfo

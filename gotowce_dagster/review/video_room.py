@@ -10,7 +10,10 @@ from xml.etree import ElementTree
 
 from pydantic import ValidationError
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import FRAMES, MASKS, read_table
+from gotowce_dagster.core.validation import in_words
 from gotowce_dagster.labels.followed import (
     TrackedVideo,
     TrackReview,
@@ -19,7 +22,6 @@ from gotowce_dagster.labels.followed import (
     read_tracked,
     write_tracked,
 )
-from gotowce_dagster.project import Project
 from gotowce_dagster.review.config import colour
 from gotowce_dagster.review.connection import Room, plain_errors
 from gotowce_dagster.review.frames import read_labels
@@ -34,8 +36,6 @@ from gotowce_dagster.review.video_objects import (
     video_regions,
     write_truth,
 )
-from gotowce_dagster.tables import FRAMES, MASKS, read_table
-from gotowce_dagster.validation import in_words
 from gotowce_dagster.video.decode import probe
 
 if TYPE_CHECKING:

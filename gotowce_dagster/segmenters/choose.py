@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.segmenters.base import Candidate
-from gotowce_dagster.segmenters.crops import Crop
 from gotowce_dagster.segmenters.shapes import best_likeness, shape
 
 

@@ -11,10 +11,10 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.params import MasksParams, ReviewAssistParams
+from gotowce_dagster.config.params import MasksParams, ReviewAssistParams
+from gotowce_dagster.core.crops import Crop, around
 from gotowce_dagster.segmenters.base import Candidate, Encoded, Interactive
 from gotowce_dagster.segmenters.choose import choose, score
-from gotowce_dagster.segmenters.crops import Crop, around
 from gotowce_dagster.segmenters.prompts import Prompt, ring
 from gotowce_dagster.segmenters.proposals import candidates_of
 

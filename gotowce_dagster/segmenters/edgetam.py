@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from gotowce_dagster.device import best_device, inference
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.device import best_device, inference
 from gotowce_dagster.segmenters import edgetam_model
 from gotowce_dagster.segmenters.base import Answer, Candidate, Encoded
 from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gotowce_dagster.errors import InputError, MissingWeightsError
-from gotowce_dagster.fetch import no_hub
-from gotowce_dagster.trust import restrict_unpickling
-from gotowce_dagster.weights import require
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
+from gotowce_dagster.core.fetch import no_hub
+from gotowce_dagster.core.trust import restrict_unpickling
+from gotowce_dagster.core.weights import require
 
 DEFAULT = "EdgeTAM-hf"
 

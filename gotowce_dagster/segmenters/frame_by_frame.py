@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster.boxes import BOX, KEY, xyxy
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.params import MasksParams
-from gotowce_dagster.progress import Progress, tracked
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.boxes import BOX, KEY, xyxy
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.progress import Progress, tracked
+from gotowce_dagster.core.tables import DETECTIONS, MASKS, empty, read_table, write_table
 from gotowce_dagster.segmenters.base import Candidate, Segmenter
 from gotowce_dagster.segmenters.choose import score
 from gotowce_dagster.segmenters.neighbours import settle
@@ -22,7 +23,6 @@ from gotowce_dagster.segmenters.targets import (
     find_targets,
     read_candidates,
 )
-from gotowce_dagster.tables import DETECTIONS, MASKS, empty, read_table, write_table
 
 Images = Callable[[Collection[int]], Iterator[tuple[int, np.ndarray]]]
 """From numbers of frames to (frame_index, RGB uint8 (H, W, 3)), rising; what cannot be had is left out."""

@@ -7,11 +7,11 @@ GrabCut does the rest. It is a baseline: it knows colours, not things.
 import cv2
 import numpy as np
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.crops import around
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.choose import designator_regions
-from gotowce_dagster.segmenters.crops import around
 
 _ITERATIONS = 3
 _CROP_SCALE = 1.5

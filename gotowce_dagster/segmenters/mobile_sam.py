@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from gotowce_dagster.device import best_device
-from gotowce_dagster.errors import MissingWeightsError
-from gotowce_dagster.offline import keep_offline
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.errors import MissingWeightsError
+from gotowce_dagster.core.offline import keep_offline
+from gotowce_dagster.core.weights import require
 from gotowce_dagster.segmenters.base import Answer, Candidate, Encoded
 from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
 from gotowce_dagster.segmenters.proposals import propose
-from gotowce_dagster.weights import require
 
 _INPUT_PX = 1024
 _DECODED = 16

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.params import MasksParams
-from gotowce_dagster.segmenters import rle
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core import rle
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.choose import choose, score
 from gotowce_dagster.segmenters.shapes import best_likeness, shape

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.crops import Crop, around
 from gotowce_dagster.segmenters.base import Answer, Candidate, Promptable
 from gotowce_dagster.segmenters.choose import best_score
-from gotowce_dagster.segmenters.crops import Crop, around
 from gotowce_dagster.segmenters.prompts import PROMPTS
 
 _STABILITY_SHIFT = 1.0

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.edgetam import EdgeTam
 from gotowce_dagster.segmenters.grabcut import GrabCut

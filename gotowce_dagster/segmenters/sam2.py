@@ -30,14 +30,14 @@ from typing import Any
 
 import numpy as np
 
-from gotowce_dagster.device import best_device, inference
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.device import best_device, inference
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.weights import require
 from gotowce_dagster.segmenters.base import Answer, Candidate, Encoded
 from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
 from gotowce_dagster.segmenters.proposals import propose
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
-from gotowce_dagster.weights import require
 
 # Bounds of memory, in pixels that the model sees at once: 8 crops to encode and 64 prompts to decode at 512.
 # A processor encodes single crops at least as fast, and a crop then gives the same bits in any company.

@@ -7,7 +7,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from gotowce_dagster.errors import MissingWeightsError
+from gotowce_dagster.core.errors import MissingWeightsError
 
 CONFIGS = {
     "sam2_hiera_tiny_image.pt": "configs/sam2/sam2_hiera_t.yaml",

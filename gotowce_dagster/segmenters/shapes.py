@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from gotowce_dagster.segmenters.crops import Crop
+from gotowce_dagster.core.crops import Crop
 
 _SIDE = 64
 

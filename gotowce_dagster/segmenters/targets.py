@@ -8,12 +8,12 @@ import pandas as pd
 import pyarrow as pa
 import supervision as sv
 
-from gotowce_dagster.params import MasksParams
-from gotowce_dagster.segmenters import rle
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.tables import MASKS
 from gotowce_dagster.segmenters.base import Candidate, Segmenter
 from gotowce_dagster.segmenters.choose import Choice, choose
-from gotowce_dagster.segmenters.crops import Crop
-from gotowce_dagster.tables import MASKS
 
 COLUMNS = [name for name in MASKS.names if name not in {"video", "frame_index", "object_id"}]
 

@@ -1,10 +1,10 @@
 """Stage 5: every candidate gets a verdict, its reasons and its scores; nothing is dropped."""
 
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, read_table, write_table
 from gotowce_dagster.detectors.detected import read_detected
 from gotowce_dagster.labelling.label import label
-from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import FRAMES, LABELS, MASKS, read_table, write_table
 
 
 def run(project: Project, video: str, progress: Progress = silent) -> None:

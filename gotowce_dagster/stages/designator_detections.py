@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.progress import Progress, silent, tracked
+from gotowce_dagster.core.tables import FRAMES, read_table
+from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.detected import write_detected
-from gotowce_dagster.detectors.profile import read_profile
 from gotowce_dagster.detectors.registry import build_detectors
-from gotowce_dagster.errors import InputError
 from gotowce_dagster.labelling.detect import detect
 from gotowce_dagster.labelling.images import decoded
-from gotowce_dagster.progress import Progress, silent, tracked
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import FRAMES, read_table
 
 _UNREADABLE = {"video": "the frame cannot be decoded"}
 

@@ -9,9 +9,9 @@ from gotowce_dagster.comparison.compare import compare
 from gotowce_dagster.comparison.contenders import detectors, segmenter
 from gotowce_dagster.comparison.footage import Footage, sample
 from gotowce_dagster.comparison.study import write_study
-from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import read_truth
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.video.decode import probe
 
 NAME = "detector_comparison"

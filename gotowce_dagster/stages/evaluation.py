@@ -6,19 +6,19 @@ from functools import cache
 import cv2
 import pandas as pd
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_dir
+from gotowce_dagster.core.progress import Progress, tracked
+from gotowce_dagster.core.tables import LABELS, PROVENANCE, empty, read_table
+from gotowce_dagster.evaluation import evaluate
+from gotowce_dagster.evaluation.findings import plots
+from gotowce_dagster.evaluation.measures import MEASURES, Findings
+from gotowce_dagster.evaluation.report import report
 from gotowce_dagster.labelling.known import Wanted, label_in_project
 from gotowce_dagster.labels.in_force import checked_and_reviewed
-from gotowce_dagster.progress import Progress, tracked
-from gotowce_dagster.project import Project
 from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.segmenters.registry import build_segmenter
-from gotowce_dagster.tables import LABELS, PROVENANCE, empty, read_table
-from gotowce_dagster.training import evaluate
-from gotowce_dagster.training.findings import plots
-from gotowce_dagster.training.measures import MEASURES, Findings
-from gotowce_dagster.training.report import report
 
 
 def run(project: Project, progress: Progress) -> None:

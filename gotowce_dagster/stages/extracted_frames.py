@@ -4,11 +4,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_dir
-from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import FRAMES, empty, write_table
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_dir
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.tables import FRAMES, empty, write_table
 from gotowce_dagster.video.decode import probe
 from gotowce_dagster.video.extract import extract
 from gotowce_dagster.video.packets import Losses

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import yaml
 
-from gotowce_dagster import weights
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import weights
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_dir
+from gotowce_dagster.core.progress import Progress
+from gotowce_dagster.core.tables import PROVENANCE, read_table
+from gotowce_dagster.core.trust import note_trained, require_trusted
 from gotowce_dagster.labels.export import class_names
 from gotowce_dagster.labels.provenance import leaks
-from gotowce_dagster.progress import Progress
-from gotowce_dagster.project import Project
-from gotowce_dagster.tables import PROVENANCE, read_table
 from gotowce_dagster.training.finetune import OnEpoch, finetune, has_no_weights, portable
 from gotowce_dagster.training.model_card import model_card
-from gotowce_dagster.trust import note_trained, require_trusted
 
 _SCORES = ["epoch", "precision", "recall", "mAP50", "mAP50_95"]
 

@@ -4,18 +4,18 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from gotowce_dagster.detectors.profile import read_profile
-from gotowce_dagster.files import remove
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.files import remove
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.tables import DETECTIONS, FRAMES, MASKS, read_table, write_table
+from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.labelling.colour import with_own_colour
 from gotowce_dagster.labelling.images import decoded
 from gotowce_dagster.labelling.propagate import propagate
 from gotowce_dagster.labelling.segment import segment
-from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.project import Project
 from gotowce_dagster.propagation.points import read_points
 from gotowce_dagster.propagation.registry import build_propagator
 from gotowce_dagster.segmenters.registry import build_segmenter
-from gotowce_dagster.tables import DETECTIONS, FRAMES, MASKS, read_table, write_table
 from gotowce_dagster.video.decode import probe
 
 

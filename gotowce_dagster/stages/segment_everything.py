@@ -5,16 +5,16 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.comparison.everything import best_fit, cut_up, sam2_generator, superpixels
-from gotowce_dagster.comparison.everything_report import CUTS, FITS, PICTURE, REPORT, caption, report
-from gotowce_dagster.files import fresh_dir
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.files import fresh_dir
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
-from gotowce_dagster.pictures.everything import with_pieces
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.project import Project
 from gotowce_dagster.segmenters.sam2 import predictor_of
-from gotowce_dagster.tables import read_truth
+from gotowce_dagster.studies.everything import best_fit, cut_up, sam2_generator, superpixels
+from gotowce_dagster.studies.everything_pictures import with_pieces
+from gotowce_dagster.studies.everything_report import CUTS, FITS, PICTURE, REPORT, caption, report
 from gotowce_dagster.video.decode import probe, read_frames
 
 NAME = "segment_everything"

@@ -7,19 +7,19 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_dir, link_or_copy
+from gotowce_dagster.core.progress import Progress, tracked
+from gotowce_dagster.core.sources import require_pulled, tracked_files
+from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
 from gotowce_dagster.detectors.detected import read_detected
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_dir, link_or_copy
 from gotowce_dagster.labels.export import label_file, yolo_lines
 from gotowce_dagster.labels.in_force import all_reviews_in_force
 from gotowce_dagster.labels.provenance import left_out, provenance_of
 from gotowce_dagster.labels.reviewed import precede
 from gotowce_dagster.labels.split import SPLITS, choose_negatives, split_frames, usable_frames
 from gotowce_dagster.pictures.read import is_whole_jpeg
-from gotowce_dagster.progress import Progress, tracked
-from gotowce_dagster.project import Project
-from gotowce_dagster.sources import require_pulled, tracked_files
-from gotowce_dagster.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
 
 
 def run(project: Project, progress: Progress) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gotowce_dagster.boxes import evenly
+from gotowce_dagster.core.boxes import evenly
+from gotowce_dagster.core.tables import PROVENANCE, read_table
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
-from gotowce_dagster.tables import PROVENANCE, read_table
 
 _SHOWN = 12
 

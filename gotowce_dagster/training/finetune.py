@@ -19,12 +19,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from gotowce_dagster.device import best_device
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_dir, link_or_copy, remove
-from gotowce_dagster.offline import keep_offline
-from gotowce_dagster.params import TrainingParams
-from gotowce_dagster.progress import Progress
+from gotowce_dagster.config.params import TrainingParams
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_dir, link_or_copy, remove
+from gotowce_dagster.core.offline import keep_offline
+from gotowce_dagster.core.progress import Progress
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch with its number, from 1, and its losses and scores."""

@@ -27,7 +27,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.video.packets import Losses, Timeline, demux, opened, read_timeline
 
 _PLANAR_LUMA = ("yuv4", "yuvj4", "nv", "gray")

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 import simplejpeg
 
-from gotowce_dagster.params import FramesParams
-from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.tables import FRAMES, empty
+from gotowce_dagster.config.params import FramesParams
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.tables import FRAMES, empty
 from gotowce_dagster.video import quality
 from gotowce_dagster.video.decode import Frame, Seeker, entered, read_frames
 from gotowce_dagster.video.packets import Losses, Timeline, read_timeline

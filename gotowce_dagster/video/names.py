@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from slugify import slugify
 
-from gotowce_dagster.yaml_files import reads_as_text
+from gotowce_dagster.core.yaml_files import reads_as_text
 
 LONGEST = 100
 """Letters of a key: with suffixes and a temporary name's extras it must fit any file system's 255 bytes."""

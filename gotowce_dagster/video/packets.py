@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
 
 _NO_VIDEO = ("image2", "tty")
 """Containers that FFmpeg opens as video though they hold a picture or a text; others end in _pipe."""

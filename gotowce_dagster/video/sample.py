@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.params import FramesParams
+from gotowce_dagster.config.params import FramesParams
 from gotowce_dagster.video import quality
 from gotowce_dagster.video.decode import Frame
 from gotowce_dagster.video.shots import ShotCutter

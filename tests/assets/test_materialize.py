@@ -6,10 +6,10 @@ import dagster as dg
 import pytest
 
 from gotowce_dagster.assets.materialize import lock_metadata
-from gotowce_dagster.paths import Paths
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.previews import table
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages.base import Stage
 
 IMAGES, VIDEO = "sam2:sam2.1_hiera_tiny.pt", "edgetam:EdgeTAM-hf"

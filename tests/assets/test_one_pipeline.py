@@ -8,13 +8,13 @@ import dagster as dg
 import pytest
 import yaml
 
-from gotowce_dagster import intake
 from gotowce_dagster.assets.sensors import dvc_lock, new_videos
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.definitions import defs
-from gotowce_dagster.dvc_repo import DvcRepo, stage_name
-from gotowce_dagster.project import Project
+from gotowce_dagster.intake import videos as intake
+from gotowce_dagster.intake.dvc_repo import DvcRepo, stage_name
 from gotowce_dagster.stages.table import STAGES
-from gotowce_dagster.video.synthetic import Bracket, Scene, Target, write_scene
+from tests.support.synthetic import Bracket, Scene, Target, write_scene
 from tests.worlds import merged
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]

@@ -4,9 +4,9 @@ import dagster as dg
 import pytest
 
 from gotowce_dagster.assets.versions import pipeline
+from gotowce_dagster.config.params import Params
+from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.definitions import defs
-from gotowce_dagster.params import Params
-from gotowce_dagster.paths import Paths
 from gotowce_dagster.stages.table import STAGES
 from tests.conftest import ROOT
 

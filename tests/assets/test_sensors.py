@@ -8,16 +8,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from gotowce_dagster import intake
 from gotowce_dagster.assets.reporting import log_progress
 from gotowce_dagster.assets.sensors import dvc_lock, new_videos
 from gotowce_dagster.assets.videos import extracted_frames, raw_videos
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.definitions import defs
-from gotowce_dagster.dvc_repo import DvcRepo
-from gotowce_dagster.project import Project
-from gotowce_dagster.removal import remove
+from gotowce_dagster.intake import videos as intake
+from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.intake.removal import remove
 from gotowce_dagster.stages import extracted_frames as extract_stage
-from tests.test_intake import film, videos_of
+from tests.intake.test_videos import film, videos_of
 
 pytestmark = pytest.mark.integration
 

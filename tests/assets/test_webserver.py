@@ -14,12 +14,12 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
-from gotowce_dagster import intake
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.definitions import defs
-from gotowce_dagster.project import Project
+from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.stages.table import STAGES
 from tests.conftest import ROOT
-from tests.test_intake import film
+from tests.intake.test_videos import film
 
 pytestmark = pytest.mark.integration
 

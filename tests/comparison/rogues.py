@@ -12,8 +12,8 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.comparison.subjects import Subject
+from gotowce_dagster.core.errors import GotowceError, MissingWeightsError
 from gotowce_dagster.detectors.base import Cost
-from gotowce_dagster.errors import GotowceError, MissingWeightsError
 
 BOX = [10.0, 10.0, 30.0, 30.0]
 Answer = Callable[[int, np.ndarray], sv.Detections]

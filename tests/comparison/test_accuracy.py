@@ -14,7 +14,7 @@ from gotowce_dagster.comparison.accuracy import (
     differences,
     with_intervals,
 )
-from gotowce_dagster.comparison.scoring import Case, scores
+from gotowce_dagster.evaluation.scoring import Case, scores
 
 DRAW = Bootstrap(400, 0.95, 1)
 

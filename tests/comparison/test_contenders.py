@@ -3,10 +3,10 @@
 import pytest
 
 from gotowce_dagster.comparison.contenders import Contender, detectors, segmenter
+from gotowce_dagster.config.detector_settings import HostedSettings
+from gotowce_dagster.config.params import read_params
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.detectors import registry
-from gotowce_dagster.detectors.settings import HostedSettings
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.params import read_params
 from tests.conftest import ROOT
 
 PARAMS = read_params(ROOT / "params.yaml")
@@ -14,8 +14,8 @@ PARAMS = read_params(ROOT / "params.yaml")
 
 @pytest.fixture(autouse=True)
 def _nothing_here(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr("gotowce_dagster.weights.folders", lambda: [tmp_path])
-    monkeypatch.setattr("gotowce_dagster.weights.reachable", lambda name: False)
+    monkeypatch.setattr("gotowce_dagster.core.weights.folders", lambda: [tmp_path])
+    monkeypatch.setattr("gotowce_dagster.core.weights.reachable", lambda name: False)
 
 
 def named(*names: str, send: bool = False) -> list[Contender]:

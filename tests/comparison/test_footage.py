@@ -8,10 +8,10 @@ import pytest
 import supervision as sv
 
 from gotowce_dagster.comparison.footage import Footage, sample
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.video.decode import read_frames
-from gotowce_dagster.video.synthetic import Scene, write_scene
+from tests.support.synthetic import Scene, write_scene
 
 COLUMNS = ["frame_index", "x1", "y1", "x2", "y2", "label"]
 TRUTH = pd.DataFrame(

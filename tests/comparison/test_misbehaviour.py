@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from gotowce_dagster.detectors.profile import write_profile
-from gotowce_dagster.video.synthetic import Scene, write_scene
+from gotowce_dagster.designators.profile import write_profile
 from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE
 from tests.detectors.servers import Server, Turn, boxes, serving
+from tests.support.synthetic import Scene, write_scene
 
 FRAMES, SIZE = 12, (640, 360)
 EMPTY = 11
@@ -53,7 +53,7 @@ class Case:
         """`gotowce compare` of bracket and the server on every frame."""
         out = self.folder / "out"
         files = ["--truth", "truth.csv", "--profile", "drawn.toml", "--out", str(out)]
-        command = [sys.executable, "-m", "gotowce_dagster.cli", "compare", "clip.mp4", *files]
+        command = [sys.executable, "-m", "gotowce_dagster.cli.main", "compare", "clip.mp4", *files]
         done = subprocess.run(
             [*command, "--detectors", "bracket,eye", "--frames", str(FRAMES), "--json", *words],
             cwd=self.folder,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.stand_ins import build
+from tests.cli.test_main import run
 from tests.conftest import ROOT
-from tests.test_cli import run
 
 
 def test_a_model_of_random_weights_stands_in_one_table_with_ours(

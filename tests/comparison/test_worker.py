@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from gotowce_dagster.comparison.job import Job, Limits
 from gotowce_dagster.comparison.worker import measure
-from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.core.errors import GotowceError
 from tests.comparison.jobs import MANY, job
 from tests.comparison.rogues import BOX
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gotowce_dagster import trust
+from gotowce_dagster.core import trust
 
 
 def _refuse(*where: object) -> None:

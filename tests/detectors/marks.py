@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.detectors.profile import Colour, Designator, Profile
-from gotowce_dagster.video.synthetic import Bracket as Look
-from gotowce_dagster.video.synthetic import bracket_mask
+from gotowce_dagster.designators.profile import Colour, Designator, Profile
+from tests.support.synthetic import Bracket as Look
+from tests.support.synthetic import bracket_mask
 
 RED = (210, 40, 40)
 TARGET = Designator(

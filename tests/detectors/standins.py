@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gotowce_dagster.offline import keep_offline
+from gotowce_dagster.core.offline import keep_offline
 
 WORDS = ["red", "square", "bracket", "brackets", "corner", "corners", "ship", "person", "bus", "four"]
 

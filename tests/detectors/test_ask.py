@@ -4,15 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gotowce_dagster.config.detector_settings import HostedSettings
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.detectors.ask import Way, ask
 from gotowce_dagster.detectors.base import Detector
-from gotowce_dagster.detectors.hosted import Hosted
-from gotowce_dagster.detectors.moondream import Moondream
-from gotowce_dagster.detectors.settings import HostedSettings
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.detectors.hosted.vision_llm import Hosted
+from gotowce_dagster.detectors.local.moondream import Moondream
+from tests.detectors.local.test_kosmos2 import BOX, SAYS, says
+from tests.detectors.local.test_moondream import model
 from tests.detectors.says import Says
-from tests.detectors.test_kosmos2 import BOX, SAYS, says
-from tests.detectors.test_moondream import model
 
 __all__ = ["model", "says"]
 

@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gotowce_dagster.config.detector_settings import BracketSettings
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import DETECTIONS, write_table
+from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.base import Cost
 from gotowce_dagster.detectors.detect import VIDEO_COLUMNS, bill, bill_in_words, detect_frames, detect_video
-from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.detectors.registry import build_detector, settings_of
-from gotowce_dagster.detectors.settings import BracketSettings
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.tables import DETECTIONS, write_table
 from gotowce_dagster.video.encode import write_video
 from tests.detectors.marks import PROFILE, put_mark, sky
 from tests.detectors.says import Says

@@ -3,10 +3,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import DETECTIONS, read_table
 from gotowce_dagster.detectors.detected import Detected, read_detected, write_detected
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.tables import DETECTIONS, read_table
-from tests.test_tables import DETECTION
+from tests.core.test_tables import DETECTION
 
 ROWS = pd.DataFrame([DETECTION, DETECTION | {"frame_index": 1000}])
 FIRST = int(ROWS["frame_index"].iloc[0])

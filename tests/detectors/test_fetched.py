@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gotowce_dagster.detectors import hub
-from gotowce_dagster.weights import WEIGHTS, find
+from gotowce_dagster.core.weights import WEIGHTS, find
+from gotowce_dagster.detectors.local import hub
 from tests.detectors import standins
 
 

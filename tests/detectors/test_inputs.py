@@ -7,10 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gotowce_dagster.config.detector_settings import (
+    BracketSettings,
+    CropSettings,
+    InputSettings,
+    TileSettings,
+)
 from gotowce_dagster.detectors.base import Cost, found
 from gotowce_dagster.detectors.inputs import InPieces, Piece, cut, join, only_colours
 from gotowce_dagster.detectors.registry import build_detector
-from gotowce_dagster.detectors.settings import BracketSettings, CropSettings, InputSettings, TileSettings
 from tests.detectors.marks import PROFILE, put_mark, sky
 
 WHITE = np.full((90, 160, 3), 255, np.uint8)

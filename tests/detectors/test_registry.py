@@ -7,12 +7,12 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from gotowce_dagster import trust
-from gotowce_dagster.detectors.profile import Profile
+from gotowce_dagster.config.detector_settings import KINDS, BracketSettings, DetectorSettings, YoloSettings
+from gotowce_dagster.config.params import DetectionsParams
+from gotowce_dagster.core import trust
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
+from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.registry import build_detector, build_detectors, obstacle, settings_of
-from gotowce_dagster.detectors.settings import KINDS, BracketSettings, DetectorSettings, YoloSettings
-from gotowce_dagster.errors import InputError, MissingWeightsError
-from gotowce_dagster.params import DetectionsParams
 from tests.detectors import standins
 
 NONE = Profile(name="none")
@@ -25,7 +25,7 @@ def nothing_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """No weights, and homes that do not answer."""
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path / "mine"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("gotowce_dagster.weights.reachable", lambda name: False)
+    monkeypatch.setattr("gotowce_dagster.core.weights.reachable", lambda name: False)
     return tmp_path / "mine"
 
 

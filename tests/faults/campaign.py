@@ -29,7 +29,7 @@ from tests.faults.project import environment, make_project, state
 
 _WRITES = {"add": 2, "sync": 1, "repro": 26, "label_videos": 8, "train_model": 6, "run_studies": 4}
 """About how many files DVC writes in each command: dvc.lock or a .dvc file, and entries of the run cache."""
-_CLI = ("gotowce_dagster.cli",)
+_CLI = ("gotowce_dagster.cli.main",)
 _LABEL_STAGES = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")
 _CODE_PARTITIONS = (
     "import dagster as dg; dg.DagsterInstance.get().add_dynamic_partitions('videos', ['scene_1', 'scene_2'])"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from gotowce_dagster.dvc_lockfile import read_lock
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.video.synthetic import Bracket, Scene, Target, write_scene
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.intake.dvc_lockfile import read_lock
+from tests.support.synthetic import Bracket, Scene, Target, write_scene
 
 ROOT = Path(__file__).parents[2]
 

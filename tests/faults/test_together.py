@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gotowce_dagster.dvc_repo import DvcRepo
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.intake.dvc_repo import DvcRepo
 from tests.faults.project import environment, make_project
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
-CLI = ("gotowce_dagster.cli",)
+CLI = ("gotowce_dagster.cli.main",)
 PARTITIONS = "import dagster as dg; dg.DagsterInstance.get().add_dynamic_partitions('videos', ['scene_1'])"
 
 

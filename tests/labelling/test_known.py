@@ -9,19 +9,19 @@ import pandas as pd
 import pytest
 import supervision as sv
 
+from gotowce_dagster.config.params import MasksParams, Params
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.progress import silent
+from gotowce_dagster.core.tables import FRAMES, MASKS, empty
+from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.base import Cost
 from gotowce_dagster.detectors.detected import Detected
-from gotowce_dagster.detectors.profile import Profile
 from gotowce_dagster.labelling.colour import with_own_colour
 from gotowce_dagster.labelling.detect import detect
 from gotowce_dagster.labelling.known import Labelled, Wanted, label_frames
 from gotowce_dagster.labelling.label import label
 from gotowce_dagster.labelling.segment import segment
-from gotowce_dagster.params import MasksParams, Params
-from gotowce_dagster.progress import silent
 from gotowce_dagster.propagation.follow import ON
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.tables import FRAMES, MASKS, empty
 from tests.segmenters.test_frame_by_frame import DOUBTFUL, SHIP, Told
 from tests.shipped import params
 

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from gotowce_dagster.detectors.profile import write_profile
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, read_table, write_table
+from gotowce_dagster.designators.profile import write_profile
+from gotowce_dagster.evaluation.evaluate import known_frames
 from gotowce_dagster.labelling.known import Wanted, label_in_project
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project
 from gotowce_dagster.propagation import registry
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.stages import (
@@ -19,12 +21,10 @@ from gotowce_dagster.stages import (
     extracted_frames,
     masks,
 )
-from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, read_table, write_table
-from gotowce_dagster.training.evaluate import known_frames
-from gotowce_dagster.video.synthetic import Bracket, Scene, Target, write_scene
 from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE, RED
 from tests.propagation.test_carry import Colour
+from tests.support.synthetic import Bracket, Scene, Target, write_scene
 
 SHIP = Target("cross", 46, (150, 120), (4, 2), 0.01, (60, 120, 230), Bracket(RED, min_side=60))
 SCENE = Scene((SHIP,), frames=80, fps=20, size=(480, 320), absent=(range(30, 45),))

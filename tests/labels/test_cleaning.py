@@ -3,13 +3,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.params import LabelsParams, RuleParams
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, MASKS, read_table, write_table
 from gotowce_dagster.labels.cleaning import NO_MASK, clean, judge
 from gotowce_dagster.labels.rules import RULES
-from gotowce_dagster.params import LabelsParams, RuleParams
-from gotowce_dagster.project import Project
 from gotowce_dagster.review.choose import choose
-from gotowce_dagster.tables import DETECTIONS, FRAMES, LABELS, MASKS, read_table, write_table
 from tests.shipped import labels_params, params
 from tests.worlds import make_world
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
 from scipy import ndimage
 
+from gotowce_dagster.core import rle
 from gotowce_dagster.labels.export import label_file, mask_outline, read_objects, yolo_lines
-from gotowce_dagster.segmenters import rle
 
 WIDTH, HEIGHT = 200, 100
 

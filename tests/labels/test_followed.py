@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.labels.followed import read_tracked
 
 _KEY = {"frame_index": 3, "box": [10.0, 20.0, 40.0, 60.0], "goes_on": True}

@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.progress import silent
+from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.followed import KeyFrame, Track, TrackedVideo, TrackReview, write_tracked
 from gotowce_dagster.labels.in_force import reviews_in_force
@@ -24,10 +27,7 @@ from gotowce_dagster.labels.reviewed import (
 )
 from gotowce_dagster.labels.reviews import Review, ReviewedObject, ReviewedVideo, frame_hash, write_reviewed
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.progress import silent
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages import yolo_dataset
-from gotowce_dagster.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
 from tests.review.frames import AT, change, label_row, review, reviewed, thing
 from tests.worlds import HEIGHT, WIDTH, box_at, make_world
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.labels.reviews import (
     ReviewedFrame,
     ReviewedVideo,
@@ -16,7 +17,6 @@ from gotowce_dagster.labels.reviews import (
     read_reviewed,
     write_reviewed,
 )
-from gotowce_dagster.segmenters import rle
 from tests.review.frames import AT, change, review, reviewed, thing
 
 _LATER = AT.replace("2026", "2027")

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gotowce_dagster.core import rle
 from gotowce_dagster.labels.rules import RULES
-from gotowce_dagster.segmenters import rle
 from tests.shipped import labels_params
 
 HEIGHT, WIDTH = 200, 300

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.params import DatasetParams
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.labels.split import (
     SPLITS,
     choose_negatives,
@@ -12,7 +13,6 @@ from gotowce_dagster.labels.split import (
     split_frames,
     usable_frames,
 )
-from gotowce_dagster.params import DatasetParams
 
 PARAMS = DatasetParams(
     seed=1,

@@ -4,13 +4,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gotowce_dagster.cli import main
-from gotowce_dagster.detectors.profile import Profile, write_profile
+from gotowce_dagster.cli.main import main
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.tables import LABELS, MASKS, empty, read_table, write_table
+from gotowce_dagster.designators.profile import Profile, write_profile
 from gotowce_dagster.previews.found_nothing import found_nothing
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages import yolo_dataset
-from gotowce_dagster.tables import LABELS, MASKS, empty, read_table, write_table
 from tests.worlds import make_world
 
 SHOWN = ["hostile", None] * 20

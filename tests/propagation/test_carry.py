@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gotowce_dagster.params import PropagationParams
+from gotowce_dagster.config.params import PropagationParams
+from gotowce_dagster.core import rle
 from gotowce_dagster.propagation.base import Observation
 from gotowce_dagster.propagation.carry import carry
 from gotowce_dagster.propagation.evidence import Evidence
-from gotowce_dagster.segmenters import rle
 from gotowce_dagster.segmenters.prompts import Prompt
-from gotowce_dagster.video.synthetic import Scene, Target, write_scene
 from tests.shipped import masks_params
+from tests.support.synthetic import Scene, Target, write_scene
 
 RED, BLUE = (220, 60, 40), (60, 120, 230)
 ONE = Target("freighter", 40, (60, 60), (3, 1), 0.0, RED, None)

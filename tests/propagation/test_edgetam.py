@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gotowce_dagster import device, weights
-from gotowce_dagster.errors import InputError, MissingWeightsError
-from gotowce_dagster.params import MasksParams, read_params
+from gotowce_dagster.config.params import MasksParams, read_params
+from gotowce_dagster.core import device, weights
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.propagation import edgetam
 from gotowce_dagster.propagation.base import Observation
 from gotowce_dagster.propagation.edgetam import EdgeTamPropagator

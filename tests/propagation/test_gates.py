@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gotowce_dagster.params import GateParams, PropagationParams, read_params
+from gotowce_dagster.config.params import GateParams, PropagationParams, read_params
 from gotowce_dagster.propagation.base import Observation
 from gotowce_dagster.propagation.gates import History, look_of, measure, scene_jump, state
 from tests.conftest import ROOT

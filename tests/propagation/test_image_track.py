@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gotowce_dagster import weights
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.params import MasksParams, read_params
+from gotowce_dagster.config.params import MasksParams, read_params
+from gotowce_dagster.core import weights
+from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.propagation.gates import History, measure, state
 from gotowce_dagster.propagation.image_track import ImageTrack
 from gotowce_dagster.segmenters.base import Answer
-from gotowce_dagster.segmenters.crops import Crop
 from gotowce_dagster.segmenters.prompts import Prompt
-from gotowce_dagster.video.trials import Ordeal, Trial
 from tests.conftest import ROOT
+from tests.support.trials import Ordeal, Trial
 
 WEIGHTS = "sam2_hiera_tiny_image.pt"
 HEIGHT, WIDTH = 180, 320

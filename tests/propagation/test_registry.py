@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from gotowce_dagster.errors import InputError, MissingWeightsError
-from gotowce_dagster.params import read_params
+from gotowce_dagster.config.params import read_params
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.propagation.registry import PROPAGATORS, build_propagator
 from tests.conftest import ROOT
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gotowce_dagster import device, weights
-from gotowce_dagster.errors import InputError, MissingWeightsError
-from gotowce_dagster.params import MasksParams, read_params
+from gotowce_dagster.config.params import MasksParams, read_params
+from gotowce_dagster.core import device, weights
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.propagation import sam2
 from gotowce_dagster.propagation.memory import Memory
 from gotowce_dagster.propagation.sam2 import Sam2Propagator

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.tables import CARRIED, DETECTIONS, MASKS, empty, write_table
 from gotowce_dagster.propagation.video import join, trust, visited
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.tables import CARRIED, DETECTIONS, MASKS, empty, write_table
 from gotowce_dagster.video.decode import VideoInfo
 from tests.shipped import masks_params
 

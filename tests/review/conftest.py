@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gotowce_dagster.errors import GotowceError
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import GotowceError
+from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.labels.reviews import ReviewedFrame, read_reviewed
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.progress import Progress, silent
-from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import Room, connect
 from gotowce_dagster.review.frames import frames_to_review, why
 from gotowce_dagster.review.pull import Pulled, pull

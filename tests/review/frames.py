@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from gotowce_dagster.config.params import ReviewTasksParams
+from gotowce_dagster.core import rle
 from gotowce_dagster.labels.reviews import Change, Review, ReviewedFrame, ReviewedObject
-from gotowce_dagster.params import ReviewTasksParams
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour
-from gotowce_dagster.segmenters import rle
 from tests.shipped import params
 
 SIZE = Size(160, 96)

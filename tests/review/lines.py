@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from gotowce_dagster.progress import Progress
+from gotowce_dagster.core.progress import Progress
 
 
 class Line:

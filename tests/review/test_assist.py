@@ -15,8 +15,10 @@ from playwright.sync_api import Page
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import DETECTIONS, read_table, write_table
 from gotowce_dagster.review.assist import (
     BODY_BYTES,
     DEPTH,
@@ -34,8 +36,6 @@ from gotowce_dagster.review.config import MaskForm, labelling_config, with_smart
 from gotowce_dagster.review.connection import connect
 from gotowce_dagster.review.regions import Size, objects, percent_box
 from gotowce_dagster.review.room import find_project
-from gotowce_dagster.segmenters import rle
-from gotowce_dagster.tables import DETECTIONS, read_table, write_table
 from tests.review.clicking import Flood
 from tests.review.conftest import Desk, Running
 from tests.review.test_browser import _BOX, _MASK, Reviewer

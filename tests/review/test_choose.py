@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gotowce_dagster.core.tables import LABELS, empty
 from gotowce_dagster.review.choose import choose, doubts
-from gotowce_dagster.tables import LABELS, empty
 from tests.review.frames import label_row, tasks_params
 
 _SURE = {"agreement": 1.0, "steady": 1.0}

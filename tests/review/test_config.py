@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.review.config import (
     MaskForm,
     classes_of,

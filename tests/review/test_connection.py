@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.review.connection import (
     Connection,
     Secrets,

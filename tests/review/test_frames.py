@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from gotowce_dagster.core.tables import DETECTIONS, read_table, write_table
 from gotowce_dagster.review.frames import frames_to_review
-from gotowce_dagster.tables import DETECTIONS, read_table, write_table
 from tests.worlds import make_world
 
 

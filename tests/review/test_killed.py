@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gotowce_dagster.progress import Progress
+from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.review import pull as pulling
 from gotowce_dagster.review.connection import ServerDownError, connect, home, read_secrets, write_secrets
 from gotowce_dagster.review.server import Server, running

@@ -9,21 +9,21 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
-from gotowce_dagster import intake
 from gotowce_dagster.assets.checks import automatic_labels_right_enough
 from gotowce_dagster.assets.review import reviews_version
 from gotowce_dagster.assets.sensors import reviews
-from gotowce_dagster.cli import app
+from gotowce_dagster.cli.main import app
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.tables import PROVENANCE, read_table
 from gotowce_dagster.definitions import defs
-from gotowce_dagster.dvc_repo import DvcRepo
+from gotowce_dagster.intake import videos as intake
+from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.labels.in_force import reviews_in_force
 from gotowce_dagster.labels.reviews import read_reviewed
-from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import ServerDownError, connect
 from gotowce_dagster.review.regions import Size, percent_box
 from gotowce_dagster.review.room import find_project, list_tasks
 from gotowce_dagster.review.video_room import title_of
-from gotowce_dagster.tables import PROVENANCE, read_table
 from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
 from tests.conftest import make_clone
 from tests.review.conftest import Desk, Running, free_port

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project, Video
 from gotowce_dagster.labels.reviews import read_reviewed
-from gotowce_dagster.paths import Paths
-from gotowce_dagster.project import Project, Video
 from gotowce_dagster.review import pull as pulling
 from gotowce_dagster.review import push as pushing
 from gotowce_dagster.review.connection import Room

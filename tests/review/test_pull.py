@@ -1,7 +1,7 @@
 from pathlib import Path
 
+from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.labels.reviews import ReviewedVideo, write_reviewed
-from gotowce_dagster.paths import Paths
 from gotowce_dagster.review.pull import _tasks_at_home
 from tests.review.frames import review, reviewed
 

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gotowce_dagster.core import rle
 from gotowce_dagster.labels.reviews import ReviewedObject
 from gotowce_dagster.review.bitmask import mask_to_url
 from gotowce_dagster.review.config import MaskForm
@@ -16,7 +17,6 @@ from gotowce_dagster.review.regions import (
     polygon_to_mask,
     regions,
 )
-from gotowce_dagster.segmenters import rle
 from tests.review.frames import SIZE, square, thing
 
 _SIDE = st.integers(16, 4096)

@@ -8,12 +8,12 @@ import httpx
 import pandas as pd
 import pytest
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import LABELS, read_table, write_table
 from gotowce_dagster.review import pull as pulling
 from gotowce_dagster.review.connection import Connection, ServerDownError, connect
 from gotowce_dagster.review.regions import Size, percent_box
 from gotowce_dagster.review.room import find_project
-from gotowce_dagster.tables import LABELS, read_table, write_table
 from tests.review.conftest import Desk, Running, free_port
 from tests.review.lines import cut_line
 from tests.worlds import HEIGHT, WIDTH, make_world

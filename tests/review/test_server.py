@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gotowce_dagster.cli_review import serve
-from gotowce_dagster.errors import GotowceError, InputError
-from gotowce_dagster.paths import Paths
+from gotowce_dagster.cli.review import serve
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.errors import GotowceError, InputError
 from gotowce_dagster.review.connection import Secrets, home
 from gotowce_dagster.review.server import environment, find_uv, running
 from tests.review.conftest import Running, free_port
@@ -87,7 +87,7 @@ def test_it_listens_here_alone_and_is_not_started_twice(label_studio: Running) -
 def test_the_command_ends_with_its_server(label_studio: Running, tmp_path: Path, how: signal.Signals) -> None:
     """A second server, of the same database: starting anew with the old secrets works too."""
     port = free_port()
-    command = [sys.executable, "-m", "gotowce_dagster.cli", "review", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "gotowce_dagster.cli.main", "review", "serve", "--port", str(port)]
     environment = os.environ | {"GOTOWCE_ROOT": str(label_studio.root), "DEBUG": "nonsense"}
     (label_studio.root / "params.yaml").touch()
     with (tmp_path / "out").open("wb") as out:

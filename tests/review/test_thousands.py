@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gotowce_dagster.core.tables import LABELS, read_table
 from gotowce_dagster.review.connection import connect
 from gotowce_dagster.review.room import find_project
-from gotowce_dagster.tables import LABELS, read_table
 from tests.review.conftest import Desk, Running
 from tests.worlds import make_world
 

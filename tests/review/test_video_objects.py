@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.labels.followed import (
     KeyFrame,
     Track,
@@ -29,7 +30,6 @@ from gotowce_dagster.review.video_objects import (
     video_regions,
     write_truth,
 )
-from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import VideoInfo, probe, read_frames
 from gotowce_dagster.video.encode import write_video
 

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import MASKS, read_table, read_truth, write_table
 from gotowce_dagster.labels.followed import frame_rows, read_tracked
-from gotowce_dagster.project import Project
 from gotowce_dagster.review.connection import Room, connect
 from gotowce_dagster.review.regions import Size, percent_box
 from gotowce_dagster.review.room import find_project, list_tasks
 from gotowce_dagster.review.video_room import pull_video, push_video, save_truth, title_of, video_config
-from gotowce_dagster.tables import MASKS, read_table, read_truth, write_table
 from gotowce_dagster.video.encode import write_video
 from tests.review.conftest import Running
 from tests.worlds import HEIGHT, WIDTH, box_at, make_world

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gotowce_dagster.params import MasksParams
+from gotowce_dagster.config.params import MasksParams
+from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.choose import (
     agreement,
@@ -17,7 +18,6 @@ from gotowce_dagster.segmenters.choose import (
     tidy,
     vote,
 )
-from gotowce_dagster.segmenters.crops import Crop
 from gotowce_dagster.segmenters.shapes import shape
 from tests.shipped import masks_params
 

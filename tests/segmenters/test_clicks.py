@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from gotowce_dagster.params import MasksParams, ReviewAssistParams
+from gotowce_dagster.config.params import MasksParams, ReviewAssistParams
+from gotowce_dagster.core.crops import Crop, around
 from gotowce_dagster.segmenters.base import Candidate, Interactive
 from gotowce_dagster.segmenters.clicks import Clicker
-from gotowce_dagster.segmenters.crops import Crop, around
 from gotowce_dagster.segmenters.prompts import PROMPTS, Prompt
 from gotowce_dagster.segmenters.registry import build_segmenter
 from tests.review.clicking import Flood

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gotowce_dagster.progress import silent
-from gotowce_dagster.segmenters import rle
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.progress import silent
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.frame_by_frame import segment_frame_by_frame
 from tests.shipped import masks_params

@@ -4,8 +4,8 @@ import supervision as sv
 
 from gotowce_dagster.segmenters.grabcut import GrabCut
 from gotowce_dagster.segmenters.targets import segment_targets
-from gotowce_dagster.video.synthetic import Bracket, Scene, Target
 from tests.shipped import masks_params
+from tests.support.synthetic import Bracket, Scene, Target
 
 
 def scene(length: float, colour: tuple[int, int, int], shape: str = "freighter") -> Scene:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gotowce_dagster.segmenters import rle
+from gotowce_dagster.core import rle
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.neighbours import settle, sure_neighbours
 from tests.shipped import masks_params

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gotowce_dagster.errors import InputError, MissingWeightsError
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.segmenters.registry import SEGMENTERS, build_segmenter
 from tests.shipped import masks_params, params
 

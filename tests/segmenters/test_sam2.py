@@ -8,21 +8,21 @@ import pytest
 import supervision as sv
 from hydra.core.global_hydra import GlobalHydra
 
-from gotowce_dagster import device, weights
-from gotowce_dagster.device import inference
-from gotowce_dagster.errors import MissingWeightsError
+from gotowce_dagster.core import device, weights
+from gotowce_dagster.core.crops import Crop, around
+from gotowce_dagster.core.device import inference
+from gotowce_dagster.core.errors import MissingWeightsError
+from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.segmenters.base import Segmenter
-from gotowce_dagster.segmenters.crops import Crop, around
 from gotowce_dagster.segmenters.mobile_sam import MobileSam
 from gotowce_dagster.segmenters.prompts import PROMPTS, Prompt
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.segmenters.sam2 import Sam2
 from gotowce_dagster.segmenters.targets import segment_targets
-from gotowce_dagster.tables import read_truth
 from gotowce_dagster.video.decode import read_frames
-from gotowce_dagster.video.synthetic import Bracket, Scene, Target
 from tests.shipped import labels_params, masks_params
+from tests.support.synthetic import Bracket, Scene, Target
 
 SAMPLES = Path(__file__).parent.parent.parent / "data" / "samples"
 SAM2, MOBILE_SAM = "sam2_hiera_tiny_image.pt", "mobile_sam.pt"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from gotowce_dagster.segmenters import rle
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.tables import MASKS, read_table, write_table
 from gotowce_dagster.segmenters.grabcut import GrabCut
 from gotowce_dagster.segmenters.targets import on_screen, segment_targets
-from gotowce_dagster.tables import MASKS, read_table, write_table
 from tests.shipped import masks_params
 
 

@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import LABELS, MASKS, read_table, write_table
 from gotowce_dagster.pictures.targets import AMBER, GREEN, RED
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages import cleaned_labels
-from gotowce_dagster.tables import LABELS, MASKS, read_table, write_table
 from tests.worlds import make_world
 
 

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 import yaml
 
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import DETECTIONS, FRAMES, read_table, write_table
+from gotowce_dagster.designators.profile import write_profile
 from gotowce_dagster.detectors.detected import read_detected
-from gotowce_dagster.detectors.profile import write_profile
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.paths import Paths
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages import designator_detections
-from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, write_table
 from tests.detectors.marks import PROFILE, put_mark, sky
 from tests.detectors.servers import Turn, boxes, serving
 from tests.worlds import film

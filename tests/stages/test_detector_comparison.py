@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 import yaml
 
-from gotowce_dagster import weights
 from gotowce_dagster.comparison.compare import BOXES, TABLE
-from gotowce_dagster.detectors.profile import write_profile
-from gotowce_dagster.paths import Paths
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import weights
+from gotowce_dagster.core.tables import read_table
+from gotowce_dagster.designators.profile import write_profile
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages import detector_comparison
-from gotowce_dagster.tables import read_table
-from gotowce_dagster.video.synthetic import Scene, write_scene
+from tests.cli.test_main import run
 from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE
-from tests.test_cli import run
+from tests.support.synthetic import Scene, write_scene
 
 DETECTORS = {
     "bracket": {"kind": "bracket"},

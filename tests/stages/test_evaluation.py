@@ -9,13 +9,15 @@ import pytest
 import yaml
 from playwright.sync_api import Page
 
-from gotowce_dagster.detectors.calibrate import calibrate
-from gotowce_dagster.detectors.profile import write_profile
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.progress import silent
+from gotowce_dagster.core.tables import FRAMES, MASKS, read_table
+from gotowce_dagster.designators.calibrate import calibrate
+from gotowce_dagster.designators.profile import write_profile
+from gotowce_dagster.evaluation.measures import REVIEWS
 from gotowce_dagster.labels.followed import TrackedVideo, TrackReview, write_tracked
-from gotowce_dagster.paths import Paths
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.progress import silent
-from gotowce_dagster.project import Project
 from gotowce_dagster.review.video_objects import tracks_of
 from gotowce_dagster.stages import (
     cleaned_labels,
@@ -26,9 +28,7 @@ from gotowce_dagster.stages import (
     masks,
     yolo_dataset,
 )
-from gotowce_dagster.tables import FRAMES, MASKS, read_table
-from gotowce_dagster.training.measures import REVIEWS
-from gotowce_dagster.video.synthetic import Scene, Target, write_scene
+from tests.support.synthetic import Scene, Target, write_scene
 from tests.training.test_finetune import SMALL
 from tests.worlds import ROOT
 

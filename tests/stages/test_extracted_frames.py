@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from gotowce_dagster.errors import InputError
-from gotowce_dagster.files import fresh_dir
-from gotowce_dagster.paths import Paths
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_dir
+from gotowce_dagster.core.tables import FRAMES, read_table
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages import extracted_frames
-from gotowce_dagster.tables import FRAMES, read_table
 from gotowce_dagster.video.decode import read_frames
 from gotowce_dagster.video.encode import write_video
-from gotowce_dagster.video.synthetic import Scene, Target, write_scene
+from tests.support.synthetic import Scene, Target, write_scene
 from tests.video.test_decode import write_sound
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,7 @@ def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.stages import extracted_frames
 
 def progress(done, total):

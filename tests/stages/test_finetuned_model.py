@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gotowce_dagster.errors import InputError, MissingWeightsError
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
+from gotowce_dagster.core.progress import silent
+from gotowce_dagster.core.tables import PROVENANCE, read_table, write_table
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.progress import silent
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages import finetuned_model, yolo_dataset
-from gotowce_dagster.tables import PROVENANCE, read_table, write_table
 from gotowce_dagster.training.finetune import read_metrics
 from tests.training.test_finetune import SMALL
 from tests.worlds import make_world
@@ -92,8 +92,8 @@ def refuse(self, address):
     raise OSError("no network")
 socket.socket.connect = refuse
 socket.getaddrinfo = lambda *a, **k: asked.append(a) or (_ for _ in ()).throw(OSError("no network"))
-from gotowce_dagster.progress import silent
-from gotowce_dagster.project import Project
+from gotowce_dagster.core.progress import silent
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.stages import finetuned_model
 project = Project.find(Path({str(project.paths.root)!r}))
 import shutil

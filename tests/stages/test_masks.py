@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import DETECTIONS, MASKS, read_table, write_table
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.project import Project
-from gotowce_dagster.segmenters import frame_by_frame, rle
+from gotowce_dagster.segmenters import frame_by_frame
 from gotowce_dagster.segmenters.targets import Target
 from gotowce_dagster.stages import masks
-from gotowce_dagster.tables import DETECTIONS, MASKS, read_table, write_table
 from tests.worlds import box_at, film, make_world
 
 FRAMES = 9
@@ -25,9 +26,9 @@ KILLED_AFTER = 4
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gotowce_dagster.paths import Paths
+from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.stages import masks
 
 def progress(done, total):

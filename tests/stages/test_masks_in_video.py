@@ -9,20 +9,19 @@ import pandas as pd
 import pytest
 import yaml
 
-from gotowce_dagster import weights
-from gotowce_dagster.detectors.profile import write_profile
-from gotowce_dagster.device import best_device
-from gotowce_dagster.paths import Paths
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import rle, weights
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.tables import DETECTIONS, LABELS, MASKS, read_table
+from gotowce_dagster.designators.profile import write_profile
+from gotowce_dagster.labelling.segment_video import PROMPTS, TIMELINE, VIDEO, segment
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.project import Project
 from gotowce_dagster.propagation.follow import BACK, ON
-from gotowce_dagster.segment import PROMPTS, TIMELINE, VIDEO, segment
-from gotowce_dagster.segmenters import rle
 from gotowce_dagster.stages import cleaned_labels, designator_detections, extracted_frames, masks
-from gotowce_dagster.tables import DETECTIONS, LABELS, MASKS, read_table
-from gotowce_dagster.video.synthetic import Bracket, Scene, Target, write_scene
 from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE, RED
+from tests.support.synthetic import Bracket, Scene, Target, write_scene
 
 WEIGHTS = "sam2_hiera_tiny_image.pt"
 ENGINES = {

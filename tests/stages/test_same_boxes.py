@@ -8,20 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gotowce_dagster.boxes import xyxy
-from gotowce_dagster.detectors.calibrate import calibrate
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import xyxy
+from gotowce_dagster.core.tables import DETECTIONS, FRAMES, read_table, write_table
+from gotowce_dagster.designators.calibrate import calibrate
+from gotowce_dagster.designators.profile import Profile, read_profile, write_profile
 from gotowce_dagster.detectors.detect import detect_frames, detect_video
-from gotowce_dagster.detectors.profile import Profile, read_profile, write_profile
 from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.labelling.images import decoded
-from gotowce_dagster.paths import Paths
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages import designator_detections, extracted_frames
-from gotowce_dagster.tables import DETECTIONS, FRAMES, read_table, write_table
 from gotowce_dagster.video.decode import probe, read_frames
-from gotowce_dagster.video.synthetic import Bracket, Scene, Target, write_scene
 from tests.conftest import ROOT
+from tests.support.synthetic import Bracket, Scene, Target, write_scene
 
 SHARED = ROOT.parent / "shared"
 STEP = int(os.environ.get("GOTOWCE_TEST_STEP", "40"))

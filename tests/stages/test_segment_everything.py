@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from gotowce_dagster.paths import Paths
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages import segment_everything
-from gotowce_dagster.video.synthetic import Scene, write_scene
 from tests.conftest import ROOT
+from tests.support.synthetic import Scene, write_scene
 
 
 @pytest.fixture(scope="module")

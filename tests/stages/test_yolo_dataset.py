@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.progress import silent
+from gotowce_dagster.core.tables import DETECTIONS, PROVENANCE, read_table, write_table
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.progress import silent
-from gotowce_dagster.project import Project
 from gotowce_dagster.stages import yolo_dataset
-from gotowce_dagster.tables import DETECTIONS, PROVENANCE, read_table, write_table
 from tests.worlds import box_at, make_world
 
 SHOWN = ["hostile"] * 30 + [None] * 12 + ["hostile"] * 18

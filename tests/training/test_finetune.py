@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gotowce_dagster import weights
-from gotowce_dagster.files import remove
-from gotowce_dagster.params import TrainingParams
-from gotowce_dagster.progress import silent
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.params import TrainingParams
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import weights
+from gotowce_dagster.core.files import remove
+from gotowce_dagster.core.progress import silent
 from gotowce_dagster.stages import yolo_dataset
 from gotowce_dagster.training.finetune import finetune, fingerprint, portable, read_state
 from tests.worlds import make_world
@@ -21,7 +21,7 @@ SMALL = {"epochs": 3, "imgsz": 64, "batch": 8, "freeze": 0, "mosaic": 0.0, "pati
 # Runs a training as another process would, telling each finished epoch.
 SCRIPT = """
 import sys
-from gotowce_dagster.project import Project
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.training.finetune import finetune
 from pathlib import Path
 project = Project.find(Path(sys.argv[1]))

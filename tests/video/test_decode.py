@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gotowce_dagster.errors import InputError
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.video import decode
 from gotowce_dagster.video.decode import probe, read_frames
 from gotowce_dagster.video.encode import write_video

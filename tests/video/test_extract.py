@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 from av.video.reformatter import ColorRange
 
-from gotowce_dagster.params import read_params
+from gotowce_dagster.config.params import read_params
 from gotowce_dagster.video import extract as extract_module
 from gotowce_dagster.video.decode import Frame, Orientation, read_frames
 from gotowce_dagster.video.encode import write_video
 from gotowce_dagster.video.extract import extract, index_frames, map_beside, write_jpeg
-from gotowce_dagster.video.synthetic import Scene, Target
+from tests.support.synthetic import Scene, Target
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "data" / "samples"

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gotowce_dagster.params import FramesParams, read_params
+from gotowce_dagster.config.params import FramesParams, read_params
 from gotowce_dagster.video import quality
 from gotowce_dagster.video.decode import Frame, read_frames
 from gotowce_dagster.video.encode import write_video
 from gotowce_dagster.video.sample import DAMAGED, NEAR_DUPLICATE, STALL, Sampled, Sampler, reasons
-from gotowce_dagster.video.synthetic import Bracket, Scene, Target, bracket_mask, write_scene
+from tests.support.synthetic import Bracket, Scene, Target, bracket_mask, write_scene
 
 PARAMS = read_params(Path(__file__).parents[2] / "params.yaml").extracted_frames
 

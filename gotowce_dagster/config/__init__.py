@@ -1,0 +1,1 @@
+"""Settings read from files: params.yaml, the project and its engines."""

@@ -1,0 +1,1 @@
+"""What everything uses: errors, files, progress, tables, weights, masks as text."""

@@ -1,0 +1,308 @@
+"""Model weights: a folder of yours first, then their official address, never another model.
+
+Searched in this order: $GOTOWCE_WEIGHTS_DIR, then weights/ in the user's cache folder, where downloads are
+kept; entries of a hub also in the hub's own cache ($HF_HOME). A file whose digest is known is compared with
+it wherever it comes from. Which files a model may be built from is decided in trust.py.
+"""
+
+import os
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gotowce_dagster.core import fetch
+from gotowce_dagster.core.errors import MissingWeightsError
+from gotowce_dagster.core.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Published weights: a file behind a URL, or a folder of files in a repository of a hub."""
+
+    name: str
+    url: str | None
+    """None: there is no download; the file must be in your folder."""
+    licence: str
+    sha256: str | None = None
+    """Of the file. None: the digest is not known here; length and format are checked."""
+    repo: str | None = None
+    """OWNER/NAME of the hub's repository, where the weights are a folder."""
+    revision: str = "main"
+    """Commit of the repository."""
+    files: Mapping[str, str | None] = field(default_factory=dict)
+    """The files of the folder and the SHA-256 of each, None where it is not known here."""
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the digest of all tensors is known."""
+        tensors = [d for name, d in self.files.items() if name.endswith((".safetensors", ".bin"))]
+        return None not in tensors if self.files else self.sha256 is not None
+
+
+_ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+_META = "https://dl.fbaipublicfiles.com/segment_anything_2/092824"
+_HUB = "https://huggingface.co"
+_FAST = ("preprocessor_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json")
+_BPE = (
+    "merges.txt",
+    "preprocessor_config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+    "vocab.json",
+)
+
+
+def _hub(name: str, revision: str, licence: str, tensors: str, *files: str, repo: str = "") -> Weights:
+    """A folder of the hub.
+
+    Args:
+        name: OWNER/NAME, or another name for ``repo``.
+        tensors: SHA-256 of model.safetensors.
+        files: the other files that transformers reads.
+    """
+    digests = {"config.json": None, "model.safetensors": tensors} | dict.fromkeys(files)
+    return Weights(
+        name, f"{_HUB}/{repo or name}", licence, repo=repo or name, revision=revision, files=digests
+    )
+
+
+# Digests and commits as published or as recorded by several independent users of the same files.
+WEIGHTS = {
+    w.name: w
+    for w in (
+        Weights(
+            "yolo26n.pt",
+            f"{_ULTRALYTICS}/yolo26n.pt",
+            "AGPL-3.0",
+            "9b09cc8bf347f0fc8a5f7657480587f25db09b34bf33b0652110fb03a8ad4fef",
+        ),
+        Weights(
+            "yolov8n.pt",
+            f"{_ULTRALYTICS}/yolov8n.pt",
+            "AGPL-3.0",
+            "f59b3d833e2ff32e194b5bb8e08d211dc7c5bdf144b90d2c8412c47ccfc83b36",
+        ),
+        Weights("yolov8s-worldv2.pt", f"{_ULTRALYTICS}/yolov8s-worldv2.pt", "AGPL-3.0"),
+        Weights("yolov8m-worldv2.pt", f"{_ULTRALYTICS}/yolov8m-worldv2.pt", "AGPL-3.0"),
+        Weights("yolov8l-worldv2.pt", f"{_ULTRALYTICS}/yolov8l-worldv2.pt", "AGPL-3.0"),
+        Weights(
+            "mobile_sam.pt",
+            f"{_ULTRALYTICS}/mobile_sam.pt",
+            "Apache-2.0",
+            "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+        ),
+        Weights(
+            "sam2.1_hiera_tiny.pt",
+            f"{_META}/sam2.1_hiera_tiny.pt",
+            "Apache-2.0",
+            "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
+        ),
+        Weights(
+            "sam2.1_hiera_small.pt",
+            f"{_META}/sam2.1_hiera_small.pt",
+            "Apache-2.0",
+            "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38",
+        ),
+        Weights(
+            "sam2.1_hiera_base_plus.pt",
+            f"{_META}/sam2.1_hiera_base_plus.pt",
+            "Apache-2.0",
+            "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5",
+        ),
+        Weights(
+            "sam2.1_hiera_large.pt",
+            f"{_META}/sam2.1_hiera_large.pt",
+            "Apache-2.0",
+            "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318",
+        ),
+        _hub(
+            "EdgeTAM-hf",
+            "c266ce53b3fc00f0f495b583f6a116c4e57f53bb",
+            "Apache-2.0",
+            "8858f8e4757b0b96dab8763f296ecffd845efbbbf698f64163cfa20a63d5fff4",
+            repo="yonigozlan/EdgeTAM-hf",
+        ),
+        Weights(
+            "openai/clip-vit-base-patch32",
+            f"{_HUB}/openai/clip-vit-base-patch32",
+            "MIT",
+            repo="openai/clip-vit-base-patch32",
+            revision="3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
+            files={
+                "config.json": None,
+                "pytorch_model.bin": "a63082132ba4f97a80bea76823f544493bffa8082296d62d71581a4feff1576f",
+            }
+            | dict.fromkeys(_BPE),
+        ),
+        _hub(
+            "IDEA-Research/grounding-dino-tiny",
+            "a2bb814dd30d776dcf7e30523b00659f4f141c71",
+            "Apache-2.0",
+            "1a2412ef99bd74bcd3c2a246fa1e48581f8889a1300c9051974741314fc042f3",
+            *_FAST,
+            "vocab.txt",
+        ),
+        _hub(
+            "IDEA-Research/grounding-dino-base",
+            "12bdfa3120f3e7ec7b434d90674b3396eccf88eb",
+            "Apache-2.0",
+            "5548f844c928c4b6f411fa8cbcc2bfa8dbbba437cb1d513975519f93c2a9ed21",
+            *_FAST,
+            "vocab.txt",
+        ),
+        _hub(
+            "google/owlv2-base-patch16-ensemble",
+            "cfd3195ba4ea9592eec887ded089f4c08eff231d",
+            "Apache-2.0",
+            "e1e130b9e404cf91a75ad45644c1da9d7fa5284085eecc864266a6923efb99e7",
+            *_BPE,
+        ),
+        _hub(
+            "microsoft/kosmos-2-patch14-224",
+            "e91cfbcb4ce051b6a55bfb5f96165a3bbf5eb82c",
+            "MIT",
+            "051bf4b62a25429f4d542d11ec0c07a4ac1aac91003d3bf301133c6913008cbf",
+            *_FAST,
+            "generation_config.json",
+        ),
+        # The image half of SAM 2 tiny: encoder, prompt encoder and mask decoder, enough for image prompts.
+        Weights("sam2_hiera_tiny_image.pt", None, "Apache-2.0"),
+    )
+}
+
+
+def folders() -> list[Path]:
+    """The folders looked in, first to last."""
+    given = os.environ.get("GOTOWCE_WEIGHTS_DIR")
+    return [*([Path(given).expanduser()] if given else []), _cache()]
+
+
+def find(name: str) -> Path | None:
+    """The weights' file on this machine, or their folder with all its files; or None.
+
+    A file of the table that is not what was published counts as absent (see ``faults``). What is not in the
+    table may be any file or folder there, or a path from the project's folder.
+    """
+    return next((path for path in _places(name) if _fault(name, path) is None), None)
+
+
+def faults(name: str) -> list[str]:
+    """What is wrong with the weights' files here, each as PATH: REASON; files set aside included."""
+    found = [f"{path}: {problem}" for path in _places(name) if (problem := _fault(name, path))]
+    aside = fetch.aside(_cache() / name)
+    return [*found, *([f"{aside}: set aside, was not the published file"] if aside.exists() else [])]
+
+
+def reachable(name: str, timeout_s: float = 5.0) -> bool:
+    """Whether the official address answers."""
+    weights = WEIGHTS.get(name)
+    if weights is None or weights.url is None:
+        return False
+    if weights.repo is not None:
+        return fetch.hub_answers(weights.repo, weights.revision, next(iter(weights.files)), timeout_s)
+    request = urllib.request.Request(weights.url, method="HEAD")  # noqa: S310 - our own https addresses
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s):  # noqa: S310
+            return True
+    except OSError:
+        return False
+
+
+def obstacle(name: str) -> str | None:
+    """Why the weights cannot be had here and what to do about it; None if they can."""
+    if find(name) or (not _wrong_in_your_folder(name) and reachable(name)):
+        return None
+    looked = " nor in ".join(map(str, folders()))
+    if problems := faults(name):
+        return f"{name} is not usable: {'; '.join(problems)}; remove the file, and fetch it again"
+    return f"{name} is neither in {looked} nor reachable"
+
+
+def require(name: str, progress: Progress = silent) -> Path:
+    """The weights' file or folder, fetched from their official address if they are not here yet.
+
+    A damaged file in our own cache is set aside as NAME.bad and fetched again; one in your folder stays, and
+    you are asked to remove it.
+
+    Args:
+        progress: called with bytes done and in all, while fetching.
+
+    Raises:
+        MissingWeightsError: not here and not reachable, or not what was published.
+    """
+    for path in _places(name):
+        problem = _fault(name, path)
+        if problem is None:
+            return path
+        if _is_yours(path):
+            raise MissingWeightsError(
+                f"{path}: not {name} as published ({problem}); remove or rename it, then it is fetched"
+            )
+        _set_aside(name, path)
+    looked = " and ".join(str(folder) for folder in folders())
+    weights = WEIGHTS.get(name)
+    if weights is None or weights.url is None:
+        raise MissingWeightsError(f"{name}: not in {looked}; put the file there or set GOTOWCE_WEIGHTS_DIR")
+    try:
+        if weights.repo is not None:
+            return fetch.hub_folder(weights.repo, weights.revision, weights.files, progress)
+        return fetch.file(weights.url, _cache() / name, weights.sha256, progress)
+    except OSError as error:
+        raise MissingWeightsError(
+            f"{name}: not in {looked}, and {weights.url} does not give it ({error}); fetch it elsewhere, "
+            f"put it into a folder and set GOTOWCE_WEIGHTS_DIR to that folder"
+        ) from None
+
+
+def is_published(path: Path, digest: str) -> bool:
+    """Whether a file's digest is one of those published, or the one it had when we fetched it."""
+    published = {d for w in WEIGHTS.values() for d in (w.sha256, *w.files.values()) if d}
+    return digest in published or digest == fetch.noted_digest(path, _cache())
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gotowce" / "weights"
+
+
+def _places(name: str) -> Iterator[Path]:
+    """Where the weights lie on this machine, whole or not, the first to be used first."""
+    weights = WEIGHTS.get(name)
+    if weights is None:
+        project = Path(os.environ.get("GOTOWCE_ROOT", "."))
+        yield from (folder / name for folder in (*folders(), project) if (folder / name).exists())
+        return
+    inside = list(weights.files) or [""]
+    yield from (f / name for f in folders() if all((f / name / file).is_file() for file in inside))
+    if weights.repo is not None and (cached := fetch.in_hub_cache(weights.repo, weights.revision, inside)):
+        yield cached
+
+
+def _fault(name: str, path: Path) -> str | None:
+    weights = WEIGHTS.get(name)
+    if weights is None:
+        return None
+    if not weights.files:
+        return fetch.fault(path, weights.sha256 or fetch.noted_digest(path, _cache()))
+    for file, expected in weights.files.items():
+        if problem := fetch.fault(path / file, expected):
+            return f"{file}: {problem}"
+    return None
+
+
+def _is_yours(path: Path) -> bool:
+    given = os.environ.get("GOTOWCE_WEIGHTS_DIR")
+    return bool(given) and path.is_relative_to(Path(given or "").expanduser())
+
+
+def _wrong_in_your_folder(name: str) -> bool:
+    return any(_is_yours(path) and _fault(name, path) for path in _places(name))
+
+
+def _set_aside(name: str, path: Path) -> None:
+    files = WEIGHTS[name].files
+    if not files:
+        fetch.set_aside(path)
+    for file, expected in files.items():
+        if fetch.fault(path / file, expected):
+            fetch.set_aside(path / file)

@@ -1,0 +1,1 @@
+"""The method: what a target designator looks like, how it is learned and found."""

@@ -1,0 +1,73 @@
+"""What a calibration learned, to look at: does it see the mark, the whole mark, and nothing but the mark?"""
+
+import cv2
+import numpy as np
+import supervision as sv
+
+from gotowce_dagster.designators.calibrate import Calibration, Fit
+from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
+from gotowce_dagster.designators.profile import Colour, Designator
+from gotowce_dagster.pictures.contact_sheet import contact_sheet
+from gotowce_dagster.pictures.overlay import closeup
+
+_SIDE = 320
+_MARGIN = 0.3
+_SHOWN = 6
+
+
+def calibration_picture(calibration: Calibration) -> np.ndarray:
+    """Examples close up with the box that is found, the pixels taken for the mark, its colours and numbers.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
+    designator = calibration.designator
+    first = calibration.fits[0].example
+    images = [_swatches(designator), _mask_picture(first.image, designator)]
+    captions = [_numbers(designator), f"frame {first.frame_index}, all of it\npixels of the mark's colours"]
+    for fit in calibration.fits[:_SHOWN]:
+        images += _close_ups(fit, designator)
+        frame = fit.example.frame_index
+        captions += [
+            f"frame {frame}, confidence {fit.confidence:.2f}\nthe box as it is found",
+            f"frame {frame}\npixels of the mark's colours",
+        ]
+    return contact_sheet(images, captions, columns=4, tile_width=_SIDE)
+
+
+def _close_ups(fit: Fit, designator: Designator) -> list[np.ndarray]:
+    image = fit.example.image
+    boxes = sv.Detections(xyxy=fit.box[None], data={"class_name": np.array([designator.class_name])})
+    pair = ((image, boxes, [""]), (_mask_picture(image, designator), sv.Detections.empty(), []))
+    return [closeup(*arguments, box=fit.box, side=_SIDE, margin=_MARGIN) for arguments in pair]
+
+
+def _mask_picture(image: np.ndarray, designator: Designator) -> np.ndarray:
+    mask = mark_mask(to_ycrcb(image), designator) * np.uint8(255)
+    return np.repeat(mask[..., None], 3, axis=-1)
+
+
+def _swatches(designator: Designator) -> np.ndarray:
+    """For each colour a row from its darkest to its brightest, from least to most coloured downwards."""
+    rows = [_swatch(colour) for colour in designator.colours]
+    return cv2.resize(np.concatenate(rows), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
+
+
+def _swatch(colour: Colour, steps: int = 8) -> np.ndarray:
+    low, high = (np.array(bound, float) for bound in colour.bounds)
+    share = np.linspace(0, 1, steps)
+    grey = np.array([0, 128, 128])
+    paler = np.where(np.abs(low - grey) < np.abs(high - grey), low, high)
+    fuller = low + high - paler
+    ycrcb = np.empty((steps, steps, 3))
+    ycrcb[..., 0] = low[0] + share * (high[0] - low[0])
+    ycrcb[..., 1:] = (paler + share[:, None] * (fuller - paler))[:, None, 1:]
+    return cv2.cvtColor(ycrcb.round().astype(np.uint8), cv2.COLOR_YCrCb2RGB)
+
+
+def _numbers(designator: Designator) -> str:
+    arm, gap = designator.arm, designator.gap
+    return (
+        f"{designator.name}: arm {arm[0]:.2f}-{arm[1]:.2f}, gap {gap[0]:.2f}-{gap[1]:.2f}\n"
+        f"line {designator.thickness_px} px, side from {designator.size_px[0]:.0f} px"
+    )

@@ -1,0 +1,63 @@
+"""Which pixels of a frame have a designator's colours."""
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from gotowce_dagster.designators.profile import Colour, Designator
+
+CONTRAST = np.array([24, 12, 12])
+"""A pixel that differs by so much in Y, Cr or Cb stands out from compression noise and clouds."""
+FLOOD = 0.015
+"""A mask that fills more of the frame than this has taken a cloud or a planet for the mark."""
+SURROUNDINGS = 11
+"""Side in pixels of the square around a pixel from which it must stand out then."""
+
+
+_TINTED = 12.0
+"""A mark whose colour lies nearer to grey than this, in levels of Cr and Cb, has no colour of its own."""
+_HUE_DEG = 20.0
+"""Its own colour at full strength may differ so much in hue from what its thin lines show."""
+
+
+def own_colour(ycrcb: np.ndarray, colours: Iterable[Colour]) -> np.ndarray | None:
+    """Pixels painted in a mark's own colour, at any strength: bool (H, W); None of marks that are grey.
+
+    A profile holds the colour of thin lines, which compression has dulled; a dot of the same paint is purer
+    and brighter than all of them. So hue counts, with at least the lines' saturation and brightness.
+    """
+    light, chroma = ycrcb[..., 0], ycrcb[..., 1:].astype(np.float32) - 128
+    found = None
+    for colour in colours:
+        tint = np.array(colour.ycrcb[1:], float) - 128
+        length = float(np.linalg.norm(tint))
+        if length < _TINTED:
+            continue
+        # The corner of the profile's colours that is nearest to grey.
+        dull = np.sign(tint) * np.maximum(np.abs(tint) - colour.tolerance[1:], 0)
+        along = chroma @ (tint / length).astype(np.float32)
+        across = np.abs(chroma @ (np.array([tint[1], -tint[0]]) / length).astype(np.float32))
+        is_own = (along >= max(float(dull @ tint) / length, _TINTED / 2)) & (light >= colour.bounds[0][0])
+        is_own &= across <= np.tan(np.deg2rad(_HUE_DEG)) * along
+        found = is_own if found is None else found | is_own
+    return found
+
+
+def to_ycrcb(image: np.ndarray) -> np.ndarray:
+    """RGB uint8 (H, W, 3) to the colour space of profiles."""
+    return cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
+
+
+def mark_mask(ycrcb: np.ndarray, designator: Designator) -> np.ndarray:
+    """Pixels that have one of the mark's colours: uint8 (H, W) of 0 and 1.
+
+    Where much of the scene has them too, only those that stand out from their surroundings.
+    """
+    masks = [np.asarray(cv2.inRange(ycrcb, *colour.bounds)) for colour in designator.colours]
+    mask = masks[0] if len(masks) == 1 else np.maximum.reduce(masks)
+    if cv2.countNonZero(mask) > FLOOD * mask.size:
+        around = cv2.blur(ycrcb, (SURROUNDINGS, SURROUNDINGS))
+        alike_around = cv2.inRange(cv2.absdiff(ycrcb, around), (0.0, 0.0, 0.0), tuple(CONTRAST / 2))
+        mask[np.asarray(alike_around, bool)] = 0
+    return np.bitwise_and(mask, 1, out=mask)

@@ -1,0 +1,205 @@
+"""What a frame says about one proposed box, and how sure that makes of a designator."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gotowce_dagster.designators.arms import BOTTOM, RIGHT, Search, alike, arm_lengths
+from gotowce_dagster.designators.evidence import CONTRAST
+from gotowce_dagster.designators.profile import Designator
+from gotowce_dagster.designators.proposals import SHORT, corner_places
+
+OUTSIDE, INSIDE = 4, 8
+"""Pixels looked at on either side of a box's edge."""
+VISIBLE = 0.6
+"""A corner counts as visible when this share of its probes is there."""
+STEP = 30.0
+"""A rise or fall of luma along a side that can be the border of a panel which hides the corner behind it."""
+SIGHT = {2: 0.75, 3: 0.9, 4: 1.0}
+"""What is left of the confidence when so many corners are visible."""
+UNEXPLAINED = {2: 0.6, 3: 0.85, 4: 1.0}
+"""What is left of the confidence then when nothing is seen that could hide the missing ones."""
+SPARED = {2: 0, 3: 1, 4: 2}
+"""Of the half-sides with a visible corner so many may be crossed by a shot or touched by text, for free."""
+CROWDED = {2: 2.5, 3: 2.0, 4: 1.5}
+"""How much clutter around the arms counts: text is all clutter, and two corners in it are two letters."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a frame says about one box; per corner in the order of corners.RIGHT."""
+
+    box: np.ndarray
+    """float (4,): the box with its edges moved onto the outside of the lines."""
+    coverage: np.ndarray
+    """float (4, 2): share of each arm's probe that is there, 0 to 1; the horizontal arm first."""
+    arms: np.ndarray
+    """float (4, 2): lengths in pixels."""
+    gap_on: np.ndarray
+    """float (4, 2): share of the middle of the side, on the corner's half, that is not empty."""
+    contrast: np.ndarray
+    """float (4, 2): how far the arm stands out from both sides; 1 is CONTRAST or more."""
+    clutter: np.ndarray
+    """float (4, 2): share of the pixels around the arm, outside, inside and beyond its end, that are on."""
+    hidden: np.ndarray
+    """bool (4,): whether the corner is outside the frame, or something before it could hide it."""
+
+    @property
+    def visible(self) -> np.ndarray:
+        """bool (4,): the corners that are seen; of one arm a good part may be missing."""
+        return _visible(self.coverage)
+
+
+def half_sides(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The image along each half of each side of a box, all turned alike.
+
+    Returns:
+        The halves of the horizontal sides and those of the vertical ones, each (4 corners,
+        OUTSIDE + INSIDE, half a side[, channels]): rows run inwards with the box's edge before row
+        OUTSIDE, columns run from the corner to the middle of the side. Zeros outside the image.
+    """
+    x1, y1, x2, y2 = np.round(box).astype(int)
+    patch = _cut(image, x1 - OUTSIDE, y1 - OUTSIDE, x2 + OUTSIDE, y2 + OUTSIDE)
+    turned = [
+        patch[:: -1 if bottom else 1, :: -1 if right else 1]
+        for right, bottom in zip(RIGHT, BOTTOM, strict=True)
+    ]
+    depth = OUTSIDE + INSIDE
+    flat = [t[:depth, OUTSIDE : OUTSIDE + (x2 - x1) // 2] for t in turned]
+    upright = [t[OUTSIDE : OUTSIDE + (y2 - y1) // 2, :depth].swapaxes(0, 1) for t in turned]
+    return np.stack(flat), np.stack(upright)
+
+
+def _cut(image: np.ndarray, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
+    """A rectangle of the image, zeros outside it."""
+    height, width = image.shape[:2]
+    inside = image[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)]
+    if x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height:
+        return inside
+    patch = np.zeros((y2 - y1, x2 - x1, *image.shape[2:]), image.dtype)
+    top, left = max(-y1, 0), max(-x1, 0)
+    patch[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return patch
+
+
+def mean(values: np.ndarray, axis: int | tuple[int, ...], empty: float = 0.0) -> np.ndarray:
+    """Mean along axes; ``empty`` where there is nothing, as in a box smaller than its probes."""
+    return values.mean(axis=axis) if values.size else np.full(values.sum(axis=axis).shape, empty)
+
+
+def measure(
+    ycrcb: np.ndarray, mask: np.ndarray, box: np.ndarray, designator: Designator, search: Search
+) -> Measured:
+    """Measure how well a frame shows a designator at about that box (within 3 pixels)."""
+    box = onto_lines(mask, box, search)
+    colours, on = half_sides(ycrcb, box), half_sides(mask, box)
+    sides = [
+        _measure_halves(side_colours, side_on, designator, search)
+        for side_colours, side_on in zip(colours, on, strict=True)
+    ]
+    coverage, arms, gap_on, contrast, clutter = (np.stack(pair, axis=1) for pair in zip(*sides, strict=True))
+    place = corner_places(box[None])[0]
+    hidden = _behind_step(colours[0], colours[1], _visible(coverage), search)
+    hidden |= ((place < 0) | (place >= mask.shape[::-1])).any(axis=1)
+    return Measured(box, coverage, arms, gap_on, contrast, clutter, hidden)
+
+
+def _visible(coverage: np.ndarray) -> np.ndarray:
+    return (coverage.mean(axis=1) >= VISIBLE) & (coverage.min(axis=1) >= VISIBLE / 3)
+
+
+def _measure_halves(
+    colours: np.ndarray, on: np.ndarray, designator: Designator, search: Search
+) -> tuple[np.ndarray, ...]:
+    """Coverage, arm length, filled gap, contrast and clutter, each (4,), of the halves of opposite sides."""
+    lines = slice(OUTSIDE - 1, OUTSIDE + search.thickness + 1)
+    beside = slice(OUTSIDE + search.thickness + 2, None), slice(0, OUTSIDE - 1)
+    arm = slice(search.probe // 3, search.probe)
+    line = on[:, lines].max(axis=1)
+    coverage = np.minimum(line[:, : search.probe].sum(axis=1) / search.fill, 1)
+    lengths = arm_lengths(line, search.probe)
+    middle = round((1 - 0.8 * designator.gap[0]) * line.shape[1])
+    weight = on[:, lines, arm, None]
+    colour = (colours[:, lines, arm] * weight).sum(axis=(1, 2)) / np.maximum(weight.sum(axis=(1, 2)), 1)
+    differ = [np.abs(colour - mean(colours[:, rows, arm], (1, 2))) / CONTRAST for rows in beside]
+    contrast = np.minimum(differ[0].max(axis=1), differ[1].max(axis=1))
+    inner = slice(min(search.thickness + 2, search.probe - 1), search.probe)
+    around = [mean(on[:, rows, inner], (1, 2)) for rows in beside]
+    beyond = np.arange(line.shape[1]) >= lengths[:, None] + 3
+    stray = (line * beyond).sum(axis=1) / np.maximum(beyond.sum(axis=1), 1)
+    clutter = np.minimum(around[0] + around[1] + stray, 1)
+    # Where the box is too small to show a gap, none is seen.
+    gap_on = mean(line[:, middle:], 1, empty=1.0)
+    return coverage, lengths, gap_on, np.minimum(contrast, 1), clutter
+
+
+def _behind_step(
+    flat: np.ndarray, upright: np.ndarray, visible: np.ndarray, search: Search, lag: int = 4
+) -> np.ndarray:
+    """For each corner, whether luma jumps on the way to it from a visible one, as at a panel's border."""
+    hidden = np.zeros(4, bool)
+    # Corners on one horizontal side differ in the lowest bit of their number, on a vertical one in the next.
+    for halves, neighbour in zip((flat, upright), (1, 2), strict=True):
+        luma = halves[:, OUTSIDE - 2 : OUTSIDE + 4, :, 0].mean(axis=1)
+        for corner in range(4):
+            other = corner ^ neighbour
+            if visible[other]:
+                way = np.concatenate((luma[other, search.probe + 3 :], luma[corner, ::-1]))
+                hidden[corner] |= np.abs(way[lag:] - way[:-lag]).max(initial=0) >= STEP
+    return hidden
+
+
+def onto_lines(mask: np.ndarray, box: np.ndarray, search: Search) -> np.ndarray:
+    """Move each edge of a box to the outside of its line, to a fraction of a pixel."""
+    flat, upright = half_sides(mask, box)
+    arm = slice(min(search.probe // 2, 4), search.probe + 1)
+    left, right = upright[[0, 2], :, arm], upright[[1, 3], :, arm]
+    top, bottom = flat[[0, 1], :, arm], flat[[2, 3], :, arm]
+    shift = [_outer_edge(mean(side, (0, 2))) for side in (left, top, right, bottom)]
+    return np.round(box) + np.array(shift) * (1, 1, -1, -1)
+
+
+def _outer_edge(profile: np.ndarray, reach: int = 3) -> float:
+    """Where the line begins in a profile that runs inwards, from row OUTSIDE on; 0 if there is no line."""
+    peak = OUTSIDE - reach + int(np.argmax(profile[OUTSIDE - reach : OUTSIDE + reach + 1]))
+    if profile[peak] < 0.3:
+        return 0.0
+    begin = peak
+    while begin > 0 and profile[begin - 1] >= 0.5 * profile[peak]:
+        begin -= 1
+    partly = profile[begin - 1] / profile[peak] if begin > 0 else 0.0
+    return float(begin - OUTSIDE - partly)
+
+
+def judge(measured: Measured, designator: Designator) -> float:
+    """Confidence from 0 to 1 that a measured box is a designator."""
+    visible = measured.visible
+    count = int(visible.sum())
+    diagonal = count == 2 and visible[0] == visible[3]
+    arms = measured.arms[visible]
+    width, height = measured.box[2:] - measured.box[:2]
+    typical = float(np.median(arms)) if count else 0.0
+    side = (width + height) / 2
+    longest = 1.4 * designator.arm[1] * side + 2
+    shortest = max(0.6 * designator.arm_px, SHORT * designator.arm[0] * side * (count < 4))
+    if count < 2 or diagonal or not shortest <= typical <= longest:
+        return 0.0
+    lo, hi = designator.aspect
+    off_aspect = max(lo * height - width, width - hi * height, 0.0)
+    scores = (
+        _mean_of_best(measured.coverage[visible], SPARED[count]),
+        _mean_of_best(alike(arms, typical), SPARED[count]),
+        _mean_of_best(1 - measured.gap_on[visible], SPARED[count]),
+        # Text may touch the mark on one side, so the middle arm speaks for all.
+        np.median(measured.contrast[visible]),
+        max(1 - off_aspect / 4, 0.0),
+        SIGHT[count],
+        1 - (1 - UNEXPLAINED[count]) * (~measured.hidden[~visible]).sum() / max(4 - count, 1),
+        max(1 - CROWDED[count] * (1 - _mean_of_best(1 - measured.clutter[visible], SPARED[count])), 0.0),
+    )
+    return float(np.prod(scores))
+
+
+def _mean_of_best(values: np.ndarray, spared: int) -> float:
+    """Mean without the ``spared`` lowest."""
+    return float(np.sort(values, axis=None)[spared:].mean())

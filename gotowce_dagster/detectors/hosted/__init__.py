@@ -1,0 +1,1 @@
+"""Detectors behind an HTTP server: requests, answers, money."""

@@ -1,0 +1,1 @@
+"""Detectors that run on this machine."""

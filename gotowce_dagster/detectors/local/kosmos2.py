@@ -1,0 +1,133 @@
+"""The ``kosmos2`` detector: Kosmos-2 (Peng et al. 2023) describes a picture and tells where what it names is.
+
+Boxes come as pairs of 32 by 32 places of the picture, so they are as coarse as that; it gives no confidence.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import supervision as sv
+from PIL import Image
+
+from gotowce_dagster.config.detector_settings import Kosmos2Settings
+from gotowce_dagster.core.device import best_device, inference
+from gotowce_dagster.detectors.base import Cost, batched, found, tidied
+from gotowce_dagster.detectors.local import hub
+from gotowce_dagster.detectors.phrases import Phrases
+
+
+@dataclass(frozen=True)
+class Entity:
+    """Something the model names."""
+
+    phrase: str
+    span: tuple[int, int]
+    """Where the phrase stands in the caption: first letter, and the one after the last."""
+    boxes: np.ndarray
+    """float (n, 4): xyxy in pixels of the picture."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the model says of a picture."""
+
+    caption: str
+    entities: tuple[Entity, ...]
+
+
+class Kosmos2:
+    """The model, loaded once.
+
+    Raises:
+        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+    """
+
+    version = "1"
+
+    def __init__(self, name: str, settings: Kosmos2Settings) -> None:
+        self.name = name
+        self.weights = settings.needs
+        self.cost = Cost()
+        self._settings = settings
+        self._phrases = Phrases(settings.prompts)
+        self._device = best_device()
+        self._model, self._processor = hub.load(
+            "Kosmos2ForConditionalGeneration", "AutoProcessor", settings.weights, self._device
+        )
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
+        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
+        with self.cost.of(len(images)):
+            said = [self.describe(images, question) for question in self._questions()]
+            return [self._read(told, image) for *told, image in zip(*said, images, strict=True)]
+
+    def describe(self, images: Sequence[np.ndarray], question: str = "<grounding>") -> list[Description]:
+        """Let the model go on with a text about each image.
+
+        Args:
+            images: RGB uint8 (H, W, 3).
+            question: how the text begins.
+        """
+        return batched(images, self._settings.batch, lambda part: self._describe(part, question))
+
+    def _questions(self) -> list[str]:
+        ask = self._settings.ask
+        return (
+            [ask.replace("{phrase}", phrase) for phrase in self._phrases.asked]
+            if "{phrase}" in ask
+            else [ask]
+        )
+
+    def _describe(self, images: list[np.ndarray], question: str) -> list[Description]:
+        pictures = [Image.fromarray(image) for image in images]
+        inputs = self._processor(
+            images=pictures, text=[question] * len(images), padding=True, return_tensors="pt"
+        ).to(self._device)
+        with inference(self._device):
+            # The text half writes, and knows nothing of the generation settings of the whole.
+            written = self._model.generate(
+                **inputs,
+                generation_config=self._model.generation_config,
+                max_new_tokens=self._settings.max_tokens,
+                do_sample=False,
+                num_beams=1,
+            )
+        self._count(inputs, written)
+        texts = self._processor.batch_decode(written, skip_special_tokens=True)
+        return [self._parse(text, image.shape) for text, image in zip(texts, images, strict=True)]
+
+    def _parse(self, text: str, shape: tuple[int, ...]) -> Description:
+        caption, entities = self._processor.post_process_generation(text)
+        size = np.array([shape[1], shape[0], shape[1], shape[0]])
+        return Description(
+            caption,
+            tuple(
+                Entity(phrase, span, np.array(boxes, float).reshape(-1, 4) * size)
+                for phrase, span, boxes in entities
+            ),
+        )
+
+    def _count(self, inputs: Any, written: Any) -> None:
+        new = written[:, inputs["input_ids"].shape[1] :]
+        self.cost.tokens_in += int(inputs["attention_mask"].sum())
+        self.cost.tokens_out += int((new != self._processor.tokenizer.pad_token_id).sum())
+
+    def _read(self, descriptions: Sequence[Description], image: np.ndarray) -> sv.Detections:
+        self.cost.answers += len(descriptions)
+        self.cost.invalid += sum(not description.entities for description in descriptions)
+        rows = [
+            (box, *owner)
+            for description in descriptions
+            for entity in description.entities
+            if (owner := self._phrases.owner(entity.phrase, self._settings.least_shared))
+            for box in entity.boxes
+        ]
+        detections = found(
+            np.array([box for box, _, _ in rows]),
+            np.ones(len(rows)),
+            [name for _, name, _ in rows],
+            [prompt for _, _, prompt in rows],
+        )
+        return tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)

@@ -1,0 +1,168 @@
+"""The ``moondream`` detector: a small vision language model asked for boxes, one phrase after the other.
+
+Its model class comes with its weights (``transformers`` has none of its own), so that code of the folder is
+run: only if the settings say so. It measures in shares of the picture's sides and gives no confidence.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import supervision as sv
+from PIL import Image
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from gotowce_dagster.config.detector_settings import MoondreamSettings
+from gotowce_dagster.core.device import best_device, half_precision
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.fetch import no_hub
+from gotowce_dagster.core.trust import require_trusted
+from gotowce_dagster.core.weights import require
+from gotowce_dagster.detectors.base import Cost, found, tidied
+from gotowce_dagster.detectors.local import hub
+from gotowce_dagster.detectors.phrases import Phrases
+
+Relative = Annotated[float, Field(ge=-0.05, le=1.05, allow_inf_nan=False)]
+"""A share of the picture's width or height; a hair outside is rounding, more is nonsense."""
+
+
+class _Box(BaseModel):
+    x_min: Relative
+    y_min: Relative
+    x_max: Relative
+    y_max: Relative
+
+
+class _Boxes(BaseModel):
+    objects: list[_Box]
+
+
+class _Point(BaseModel):
+    x: Relative
+    y: Relative
+
+
+class _Points(BaseModel):
+    points: list[_Point]
+
+
+def read_boxes(answer: object, shape: tuple[int, ...]) -> np.ndarray:
+    """The boxes of an answer to ``detect``: xyxy (n, 4) in pixels of an image (H, W, ...).
+
+    Raises:
+        ValueError: the answer is not of the form, or a box lies outside or has no area.
+    """
+    told = TypeAdapter(_Boxes).validate_python(answer).objects
+    boxes = np.array([[b.x_min, b.y_min, b.x_max, b.y_max] for b in told]).reshape(-1, 4)
+    if not (boxes[:, 2:] > boxes[:, :2]).all():
+        raise ValueError(f"a box without area: {answer}")
+    return np.clip(boxes, 0, 1) * [shape[1], shape[0], shape[1], shape[0]]
+
+
+def read_points(answer: object, shape: tuple[int, ...]) -> np.ndarray:
+    """The points of an answer to ``point``: xy (n, 2) in pixels of an image (H, W, ...).
+
+    Raises:
+        ValueError: the answer is not of the form, or a point lies outside.
+    """
+    told = TypeAdapter(_Points).validate_python(answer).points
+    return np.clip(np.array([[p.x, p.y] for p in told]).reshape(-1, 2), 0, 1) * [shape[1], shape[0]]
+
+
+class Moondream:
+    """The model, loaded once.
+
+    Raises:
+        InputError: its code may not be run, or nobody vouches for the folder (trust.py).
+        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+    """
+
+    version = "1"
+
+    def __init__(self, name: str, settings: MoondreamSettings) -> None:
+        if not settings.trust_remote_code:
+            raise InputError(f"{name}: {settings.obstacle()}")
+        self.name = name
+        self.weights = settings.needs
+        self.cost = Cost()
+        self._settings = settings
+        self._phrases = Phrases(settings.prompts)
+        self._model = _load(settings)
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
+        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
+        with self.cost.of(len(images)):
+            return [self._detect(image) for image in images]
+
+    def point(self, image: np.ndarray, phrase: str) -> np.ndarray:
+        """Middles of what the phrase names: xy (n, 2) in pixels.
+
+        Raises:
+            ValueError: the answer is not of the form.
+        """
+        return read_points(self._model.point(Image.fromarray(image), phrase), image.shape)
+
+    def describe(self, image: np.ndarray) -> str:
+        """A caption.
+
+        Raises:
+            ValueError: the answer is not of the form.
+        """
+        return _text(self._model.caption(Image.fromarray(image), length="normal"), "caption")
+
+    def query(self, image: np.ndarray, question: str) -> str:
+        """An answer to a question, in words.
+
+        Raises:
+            ValueError: the answer is not of the form.
+        """
+        return _text(self._model.query(Image.fromarray(image), question), "answer")
+
+    def _detect(self, image: np.ndarray) -> sv.Detections:
+        # Encoded once for all phrases: that is most of the work.
+        encoded = self._model.encode_image(Image.fromarray(image))
+        parts, unread = [], []
+        for phrase in self._phrases.asked:
+            self.cost.answers += 1
+            try:
+                boxes = read_boxes(self._model.detect(encoded, phrase), image.shape)
+            except ValueError as error:
+                self.cost.invalid += 1
+                unread.append(f"{phrase}: {str(error).splitlines()[0]}")
+                continue
+            owner = self._phrases.owner(phrase)
+            assert owner is not None, "every phrase that is asked has an owner"
+            parts.append((boxes, [owner] * len(boxes)))
+        owners = [owner for _, group in parts for owner in group]
+        detections = found(
+            np.concatenate([np.empty((0, 4)), *(boxes for boxes, _ in parts)]),
+            np.ones(len(owners)),
+            [name for name, _ in owners],
+            [prompt for _, prompt in owners],
+        )
+        answer = tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)
+        answer.metadata = {"unanswered": "; ".join(unread)} if unread else {}
+        return answer
+
+
+def _text(answer: Mapping[str, Any], key: str) -> str:
+    try:
+        return TypeAdapter(dict[str, Any]).validate_python(answer)[key].strip()
+    except (ValidationError, KeyError, AttributeError):
+        raise ValueError(f"expected {{{key!r}: text}}, got {answer!r}") from None
+
+
+def _load(settings: MoondreamSettings) -> Any:
+    hub.keep_offline()
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder, device = require(settings.weights), best_device()
+    # Its code runs as it is: the settings allow code, the list of trusted files says which.
+    require_trusted(folder)
+    precision = torch.bfloat16 if half_precision(device) else torch.float32
+    with hub.damage(folder), no_hub():
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=True, dtype=precision
+        )
+    return model.to(device).eval()

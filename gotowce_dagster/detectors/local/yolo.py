@@ -1,0 +1,159 @@
+"""The ``yolo`` detector: any detection model of ultralytics, the fine-tuned one of an earlier round too."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import supervision as sv
+
+from gotowce_dagster.config.detector_settings import YoloSettings, YoloWorldSettings
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
+from gotowce_dagster.core.offline import keep_offline
+from gotowce_dagster.core.trust import require_trusted
+from gotowce_dagster.core.weights import require
+from gotowce_dagster.detectors.base import Cost, batched, found, tidied
+from gotowce_dagster.detectors.phrases import Phrases
+
+Owners = dict[int, tuple[str, str]]
+"""A model's class numbers that count -> our class, and the phrase or name it is asked by."""
+
+
+class Yolo:
+    """A model with classes of its own, loaded once.
+
+    Raises:
+        InputError: the settings name a class that the model does not have, or it finds no boxes.
+        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+    """
+
+    version = "1"
+    across_classes = False
+    """Whether of overlapping boxes of different classes, too, the surest alone stays."""
+
+    def __init__(self, name: str, settings: YoloSettings | YoloWorldSettings) -> None:
+        self.name = name
+        self.weights = settings.needs
+        self.cost = Cost()
+        self._settings = settings
+        self._device = best_device()
+        self._model, self._owners = self._load(settings)
+
+    def _load(self, settings: Any) -> tuple[Any, Owners]:
+        model = load("YOLO", settings.weights)
+        return model, _owners(model.names, settings)
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
+        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
+        with self.cost.of(len(images)):
+            return batched(images, self._settings.batch, self._ask)
+
+    def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
+        told = self._settings
+        results = predict(
+            self._model,
+            images,
+            imgsz=told.imgsz,
+            conf=told.min_confidence,
+            iou=told.nms_iou,
+            classes=list(self._owners),
+            device=self._device,
+        )
+        return [
+            tidied(
+                found(xyxy, confidence, *_named(classes, self._owners)),
+                image.shape,
+                min_confidence=told.min_confidence,
+                nms_iou=told.nms_iou,
+                class_agnostic=self.across_classes,
+            )
+            for image, (xyxy, confidence, classes) in zip(images, results, strict=True)
+        ]
+
+
+def load(kind: str, weights: str) -> Any:
+    """A model of ultralytics.
+
+    Args:
+        kind: name of its class.
+
+    Raises:
+        InputError: it gives no boxes, or nobody vouches for the file (trust.py).
+        MissingWeightsError: the weights are neither here nor reachable, or damaged.
+    """
+    path = require(weights)
+    require_trusted(path)
+    keep_offline()
+    import ultralytics
+
+    try:
+        model = getattr(ultralytics, kind)(path)
+    except Exception as error:
+        # What a damaged pickle raises is anything.
+        raise MissingWeightsError(
+            f"{path}: damaged, or no {kind} weights ({error}); fetch it again"
+        ) from None
+    if model.task not in ("detect", "segment"):
+        raise InputError(f"{path}: a model for the task {model.task!r}; expected one that detects")
+    if _lacks_classes(model.model):
+        raise InputError(
+            f"{path}: YOLOE that was told no classes; call set_classes of ultralytics.YOLOE, save it, and "
+            f"name that file"
+        )
+    return model
+
+
+def _lacks_classes(inner: Any) -> bool:
+    """Whether it is YOLOE as published, which finds nothing, and says nothing, before it is told classes."""
+    head = inner.model[-1]
+    is_told = hasattr(inner, "pe") or hasattr(head, "lrpc") or getattr(head, "is_fused", False)
+    return type(inner).__name__.startswith("YOLOE") and not is_told
+
+
+def predict(
+    model: Any,
+    images: Sequence[np.ndarray],
+    *,
+    imgsz: int,
+    conf: float,
+    iou: float,
+    classes: list[int] | None,
+    device: str,
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Boxes of a batch: xyxy (n, 4), confidence (n,) and class numbers (n,) for each image.
+
+    Not under bfloat16 as device.py has it: coordinates of eight bits are pixels off.
+    """
+    bgr = [np.ascontiguousarray(image[:, :, ::-1]) for image in images]
+    results = model.predict(
+        bgr,
+        imgsz=imgsz,
+        conf=conf,
+        iou=iou,
+        classes=classes,
+        device=device,
+        quantize=16 if device == "cuda" else 32,
+        verbose=False,
+    )
+    boxes = [result.boxes.cpu().numpy() for result in results]
+    return [(b.xyxy, b.conf, b.cls.astype(int)) for b in boxes]
+
+
+def _owners(names: dict[int, str], settings: YoloSettings) -> Owners:
+    """The model's class numbers that count -> our class and the model's name for it."""
+    if not settings.prompts:
+        return {number: (name, name) for number, name in names.items()}
+    phrases = Phrases(settings.prompts)
+    known = {name.lower() for name in names.values()}
+    if unknown := [phrase for phrase in phrases.asked if phrase not in known]:
+        raise InputError(
+            f"prompts: {settings.weights} has no class named {', '.join(unknown)}; it knows "
+            f"{', '.join(names.values())}"
+        )
+    owned = {number: phrases.owner(name) for number, name in names.items() if name.lower() in phrases.asked}
+    return {number: owner for number, owner in owned.items() if owner}
+
+
+def _named(classes: np.ndarray, owners: Owners) -> tuple[list[str], list[str]]:
+    pairs = [owners[number] for number in classes.tolist()]
+    return [name for name, _ in pairs], [prompt for _, prompt in pairs]

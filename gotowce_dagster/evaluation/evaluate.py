@@ -1,0 +1,214 @@
+"""Set what the pipeline and its model find against what is known to be there."""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import supervision as sv
+
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.boxes import evenly, xyxy
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.offline import keep_offline
+from gotowce_dagster.core.trust import require_trusted
+from gotowce_dagster.evaluation.scoring import Case
+from gotowce_dagster.labels.export import read_objects
+from gotowce_dagster.labels.reviewed import NO_OBJECT
+from gotowce_dagster.training.finetune import read_arguments
+from gotowce_dagster.video import quality
+from gotowce_dagster.video.decode import read_frames
+
+Predict = Callable[[np.ndarray], sv.Detections]
+"""RGB uint8 (H, W, 3) to boxes with confidence and ``data["class_name"]``."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownFrames:
+    """The frames of a video that have truth, decoded from its file."""
+
+    video: str
+    truth: pd.DataFrame
+    """Columns of tables.read_truth, and labelled NO_OBJECT too; of readable frames only."""
+    images: Mapping[int, np.ndarray]
+    """RGB uint8 (H, W, 3) by frame_index."""
+    times: Mapping[int, float]
+    """Seconds by frame_index."""
+    unreadable: Sequence[int]
+    """Frames with truth that the file does not give."""
+    sharpness: Mapping[int, float] = field(default_factory=dict)
+    """As tables.FRAMES has it, by frame_index."""
+
+    def boxes(self, frame_index: int, label: str) -> np.ndarray:
+        """xyxy (n, 4) of the rows with that label."""
+        rows = self.truth[(self.truth["frame_index"] == frame_index) & (self.truth["label"] == label)]
+        return xyxy(rows)
+
+    def with_label(self, *labels: str) -> list[int]:
+        """Frames that have a row with one of the labels, in order."""
+        return sorted(set(self.truth.loc[self.truth["label"].isin(labels), "frame_index"]))
+
+    def only(self, wanted: Set[int]) -> "KnownFrames":
+        """Those of the frames that are wanted."""
+        return KnownFrames(
+            self.video,
+            self.truth[self.truth["frame_index"].isin(list(wanted))],
+            {index: image for index, image in self.images.items() if index in wanted},
+            {index: time_s for index, time_s in self.times.items() if index in wanted},
+            [index for index in self.unreadable if index in wanted],
+            {index: sharp for index, sharp in self.sharpness.items() if index in wanted},
+        )
+
+
+def joined(checked: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
+    """One truth of two: of a frame that is in both, reviewers tell the objects.
+
+    Args:
+        checked: columns of tables.read_truth.
+        reviewed: as from labels.reviewed.known_objects.
+    """
+    both = checked["frame_index"].isin(reviewed["frame_index"])
+    parts = [checked[~(both & (checked["label"] == "object"))], reviewed]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def known_frames(
+    video: str, file: Path, truth: pd.DataFrame, limit: int, checked: Set[int] = frozenset()
+) -> KnownFrames:
+    """Decode the frames that a truth table names, evenly chosen where there are more than ``limit``.
+
+    Args:
+        checked: frames that do not compete with the others, nor the others with them: up to ``limit`` of
+            each are chosen. A video that was reviewed as a whole would crowd out the few checked by hand.
+
+    Raises:
+        InputError: the file is no video.
+    """
+    named = np.unique(truth["frame_index"])
+    is_checked = np.isin(named, list(checked))
+    groups = (named[is_checked], named[~is_checked])
+    wanted = sorted(int(index) for group in groups for index in group[evenly(len(group), limit)])
+    frames = {frame.index: frame for frame in read_frames(file, wanted)}
+    readable = truth[truth["frame_index"].isin(list(frames))]
+    return KnownFrames(
+        video,
+        readable,
+        {index: frame.rgb() for index, frame in frames.items()},
+        {index: frame.time_s for index, frame in frames.items()},
+        [index for index in wanted if index not in frames],
+        {index: quality.sharpness(quality.shrink(frame.luma())) for index, frame in frames.items()},
+    )
+
+
+def designator_cases(known: KnownFrames, detections: pd.DataFrame) -> list[Case]:
+    """Designators found against those that are there; half hidden ones are neither right nor wrong."""
+    return [
+        Case(
+            known.video,
+            index,
+            _boxes(detections[detections["frame_index"] == index]),
+            sv.Detections(known.boxes(index, "designator")),
+            known.boxes(index, "designator_partial"),
+        )
+        for index in known.with_label("designator", "designator_partial", "none")
+    ]
+
+
+def target_cases(known: KnownFrames, labels: pd.DataFrame) -> list[Case]:
+    """Accepted labels against the objects that are there; where nothing is designated, against nothing."""
+    accepted = labels[labels["verdict"] == "accept"]
+    return [
+        Case(
+            known.video,
+            index,
+            _boxes(accepted[accepted["frame_index"] == index]),
+            sv.Detections(known.boxes(index, "object")),
+        )
+        for index in known.with_label("object", "none", NO_OBJECT)
+    ]
+
+
+def model_cases(known: KnownFrames, predict: Predict) -> list[Case]:
+    """The model's boxes against the objects that are there.
+
+    Frames without a designator are left out: they may show objects that nobody has marked. Not so those that
+    a reviewer confirmed as empty.
+    """
+    return [
+        Case(known.video, index, predict(known.images[index]), sv.Detections(known.boxes(index, "object")))
+        for index in known.with_label("object", NO_OBJECT)
+    ]
+
+
+def held_out_cases(dataset: Path, provenance: pd.DataFrame, predict: Predict) -> list[Case]:
+    """The model's boxes against the labels of the test split.
+
+    Args:
+        dataset: its folder.
+        provenance: rows of tables.PROVENANCE.
+    """
+    cases = []
+    for row in provenance[provenance["split"] == "test"].to_dict("records"):
+        picture, objects = read_objects(dataset, row["image"])
+        cases.append(Case(row["video"], row["frame_index"], predict(picture), objects))
+    return cases
+
+
+def apart_from_training(known: KnownFrames, provenance: pd.DataFrame, gap_s: float) -> set[int]:
+    """Known frames that lie in no stretch of the video the model was trained on, nor nearer than the gap."""
+    trained = provenance[(provenance["split"] == "train") & (provenance["video"] == known.video)]
+    spans = trained.groupby("block")["time_s"].agg(["min", "max"]).to_numpy()
+
+    def is_apart(time_s: float) -> bool:
+        return all(time_s <= start - gap_s or time_s >= end + gap_s for start, end in spans)
+
+    return {index for index, time_s in known.times.items() if is_apart(time_s)}
+
+
+def fine_tuned(paths: Paths) -> Predict:
+    """The model that finetuned_model left in a project.
+
+    Raises:
+        InputError: there is none yet, or it is neither trained here nor known to git (trust.py).
+    """
+    imgsz = read_arguments(paths.model)["imgsz"]
+    require_trusted(paths.model / "best.pt", paths.root)
+    return load_model(paths.model / "best.pt", imgsz)
+
+
+def load_model(weights: Path, imgsz: int) -> Predict:
+    """A fine-tuned model as a function.
+
+    Args:
+        imgsz: long side of what it sees, pixels.
+
+    Raises:
+        InputError: the file is damaged, or holds something else than a model of ultralytics.
+    """
+    keep_offline()
+    from ultralytics import YOLO
+
+    try:
+        model = YOLO(weights)
+    except Exception as error:
+        # What a damaged or rogue file raises is anything.
+        why = " ".join(str(error).split())
+        raise InputError(f"{weights}: not a model of ultralytics ({why}); train it again") from None
+    device = best_device()
+
+    def predict(image: np.ndarray) -> sv.Detections:
+        bgr = np.ascontiguousarray(image[:, :, ::-1])
+        (result,) = model.predict(bgr, imgsz=imgsz, conf=0.001, device=device, verbose=False)
+        return sv.Detections.from_ultralytics(result)
+
+    return predict
+
+
+def _boxes(rows: pd.DataFrame) -> sv.Detections:
+    return sv.Detections(
+        xyxy=xyxy(rows),
+        confidence=rows["confidence"].to_numpy(float),
+        data={"class_name": rows["class_name"].to_numpy(dtype=str)},
+    )

@@ -1,0 +1,191 @@
+"""What stands in the report, from top to bottom."""
+
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core import weights
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.digests import content_sha256
+from gotowce_dagster.core.errors import GotowceError
+from gotowce_dagster.evaluation import summary as of_project
+from gotowce_dagster.evaluation.findings import case_sheet, score_table
+from gotowce_dagster.evaluation.measures import MEASURES, Findings
+from gotowce_dagster.evaluation.scoring import Case
+from gotowce_dagster.labelling import summary as of_video
+from gotowce_dagster.labelling.story import frames_and_marks, masks_and_labels
+from gotowce_dagster.labelling.summary import Summary
+from gotowce_dagster.pictures.curves import training_curves
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.pictures.report import Section, Table, Value, render_report
+from gotowce_dagster.training.dataset_sheet import dataset_sheet
+from gotowce_dagster.video.decode import read_frames
+
+Scored = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Scores by measure and by video, ``all`` first."""
+Reviewed = Mapping[str, float | int]
+"""As from review.measures.reviewed_so_far."""
+
+_STEPS = {
+    "Frames": (of_video.extracted_frames, None),
+    "Designators": (of_video.designator_detections, frames_and_marks),
+    "Masks": (of_video.masks, None),
+    "Labels": (of_video.cleaned_labels, masks_and_labels),
+}
+"""What each step made of a video, and its picture."""
+_TOP = {
+    "designators found": ("designators", "recall_50"),
+    "designators right": ("designators", "precision_50"),
+    "labels right": ("targets", "precision_50"),
+    "median IoU of labels": ("targets", "median_iou"),
+    "model mAP50, test split": ("model_test", "mAP50"),
+    "model mAP50, truth apart from training": ("model_truth_apart", "mAP50"),
+}
+_LIBRARIES = ("ultralytics", "torch", "sam2", "supervision", "opencv-python-headless", "av", "dagster", "dvc")
+
+
+def report(
+    project: Project,
+    findings: Findings,
+    scored: Scored,
+    plots: Mapping[str, np.ndarray],
+    reviewed: Reviewed,
+) -> str:
+    """The whole report as HTML."""
+    params = project.params.evaluation
+    curves = training_curves(pd.read_csv(project.paths.model / "results.csv"))
+    sections = [
+        _results(findings, scored, plots),
+        *(_measured(project, findings, name, scored[name]) for name in MEASURES if scored[name]),
+        _review(project, reviewed),
+        _section("The dataset", of_project.yolo_dataset(project), dataset_sheet(project.paths.dataset)),
+        _section("The training", of_project.finetuned_model(project), curves),
+        _videos(project),
+        _ran(project),
+    ]
+    summary = {
+        title: scored[measure]["all"].get(name) if scored[measure] else None
+        for title, (measure, name) in _TOP.items()
+    }
+    if reviewed["frames_reviewed"]:
+        summary |= {
+            "frames reviewed": reviewed["frames_reviewed"],
+            "labels wrong, audited": reviewed.get("error_rate"),
+        }
+    return render_report("What the pipeline made", summary, sections, round(params.pictures_mb * 1e6))
+
+
+def _results(findings: Findings, scored: Scored, plots: Mapping[str, np.ndarray]) -> Section:
+    overall = {MEASURES[name].title: groups["all"] for name, groups in scored.items() if groups}
+    return Section(
+        "Scores",
+        "A box counts as right when its IoU with a box that is there is at least 0.5 (or 0.75, where it says "
+        "so). mAP is COCO's.",
+        notes=[*findings.notes, *findings.missing()],
+        tables=[score_table(overall, "")] if overall else [],
+        pictures=[(name.replace("_", " "), picture) for name, picture in plots.items()],
+    )
+
+
+def _measured(
+    project: Project, findings: Findings, name: str, scores: Mapping[str, Mapping[str, float]]
+) -> Section:
+    params, measure = project.params.evaluation, MEASURES[name]
+    wrong = findings.worst(name, params.confidence)
+    tables = [score_table({video: some for video, some in scores.items() if video != "all"}, "video")]
+    if name == "targets" and len(findings.labels):
+        counted = Counter(
+            zip(findings.labels["verdict"], findings.labels["reasons"].map(", ".join), strict=True)
+        )
+        rows = [[*verdict, count] for verdict, count in counted.most_common()]
+        tables.append(Table(["verdict", "because", "labels"], rows, "Verdicts in known frames"))
+    text = f"{measure.says} Frames with something wrong: {len(wrong)} of {len(findings.cases[name])}."
+    text += f" Frames by what is held to be true: {_spoken(findings.truth(name))}."
+
+    def picture(case: Case) -> np.ndarray:
+        if name == "model_test":
+            file = f"{case.video}_{case.frame_index:06d}.jpg"
+            return read_rgb(project.paths.dataset / "images" / "test" / file)
+        # Decoded once more: holding every known frame until here would fill the memory.
+        (frame,) = read_frames(project.raw(case.video), {case.frame_index})
+        return frame.rgb()
+
+    shown = wrong[: params.worst_shown]
+    pictures = [("The worst of them", case_sheet(shown, picture))] if shown else []
+    return Section(measure.title, text, tables=tables, pictures=pictures)
+
+
+def _review(project: Project, reviewed: Reviewed) -> Section:
+    """What humans said of the automatic labels."""
+    if not reviewed["frames_reviewed"]:
+        notes = ["nobody has reviewed a frame yet: `gotowce review serve`, then `gotowce review push`"]
+        return Section("What reviewers say", notes=notes)
+    notes = []
+    if "error_rate" not in reviewed:
+        notes.append(
+            "no frame of the audit sample was judged yet, so nobody knows how often labels are wrong"
+        )
+    interval = project.params.review.audit.interval
+    return Section(
+        "What reviewers say",
+        "Their word goes before the labels: accepted and mended frames are in the dataset as they were left, "
+        "rejected ones are not. The error rate is the share of frames with a wrong automatic label, among "
+        f"those drawn at random for an audit, with its interval of {interval:.0%} confidence (Wilson).",
+        notes=notes,
+        numbers=reviewed,
+    )
+
+
+def _spoken(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in counts.items())
+
+
+def _videos(project: Project) -> Section:
+    """Every step of some videos in pictures; of the others, what went wrong and the numbers."""
+    shown = project.params.evaluation.videos_shown
+    parts = []
+    for number, video in enumerate(project.videos):
+        parts.append(Section(video, parts=_steps(project, video, pictures=number < shown)))
+    return Section("The videos, step by step", parts=parts)
+
+
+def _steps(project: Project, video: str, pictures: bool) -> list[Section]:
+    steps = []
+    for title, (summary, draw) in _STEPS.items():
+        try:
+            picture = draw(project, video) if pictures and draw else None
+            steps.append(_section(title, summary(project, video), picture))
+        except GotowceError as error:
+            steps.append(Section(title, notes=[str(error)]))
+    return steps
+
+
+def _section(title: str, summary: Summary, picture: np.ndarray | None = None) -> Section:
+    shown = [("", picture)] if picture is not None else []
+    return Section(title, notes=summary.notes, numbers=summary.numbers, pictures=shown)
+
+
+def _ran(project: Project) -> Section:
+    """Engines, their weights, the device, versions and every parameter."""
+    engines: list[list[Value]] = []
+    for stage, engine in project.engines.items():
+        name = engine.rpartition(":")[2]
+        file = weights.find(name)
+        digest = (
+            content_sha256(file)[:16] if file else "random, no file" if name.endswith(".yaml") else "none"
+        )
+        engines.append([stage, engine, digest])
+    flat = pd.json_normalize(project.params.model_dump()).iloc[0]
+    settings: list[list[Value]] = [[str(name), str(value)] for name, value in flat.items()]
+    return Section(
+        "What ran",
+        numbers={"device": best_device(), "Python": platform.python_version()}
+        | {library: version(library) for library in _LIBRARIES},
+        tables=[Table(["stage", "engine", "SHA-256 of its weights"], engines)],
+        parts=[Section("Parameters", tables=[Table(["params.yaml", "value"], settings)])],
+    )

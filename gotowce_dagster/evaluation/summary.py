@@ -1,0 +1,60 @@
+"""The dataset and the model in numbers and notes: for their previews and the report."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.tables import PROVENANCE, read_table
+from gotowce_dagster.labelling.summary import Summary
+from gotowce_dagster.labels.export import class_names
+from gotowce_dagster.labels.provenance import leaks
+from gotowce_dagster.labels.split import SPLITS
+from gotowce_dagster.training.finetune import has_no_weights, read_arguments, read_metrics
+
+
+def yolo_dataset(project: Project) -> Summary:
+    """How many images and objects each split has, what was left out, and what the splits share or lack."""
+    folder = project.paths.dataset
+    provenance = read_table(folder / "provenance.parquet", PROVENANCE)
+    left_out = pd.read_csv(folder / "left_out.csv")
+    absent = left_out.loc[left_out["reason"] == "no labels", "video"]
+    notes = [f"{video} has no labels yet, so nothing of it is in the dataset" for video in absent]
+    numbers: dict[str, float | int | str] = {}
+    for split in SPLITS:
+        rows = provenance[provenance["split"] == split]
+        numbers[f"{split}_images"], numbers[f"{split}_objects"] = len(rows), int(rows["objects"].sum())
+    numbers["without_objects"] = int((provenance["objects"] == 0).sum())
+    numbers["reviewed_images"] = int(provenance["reviewed"].sum())
+    counted = left_out[left_out["frames"] > 0].groupby("reason")["frames"].sum()
+    numbers |= {f"left_out_{reason}".replace("-", "_"): int(count) for reason, count in counted.items()}
+    return Summary(numbers, [*notes, *leaks(project), *_unseen(folder)])
+
+
+def finetuned_model(project: Project) -> Summary:
+    """The best epoch's scores on the validation frames, and what the training began from."""
+    folder = project.paths.model
+    arguments = read_arguments(folder)
+    start = arguments["model"]
+    notes = []
+    if has_no_weights(start):
+        notes.append(
+            f"training began from random weights ({start}): without pretrained weights a model of so few "
+            "pictures stays weak; put yolo26n.pt into a folder, set GOTOWCE_WEIGHTS_DIR to it, and run "
+            "`gotowce sync --refresh`"
+        )
+    return Summary(read_metrics(folder) | {"began_from": start, "device": arguments["device"]}, notes)
+
+
+def _unseen(folder: Path) -> list[str]:
+    """Classes that a split does not show at all."""
+    notes = []
+    for split in SPLITS:
+        texts = [path.read_text(encoding="utf-8") for path in (folder / "labels" / split).iterdir()]
+        shown = {int(line.split()[0]) for text in texts for line in text.splitlines()}
+        means = (
+            "the model cannot learn that class" if split == "train" else "that class is not measured there"
+        )
+        lacking = [name for number, name in class_names(folder).items() if number not in shown]
+        notes += [f"{split} shows no {name}: {means}" for name in lacking]
+    return notes

@@ -1,0 +1,1 @@
+"""What enters the project: videos and reviews, tracked by DVC."""

@@ -1,0 +1,294 @@
+"""Keeping dvc.lock whole, although DVC writes it in place.
+
+In our own processes DVC writes it, dvc.yaml and .dvc files through a temporary file (`write_through_rename`).
+A plain `dvc repro` does not: killed in that moment, it leaves a file that is cut short. So the last whole
+dvc.lock that any of our processes saw is kept in data/.work, among them the stages that `dvc repro` itself
+runs; from it, from the beginning of the cut file and from DVC's run cache the file is made whole again.
+
+Whether the file is whole is decided under DVC's own lock, when nobody writes it; a file that equals the copy
+needs no lock.
+"""
+
+import contextlib
+import functools
+import json
+import logging
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.files import fresh_file
+from gotowce_dagster.core.yaml_files import read_yaml
+from gotowce_dagster.intake.dvc_lockfile import (
+    CutShortError,
+    Entries,
+    mended,
+    read_lock,
+    stage_keys,
+    surviving,
+)
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+    from dvc.stage import Stage
+
+_logger = logging.getLogger(__name__)
+
+_LOCK = "dvc.lock"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What became of the stages of a dvc.lock that was cut short."""
+
+    why: str
+    kept: list[str]
+    """Complete in the file itself."""
+    from_copy: list[str]
+    from_run_cache: list[str]
+    missing: list[str]
+    """Stages of dvc.yaml without an entry; those that never ran are among them."""
+
+    def __str__(self) -> str:
+        return (
+            f"dvc.lock was cut short ({self.why}), by a killed DVC or a full disk, and is whole again: "
+            f"{len(self.kept)} stages from the file, {len(self.from_copy)} from the last good copy, "
+            f"{len(self.from_run_cache)} from DVC's run cache; {len(self.missing)} of dvc.yaml have no entry "
+            f"and are run or restored by the next `dvc repro`; the cut file is kept as {_cut_file(Path())}"
+        )
+
+
+@functools.cache
+def write_through_rename() -> None:
+    """From now on let DVC, in this process, write dvc.lock, dvc.yaml and .dvc files beside and rename."""
+    from dvc.fs import LocalFileSystem
+    from dvc.utils.serialize import _common, _yaml
+
+    in_place = _common._dump_data
+
+    def dump(path: Any, data: Any, dumper: Any, fs: Any = None, **arguments: Any) -> None:
+        target = Path(path).resolve()
+        is_ours = target.name in {_LOCK, "dvc.yaml"} or target.suffix == ".dvc"
+        if not is_ours or not (fs is None or isinstance(fs, LocalFileSystem)):
+            in_place(path, data, dumper, fs=fs, **arguments)
+            return
+        with fresh_file(target, durable=True) as new:
+            in_place(new, data, dumper, **arguments)
+            if target.exists():
+                shutil.copymode(target, new)
+        if target.name == _LOCK and (target.parent / ".dvc").is_dir():
+            _keep_copy(target.parent, target.read_bytes())
+
+    for module in (_common, _yaml):
+        vars(module)["_dump_data"] = dump
+
+
+def whole_lock(repo: "Repo", root: Path) -> str:
+    """The text of dvc.lock, whole: repaired first where it is cut short; empty if there is none.
+
+    Raises:
+        dvc.lock.LockError: another process held DVC's lock all the time that ``repo`` waits for it.
+        InputError: git left the marks of a merge conflict in it.
+    """
+    from dvc.repo import lock_repo
+
+    text = _read(root / _LOCK)
+    if text != _read(_copy(root)):
+        with lock_repo(repo):
+            make_whole(repo, root)
+            text = _read(root / _LOCK)
+    return (text or b"").decode()
+
+
+def is_known(root: Path) -> bool:
+    """Whether dvc.lock is as it was when it was last found whole."""
+    return _read(root / _LOCK) == _read(_copy(root))
+
+
+def make_whole(repo: "Repo", root: Path) -> Repair | None:
+    """Repair dvc.lock if it is cut short and keep a copy of it; DVC's lock must be held. Says what was done.
+
+    A file that is missing is whole: DVC never removes it half-way.
+    """
+    raw, copy = _read(root / _LOCK), (_read(_copy(root)) or b"").decode()
+    if raw is None:
+        _copy(root).unlink(missing_ok=True)
+        return None
+    text, outless = raw.decode(errors="ignore"), without_outs(root)
+    try:
+        entries = read_lock(text, outless)
+    except CutShortError as error:
+        good = _first_whole((copy, _committed(root) or ""), outless)
+        repair = _repair(repo, root, str(error), surviving(text), good)
+    else:
+        repair = None
+        if not set(stage_keys(copy)) <= set(stage_keys(text)) and text != _committed(root):
+            good = read_lock(copy, outless)
+            if lost := _lost(repo, root, entries, good):
+                good = {name: entry for name, entry in good.items() if name in entries or name in lost}
+                repair = _repair(repo, root, "stages are missing", entries, good)
+    if repair:
+        _logger.warning(str(repair))
+    _keep_copy(root, (root / _LOCK).read_bytes())
+    return repair
+
+
+def without_outs(root: Path) -> frozenset[str]:
+    """The stages of dvc.yaml that have no outputs; ours have one each, a user's own may have none."""
+    path = root / "dvc.yaml"
+    stages = (read_yaml(path) or {}).get("stages") or {} if path.exists() else {}
+    specs = {name: spec.get("do", spec) for name, spec in stages.items()}
+    return frozenset(name for name, spec in specs.items() if not {"outs", "metrics", "plots"} & set(spec))
+
+
+def drop_torn_rwlock(repo: "Repo") -> None:
+    """Remove DVC's list of files in use if a kill left it half-written; DVC would refuse to run for ever."""
+    from dvc.lock import make_lock
+    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    path = Path(repo.tmp_dir or "", RWLOCK_FILE)
+    if not repo.tmp_dir or _is_json(path):
+        return
+    hardlink = repo.config["core"].get("hardlink_lock", False)
+    guard = make_lock(str(path.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=hardlink)
+    with guard:
+        if not _is_json(path):
+            path.unlink()
+            _logger.warning("%s was cut short by a killed DVC; it held nothing of worth and is removed", path)
+
+
+def torn_sources(root: Path) -> list[Path]:
+    """The .dvc files of videos and reviews that are cut short; DVC writes their ``path`` last."""
+    paths = Paths(root)
+    files = (*paths.raw.glob("*.dvc"), *paths.reviewed_videos.rglob("*.dvc"))
+    return [file for file in sorted(files) if file.is_file() and not _has_path_and_end(file.read_bytes())]
+
+
+def _has_path_and_end(content: bytes) -> bool:
+    return content.endswith(b"\n") and b"path: " in content
+
+
+def _repair(repo: "Repo", root: Path, why: str, cut: Mapping[str, Any], good: Mapping[str, Any]) -> Repair:
+    from dvc.utils.serialize import dump_yaml
+
+    write_through_rename()
+    aside = _cut_file(root)
+    with fresh_file(aside) as new:
+        shutil.copyfile(root / _LOCK, new)
+    entries = mended(cut, good)
+    dump_yaml(str(root / _LOCK), {"schema": "2.0", "stages": entries})
+    repo._reset()
+    stages = _stages(repo)
+    run_cache = dict(
+        _from_run_cache(repo, {name: stage for name, stage in stages.items() if name not in cut})
+    )
+    if run_cache:
+        entries |= run_cache
+        dump_yaml(str(root / _LOCK), {"schema": "2.0", "stages": entries})
+        repo._reset()
+    return Repair(
+        why,
+        kept=list(cut),
+        from_copy=[name for name in good if name not in cut and name not in run_cache],
+        from_run_cache=list(run_cache),
+        missing=[name for name in stages if name not in entries],
+    )
+
+
+def _from_run_cache(repo: "Repo", stages: Mapping[str, "Stage"]) -> Iterator[tuple[str, Entries]]:
+    """The entries of stages whose outputs are here and were made from the inputs as they are now."""
+    from dvc.dependency.base import DependencyDoesNotExistError
+    from dvc.lock import LockError
+    from dvc.stage.cache import _can_hash
+    from dvc.stage.loader import StageLoader
+    from dvc.stage.serialize import to_single_stage_lockfile
+
+    for name, stage in stages.items():
+        # A stage that runs at this moment is recorded by DVC when it is done.
+        with contextlib.suppress(DependencyDoesNotExistError, LockError):
+            if not stage.changed():
+                continue
+            stage.save_deps()
+            if not _can_hash(stage) or not (made := repo.stage_cache._load(stage)):
+                continue
+            StageLoader.fill_from_lock(stage, made)
+            if not stage.changed():
+                yield name, dict(to_single_stage_lockfile(stage))
+
+
+def _first_whole(texts: Iterable[str], outless: frozenset[str]) -> Entries:
+    """The first of some texts that is a whole dvc.lock; no entries if none is."""
+    for text in texts:
+        with contextlib.suppress(CutShortError):
+            return read_lock(text, outless)
+    return {}
+
+
+def _lost(repo: "Repo", root: Path, entries: Entries, good: Entries) -> set[str]:
+    """The stages of the good copy that a whole-looking file lacks because it was cut between two stages.
+
+    A stage that is gone for another reason is not among them: it is no more in dvc.yaml, or its
+    outputs are gone.
+    """
+    gone = {name for name in good if name not in entries and _outputs_exist(root, good[name])}
+    return gone & set(_stages(repo)) if gone else gone
+
+
+def _stages(repo: "Repo") -> dict[str, "Stage"]:
+    """The stages of dvc.yaml by name; none if it cannot be resolved, as when data/videos.yaml is missing."""
+    from dvc.exceptions import DvcException
+    from dvc.stage import PipelineStage
+
+    try:
+        stages = repo.stage.load_all("dvc.yaml")
+    except DvcException:
+        return {}
+    return {str(stage.name): stage for stage in stages if isinstance(stage, PipelineStage)}
+
+
+def _outputs_exist(root: Path, entry: Entries) -> bool:
+    return all((root / out["path"]).exists() for out in entry.get("outs", ()))
+
+
+def _committed(root: Path) -> str | None:
+    """The dvc.lock that git has; None without git or before a first commit."""
+    command = ["git", "-C", str(root), "show", f"HEAD:./{_LOCK}"]
+    with contextlib.suppress(FileNotFoundError):
+        shown = subprocess.run(command, check=False, capture_output=True)
+        if shown.returncode == 0:
+            return shown.stdout.decode()
+    return None
+
+
+def _keep_copy(root: Path, content: bytes) -> None:
+    if content != _read(_copy(root)):
+        with fresh_file(_copy(root), durable=True) as new:
+            new.write_bytes(content)
+
+
+def _copy(root: Path) -> Path:
+    return Paths(root).work("dvc") / "dvc.lock.good"
+
+
+def _cut_file(root: Path) -> Path:
+    return Paths(root).work("dvc") / "dvc.lock.cut"
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _is_json(path: Path) -> bool:
+    """Whether a file is JSON, or is not there."""
+    content = _read(path)
+    try:
+        return content is None or isinstance(json.loads(content), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,100 @@
+"""dvc.lock as text: whole, or cut short.
+
+DVC writes the file in place and adds new entries at the end, so a kill or a full disk leaves a beginning of
+it. Cut between two lines it may still be valid YAML, with stages missing or the last one incomplete.
+"""
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+
+from gotowce_dagster.core.errors import InputError
+
+Entries = dict[str, Any]
+
+_SCHEMA = "2.0"
+# A long name is written as "? NAME", with its entry after a ":" on the next line.
+_STAGE_LINE = re.compile(r"^  ([^\s:].*)$", re.MULTILINE)
+_CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+_DIGESTS = ("md5", "etag", "checksum")
+
+
+class CutShortError(ValueError):
+    """A dvc.lock that lacks its end."""
+
+
+@functools.lru_cache(maxsize=1)
+def read_lock(text: str, without_outs: frozenset[str] = frozenset()) -> Entries:
+    """Parse a dvc.lock: what it says of each stage, by name. Not to be changed: it is kept for the next call.
+
+    Args:
+        without_outs: stages of dvc.yaml that have no outputs, without ``@VIDEO``.
+
+    Raises:
+        CutShortError: the text ends before the file did. A cut exactly between two stages is not seen here.
+        InputError: git left the marks of a merge conflict in it.
+    """
+    if _CONFLICT.search(text):
+        raise InputError(
+            "dvc.lock: has git's conflict marks; resolve the merge, or take one side with "
+            "`git checkout --ours dvc.lock`, and run `dvc repro`"
+        )
+    entries = _parse(text)
+    if entries is None:
+        raise CutShortError("no valid YAML of dvc.lock's form")
+    for name, entry in entries.items():
+        if not isinstance(entry, dict) or "cmd" not in entry:
+            raise CutShortError(f"{name}: no command")
+    if entries:
+        last = next(reversed(entries))
+        complete = last.partition("@")[0] in without_outs or _is_complete(entries[last])
+        if not (complete and text.endswith("\n")):
+            raise CutShortError(f"{last}: incomplete")
+    return entries
+
+
+def surviving(text: str) -> Entries:
+    """The entries at the beginning of a dvc.lock that a cut left complete: all but the last.
+
+    They are the newest there are, because DVC writes the file anew as a whole.
+    """
+    starts = [match.start() for match in _STAGE_LINE.finditer(text)]
+    entries = (_parse(text[: starts[-1]]) or {}) if starts else {}
+    return {name: entry for name, entry in entries.items() if isinstance(entry, dict) and "cmd" in entry}
+
+
+def stage_keys(text: str) -> list[str]:
+    """The stages of a dvc.lock in order, as they are written there; much faster than parsing it."""
+    return [line.rstrip().removesuffix(":") for line in _STAGE_LINE.findall(text)]
+
+
+def mended(cut: Mapping[str, Any], good: Mapping[str, Any]) -> Entries:
+    """The entries of a good copy in its order, newer ones of the cut file in their place or at the end."""
+    return {**{name: cut.get(name, entry) for name, entry in good.items()}, **cut}
+
+
+def _parse(text: str) -> Entries | None:
+    try:
+        content = YAML(typ="safe").load(text)
+    except (YAMLError, ValueError):
+        return None
+    if not isinstance(content, dict) or content.get("schema") != _SCHEMA:
+        return None
+    stages = content.get("stages")
+    return stages if isinstance(stages, dict) else None
+
+
+def _is_complete(entry: Entries) -> bool:
+    """Whether the outputs, which come last in an entry, have all their fields."""
+    outs = entry.get("outs")
+    return isinstance(outs, list) and bool(outs) and all(_is_complete_output(out) for out in outs)
+
+
+def _is_complete_output(out: Any) -> bool:
+    if not isinstance(out, dict):
+        return False
+    digest = next((str(out[name]) for name in _DIGESTS if name in out), "")
+    return bool(digest) and "size" in out and ("nfiles" in out or not digest.endswith(".dir"))

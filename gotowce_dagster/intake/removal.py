@@ -1,0 +1,168 @@
+"""`gotowce remove VIDEO` and `gotowce restore NAME`: take a video out of the project, and bring it back.
+
+Nothing is deleted: everything of the video moves to data/.trash/VIDEO-TIME, with its entries of dvc.lock.
+"""
+
+import errno
+import json
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project, Video, listed_videos
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import fresh_dir, fresh_file
+from gotowce_dagster.core.files import remove as delete
+from gotowce_dagster.core.sources import pointer
+from gotowce_dagster.intake.dvc_repo import DvcRepo, stage_name
+from gotowce_dagster.intake.unfinished import Plan, begin, end, refuse_unfinished
+from gotowce_dagster.intake.videos import known_videos, raw_videos, write_videos
+from gotowce_dagster.stages.table import STAGES
+
+_STATE = "removed.json"
+_README = """# The video {key}, removed from the project
+
+Nothing in this folder is used any more. In the project's root:
+
+- `gotowce restore {name}` brings all of it back: the video, hand-checked boxes, points, reviews and what the
+  pipeline made of it. `gotowce review pull --again` then reads what Label Studio has.
+- `rm -r data/.trash/{name}` frees the space. What git and a DVC remote have of it stays there.
+"""
+
+
+def remove(project: Project, video: str) -> Path:
+    """Move everything of a video to a folder in data/.trash; killed at any moment, the same call finishes it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: there is no such video.
+        GotowceError: a stage that `dvc repro` runs uses it.
+    """
+    paths, repo = project.paths, DvcRepo(project.paths.root)
+    command = f"gotowce remove {video}"
+    plan = refuse_unfinished(paths, command)
+    if plan is None:
+        entry = project.video(video).model_dump()
+        repo.refuse_busy(files_of(paths, video, entry["file"]))
+        name = f"{video}-{datetime.now():%Y%m%d-%H%M%S}"
+        plan = Plan(command, {"name": name, "video": entry, "lock": lock_entries_of(repo, video)})
+        begin(paths, plan)
+    folder = paths.trash / plan.details["name"]
+    for path in files_of(paths, video, plan.details["video"]["file"]):
+        move(path, folder / path.relative_to(paths.root))
+    delete(paths.work("masks") / video)
+    for file, text in (
+        (_STATE, json.dumps({"key": video, **plan.details}, indent=1)),
+        ("README.md", _README.format(key=video, name=folder.name)),
+    ):
+        with fresh_file(folder / file) as new:
+            new.write_text(text, encoding="utf-8")
+    repo.replace_entries(plan.details["lock"], {})
+    _list(paths, video, None)
+    end(paths)
+    return folder
+
+
+def restore(project: Project, name: str) -> str:
+    """Bring back a video from data/.trash; killed at any moment, the same call finishes it.
+
+    Args:
+        name: of its folder there.
+
+    Returns:
+        The video's key.
+
+    Raises:
+        InputError: there is no such folder, or something has taken the video's place.
+    """
+    paths = project.paths
+    command = f"gotowce restore {name}"
+    plan = refuse_unfinished(paths, command)
+    folder = paths.trash / name
+    if plan is None:
+        plan = Plan(command, _removed(paths, name))
+        key, file = plan.details["key"], plan.details["video"]["file"]
+        if key in known_videos(paths, raw_videos(paths), listed_videos(paths)):
+            raise InputError(
+                f"{key}: there is another video of this name now; `gotowce rename` that one first"
+            )
+        for path in files_of(paths, key, file):
+            if path.exists() and (folder / path.relative_to(paths.root)).exists():
+                raise InputError(f"{path}: in the way of what was removed; move it away first")
+        begin(paths, plan)
+    key = plan.details["key"]
+    for path in files_of(paths, key, plan.details["video"]["file"]):
+        move(folder / path.relative_to(paths.root), path)
+    _list(paths, key, plan.details["video"])
+    DvcRepo(paths.root).replace_entries([], plan.details["lock"])
+    delete(folder)
+    end(paths)
+    return key
+
+
+def files_of(paths: Paths, video: str, file: str) -> list[Path]:
+    """Every place where something of a video may lie.
+
+    Args:
+        file: its name in data/raw.
+    """
+    made = [paths.frames(video), paths.detections(video), paths.masks(video), paths.labels(video)]
+    return [*sources_of(paths, video, file), *made]
+
+
+def sources_of(paths: Paths, video: str, file: str) -> list[Path]:
+    """What people made: the video, its truth and points, its reviews, and how DVC tracks them."""
+    tracked = [paths.raw / file, paths.reviewed(video), paths.reviewed_tracks(video)]
+    return [*tracked, *map(pointer, tracked), paths.truth(video), paths.points(video)]
+
+
+def lock_entries_of(repo: DvcRepo, video: str) -> dict[str, Any]:
+    """The video's entries of dvc.lock, by stage."""
+    return repo.entries([stage_name(stage.name, video) for stage in STAGES.values() if stage.per_video])
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file, link or folder, also to another file system; nothing if it was done before."""
+    if not source.exists() and not source.is_symlink():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(source, target)
+        delete(source)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir() and not source.is_symlink():
+        with fresh_dir(target) as new:
+            shutil.copytree(source, new, symlinks=True, dirs_exist_ok=True)
+    else:
+        with fresh_file(target) as new:
+            shutil.copy2(source, new, follow_symlinks=False)
+
+
+def _removed(paths: Paths, name: str) -> dict[str, Any]:
+    file = paths.trash / name / _STATE
+    if Path(name).name != name or not file.is_file():
+        known = ", ".join(sorted(folder.parent.name for folder in paths.trash.glob(f"*/{_STATE}")))
+        raise InputError(f"{paths.trash}: nothing named {name!r} was removed; there is {known or 'nothing'}")
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+        return {part: state[part] for part in ("key", "video", "lock")}
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{file}: damaged; move the files of its folder back to data by hand") from None
+
+
+def _list(paths: Paths, video: str, entry: dict[str, Any] | None) -> None:
+    """Take a video out of data/videos.yaml, or put it in."""
+    listed = {key: one for key, one in listed_videos(paths).items() if key != video}
+    if entry is not None:
+        listed[video] = Video.model_validate(entry)
+    write_videos(paths, dict(sorted(listed.items())))

@@ -1,0 +1,332 @@
+"""What comes in from outside: videos (`gotowce add`, `gotowce sync`) and reviews (`gotowce review pull`)."""
+
+import os
+import shutil
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pandas as pd
+
+from gotowce_dagster.config.engines import write_engines
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project, Video, listed_videos
+from gotowce_dagster.core.errors import BusyError, GotowceError, InputError, PartlyDoneError
+from gotowce_dagster.core.files import fresh_file, remove
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.sources import is_tracked_content, pointer, state, tracked_files
+from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.yaml_files import read_yaml, write_yaml
+from gotowce_dagster.designators.profile import Profile, read_profile
+from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.intake.raw_folder import free_key, is_equal, is_same_recording, look
+from gotowce_dagster.intake.unfinished import refuse_unfinished
+from gotowce_dagster.labels.followed import read_tracked
+from gotowce_dagster.labels.reviews import read_reviewed
+from gotowce_dagster.review.connection import Room
+from gotowce_dagster.review.pull import Pulled, pull
+from gotowce_dagster.review.video_room import PulledVideo, pull_video
+from gotowce_dagster.video.decode import VideoInfo, probe
+from gotowce_dagster.video.names import key_and_suffix
+
+NO_PROFILE = NO_POINTS = "none"
+
+_HEADER = "# Written by `gotowce add` and `gotowce sync` from data/raw and data/profiles; do not edit.\n"
+
+
+def check(project: Project) -> None:
+    """Check the project's own files before a video is added, so that a wrong one leaves none half-added.
+
+    Raises:
+        InputError: params.yaml or dvc.yaml is missing or wrong.
+        MissingWeightsError: none of a stage's engines can run here.
+    """
+    read_yaml(project.paths.root / "dvc.yaml")
+    write_engines(project.paths.engines, project.params)
+
+
+def add(project: Project, source: Path, link: bool = False, truth: Path | None = None) -> str:
+    """Bring a video into the project: check it, name it, copy it to data/raw and track it with DVC.
+
+    Adding the same recording again changes nothing and gives the same key; a tracked video that is not pulled
+    is put in its place. What fails leaves nothing behind.
+
+    Args:
+        link: hand the file to DVC as a link, without copying it first. DVC copies it into its cache either
+            way, so the file itself stays writable and is never tied to what is in data/raw.
+        truth: hand-checked boxes (see tables.read_truth); the rows of this file's clip come along.
+
+    Returns:
+        The video's key: a slug that names it everywhere.
+
+    Raises:
+        InputError: a file of the project is wrong, the file is no video that can be decoded, the truth is
+            malformed, or a video is being renamed or removed.
+        OSError: there is no space, or no permission.
+    """
+    refuse_unfinished(project.paths)
+    check(project)
+    info = probe(source)
+    rows = _truth_of(source, truth, info) if truth else None
+    key, target = _place(project.paths, source)
+    if state(target) != "here":
+        _bring_in(project.paths, source, key=key, target=target, link=link, rows=rows)
+    elif rows is not None:
+        _write_truth(project.paths, key, target.name, rows)
+    return key
+
+
+def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -> list[str]:
+    """Write data/videos.yaml and data/engines.yaml; track new videos and reviews.
+
+    A video exists if its file is here, if DVC tracks it, or if data/videos.yaml has it; only `gotowce remove`
+    takes one out.
+
+    One bad entry never stops the others.
+
+    Args:
+        refresh: choose the engines anew instead of keeping the earlier choice.
+        leave: names of files in data/raw that are still being written.
+
+    Returns:
+        A sentence for each entry of data/raw that is no video, or could not be tracked.
+
+    Raises:
+        InputError: params.yaml is wrong, or a video is being renamed or removed.
+        PartlyDoneError: after everything else is done: a profile cannot be read, or two claim one video.
+    """
+    paths, repo = project.paths, DvcRepo(project.paths.root)
+    repo.repair()
+    refuse_unfinished(paths)
+    write_engines(paths.engines, project.params, refresh)
+    before = listed_videos(paths)
+    found = look(paths, before, leave)
+    profiles, unreadable = _profiles(paths)
+    videos, refused = {}, list(unreadable.values())
+    for key, file in known_videos(paths, found.videos, before).items():
+        earlier = before[key].profile if key in before else NO_PROFILE
+        try:
+            profile = _best_profile(profiles, key)
+        except InputError as error:
+            refused.append(str(error))
+            profile = earlier
+        videos[key] = Video(
+            file=file.name,
+            profile=earlier if profile == NO_PROFILE and earlier in unreadable else profile,
+            points=key if paths.points(key).exists() else NO_POINTS,
+            formerly=before[key].formerly if key in before else (),
+        )
+    write_videos(paths, videos)
+    problems = found.problems
+    for file in found.videos.values():
+        try:
+            if not repo.is_tracked(file):
+                repo.track(file)
+        except GotowceError as error:
+            problems.append(str(error))
+    try:
+        keep_reviews(paths)
+    except InputError as error:
+        refused.append(str(error))
+    if refused:
+        raise PartlyDoneError("; ".join([*refused, *problems]))
+    return problems
+
+
+def known_videos(paths: Paths, here: Mapping[str, Path], listed: Mapping[str, Video]) -> dict[str, Path]:
+    """Every video of the project by key, sorted, with its place in data/raw: here, tracked or listed.
+
+    Args:
+        here: the video files in data/raw by key.
+        listed: the entries of data/videos.yaml.
+    """
+    keys = {video.file: key for key, video in listed.items()}
+    absent = [file for file in tracked_files(paths.raw) if state(file) == "not pulled"]
+    tracked = {keys.get(file.name, key_and_suffix(file.name)[0]): file for file in absent}
+    known = {key: paths.raw / video.file for key, video in listed.items()} | tracked | dict(here)
+    return dict(sorted(known.items()))
+
+
+def entry_of(paths: Paths, key: str, file: Path, formerly: Collection[str] = ()) -> Video:
+    """A video's entry in data/videos.yaml.
+
+    Raises:
+        InputError: two profiles claim it.
+    """
+    return Video(
+        file=file.name,
+        profile=profile_of(paths, key),
+        points=key if paths.points(key).exists() else NO_POINTS,
+        formerly=tuple(formerly),
+    )
+
+
+def write_videos(paths: Paths, videos: Mapping[str, Video]) -> None:
+    """Write data/videos.yaml, unless it has this content already."""
+    write_yaml(paths.videos, {"videos": {key: video.entry() for key, video in videos.items()}}, _HEADER)
+
+
+def pull_reviews(project: Project, room: Room, *, again: bool = False, progress: Progress = silent) -> Pulled:
+    """Bring home what reviewers said, and track it with DVC as a source.
+
+    Raises:
+        ServerDownError, InputError: as review.pull.pull.
+    """
+    title = project.params.review.tasks.project
+    pulled = pull(room, project.paths, title, names=project.names, again=again, progress=progress)
+    try:
+        keep_reviews(project.paths)
+    except InputError as error:
+        pulled.problems = list(dict.fromkeys([*pulled.problems, str(error)]))
+    return pulled
+
+
+def pull_tracks(project: Project, room: Room, video: str) -> PulledVideo:
+    """Bring home a video's objects as reviewers left them, and track them with DVC as a source.
+
+    Raises:
+        ServerDownError, InputError: as review.video_room.pull_video.
+    """
+    pulled = pull_video(room, project, video)
+    keep_reviews(project.paths)
+    return pulled
+
+
+def keep_reviews(paths: Paths) -> None:
+    """Track the files of reviews with DVC as they are now, those of objects through a video too.
+
+    A damaged file is not tracked, so that DVC still has what it was before; the others are.
+
+    Raises:
+        InputError: after all others are tracked, naming each damaged file.
+    """
+    repo, problems = DvcRepo(paths.root), []
+    for file in sorted(paths.reviewed_videos.rglob("*.json")):
+        if repo.is_recorded(file):
+            continue
+        try:
+            read_tracked(file) if file.parent.name == "tracks" else read_reviewed(file)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        repo.track(file)
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def raw_videos(paths: Paths) -> dict[str, Path]:
+    """The video files in data/raw by key, sorted; a file dropped in under an unclean name is renamed."""
+    return look(paths, listed_videos(paths)).videos
+
+
+def profile_of(paths: Paths, key: str) -> str:
+    """The profile whose `videos` patterns match the key; "none" when no profile does.
+
+    Where several match, the longest pattern wins: a profile made for one video beats one for ``naev*``.
+
+    Raises:
+        InputError: two profiles match equally well, or one cannot be read.
+    """
+    return _best_profile({file.stem: read_profile(file) for file in _profile_files(paths)}, key)
+
+
+def _best_profile(profiles: dict[str, Profile], key: str) -> str:
+    fitting = {
+        name: max(len(pattern) for pattern in profile.videos if fnmatch(key, pattern))
+        for name, profile in profiles.items()
+        if profile.fits(key)
+    }
+    best = [name for name, length in fitting.items() if length == max(fitting.values())]
+    if len(best) > 1:
+        raise InputError(
+            f"profiles {' and '.join(best)} both claim the video {key}; narrow their `videos` patterns"
+        )
+    return best[0] if best else NO_PROFILE
+
+
+def _profiles(paths: Paths) -> tuple[dict[str, Profile], dict[str, str]]:
+    """The profiles by name, and why others cannot be read."""
+    profiles, unreadable = {}, {}
+    for file in _profile_files(paths):
+        try:
+            profiles[file.stem] = read_profile(file)
+        except InputError as error:
+            unreadable[file.stem] = str(error)
+    return profiles, unreadable
+
+
+def _profile_files(paths: Paths) -> list[Path]:
+    return sorted(paths.profiles.glob("*.toml"))
+
+
+def _place(paths: Paths, source: Path) -> tuple[str, Path]:
+    """The key for a file and its place in data/raw: a video that is known already keeps both."""
+    videos = known_videos(paths, raw_videos(paths), listed_videos(paths))
+    wanted, suffix = key_and_suffix(source.name)
+    for key, file in videos.items():
+        if _is_same(source, file, key == wanted):
+            return key, file
+    key = free_key(paths, wanted, suffix, videos)
+    return key, paths.raw / f"{key}{suffix}"
+
+
+def _is_same(source: Path, known: Path, alike: bool) -> bool:
+    """Whether a file is a known video: compared with its content, or with what DVC recorded of it.
+
+    Args:
+        alike: their names are, so that they may be one recording in two containers.
+    """
+    match state(known):
+        case "here":
+            return is_equal(source, known) or (alike and is_same_recording(source, known))
+        case "not pulled":
+            return is_tracked_content(source, known)
+        case "gone":
+            return False
+
+
+def _bring_in(
+    paths: Paths, source: Path, *, key: str, target: Path, link: bool, rows: pd.DataFrame | None
+) -> None:
+    """Copy and track a video; if that fails, nothing of it stays that was not there before.
+
+    Raises:
+        BusyError: DVC cannot track it now; then the file stays, for a later `gotowce sync`.
+    """
+    made = [target, pointer(target), *([paths.truth(key)] if rows is not None else [])]
+    made = [file for file in made if not file.exists()]
+    try:
+        with fresh_file(target) as new:
+            _bring(source, new, link)
+        if rows is not None:
+            _write_truth(paths, key, target.name, rows)
+        DvcRepo(paths.root).track(target)
+    except BusyError:
+        raise
+    except BaseException:
+        for file in made:
+            remove(file)
+        raise
+
+
+def _write_truth(paths: Paths, key: str, clip: str, rows: pd.DataFrame) -> None:
+    with fresh_file(paths.truth(key)) as new:
+        rows.assign(clip=clip).to_csv(new, index=False)
+
+
+def _bring(source: Path, target: Path, link: bool) -> None:
+    if not link:
+        shutil.copyfile(source, target)
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        target.symlink_to(source.resolve())
+
+
+def _truth_of(source: Path, truth: Path, info: VideoInfo) -> pd.DataFrame:
+    rows = read_truth(truth, info, {source.name})
+    rows = rows[rows["clip"] == source.name]
+    if rows.empty:
+        raise InputError(f"{truth}: no row has the clip {source.name}")
+    return rows

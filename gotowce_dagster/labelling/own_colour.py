@@ -1,0 +1,60 @@
+"""How much of a mask is painted in the colour of the mark around it.
+
+A HUD may draw more than its mark in the mark's colour: a dot or a line inside it, which stands out so well
+that it is cut out instead of the target.
+"""
+
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.core import rle
+from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.designators.evidence import own_colour, to_ycrcb
+from gotowce_dagster.designators.profile import Colour, Profile
+from gotowce_dagster.segmenters.frame_by_frame import Images
+
+_KEY = ["frame_index", "detection_id"]
+
+
+def own_colour_shares(
+    masks: pd.DataFrame,
+    detections: pd.DataFrame,
+    profile: Profile,
+    images: Images,
+) -> pd.Series:
+    """Share of each mask's pixels that have its mark's own colour, 0 to 1.
+
+    NaN where that is not known: no mask, no decodable frame, no designator in the profile, or a grey one.
+
+    Args:
+        masks, detections: columns of tables.MASKS and DETECTIONS of one video.
+        profile: of the video.
+        images: gives frames by their numbers.
+    """
+    prompts = detections.drop_duplicates(_KEY).set_index(_KEY)["prompt"].to_dict()
+    shares = pd.Series(np.nan, masks.index, dtype=float)
+    cut = masks[masks["rle"].notna()] if profile.designators else masks.iloc[:0]
+    by_frame = dict(iter(cut.groupby("frame_index")))
+    for index, image in images(sorted(by_frame)) if by_frame else ():
+        for place, mask in by_frame[index].to_dict("index").items():
+            colours = _colours(profile, prompts.get((index, mask["detection_id"])), mask["class_name"])
+            shares[place] = _share(image, rle.decode(mask["rle"], mask["height"], mask["width"]), colours)
+    return shares
+
+
+def _colours(profile: Profile, prompt: str | None, class_name: str) -> list[Colour]:
+    """Of the designator that a detection was found by; else of those of its class; else of all."""
+    ways = (
+        [d for d in profile.designators if d.name == prompt],
+        [d for d in profile.designators if d.class_name == class_name],
+        list(profile.designators),
+    )
+    return [colour for designator in next(way for way in ways if way) for colour in designator.colours]
+
+
+def _share(image: np.ndarray, mask: np.ndarray, colours: list[Colour]) -> float:
+    window = Crop.of_mask(mask)
+    if window is None:
+        return np.nan
+    found = own_colour(to_ycrcb(window.cut(image)), colours)
+    return np.nan if found is None else float(found[window.cut(mask)].mean())

@@ -1,0 +1,151 @@
+"""Where a fine-tuned model and the labels disagree: what a human should look at next (active learning)."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import supervision as sv
+
+from gotowce_dagster.config.params import RankingParams, ReviewTasksParams
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.progress import Progress, silent
+from gotowce_dagster.core.tables import FRAMES, LABELS, read_table
+from gotowce_dagster.evaluation.evaluate import Predict
+from gotowce_dagster.evaluation.scoring import FALSE_ALARM, Case, matches, pair_iou
+from gotowce_dagster.labels.followed import followed_to
+from gotowce_dagster.labels.reviewed import said_of
+from gotowce_dagster.labels.reviews import read_reviewed
+from gotowce_dagster.pictures.read import is_whole_jpeg, read_rgb
+from gotowce_dagster.review.choose import draw
+
+Kind = Literal["missed", "extra", "class", "box"]
+_BOX = ["x1", "y1", "x2", "y2"]
+_COLUMNS = ["video", "frame_index", "severity", "kinds", "says"]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """One thing that the model sees otherwise than the labels."""
+
+    kind: Kind
+    """missed: a label the model does not see. extra: the model sees what has no label. class: another class.
+    box: another box."""
+    severity: float
+    """0 to 1: how sure the model is of what it says, or how far the boxes lie apart."""
+    says: str
+    """To the reviewer."""
+
+
+def rank_frames(
+    paths: Paths,
+    videos: Iterable[str],
+    predict: Predict,
+    params: ReviewTasksParams,
+    *,
+    progress: Progress = silent,
+    clock: Callable[[], float] = time.monotonic,
+) -> pd.DataFrame:
+    """Look at frames that no human has judged, in random order, until there were enough or time is up.
+
+    Frames without a label are among them: there the model may see what the detectors missed.
+
+    Args:
+        progress: told frames looked at, and how many it will be at most.
+
+    Returns:
+        A row a frame: video, frame_index, severity (of its worst disagreement, 0 without one), kinds (list of
+        Kind) and says (list of sentences), the worst first.
+
+    Raises:
+        InputError: a video has no frames or labels yet.
+    """
+    told = params.ranking
+    frames = [frame for video in videos for frame in _unjudged(paths, video, params)]
+    frames = sorted(frames, key=lambda frame: draw(params.seed, frame.video, frame.frame_index))[
+        : told.frames
+    ]
+    until = clock() + told.seconds
+    rows = []
+    for done, frame in enumerate(frames):
+        progress(done, len(frames))
+        if clock() > until:
+            break
+        labels = sv.Detections(
+            frame.labels[_BOX].to_numpy(float).reshape(-1, 4),
+            data={"class_name": frame.labels["class_name"].to_numpy(dtype=str)},
+        )
+        case = Case(frame.video, frame.frame_index, predict(read_rgb(frame.file)), labels)
+        found = disagreements(case, told)
+        rows.append(
+            (
+                frame.video,
+                frame.frame_index,
+                max((one.severity for one in found), default=0.0),
+                [one.kind for one in found],
+                [one.says for one in found],
+            )
+        )
+    progress(len(frames), len(frames))
+    ranked = pd.DataFrame(rows, columns=_COLUMNS)
+    return ranked.sort_values("severity", ascending=False, kind="stable", ignore_index=True)
+
+
+def disagreements(case: Case, params: RankingParams) -> list[Disagreement]:
+    """What the model sees otherwise than the labels of one frame, the worst first.
+
+    Args:
+        case: the model's boxes as found, the labels as truth, both with ``data["class_name"]``.
+    """
+    sure = case.surer_than(params.confidence)
+    pairs, overlap = matches(sure, params.iou), pair_iou(sure)
+    names, labels = _names(sure.found), _names(sure.truth)
+    found = []
+    for box, (label, confidence) in enumerate(zip(pairs, sure.confidence, strict=True)):
+        if label == FALSE_ALARM:
+            says = f"The model sees a {names[box]} that has no label ({confidence:.0%} sure)."
+            found.append(Disagreement("extra", float(confidence), says))
+            continue
+        if names[box] != labels[label]:
+            says = f"The model calls the {labels[label]} a {names[box]} ({confidence:.0%} sure)."
+            found.append(Disagreement("class", float(confidence), says))
+        if (iou := float(overlap[label, box])) < params.box_iou:
+            says = f"The model's box of the {labels[label]} is another one (IoU {iou:.2f})."
+            found.append(Disagreement("box", 1 - iou, says))
+    doubted = pair_iou(case) >= params.iou
+    for label in sorted(set(range(len(labels))) - set(pairs.tolist())):
+        guess = float(case.confidence[doubted[label]].max(initial=0.0))
+        says = f"The model does not see the {labels[label]} ({guess:.0%} sure)."
+        found.append(Disagreement("missed", 1 - guess, says))
+    return sorted(found, key=lambda one: -one.severity)
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    video: str
+    frame_index: int
+    file: Path
+    labels: pd.DataFrame
+
+
+def _unjudged(paths: Paths, video: str, params: ReviewTasksParams) -> Iterator[_Frame]:
+    """The frames of a video that may be looked at, with the labels that reviewers would be shown."""
+    index, folder = read_table(paths.frame_index(video), FRAMES), paths.frames(video)
+    labels = read_table(paths.labels(video), LABELS)
+    shown = labels[labels["verdict"].isin(params.verdicts)]
+    by_frame = dict(list(shown.groupby("frame_index")))
+    judged = said_of(read_reviewed(paths.reviewed(video)), index, folder)
+    is_beyond = index["frame_index"] >= followed_to(paths.reviewed_tracks(video))
+    is_open = ~index["frame_index"].isin(list(judged)) & is_beyond
+    for frame in index[index["kept"] & is_open].to_dict("records"):
+        file = folder / frame["file"]
+        if is_whole_jpeg(file):
+            number = frame["frame_index"]
+            yield _Frame(video, number, file, by_frame.get(number, shown.iloc[:0]))
+
+
+def _names(boxes: sv.Detections) -> np.ndarray:
+    return np.asarray(boxes.data.get("class_name", np.full(len(boxes), "")), dtype=str)

@@ -1,0 +1,280 @@
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import (
+    DETECTIONS,
+    FRAMES,
+    LABELS,
+    PROVENANCE,
+    empty,
+    read_table,
+    read_truth,
+    write_table,
+)
+
+DETECTION = {
+    "video": "duel",
+    "frame_index": 62,
+    "detection_id": 0,
+    "x1": 647.0,
+    "y1": 178.0,
+    "x2": 690.5,
+    "y2": 221.0,
+    "confidence": 0.5,  # exact as float32
+    "class_name": "ship",
+    "detector": "bracket",
+    "prompt": "hostile",
+    "visible_corners": 4,
+    "votes": None,
+}
+LABEL = {
+    "video": "duel",
+    "frame_index": 62,
+    "detection_id": 0,
+    "object_id": "0/1",
+    "class_name": "ship",
+    **dict.fromkeys(("x1", "y1", "designator_x1", "designator_y1"), 1.0),
+    **dict.fromkeys(("x2", "y2", "designator_x2", "designator_y2"), 9.0),
+    "rle": None,
+    "height": 720,
+    "width": 1280,
+    "confidence": 0.5,  # exact as float32
+    "quality": 0.25,
+    "verdict": "reject",
+    "reasons": ["no_mask", "blur"],
+    "scores": {"no_mask": 0.0, "blur": 0.25},
+}
+
+
+FRAME = {
+    "frame_index": 0, "time_s": 0.0, "shot": 0, "sharpness": None, "phash": None, "kept": True, "reason": "",
+    "file": "000000.jpg",
+}  # fmt: skip
+ROW = {
+    "split": "train", "image": "images/train/duel_000000.jpg", "video": "duel", "frame_index": 0,
+    "time_s": 0.0, "phash": None, "x1": None, "y1": None, "x2": None, "y2": None, "block": 0, "cluster": 0,
+    "objects": 0, "detection_ids": [], "segmenter": "", "detector": "", "reviewed": False, "annotator": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "schema"), [(DETECTION, DETECTIONS), (LABEL, LABELS)], ids=["detection", "label"]
+)
+def test_rows_survive_writing_and_reading(tmp_path: Path, row: dict, schema: pa.Schema) -> None:
+    path = tmp_path / "rows.parquet"
+    write_table(pd.DataFrame([row]), schema, path)
+    back = read_table(path, schema).iloc[0].to_dict()
+    read = {name: list(value) if name == "reasons" else value for name, value in back.items()}
+    assert {name: None if value is None or value != value else value for name, value in read.items()} == row
+
+
+def test_empty_table_survives(tmp_path: Path) -> None:
+    path = tmp_path / "none.parquet"
+    write_table(empty(LABELS), LABELS, path)
+    assert list(read_table(path, LABELS).columns) == LABELS.names
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"confidence": "high"}, "confidence"),
+        ({"extra": 1}, "extra"),
+        ({"class_name": None}, "class_name.* 1 null value"),
+        ({"frame_index": 1.5}, "truncated"),
+    ],
+    ids=["wrong type", "unknown column", "null where none may be", "fraction where a whole number is due"],
+)
+def test_wrong_rows_are_refused_and_nothing_is_written(tmp_path: Path, change: dict, says: str) -> None:
+    path = tmp_path / "rows.parquet"
+    with pytest.raises(ValueError, match=says):
+        write_table(pd.DataFrame([DETECTION | change]), DETECTIONS, path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    with pytest.raises(InputError, match="not there"):
+        read_table(path, DETECTIONS)
+    path.write_bytes(b"PAR1 cut short")
+    with pytest.raises(InputError, match="not a readable parquet"):
+        read_table(path, DETECTIONS)
+    pq.write_table(pa.table({"video": ["duel"]}), path)
+    with pytest.raises(InputError, match="another version"):
+        read_table(path, DETECTIONS)
+
+
+HEADER = "clip,frame_index,x1,y1,x2,y2,label\n"
+
+
+@dataclass(frozen=True)
+class _Extent:
+    width: int = 320
+    height: int = 240
+    frames: int = 100
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("a.mp4,1e308,1,2,3,4,object\n", "row 2: frame_index must be a whole number"),
+        ("a.mp4,inf,1,2,3,4,object\n", "row 2: frame_index must be a whole number"),
+        ("a.mp4,nan,1,2,3,4,object\n", "row 2: frame_index must be a whole number"),
+        ("a.mp4,1.5,1,2,3,4,object\n", "row 2: frame_index must be a whole number"),
+        ("a.mp4,True,1,2,3,4,object\n", "row 2: frame_index must be a whole number"),
+        ("a.mp4,9223372036854775808,1,2,3,4,object\n", "row 2: frame_index must be a whole number"),
+        ("a.mp4,100,1,2,3,4,object\n", "row 2: the video ends with frame 99"),
+        ("a.mp4,5,-inf,2,inf,4,object\n", "row 2: a box needs x1 < x2"),
+        ("a.mp4,5,1,2,1e308,4,object\n", "row 2: a box lies within a picture"),
+        ("a.mp4,5,4,2,1,4,object\n", "row 2: a box needs x1 < x2"),
+        ("a.mp4,5,1,2,nan,4,object\n", "row 2: a box needs x1 < x2"),
+        ("a.mp4,5,1,2,700,400,object\n", "row 2: the box leaves the picture of 320 x 240"),
+        ("a.mp4,5,-9,2,30,40,designator\n", "row 2: the box leaves the picture of 320 x 240"),
+        ("a.mp4,5,330,2,350,40,designator_partial\n", "row 2: the box leaves the picture of 320 x 240"),
+        ("a.mp4,5,1,2,3,4\n", "row 2: has 6 fields, the header has 7"),
+        ("a.mp4,5,1,2,3,4,object,9\n", "row 2: has 8 fields, the header has 7"),
+        ("\n\na.mp4,5,1,2,3,4,OBJECT\n", "row 4: label must be one of"),
+        ('"a\nb.mp4",5,1,2,3,4,object\na.mp4,5,1,2,3,4,\n', "row 4: label must be one of"),
+        ('"a.mp4,5,1,2,3,4,object\n', "cannot be read as CSV"),
+    ],
+    ids=[
+        "frame 1e308", "frame inf", "frame nan", "half a frame", "frame true", "frame 2^63", "after the end",
+        "infinite box", "box 1e308", "reversed box", "nan in a box", "box of a larger picture",
+        "whole box over the edge", "part of a box beside the picture", "a field too few", "a field too many",
+        "blank lines are counted", "a name of two lines", "a quote without end",
+    ],
+)  # fmt: skip
+def test_hostile_truth_is_refused_with_its_row(tmp_path: Path, rows: str, says: str) -> None:
+    path = tmp_path / "truth.csv"
+    path.write_text(HEADER + "a.mp4,5,1,2,3,4,object\n")
+    assert len(read_truth(path, _Extent())) == 1
+    path.write_text(HEADER + rows)
+    with pytest.raises(InputError, match=rf"truth\.csv: {says}"):
+        read_truth(path, _Extent())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xfe\x00", b"\n\n", b"clip;frame_index\n1;2\n", HEADER.replace("y2", "x2").encode()],
+    ids=["empty", "not UTF-8", "blank lines only", "semicolons", "a column twice"],
+)
+def test_what_is_no_truth_is_refused_with_what_was_expected(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "truth.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"truth\.csv: .*expected a CSV with the columns clip,frame_index"):
+        read_truth(path)
+
+
+def test_rows_of_other_clips_are_not_held_to_this_video(tmp_path: Path) -> None:
+    path = tmp_path / "truth.csv"
+    path.write_text(HEADER + "a.mp4,5,1,2,3,4,object\nb.mp4,5000,1,2,1900,400,object\n")
+    assert read_truth(path, _Extent(), {"a.mp4"})["clip"].tolist() == ["a.mp4", "b.mp4"]
+    with pytest.raises(InputError, match="row 3: the video ends"):
+        read_truth(path, _Extent(), {"b.mp4"})
+
+
+def test_a_mark_that_the_edge_cuts_may_be_drawn_whole(tmp_path: Path) -> None:
+    path = tmp_path / "truth.csv"
+    path.write_text(HEADER + "a.mp4,5,-20,2,30,40,designator_partial\na.mp4,5,-1.5,0,30,241,designator\n")
+    assert read_truth(path, _Extent())["x1"].tolist() == [-20, -1.5]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zs"]), min_size=1),
+            st.integers(0, 2**31 - 1),
+            *(st.floats(0, 1000) for _ in range(4)),
+            st.sampled_from(["designator", "object", "none"]),
+        ),
+        max_size=5,
+    )
+)
+def test_truth_is_read_as_pandas_wrote_it(rows: list[tuple]) -> None:
+    written = pd.DataFrame(rows, columns=HEADER.strip().split(","))
+    low, high = written[["x1", "y1"]].copy(), written[["x2", "y2"]].copy()
+    written[["x2", "y2"]] = low.to_numpy() + high.to_numpy() + 0.25
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "truth.csv"
+        written.to_csv(path, index=False)
+        read = read_truth(path)
+    assert read["clip"].tolist() == [clip.strip() for clip in written["clip"]]
+    for name in ("frame_index", "x1", "y1", "x2", "y2", "label"):
+        assert read[name].tolist() == written[name].tolist()
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_truth_or_refused_in_words(content: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "truth.csv"
+        path.write_bytes(HEADER.encode() + content)
+        try:
+            read = read_truth(path, _Extent())
+        except InputError as error:
+            assert str(path) in str(error)
+        else:
+            assert read["frame_index"].between(0, 99).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("a.mp4,5,1,2,3,4,thing\n", "row 2: label must be one of"),
+        ("a.mp4,5,1,2,3,4,object\na.mp4,-1,1,2,3,4,object\n", "row 3: frame_index"),
+        ("a.mp4,5,3,2,3,4,object\n", "row 2: a box needs x1 < x2"),
+        ("a.mp4,5,,,,,object\n", "row 2: a box needs x1 < x2"),
+        ("a.mp4,5,one,2,3,4,object\n", "row 2: a box needs x1 < x2"),
+    ],
+    ids=["unknown label", "negative frame", "no width", "box missing", "text for a number"],
+)
+def test_bad_truth_names_the_row(tmp_path: Path, rows: str, says: str) -> None:
+    path = tmp_path / "truth.csv"
+    path.write_text(HEADER + rows)
+    with pytest.raises(InputError, match=says):
+        read_truth(path)
+
+
+def test_truth_lacking_a_column_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "truth.csv"
+    path.write_text("clip,frame_index\na.mp4,1\n")
+    with pytest.raises(InputError, match="x1, y1, x2, y2, label"):
+        read_truth(path)
+
+
+def test_truth_is_read_with_negatives(tmp_path: Path) -> None:
+    path = tmp_path / "truth.csv"
+    path.write_text(HEADER + "a.mp4,5,1,2,3.5,4,object\na.mp4,9,,,,,none\n")
+    rows = read_truth(path)
+    assert rows["frame_index"].tolist() == [5, 9]
+    assert rows["x2"].tolist()[0] == 3.5
+    assert rows["x2"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("schema", "row", "says"),
+    [
+        (DETECTIONS, DETECTION | {"video": "../duel"}, "column video: '../duel' is a path"),
+        (LABELS, LABEL | {"video": ".."}, "column video: '..' begins with a dot"),
+        (FRAMES, FRAME | {"file": "../../secret.jpg"}, "column file: '../../secret.jpg' is a path"),
+        (FRAMES, FRAME | {"file": "/etc/passwd"}, "column file: '/etc/passwd' is a path"),
+        (PROVENANCE, ROW | {"image": "images/train/../../../x.jpg"}, "column image: '..' begins with a dot"),
+        (PROVENANCE, ROW | {"image": "/etc/passwd"}, "column image: '/etc/passwd' is absolute"),
+    ],
+    ids=["video above", "video dots", "picture above", "absolute picture", "image above", "absolute image"],
+)
+def test_a_table_that_leads_out_of_its_folder_is_refused(
+    tmp_path: Path, schema: pa.Schema, row: dict, says: str
+) -> None:
+    path = tmp_path / "rows.parquet"
+    write_table(pd.DataFrame([row]), schema, path)
+    with pytest.raises(InputError) as error:
+        read_table(path, schema)
+    assert str(error.value).startswith(f"{path}: {says}")

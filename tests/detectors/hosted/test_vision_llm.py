@@ -1,0 +1,464 @@
+import base64
+import io
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import supervision as sv
+from PIL import Image
+
+from gotowce_dagster.config.detector_settings import HostedSettings
+from gotowce_dagster.core.errors import GotowceError, InputError
+from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
+from gotowce_dagster.detectors.hosted.money import BudgetSpentError
+from gotowce_dagster.detectors.hosted.vision_llm import Hosted
+from tests.detectors.servers import Server, Turn, boxes, serving
+
+KEY = "sk-very-secret-0123456789"
+MODELS = {
+    "anthropic": "claude-haiku-4-5",
+    "openai": "gpt-5-mini",
+    "google": "gemini-2.5-flash",
+    "compatible": "qwen2.5-vl",
+}
+KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "google": "GEMINI_API_KEY"}
+GOOD = boxes(("a bracket", 40, 20, 120, 100, 0.9))
+
+
+@pytest.fixture
+def server():
+    with serving(Turn(GOOD)) as one:
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*KEYS.values(), "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in (*KEYS.values(), "MY_KEY"):
+        monkeypatch.setenv(name, KEY)
+
+
+def image(seed: int = 0, width: int = 320, height: int = 200) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+
+
+def settings(server: Server, provider: str = "compatible", **told: Any) -> HostedSettings:
+    path = {"anthropic": "", "google": ""}.get(provider, "/v1")
+    defaults = {
+        "provider": provider,
+        "model": MODELS[provider],
+        "base_url": server.address + path,
+        "prompts": {"target": ["a bracket"]},
+        "send": True,
+        "parallel": 1,
+        "requests_per_minute": None,
+    }
+    return HostedSettings.model_validate(defaults | told)
+
+
+class Waits:
+    """A clock that stands still unless somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waited: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.now += seconds
+
+
+def hosted(
+    tmp_path: Path, server: Server, provider: str = "compatible", waits: Waits | None = None, **told: Any
+) -> Hosted:
+    waits = waits or Waits()
+    return Hosted(
+        "eye",
+        settings(server, provider, **told),
+        cache=AnswerCache(tmp_path / "answers"),
+        clock=waits.clock,
+        sleep=waits.sleep,
+    )
+
+
+def rows(found: sv.Detections) -> list[tuple[float, ...]]:
+    return [tuple(round(float(value), 1) for value in box) for box in found.xyxy]
+
+
+@pytest.mark.parametrize("answer", ["tool", "schema", "text"])
+@pytest.mark.parametrize("provider", list(MODELS))
+def test_every_provider_is_understood_in_its_own_words(
+    tmp_path: Path, server: Server, provider: str, answer: str
+) -> None:
+    if answer != "tool":
+        server.then = Turn(words=json.dumps(GOOD))
+    detector = hosted(tmp_path, server, provider, answer=answer)
+    (found,) = detector.detect([image()])
+    assert rows(found) == [(40, 20, 120, 100)]
+    assert found.confidence == pytest.approx([0.9])
+    assert list(found.data["class_name"]) == ["target"]
+    assert list(found.data["prompt"]) == ["a bracket"]
+    (request,) = server.requests
+    sent = json.dumps(request.body)
+    assert "a bracket" in sent
+    assert "320 wide and 200 high" in sent
+    bill = detector.bill
+    assert (bill.frames, bill.answers, bill.invalid, bill.requests, bill.retries) == (1, 1, 0, 1, 0)
+    assert (bill.tokens_in, bill.tokens_out) == (1000, 100)
+    if provider == "anthropic":
+        assert bill.money == bill.paid == pytest.approx((1000 * 1 + 100 * 5) / 1e6)
+    if provider == "openai":
+        assert request.body["store"] is False
+    if provider == "compatible":
+        assert np.isnan(bill.money)
+        assert "authorization" not in request.headers or KEY not in request.headers["authorization"]
+    else:
+        assert KEY in " ".join(request.headers.values())
+
+
+def test_a_large_picture_is_sent_smaller_and_its_boxes_come_back(tmp_path: Path, server: Server) -> None:
+    server.then = Turn(boxes(("a bracket", 10, 10, 50, 30, 0.9)))
+    detector = hosted(tmp_path, server, image_px=100, image_format="png")
+    picture = np.zeros((200, 400, 3), np.uint8)
+    picture[:, :200], picture[100:, 200:] = (255, 0, 0), (0, 0, 255)
+    (found,) = detector.detect([picture])
+    assert rows(found) == [(40, 40, 200, 120)]
+    part = server.requests[0].body["messages"][0]["content"][1]["image_url"]["url"]
+    assert part.startswith("data:image/png;base64,")
+    sent = Image.open(io.BytesIO(base64.b64decode(part.partition(",")[2])))
+    assert sent.size == (100, 50)
+    assert [sent.getpixel(place) for place in ((10, 10), (90, 10), (90, 40))] == [
+        (255, 0, 0),
+        (0, 0, 0),
+        (0, 0, 255),
+    ]
+
+
+BAD = {
+    "a refusal": (Turn(words="I cannot help to find targets."), [], 1, "no JSON"),
+    "broken JSON": (Turn('{"coordinates": "pixel", "boxes": [{"label": "a br'), [], 1, "broken JSON"),
+    "another form": (Turn({"answer": 42}), [], 1, "form"),
+    "not a box": (Turn({"coordinates": "pixel", "boxes": ["there"]}), [], 1, "form"),
+    "wholly outside": (Turn(boxes(("a bracket", 900, 900, 990, 990, 0.9))), [], 1, "outside"),
+    "without area": (Turn(boxes(("a bracket", 50, 50, 50, 90, 0.9))), [], 1, "without area"),
+    "partly outside": (
+        Turn(boxes(("a bracket", 300, 180, 350, 250, 0.9))),
+        [(300, 180, 320, 200)],
+        0,
+        "partly outside",
+    ),
+    "swapped corners": (
+        Turn(boxes(("a bracket", 120, 100, 40, 20, 0.9))),
+        [(40, 20, 120, 100)],
+        0,
+        "corners swapped",
+    ),
+    "shares, though it says pixels": (
+        Turn(boxes(("a bracket", 0.125, 0.1, 0.375, 0.5, 0.9))),
+        [(40, 20, 120, 100)],
+        0,
+        "other coordinates than it says",
+    ),
+    "thousandths, as it says": (
+        Turn(boxes(("a bracket", 125, 100, 375, 500, 0.9), coordinates="thousand")),
+        [(40, 20, 120, 100)],
+        0,
+        "other coordinates than asked for",
+    ),
+    "prose around it": (
+        Turn(words=f"Here you are:\n```json\n{json.dumps(GOOD)}\n```\nGood luck!"),
+        [(40, 20, 120, 100)],
+        0,
+        "",
+    ),
+    "nothing there": (Turn(boxes()), [], 0, ""),
+}
+
+
+@pytest.mark.parametrize("case", list(BAD))
+def test_bad_answers_are_counted_or_put_right(tmp_path: Path, server: Server, case: str) -> None:
+    turn, expected, invalid, why = BAD[case]
+    server.turns.append(turn)
+    detector = hosted(tmp_path, server)
+    bad, good = detector.detect([image(1), image(2)])
+    assert rows(bad) == expected
+    assert rows(good) == [(40, 20, 120, 100)]
+    assert detector.bill.invalid == invalid
+    counted = detector.record.faults + detector.record.repaired
+    assert sum(counted.values()) == bool(why)
+    assert why in " ".join(counted)
+    assert bool(bad.metadata.get("unanswered")) == bool(invalid)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("provider", list(MODELS))
+@pytest.mark.parametrize(
+    "raw",
+    ["<html>proxy</html>", "{}", "[]", '{"choices": "x", "candidates": 3, "output": 1, "content": "y"}', ""],
+)
+def test_a_body_of_another_protocol_is_no_crash(
+    tmp_path: Path, server: Server, provider: str, raw: str
+) -> None:
+    server.turns.append(Turn(raw=raw))
+    detector = hosted(tmp_path, server, provider)
+    bad, good = detector.detect([image(1), image(2)])
+    assert len(bad) == 0
+    assert bad.metadata["unanswered"]
+    assert rows(good) == [(40, 20, 120, 100)]
+    assert detector.bill.invalid == 1
+
+
+@pytest.mark.parametrize("provider", list(MODELS))
+@pytest.mark.parametrize(
+    ("turn", "waited"),
+    [
+        (Turn({}, status=429, headers={"retry-after": "7"}), [7.0]),
+        (Turn({}, status=500), None),
+        (Turn({}, status=503, headers={"retry-after": "0.5"}), [0.5]),
+    ],
+)
+def test_a_busy_server_is_asked_again_when_it_says(
+    tmp_path: Path, server: Server, provider: str, turn: Turn, waited: list[float] | None
+) -> None:
+    server.turns.extend([turn])
+    waits = Waits()
+    detector = hosted(tmp_path, server, provider, waits)
+    (found,) = detector.detect([image()])
+    assert len(found) == 1
+    assert (detector.bill.requests, detector.bill.retries, detector.bill.invalid) == (2, 1, 0)
+    if waited is None:
+        assert len(waits.waited) == 1
+        assert 0.5 <= waits.waited[0] <= 1
+    else:
+        assert waits.waited == pytest.approx(waited)
+
+
+def test_a_server_that_never_recovers_costs_that_picture_only(tmp_path: Path, server: Server) -> None:
+    server.turns.extend([Turn({}, status=500)] * 3)
+    waits = Waits()
+    detector = hosted(tmp_path, server, waits=waits, retries=2)
+    bad, good = detector.detect([image(1), image(2)])
+    assert (len(bad), len(good)) == (0, 1)
+    assert bad.metadata["unanswered"].startswith("HTTP 500")
+    assert waits.waited[0] < waits.waited[1], "waits grow"
+    bill = detector.bill
+    assert (bill.answers, bill.invalid, bill.unanswered, bill.retries) == (2, 1, 1, 2)
+    detector.detect([image(1)])
+    assert detector.bill.unanswered == 1, "what was not answered is not kept, but asked again"
+
+
+def test_silence_is_not_waited_for_long(tmp_path: Path, server: Server) -> None:
+    server.turns.append(Turn(GOOD, delay_s=0.6))
+    detector = hosted(tmp_path, server, timeout_s=0.2, retries=0)
+    (found,) = detector.detect([image()])
+    assert found.metadata["unanswered"] == "no answer in time"
+
+
+def test_a_server_that_asks_for_an_hour_is_left(tmp_path: Path, server: Server) -> None:
+    server.turns.append(Turn({}, status=429, headers={"retry-after": "3600"}))
+    waits = Waits()
+    (found,) = hosted(tmp_path, server, waits=waits).detect([image()])
+    assert found.metadata["unanswered"].startswith("HTTP 429")
+    assert waits.waited == []
+
+
+@pytest.mark.parametrize("provider", list(MODELS))
+def test_a_redirect_does_not_take_the_key_elsewhere(tmp_path: Path, server: Server, provider: str) -> None:
+    with serving(Turn(GOOD)) as elsewhere:
+        server.turns.append(Turn({}, status=307, headers={"location": elsewhere.address + "/v1/messages"}))
+        told: dict[str, Any] = {"key_variable": "MY_KEY"} if provider == "compatible" else {}
+        detector = hosted(tmp_path, server, provider, **told)
+        bad, good = detector.detect([image(1), image(2)])
+        assert elsewhere.requests == []
+    assert "not followed" in bad.metadata["unanswered"]
+    assert len(good) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refused_key_ends_the_run_without_telling_it(tmp_path: Path, server: Server, status: int) -> None:
+    server.then = Turn(raw=f'{{"error": {{"message": "Incorrect API key: {KEY}"}}}}', status=status)
+    detector = hosted(tmp_path, server, "openai")
+    with pytest.raises(GotowceError, match=f"HTTP {status}.*OPENAI_API_KEY") as caught:
+        detector.detect([image()])
+    assert KEY not in str(caught.value)
+    assert KEY not in repr(detector.record)
+
+
+def test_nothing_is_sent_unless_allowed(tmp_path: Path, server: Server) -> None:
+    detector = hosted(tmp_path, server, "anthropic", send=False)
+    with pytest.raises(
+        InputError,
+        match=r"2 question\(s\) about 2 picture\(s\) of 320 x 200.*for about \$0\.00\d+, at most \$0\.0",
+    ):
+        detector.detect([image(1), image(2)])
+    assert server.requests == []
+    hosted(tmp_path, server, "anthropic").detect([image(1)])
+    (found,) = hosted(tmp_path, server, "anthropic", send=False).detect([image(1)])
+    assert len(found) == 1, "what is kept may be used"
+
+
+def test_a_second_run_sends_nothing_and_pays_nothing(tmp_path: Path, server: Server) -> None:
+    server.turns.extend([Turn(words="No."), Turn(GOOD)])
+    images = [image(1), image(2), image(2)]
+    first = hosted(tmp_path, server, "anthropic")
+    before = [rows(found) for found in first.detect(images)]
+    assert len(server.requests) == 2, "a picture that comes twice is asked about once"
+    assert (first.bill.answers, first.bill.kept, first.bill.paid) == (3, 1, pytest.approx(0.003))
+    again = hosted(tmp_path, server, "anthropic")
+    assert [rows(found) for found in again.detect(images)] == before
+    assert len(server.requests) == 2
+    assert (again.bill.kept, again.bill.requests, again.bill.paid) == (3, 0, 0)
+    assert again.bill.invalid == 1, "a refusal that is kept stays a refusal"
+    assert again.bill.money == pytest.approx(3 * 0.0015)
+    assert again.bill.waited > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "other"},
+        {"prompts": {"target": ["a square"]}},
+        {"coordinates": "unit"},
+        {"image_px": 64},
+        {"answer": "schema"},
+    ],
+)
+def test_another_question_is_asked_anew(tmp_path: Path, server: Server, change: dict[str, Any]) -> None:
+    hosted(tmp_path, server).detect([image()])
+    hosted(tmp_path, server, **change).detect([image()])
+    assert len(server.requests) == 2
+
+
+def test_a_pace_that_does_not_matter_for_answers_keeps_them(tmp_path: Path, server: Server) -> None:
+    hosted(tmp_path, server).detect([image()])
+    hosted(tmp_path, server, retries=9, parallel=3, budget=None, timeout_s=9).detect([image()])
+    assert len(server.requests) == 1
+
+
+def test_requests_keep_to_the_limit_of_a_minute(tmp_path: Path, server: Server) -> None:
+    waits = Waits()
+    detector = hosted(tmp_path, server, waits=waits, requests_per_minute=20, parallel=3)
+    detector.detect([image(n) for n in range(6)])
+    assert waits.now == pytest.approx(5 * 3.0), "six requests begin three seconds apart"
+
+
+def test_the_budget_stops_before_it_is_overdrawn(tmp_path: Path, server: Server) -> None:
+    # At $1 and $5 a million tokens, an answer costs $0.0015 and at most $0.0015 + ... is set aside for it.
+    server.then = Turn(GOOD, tokens=(1000, 100))
+    detector = hosted(tmp_path, server, "anthropic", max_tokens=100, budget=0.005)
+    with pytest.raises(BudgetSpentError, match=r"2 of 5 pictures.*All answers so far are kept") as caught:
+        detector.detect([image(n) for n in range(5)])
+    assert [None if one is None else len(one) for one in caught.value.done] == [1, 1, 1, None, None]
+    assert detector.bill.paid == pytest.approx(0.0045)
+    assert (detector.bill.unasked, detector.bill.frames, detector.bill.answers) == (2, 3, 3)
+    assert len(server.requests) == 3
+    richer = hosted(tmp_path, server, "anthropic", max_tokens=100, budget=0.0035)
+    assert all(len(found) == 1 for found in richer.detect([image(n) for n in range(5)]))
+    assert (len(server.requests), richer.bill.kept) == (5, 3)
+
+
+def test_a_budget_holds_while_requests_run_at_once(tmp_path: Path, server: Server) -> None:
+    server.then = Turn(GOOD, tokens=(1000, 100), delay_s=0.05)
+    detector = hosted(tmp_path, server, "anthropic", max_tokens=100, budget=0.005, parallel=8)
+    with pytest.raises(BudgetSpentError) as caught:
+        detector.detect([image(n) for n in range(8)])
+    assert sum(one is not None for one in caught.value.done) == 3
+    assert detector.bill.paid <= 0.005
+
+
+def test_a_budget_needs_a_price(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"no price is known for 'qwen2\.5-vl'"):
+        hosted(tmp_path, server, budget=1)
+    table = tmp_path / "prices.toml"
+    table.write_text(
+        'date = 2026-01-01\n[providers.compatible]\nsource = "mine"\n'
+        '[providers.compatible.models]\n"qwen2.5-vl" = { input = 2.0, output = 0.0 }\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    detector = hosted(tmp_path, server, budget=1, prices="prices.toml")
+    detector.detect([image()])
+    assert detector.bill.money == pytest.approx(0.002)
+
+
+def test_a_second_look_replaces_the_first(tmp_path: Path, server: Server) -> None:
+    server.turns.extend([Turn(GOOD), Turn(boxes(("a bracket", 50, 30, 110, 90, 0.8)))])
+    detector = hosted(tmp_path, server, refine="only the bracket itself")
+    (found,) = detector.detect([image()])
+    assert rows(found) == [(50, 30, 110, 90)]
+    asked = json.dumps(server.requests[1].body["messages"])
+    assert "only the bracket itself" in asked
+    assert "40.0" in asked, "its first answer is shown to it"
+    server.turns.append(Turn(boxes()))
+    (nothing,) = detector.detect([image(5)])
+    assert len(nothing) == 0
+    assert len(server.requests) == 3, "nothing found, nothing to refine"
+
+
+def test_it_counts(tmp_path: Path, server: Server) -> None:
+    server.turns.extend([Turn({"count": 3}), Turn(words="Many."), Turn({"count": -1})])
+    detector = hosted(tmp_path, server)
+    assert detector.count([image(1), image(2), image(3)], "brackets") == [3, None, None]
+    assert (detector.bill.answers, detector.bill.invalid) == (3, 2)
+    assert "brackets" in json.dumps(server.requests[0].body)
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "google", "compatible"])
+def test_the_key_appears_nowhere(
+    tmp_path: Path, server: Server, provider: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    told: dict[str, Any] = {"key_variable": "MY_KEY"} if provider == "compatible" else {}
+    server.turns.extend([Turn(GOOD), Turn({}, status=500), Turn(raw=KEY, status=400)])
+    detector = hosted(tmp_path, server, provider, retries=1, **told)
+    found = detector.detect([image(1), image(2)])
+    assert any(KEY in " ".join(request.headers.values()) for request in server.requests), "it was sent"
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+    assert kept
+    told_of = [caplog.text, kept, repr(detector.record), repr(detector.bill), repr(detector.settings)]
+    told_of += [repr(one.metadata) for one in found]
+    assert not any(KEY in text for text in told_of)
+    assert "(key)" in repr(detector.record)
+
+
+@pytest.mark.parametrize(
+    ("told", "key", "match"),
+    [
+        ({}, None, "set the environment variable MY_KEY"),
+        ({}, "a\nb", "MY_KEY: not a key"),
+        ({"base_url": "http://example.com/v1"}, KEY, "unencrypted; expected https"),
+        ({"base_url": "http://me:pw@127.0.0.1/v1"}, KEY, "leave out the name and password"),
+    ],
+)
+def test_keys_that_cannot_be_used_safely(
+    tmp_path: Path,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    told: dict[str, Any],
+    key: str | None,
+    match: str,
+) -> None:
+    monkeypatch.delenv("MY_KEY")
+    if key:
+        monkeypatch.setenv("MY_KEY", key)
+    detector = hosted(tmp_path, server, key_variable="MY_KEY", **told)
+    with pytest.raises(InputError, match=match) as caught:
+        detector.detect([image()])
+    assert key is None or key not in str(caught.value)
+    assert server.requests == []
+
+
+def test_answers_come_in_order_whatever_order_they_arrive_in(tmp_path: Path, server: Server) -> None:
+    first = Turn(boxes(("a bracket", 0, 0, 10, 10, 0.9)), delay_s=0.2)
+    server.turns.extend([first, *[Turn(GOOD)] * 3])
+    detector = hosted(tmp_path, server, parallel=4)
+    found = detector.detect([image(n) for n in range(4)])
+    assert sorted(len(one) for one in found) == [1, 1, 1, 1]
+    kept = hosted(tmp_path, server).detect([image(n) for n in range(4)])
+    assert [rows(one) for one in found] == [rows(one) for one in kept]

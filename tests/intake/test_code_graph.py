@@ -1,0 +1,247 @@
+"""dvc.yaml and Dagster name exactly the files that a stage's code reaches."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gotowce_dagster.assets.versions import code_version
+from gotowce_dagster.cli import main as cli
+from gotowce_dagster.config import params
+from gotowce_dagster.config.params import Section
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.intake.code_graph import EXEMPT, PACKAGE, CodeGraph, code_of, rewritten, sync_code
+from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.stages.table import STAGES
+from tests.conftest import ROOT
+
+GRAPH = CodeGraph(ROOT, EXEMPT)
+SPECS = {
+    name: spec.get("do", spec)
+    for name, spec in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].items()
+}
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_dvc_yaml_names_exactly_what_a_stage_reaches(stage: str) -> None:
+    listed, named = GRAPH.listed(f"{PACKAGE}.stages.{stage}"), code_of(SPECS[stage]["deps"])
+    lacking, needless = sorted(set(listed) - set(named)), sorted(set(named) - set(listed))
+    assert (lacking, needless) == ([], []), "run `gotowce sync --code`"
+    assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_nothing_that_draws_previews_or_serves_people_is_reached(stage: str) -> None:
+    reached = {path.as_posix() for path in GRAPH.reached(f"{PACKAGE}.stages.{stage}")}
+    people = ("previews/", "assets/", "cli", "console", "demo", "doctor", "intake", "segment.py", "review/")
+    wrong = [path for path in reached if path.startswith(tuple(f"{PACKAGE}/{name}" for name in people))]
+    assert sorted(set(wrong) - {f"{PACKAGE}/review/__init__.py", f"{PACKAGE}/review/measures.py"}) == []
+    helpers = {"calibrate.py", "ask.py", "clicks.py", "synthetic.py", "trials.py"}
+    assert {Path(path).name for path in reached} & helpers == set()
+
+
+def test_every_data_file_is_reached_by_a_module() -> None:
+    used = {path for module in GRAPH.modules for path in GRAPH.reached(module) if module not in EXEMPT}
+    assert [path for files in GRAPH.data.values() for path in files if path not in used] == []
+
+
+def test_every_exemption_is_a_module_and_has_a_reason() -> None:
+    assert set(EXEMPT) <= set(GRAPH.modules)
+    assert [name for name, reason in EXEMPT.items() if len(reason.split()) < 5] == []
+
+
+def test_params_have_no_defaults() -> None:
+    """The reason why params.py is exempt: every value stands in params.yaml, which dvc.yaml names."""
+    sections = [
+        kind for kind in vars(params).values() if isinstance(kind, type) and issubclass(kind, Section)
+    ]
+    given = [
+        f"{kind.__name__}.{name}"
+        for kind in sections
+        for name, field in kind.model_fields.items()
+        if not field.is_required()
+    ]
+    assert len(sections) > 20
+    assert given == []
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package in which one stage reaches some files, each in another way."""
+    files = {
+        "__init__.py": "import gotowce_dagster.unseen",
+        "unseen.py": "",
+        "errors.py": "import gotowce_dagster.unseen",
+        "stages/__init__.py": "",
+        "stages/one.py": "from gotowce_dagster.parts import plain\nfrom gotowce_dagster.core.errors import X\n",
+        "parts/__init__.py": "from gotowce_dagster import at_start",
+        "parts/plain.py": "def run():\n    from gotowce_dagster.parts.lazy import thing\n",
+        "parts/lazy.py": "TEMPLATE = 'page.jinja'\nCOMMAND = ['-m', 'gotowce_dagster.worker']\n",
+        "parts/page.jinja": "",
+        "parts/other.jinja": "",
+        "parts/typed.py": "",
+        "at_start.py": "import typing\nif typing.TYPE_CHECKING:\n    import gotowce_dagster.parts.typed",
+        "worker.py": "import os, gotowce_dagster.whole.a",
+        "whole/__init__.py": "from gotowce_dagster.whole import b",
+        "whole/a.py": "",
+        "whole/b.py": "",
+        "whole/deep/__init__.py": "",
+    }
+    for name, content in files.items():
+        (tmp_path / PACKAGE / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / PACKAGE / name).write_text(content, encoding="utf-8")
+    return tmp_path
+
+
+EXEMPT_HERE = {PACKAGE: "", f"{PACKAGE}.errors": ""}
+
+
+def test_what_a_module_reaches(package: Path) -> None:
+    reached = {path.as_posix() for path in CodeGraph(package, EXEMPT_HERE).reached(f"{PACKAGE}.stages.one")}
+    assert reached == {
+        f"{PACKAGE}/{name}"
+        for name in (
+            "at_start.py", "parts/__init__.py", "parts/lazy.py", "parts/page.jinja", "parts/plain.py",
+            "stages/__init__.py", "stages/one.py", "whole/__init__.py", "whole/a.py", "whole/b.py",
+            "worker.py",
+        )
+    }  # fmt: skip
+
+
+def test_a_folder_is_named_where_all_of_it_is_reached(package: Path) -> None:
+    assert f"{PACKAGE}/whole/a.py" in CodeGraph(package, EXEMPT_HERE).listed(f"{PACKAGE}.stages.one")
+    (package / PACKAGE / "whole/b.py").write_text("import gotowce_dagster.whole.deep")
+    listed = CodeGraph(package, EXEMPT_HERE).listed(f"{PACKAGE}.stages.one")
+    assert f"{PACKAGE}/whole" in listed
+    assert not any(name.startswith(f"{PACKAGE}/whole/") for name in listed)
+    assert f"{PACKAGE}/stages" in listed
+
+
+def test_what_cannot_be_read_is_named(package: Path) -> None:
+    (package / PACKAGE / "worker.py").write_text("import os\nimport (\n")
+    with pytest.raises(InputError, match=r"gotowce_dagster/worker\.py: line 2"):
+        CodeGraph(package, EXEMPT_HERE).reached(f"{PACKAGE}.stages.one")
+    with pytest.raises(InputError, match=r"has no module gotowce_dagster\.stages\.two"):
+        CodeGraph(package, EXEMPT_HERE).reached(f"{PACKAGE}.stages.two")
+
+
+BEFORE = """\
+# At the top.
+stages:
+  one:
+    foreach: ${videos}
+    do:
+      cmd: run one
+      deps:
+        # what it runs
+        - gotowce_dagster/old.py
+        - data/raw # a source
+      params:
+        - gotowce_dagster/no_dependency
+  two:
+    cmd: run two
+    deps:
+      - data/raw
+      - gotowce_dagster/old
+    outs: [out]
+"""
+AFTER = """\
+# At the top.
+stages:
+  one:
+    foreach: ${videos}
+    do:
+      cmd: run one
+      deps:
+        - gotowce_dagster/a.py
+        - gotowce_dagster/b
+        # what it runs
+        - data/raw # a source
+      params:
+        - gotowce_dagster/no_dependency
+  two:
+    cmd: run two
+    deps:
+      - gotowce_dagster/c.py
+      - data/raw
+    outs: [out]
+"""
+LISTS = {"one": ["gotowce_dagster/a.py", "gotowce_dagster/b"], "two": ["gotowce_dagster/c.py"]}
+
+
+@pytest.mark.parametrize("before", [BEFORE, AFTER], ids=["other lists", "the same lists"])
+def test_only_source_files_are_rewritten(before: str) -> None:
+    assert rewritten(before, LISTS) == AFTER
+
+
+def test_a_stage_without_a_list_of_dependencies_is_named() -> None:
+    with pytest.raises(InputError, match=r"dvc\.yaml: no `deps:` block, one a line, in three"):
+        rewritten(BEFORE, {**LISTS, "three": []})
+
+
+@pytest.mark.integration
+def test_a_caption_makes_no_stage_stale_and_code_does(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = clone.paths.root
+    assert sync_code(root) == {}
+    stages = list(STAGES)
+    _as_if_made(root, stages)
+    assert _stale(root) == set()
+    versions = {stage: code_version(Paths(root), stage) for stage in stages}
+
+    _replace(root, "previews/masks.py", "agreement {row", "alike {row")
+    _replace(root, "previews/extracted_frames.py", "_SHOWN = 12", "_SHOWN = 8")
+    _replace(root, "console.py", '"""', '"""Changed. ')
+    assert _stale(root) == set()
+    assert {stage: code_version(Paths(root), stage) for stage in stages} == versions
+
+    _replace(root, "labels/rules.py", '"""', '"""Changed. ')
+    assert _stale(root) == {"cleaned_labels@a", "evaluation"}
+    _replace(root, "pictures/report.html.jinja", "<h1>", "<h1 >")
+    _replace(root, "tables.py", '"""', '"""Changed. ')
+    changed = {stage for stage in stages if code_version(Paths(root), stage) != versions[stage]}
+    assert changed == set(stages), "all read or write tables"
+
+    (root / PACKAGE / "stages/masks.py").write_text("import gotowce_dagster.cli.console\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["gotowce", "sync", "--code", "--json"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    added, removed = json.loads(capsys.readouterr().out)["masks"]
+    assert added == [f"{PACKAGE}/console.py"]
+    assert f"{PACKAGE}/segmenters/choose.py" in removed
+    assert sync_code(root) == {}
+
+
+def _as_if_made(root: Path, stages: list[str]) -> None:
+    """Inputs and outputs of every stage for one video, committed to dvc.lock."""
+    (root / "data/videos.yaml").write_text("videos:\n  a: {file: a.mp4, points: none, profile: none}\n")
+    (root / "data/engines.yaml").write_text("masks: grabcut\npropagation: none\nfinetuned_model: a.yaml\n")
+    for spec in SPECS.values():
+        for path in (*spec["deps"], *spec["outs"]):
+            filled = path.replace("${key}", "a").replace("${item.file}", "a.mp4")
+            made = root / filled.replace("${item.profile}", "none").replace("${item.points}", "none")
+            if not made.exists() and made.suffix:
+                made.parent.mkdir(parents=True, exist_ok=True)
+                made.write_text(path, encoding="utf-8")
+            elif not made.exists():
+                made.mkdir(parents=True)
+    names = [f"{stage}@a" if STAGES[stage].per_video else stage for stage in stages]
+    subprocess.run(["dvc", "commit", "-f", "-q", *names], cwd=root, check=True)
+
+
+def _stale(root: Path) -> set[str]:
+    return set(DvcRepo(root).stale())
+
+
+def _replace(root: Path, name: str, old: str, new: str) -> None:
+    path = root / PACKAGE / name
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")

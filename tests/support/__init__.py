@@ -1,0 +1,1 @@
+"""What tests and benchmarks make for themselves."""
