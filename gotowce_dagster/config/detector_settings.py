@@ -6,8 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.core.safe_names import ClassName, ReadablePath, readable_path
-from gotowce_dagster.designators.profile import Colour
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Phrases = Annotated[list[str], Field(min_length=1)]

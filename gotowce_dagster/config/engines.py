@@ -13,13 +13,15 @@ from gotowce_dagster.core.device import half_precision
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.core.trust import untrusted
 from gotowce_dagster.core.yaml_files import read_texts, write_yaml
-from gotowce_dagster.propagation.registry import PROPAGATORS
-from gotowce_dagster.segmenters.registry import SEGMENTERS
 
 UNUSED = "unused"
 """The engine of what params.yaml does not ask for."""
 
-_REGISTRIES = {"masks": SEGMENTERS, "propagation": PROPAGATORS}
+ENGINES = {
+    "masks": ("sam2", "edgetam", "mobile_sam", "grabcut"),
+    "propagation": ("sam2", "edgetam", "sam2_image_track"),
+}
+"""The engines by name; segmenters/registry.py and propagation/registry.py build them."""
 
 _USUAL = (
     "sam2:sam2.1_hiera_tiny.pt",
@@ -51,7 +53,7 @@ def preferences(params: Params) -> dict[str, list[str]]:
 def every_engine(params: Params) -> dict[str, list[str]]:
     """What a stage could run with: what params.yaml lists, used or not, then the other engines there are."""
     named = preferences(params) | {"propagation": params.masks.propagation.engine}
-    for stage, registry in _REGISTRIES.items():
+    for stage, registry in ENGINES.items():
         names = {_name(engine) for engine in named[stage]}
         named[stage] = named[stage] + [e for e in _USUAL if _name(e) in registry and _name(e) not in names]
     return named
@@ -59,7 +61,7 @@ def every_engine(params: Params) -> dict[str, list[str]]:
 
 def unknown(stage: str, engine: str) -> str | None:
     """That there is no such engine for a stage, with those there are; None if there is."""
-    registry = _REGISTRIES.get(stage)
+    registry = ENGINES.get(stage)
     if registry is None or engine == UNUSED or _name(engine) in registry:
         return None
     return f"there is no engine {_name(engine)!r}; known: {', '.join(registry)}"

@@ -5,8 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+from gotowce_dagster.core.fonts import font_path
 from gotowce_dagster.core.trust import restrict_unpickling
-from gotowce_dagster.pictures.text import font_path
 
 _SETTINGS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gotowce" / "ultralytics"
 

@@ -16,6 +16,7 @@ import pandas as pd
 import supervision as sv
 from pydantic import ValidationError
 
+from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.core.validation import in_words
@@ -23,7 +24,7 @@ from gotowce_dagster.designators.arms import Search, arm_lengths
 from gotowce_dagster.designators.bracket import find_marks, inset
 from gotowce_dagster.designators.evidence import CONTRAST, mark_mask, to_ycrcb
 from gotowce_dagster.designators.measures import INSIDE, OUTSIDE, half_sides, judge, measure, onto_lines
-from gotowce_dagster.designators.profile import Colour, Designator, Profile
+from gotowce_dagster.designators.profile import Designator, Profile
 from gotowce_dagster.video.decode import probe, read_frames
 from gotowce_dagster.video.names import key_and_suffix
 

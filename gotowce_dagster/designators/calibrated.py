@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import supervision as sv
 
+from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.calibrate import Calibration, Fit
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
-from gotowce_dagster.designators.profile import Colour, Designator
+from gotowce_dagster.designators.profile import Designator
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from gotowce_dagster.designators.profile import Colour, Designator
+from gotowce_dagster.core.colour import Colour
+from gotowce_dagster.designators.profile import Designator
 
 CONTRAST = np.array([24, 12, 12])
 """A pixel that differs by so much in Y, Cr or Cb stands out from compression noise and clouds."""

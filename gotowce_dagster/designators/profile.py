@@ -11,12 +11,12 @@ from typing import Annotated
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_file, read_toml
 from gotowce_dagster.core.safe_names import ClassName, SafeName
 from gotowce_dagster.core.validation import in_words
 
-Byte = Annotated[int, Field(ge=0, le=255, strict=True)]
 Number = Annotated[float, Field(strict=True)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 Pixels = Annotated[Number, Field(ge=0, le=65_536)]
@@ -27,24 +27,6 @@ class _Part(BaseModel):
     """A part of a profile: unknown keys are refused, values cannot change, numbers are finite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Colour(_Part):
-    """One cluster of the colours a mark has in the decoded video: a box in YCrCb.
-
-    The space is OpenCV's 8-bit YCrCb of an RGB image: luma 0 to 255, a grey has Cr = Cb = 128.
-    """
-
-    ycrcb: tuple[Byte, Byte, Byte]
-    """The middle of the box."""
-    tolerance: tuple[Byte, Byte, Byte]
-    """How far a pixel may be from it, in each of Y, Cr and Cb."""
-
-    @property
-    def bounds(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Lowest and highest YCrCb that still count, both inclusive."""
-        pairs = list(zip(self.ycrcb, self.tolerance, strict=True))
-        return tuple(max(c - t, 0) for c, t in pairs), tuple(min(c + t, 255) for c, t in pairs)
 
 
 def _ordered(field: str, pair: tuple[float, float]) -> None:

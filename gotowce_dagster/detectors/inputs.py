@@ -13,8 +13,8 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.config.detector_settings import InputSettings, TileSettings
+from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.evidence import to_ycrcb
-from gotowce_dagster.designators.profile import Colour
 from gotowce_dagster.detectors.base import Detector, found
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.designators.evidence import own_colour, to_ycrcb
-from gotowce_dagster.designators.profile import Colour, Profile
+from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.segmenters.frame_by_frame import Images
 
 _KEY = ["frame_index", "detection_id"]

@@ -1,19 +1,10 @@
 """Text in pictures: an anti-aliased font that knows more than ASCII, and lines cut to fit."""
 
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
 from PIL import ImageFont
 
-
-@cache
-def font_path() -> Path:
-    """DejaVu Sans as matplotlib ships it, found without importing matplotlib."""
-    spec = find_spec("matplotlib")
-    if spec is None or spec.origin is None:
-        raise FileNotFoundError("matplotlib, whose font the captions use, is not installed")
-    return Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf"
+from gotowce_dagster.core.fonts import font_path
 
 
 @cache

@@ -142,3 +142,8 @@ def test_file_is_kept_until_refresh(tmp_path: Path, params: Params, monkeypatch:
     assert write_engines(path, params, refresh=True)["masks"] == "sam2:a.pt"
     written = {"masks": "sam2:a.pt", "propagation": "unused", "finetuned_model": "n.yaml"}
     assert yaml.safe_load(path.read_text()) == written
+
+
+def test_the_registries_build_the_engines_that_params_may_name() -> None:
+    assert list(SEGMENTERS) == list(engines.ENGINES["masks"])
+    assert list(PROPAGATORS) == list(engines.ENGINES["propagation"])

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.designators.profile import Colour, Designator, Profile
+from gotowce_dagster.core.colour import Colour
+from gotowce_dagster.designators.profile import Designator, Profile
 from tests.support.synthetic import Bracket as Look
 from tests.support.synthetic import bracket_mask
 

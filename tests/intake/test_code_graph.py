@@ -78,7 +78,7 @@ def package(tmp_path: Path) -> Path:
         "unseen.py": "",
         "errors.py": "import gotowce_dagster.unseen",
         "stages/__init__.py": "",
-        "stages/one.py": "from gotowce_dagster.parts import plain\nfrom gotowce_dagster.core.errors import X\n",
+        "stages/one.py": "from gotowce_dagster.parts import plain\nfrom gotowce_dagster.errors import X\n",
         "parts/__init__.py": "from gotowce_dagster import at_start",
         "parts/plain.py": "def run():\n    from gotowce_dagster.parts.lazy import thing\n",
         "parts/lazy.py": "TEMPLATE = 'page.jinja'\nCOMMAND = ['-m', 'gotowce_dagster.worker']\n",
@@ -197,14 +197,14 @@ def test_a_caption_makes_no_stage_stale_and_code_does(
 
     _replace(root, "previews/masks.py", "agreement {row", "alike {row")
     _replace(root, "previews/extracted_frames.py", "_SHOWN = 12", "_SHOWN = 8")
-    _replace(root, "console.py", '"""', '"""Changed. ')
+    _replace(root, "cli/console.py", '"""', '"""Changed. ')
     assert _stale(root) == set()
     assert {stage: code_version(Paths(root), stage) for stage in stages} == versions
 
     _replace(root, "labels/rules.py", '"""', '"""Changed. ')
     assert _stale(root) == {"cleaned_labels@a", "evaluation"}
     _replace(root, "pictures/report.html.jinja", "<h1>", "<h1 >")
-    _replace(root, "tables.py", '"""', '"""Changed. ')
+    _replace(root, "core/tables.py", '"""', '"""Changed. ')
     changed = {stage for stage in stages if code_version(Paths(root), stage) != versions[stage]}
     assert changed == set(stages), "all read or write tables"
 
@@ -214,7 +214,7 @@ def test_a_caption_makes_no_stage_stale_and_code_does(
         cli.main()
     assert not end.value.code
     added, removed = json.loads(capsys.readouterr().out)["masks"]
-    assert added == [f"{PACKAGE}/console.py"]
+    assert added == [f"{PACKAGE}/cli/__init__.py", f"{PACKAGE}/cli/console.py"]
     assert f"{PACKAGE}/segmenters/choose.py" in removed
     assert sync_code(root) == {}
 

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.evidence import own_colour, to_ycrcb
-from gotowce_dagster.designators.profile import Colour, Profile
+from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.labelling.own_colour import own_colour_shares
 from gotowce_dagster.segmenters.frame_by_frame import Images
 from tests.detectors.marks import PROFILE

@@ -1,0 +1,14 @@
+"""The font of captions, wherever text is drawn."""
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+
+@cache
+def font_path() -> Path:
+    """DejaVu Sans as matplotlib ships it, found without importing matplotlib."""
+    spec = find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("matplotlib, whose font the captions use, is not installed")
+    return Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf"
