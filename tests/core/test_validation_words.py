@@ -28,7 +28,7 @@ class _Whole(_Part):
         ({}, "part: is missing"),
         ({"part": {"shares": 1}}, "part.shares: there is no such field"),
         ({"part": {"share": float("nan")}}, "part.share: expected a finite number, got nan"),
-        ({"part": {"share": 1.5}}, "part.share: expected at most 1.0, got 1.5"),
+        ({"part": {"share": 1.5}}, "part.share: expected at most 1, got 1.5"),
         ({"part": {"share": "much"}}, "part.share: expected a number, got 'much'"),
         ({"part": {"count": 0}}, "part.count: expected more than 0, got 0"),
         ({"part": {"count": 1.5}}, "part.count: expected a whole number, got 1.5"),
