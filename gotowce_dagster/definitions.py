@@ -1,19 +1,31 @@
 """Dagster's door: everything it may load, and nothing else."""
 
+from functools import partial
+
 import dagster as dg
 
 from gotowce_dagster.assets import checks, model, review, studies, videos
 from gotowce_dagster.assets.jobs import ask_reviewers, label_videos, run_studies, train_model
 from gotowce_dagster.assets.reporting import log_progress
 from gotowce_dagster.assets.runs import watched_in_process_executor
-from gotowce_dagster.assets.sensors import dead_runs, dvc_lock, new_videos, reviews
+from gotowce_dagster.assets.sensors import dead_runs, dvc_lock, new_videos, reviews_sensor
+from gotowce_dagster.assets.versions import with_code_version
+from gotowce_dagster.config.project import Project
 
-# In one process, because a video's steps share the loaded libraries; videos run side by side as runs.
-defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([videos, review, model, studies]),
-    asset_checks=dg.load_asset_checks_from_modules([checks]),
-    jobs=[label_videos, ask_reviewers, train_model, run_studies],
-    sensors=[new_videos, dvc_lock, reviews, dead_runs],
-    resources={"progress": log_progress},
-    executor=watched_in_process_executor,
-)
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Assets with the code versions of the project as it is now; nothing is read when this is imported."""
+    project = Project.find()
+    modules = [videos, review, model, studies]
+    return dg.Definitions(
+        assets=dg.map_asset_specs(
+            partial(with_code_version, project.paths), dg.load_assets_from_modules(modules)
+        ),
+        asset_checks=dg.load_asset_checks_from_modules([checks]),
+        jobs=[label_videos, ask_reviewers, train_model, run_studies],
+        sensors=[new_videos, dvc_lock, reviews_sensor(project.params.review.sensor.every_s), dead_runs],
+        resources={"progress": log_progress},
+        # In one process, because a video's steps share the loaded libraries; videos run side by side as runs.
+        executor=watched_in_process_executor,
+    )

@@ -5,7 +5,6 @@ import dagster as dg
 from gotowce_dagster.assets.materialize import materialize
 from gotowce_dagster.assets.reporting import ProgressOf
 from gotowce_dagster.assets.review import reviewed_labels
-from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.assets.videos import (
     cleaned_labels,
     designator_detections,
@@ -13,18 +12,13 @@ from gotowce_dagster.assets.videos import (
     masks,
     raw_videos,
 )
-from gotowce_dagster.config.paths import Paths
-from gotowce_dagster.config.project import Project
 
 GROUP = "model"
-
-_paths: Paths = Project.find().paths
 
 
 @dg.asset(
     deps=[extracted_frames, designator_detections, masks, cleaned_labels, reviewed_labels],
     group_name=GROUP,
-    code_version=code_version(_paths, "yolo_dataset"),
     kinds={"yolo"},
 )
 def yolo_dataset(
@@ -37,7 +31,6 @@ def yolo_dataset(
 @dg.asset(
     deps=[yolo_dataset],
     group_name=GROUP,
-    code_version=code_version(_paths, "finetuned_model"),
     kinds={"yolo", "pytorch"},
     pool="gpu",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
@@ -66,7 +59,6 @@ def finetuned_model(
         finetuned_model,
     ],
     group_name=GROUP,
-    code_version=code_version(_paths, "evaluation"),
     kinds={"html"},
     pool="gpu",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),

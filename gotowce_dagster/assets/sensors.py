@@ -123,11 +123,18 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
     return dg.SensorResult(asset_events=events, cursor=cursor)
 
 
-@dg.sensor(
-    job=train_model,
-    minimum_interval_seconds=Project.find().params.review.sensor.every_s,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-)
+def reviews_sensor(every_s: int) -> dg.SensorDefinition:
+    """The sensor `reviews`, asking Label Studio every so many seconds."""
+    return dg.SensorDefinition(
+        name="reviews",
+        evaluation_fn=reviews,
+        job=train_model,
+        minimum_interval_seconds=every_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=reviews.__doc__,
+    )
+
+
 def reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Bring home what reviewers said; after enough of it, ask for dataset, model and evaluation anew.
 

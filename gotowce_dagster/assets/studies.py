@@ -4,20 +4,14 @@ import dagster as dg
 
 from gotowce_dagster.assets.materialize import materialize
 from gotowce_dagster.assets.reporting import ProgressOf
-from gotowce_dagster.assets.versions import code_version
 from gotowce_dagster.assets.videos import raw_videos
-from gotowce_dagster.config.paths import Paths
-from gotowce_dagster.config.project import Project
 
 GROUP = "studies"
-
-_paths: Paths = Project.find().paths
 
 
 @dg.asset(
     deps=[raw_videos],
     group_name=GROUP,
-    code_version=code_version(_paths, "segment_everything"),
     kinds={"pytorch"},
     pool="gpu",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
@@ -32,7 +26,6 @@ def segment_everything(
 @dg.asset(
     deps=[raw_videos],
     group_name=GROUP,
-    code_version=code_version(_paths, "detector_comparison"),
     kinds={"html"},
     pool="gpu",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.yaml_files import read_yaml
 from gotowce_dagster.intake.code_graph import code_of
@@ -32,6 +34,14 @@ def code_version(paths: Paths, stage: str) -> str:
     own = {name: _value(params, name) for name in spec["params"] if isinstance(name, str)}
     digest.update(json.dumps(own, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def with_code_version(paths: Paths, spec: dg.AssetSpec) -> dg.AssetSpec:
+    """An asset's spec with the code version of the stage of its name; as it is where there is none."""
+    stage = spec.key.path[-1]
+    return (
+        spec.replace_attributes(code_version=code_version(paths, stage)) if stage in pipeline(paths) else spec
+    )
 
 
 def _value(params: dict[str, Any], name: str) -> Any:

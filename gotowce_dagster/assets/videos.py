@@ -5,20 +5,12 @@ import dagster as dg
 from gotowce_dagster.assets.materialize import materialize
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.reporting import ProgressOf, picture_metadata
-from gotowce_dagster.assets.versions import code_version
-from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.video.decode import probe, read_frames
 
 GROUP = "videos"
-
-_paths: Paths = Project.find().paths
-
-
-def _version(stage: str) -> str:
-    return code_version(_paths, stage)
 
 
 @dg.asset(partitions_def=VIDEOS, group_name=GROUP, kinds={"video"})
@@ -51,7 +43,6 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     deps=[raw_videos],
     partitions_def=VIDEOS,
     group_name=GROUP,
-    code_version=_version("extracted_frames"),
     kinds={"opencv"},
 )
 def extracted_frames(
@@ -65,7 +56,6 @@ def extracted_frames(
     deps=[raw_videos, extracted_frames],
     partitions_def=VIDEOS,
     group_name=GROUP,
-    code_version=_version("designator_detections"),
     kinds={"opencv"},
     pool="gpu",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
@@ -81,7 +71,6 @@ def designator_detections(
     deps=[raw_videos, extracted_frames, designator_detections],
     partitions_def=VIDEOS,
     group_name=GROUP,
-    code_version=_version("masks"),
     kinds={"pytorch"},
     pool="gpu",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
@@ -95,7 +84,6 @@ def masks(context: dg.AssetExecutionContext, progress: dg.ResourceParam[Progress
     deps=[extracted_frames, designator_detections, masks],
     partitions_def=VIDEOS,
     group_name=GROUP,
-    code_version=_version("cleaned_labels"),
     kinds={"pandas"},
 )
 def cleaned_labels(

@@ -61,13 +61,17 @@ def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[
     what = f"{job} {video}" if video else job
     run_id = str(uuid4())
     with progress_bars() as start, alive(instance, run_id):
-        result = defs.resolve_job_def(job).execute_in_process(
-            run_id=run_id,
-            run_config=_QUIET,
-            instance=instance,
-            partition_key=video,
-            raise_on_error=False,
-            resources={"progress": lambda context: start(stage_name(context.asset_key.path[-1], video))},
+        result = (
+            defs()
+            .resolve_job_def(job)
+            .execute_in_process(
+                run_id=run_id,
+                run_config=_QUIET,
+                instance=instance,
+                partition_key=video,
+                raise_on_error=False,
+                resources={"progress": lambda context: start(stage_name(context.asset_key.path[-1], video))},
+            )
         )
     for event in result.all_events:
         if event.event_type_value == "ASSET_CHECK_EVALUATION":

@@ -93,7 +93,7 @@ def materialize_all(project: Project, instance: dg.DagsterInstance) -> dict[str,
     instance.add_dynamic_partitions("videos", videos)
     hows = {}
     for job, video in [*(("label_videos", video) for video in videos), *SUMMING]:
-        result = defs.resolve_job_def(job).execute_in_process(instance=instance, partition_key=video)
+        result = defs().resolve_job_def(job).execute_in_process(instance=instance, partition_key=video)
         assert result.success
         for event in result.get_asset_materialization_events():
             made = event.materialization

@@ -31,7 +31,7 @@ def _dvc_edges(name: str) -> set[str]:
 
 def test_the_same_stages_in_the_same_order() -> None:
     assert list(STAGE_SPECS) == list(STAGES)
-    assert {key.path[-1] for key in defs.resolve_asset_graph().get_all_asset_keys()} == {
+    assert {key.path[-1] for key in defs().resolve_asset_graph().get_all_asset_keys()} == {
         *STAGES,
         *SOURCES.values(),
         *ELSEWHERE,
@@ -40,7 +40,7 @@ def test_the_same_stages_in_the_same_order() -> None:
 
 @pytest.mark.parametrize("name", list(STAGES))
 def test_the_same_edges(name: str) -> None:
-    parents = defs.resolve_asset_graph().get(dg.AssetKey(name)).parent_keys
+    parents = defs().resolve_asset_graph().get(dg.AssetKey(name)).parent_keys
     assert _dvc_edges(name) == {key.path[-1] for key in parents}
 
 
@@ -48,7 +48,7 @@ def test_the_same_edges(name: str) -> None:
 def test_the_same_unit_and_parameters(name: str) -> None:
     spec, stage = STAGE_SPECS[name], STAGES[name]
     per_video = any("${key}" in out for out in spec["outs"])
-    partitioned = defs.resolve_asset_graph().get(dg.AssetKey(name)).partitions_def is not None
+    partitioned = defs().resolve_asset_graph().get(dg.AssetKey(name)).partitions_def is not None
     assert per_video == stage.per_video == partitioned
     assert name in Params.model_fields
     assert name in spec["params"]

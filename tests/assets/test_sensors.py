@@ -247,11 +247,15 @@ def test_a_partition_without_its_video_fails_in_one_sentence(
     intake.sync(clone)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("videos", ["ghost", "duel"])
-        result = defs.resolve_job_def("label_videos").execute_in_process(
-            instance=instance,
-            partition_key=video,
-            raise_on_error=False,
-            asset_selection=[dg.AssetKey(asset)],
+        result = (
+            defs()
+            .resolve_job_def("label_videos")
+            .execute_in_process(
+                instance=instance,
+                partition_key=video,
+                raise_on_error=False,
+                asset_selection=[dg.AssetKey(asset)],
+            )
         )
         (event,) = (event for event in result.all_events if event.is_step_failure)
         failure = event.step_failure_data.user_failure_data

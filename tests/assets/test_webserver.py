@@ -45,7 +45,7 @@ def home(clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     intake.sync(clone)
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions("videos", ["duel"])
-        job = defs.resolve_implicit_global_asset_job_def()
+        job = defs().resolve_implicit_global_asset_job_def()
         keys = [dg.AssetKey("raw_videos")]
         assert job.execute_in_process(instance=instance, partition_key="duel", asset_selection=keys).success
     return home

@@ -76,7 +76,7 @@ def _repro(world: Project, *targets: str) -> list[str]:
 def _materialize(
     instance: dg.DagsterInstance, asset: str, raise_on_error: bool = True
 ) -> dg.ExecuteInProcessResult:
-    job = defs.resolve_implicit_global_asset_job_def()
+    job = defs().resolve_implicit_global_asset_job_def()
     return job.execute_in_process(
         instance=instance, asset_selection=[dg.AssetKey(asset)], raise_on_error=raise_on_error
     )
@@ -144,7 +144,7 @@ def test_from_the_push_to_another_model(desk: Desk, instance: dg.DagsterInstance
     assert asked.asset_events[0].metadata["frames_reviewed"].value == judged
     assert DvcRepo(world.paths.root).is_recorded(world.paths.reviewed("scene_1"))
     assert isinstance(_tick(instance, cursor)[0], dg.SkipReason)
-    assert defs.resolve_job_def("train_model").execute_in_process(instance=instance).success
+    assert defs().resolve_job_def("train_model").execute_in_process(instance=instance).success
 
     after = _provenance(world)
     human = after[after["reviewed"]]
