@@ -17,11 +17,10 @@ from gotowce_dagster.config.project import Project
 def defs() -> dg.Definitions:
     """Assets with the code versions of the project as it is now; nothing is read when this is imported."""
     project = Project.find()
-    modules = [videos, review, model, studies]
+    loaded = dg.load_assets_from_modules([videos, review, model, studies])
+    assets = [asset for asset in loaded if isinstance(asset, dg.AssetsDefinition)]
     return dg.Definitions(
-        assets=dg.map_asset_specs(
-            partial(with_code_version, project.paths), dg.load_assets_from_modules(modules)
-        ),
+        assets=dg.map_asset_specs(partial(with_code_version, project.paths), assets),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[label_videos, ask_reviewers, train_model, run_studies],
         sensors=[new_videos, dvc_lock, reviews_sensor(project.params.review.sensor.every_s), dead_runs],
