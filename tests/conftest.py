@@ -25,6 +25,9 @@ _CACHE = ROOT / ".cache" / "weights"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Point to real weights before any test asks for them; fetch them once where that is possible."""
+    # Its handlers of messages keep the standard error of the moment; a test's own is closed at its end.
+    import dvc.logger  # noqa: F401
+
     if "GOTOWCE_WEIGHTS_DIR" not in os.environ and _FETCH.exists():
         subprocess.run([sys.executable, _FETCH, "--into", _CACHE], check=True, stdout=sys.stderr)
         os.environ["GOTOWCE_WEIGHTS_DIR"] = str(_CACHE)

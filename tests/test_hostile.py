@@ -121,7 +121,7 @@ LONG = "n" * 251
         (None, [*DETECT, "data"], "data: a folder, expected a file"),
         (("b.csv", b"\xff\xfe\x00"), [*CALIBRATE, "b.csv"], "b.csv"),
         (("b.csv", BOXES), [*CALIBRATE, "b.csv"], "0 boxes labelled"),
-        (("b.csv", OUTSIDE), [*CALIBRATE, "b.csv"], "1280 x 720 pixels, got [-500.0, 0.0, 9999.0, 9.0]"),
+        (("b.csv", OUTSIDE), [*CALIBRATE, "b.csv"], "row 2: the box leaves the picture of 1280 x 720 pixels"),
         (None, ["compare", "[b]", "--out", "c"], "no video named '[b]'"),
     ],
     ids=lambda value: None if callable(value) else ascii(str(value))[:40],

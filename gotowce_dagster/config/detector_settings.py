@@ -11,7 +11,9 @@ from gotowce_dagster.core.safe_names import ClassName, ReadablePath, readable_pa
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Phrases = Annotated[list[str], Field(min_length=1)]
-PricesPath = Annotated[Path, AfterValidator(lambda path: Path(readable_path(path.as_posix())))]
+PricesPath = Annotated[
+    Path, Field(strict=False), AfterValidator(lambda path: Path(readable_path(path.as_posix())))
+]
 
 DESIGNATOR = {"target": ["four corner brackets around a target", "a square target bracket"]}
 """What is looked for by default: our class, and the phrases a model is asked for it."""

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from gotowce_dagster.config.params import Params, Section, read_params
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.safe_names import SafeName, safe_path
+from gotowce_dagster.core.safe_names import SafeName, readable_path
 from gotowce_dagster.core.sources import State, require_pulled, state
 from gotowce_dagster.core.validation import in_words
 from gotowce_dagster.core.yaml_files import read_texts
@@ -20,9 +20,9 @@ _SYNC = "write it with `gotowce sync`"
 
 
 def _engine(engine: str) -> str:
-    """NAME, NAME:WEIGHTS or WEIGHTS; weights are a file in a folder of weights or below the project."""
+    """NAME, NAME:WEIGHTS or WEIGHTS; weights are a file in a folder of weights, below the project, or an absolute path."""
     name, told, weights = engine.partition(":")
-    safe_path(weights if told else name)
+    readable_path(weights if told else name)
     return engine
 
 

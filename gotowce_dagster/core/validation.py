@@ -72,6 +72,8 @@ def in_words(error: ValidationError, content: Any = None, name: str = "") -> str
     """
     problems = error.errors(include_url=False)
     problems = [problem for problem in problems if not _follows(problem, problems)]
+    # A mistyped name is unknown, and the right one missing: what was written comes first.
+    problems.sort(key=lambda problem: problem["type"] == "missing")
     shown = [_problem(problem, content, name) for problem in problems[:_SHOWN]]
     more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
     return "; ".join([*shown, *more])

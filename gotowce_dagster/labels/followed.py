@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationError, model_validator
 
-from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.errors import InputError, one_sentence
 from gotowce_dagster.core.files import fresh_file, read_text
 from gotowce_dagster.core.safe_names import ClassName, SafeName
 from gotowce_dagster.core.sources import require_pulled
@@ -147,7 +147,10 @@ def read_tracked(path: Path) -> TrackedVideo | None:
         require_pulled([path])
         return None
     advice = "restore it, or move it away and pull again"
-    text = read_text(path)
+    try:
+        text = read_text(path)
+    except InputError as error:
+        raise InputError(f"{path}: not readable as tracks ({one_sentence(error, path)}); {advice}") from None
     try:
         tracked = TrackedVideo.model_validate_json(text, strict=True)
     except ValidationError as error:

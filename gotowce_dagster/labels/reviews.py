@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gotowce_dagster.core import rle
-from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.errors import InputError, one_sentence
 from gotowce_dagster.core.files import fresh_file, read_text
 from gotowce_dagster.core.safe_names import ClassName, SafeName
 from gotowce_dagster.core.sources import below_data, pointer, require_pulled
@@ -156,7 +156,10 @@ def read_reviewed(path: Path) -> ReviewedVideo:
         return ReviewedVideo(video=path.stem)
     restore = f"restore it with `dvc checkout --force {below_data(pointer(path))}`"
     advice = f"{restore}, or move it away and pull again"
-    text = read_text(path)
+    try:
+        text = read_text(path)
+    except InputError as error:
+        raise InputError(f"{path}: not readable as reviews ({one_sentence(error, path)}); {advice}") from None
     try:
         reviewed = ReviewedVideo.model_validate_json(text, strict=True)
     except ValidationError as error:

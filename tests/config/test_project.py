@@ -27,11 +27,11 @@ def project(tmp_path: Path) -> Project:
         ("videos: {duel: {file: duel.mp4, profile: ../naev}}", "videos.duel.profile: '../naev' is a path"),
         (f"videos: {{duel: {{{_VIDEO}, points: ../p}}}}", "videos.duel.points: '../p' is a path"),
         ("videos: {duel: {file: duel.mp4}}", "videos.duel.profile: is missing"),
-        ("videos: {duel: 3}", "videos.duel: expected a table, got 3"),
-        ("videos: 3", "videos: expected a table, got 3"),
-        ("other: 3", "lacks the table `videos`"),
-        ("[]", "lacks the table `videos`"),
-        ("", "lacks the table `videos`"),
+        ("videos: {duel: 3}", "videos.duel: expected a table of names and values"),
+        ("videos: 3", "videos: expected a table of names and values"),
+        ("other: 3", "videos: is missing"),
+        ("[]", "videos: is missing"),
+        ("", "videos: is missing"),
     ],
 )
 def test_a_list_of_videos_that_leads_out_is_refused(project: Project, content: str, says: str) -> None:
@@ -47,7 +47,7 @@ def test_a_list_of_videos_that_leads_out_is_refused(project: Project, content: s
     ("engine", "says"),
     [
         ("sam2:../../evil.pt", "masks: '..' begins with a dot"),
-        ("sam2:/tmp/evil.pt", "masks: '/tmp/evil.pt' is absolute"),
+        ("sam2:/tmp/../evil.pt", "masks: '..' begins with a dot"),
         ("../evil.pt", "masks: '..' begins with a dot"),
         ("sam2:", "masks: a name must not be empty"),
         ("''", "masks: a name must not be empty"),

@@ -7,6 +7,7 @@ from gotowce_dagster.config.params import LabelsParams, RuleParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, MASKS, read_table, write_table
+from gotowce_dagster.core.yaml_files import parse_yaml
 from gotowce_dagster.labels.cleaning import NO_MASK, clean, judge
 from gotowce_dagster.labels.rules import RULES
 from gotowce_dagster.review.choose import choose
@@ -120,8 +121,8 @@ def test_an_unknown_rule_is_refused_by_name(tables: Tables) -> None:
 
 
 def test_bare_yaml_words_are_modes() -> None:
-    assert rule(0.5, mode=True).mode == "on"
-    assert rule(0.5, mode=False).mode == "off"
+    for mode in ("on", "off"):
+        assert rule(0.5, mode=parse_yaml(f"mode: {mode}", "params.yaml")["mode"]).mode == mode
 
 
 def test_params_name_every_rule_and_say_why() -> None:

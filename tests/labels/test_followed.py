@@ -59,7 +59,7 @@ def test_an_object_may_leave_the_picture(tmp_path: Path) -> None:
         (_track(class_name=""), "class_name: a name must hold"),
         (_track(key_frames=[_KEY, _KEY]), "frames must rise, not [3, 3]"),
         (_track(key_frames=[{**_KEY, "frame_index": 9}, _KEY]), "frames must rise, not [9, 3]"),
-        ([], "must be a table"),
+        ([], "expected a table"),
     ],
     ids=[
         "another video's", "a path for a video", "no frames", "too many frames", "no width", "fps no number",

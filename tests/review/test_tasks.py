@@ -143,7 +143,7 @@ def test_what_is_not_ours_is_passed_over(data: dict) -> None:
     [
         ({"uid": "../../x/1/h"}, "is a path"),
         ({"uid": ".hidden/1/h"}, "begins with a dot"),
-        ({"uid": f"duel/{10**30}/h"}, "frame_index: must be"),
+        ({"uid": f"duel/{10**30}/h"}, "frame_index: expected"),
         ({"width": 0}, "width: expected at least 1"),
         ({"height": None}, "height: expected a whole number, got None"),
         ({"width": 10**9}, "width: expected at most 65536"),

@@ -90,7 +90,7 @@ def test_damaged_or_absent_weights_are_told(
 ) -> None:
     monkeypatch.setenv("GOTOWCE_ROOT", str(tmp_path))
     (tmp_path / "half.pt").write_bytes((mine / "small.pt").read_bytes()[:5000])
-    trust.add(tmp_path / "half.pt", vouching)
+    trust.add(tmp_path / "half.pt", tmp_path)
     with pytest.raises(MissingWeightsError, match=r"half\.pt: damaged"):
         Yolo("y", YoloSettings(weights="half.pt"))
     with pytest.raises(MissingWeightsError, match=r"nowhere\.pt: not in"):
