@@ -20,7 +20,7 @@ _SYNC = "write it with `gotowce sync`"
 
 
 def _engine(engine: str) -> str:
-    """NAME, NAME:WEIGHTS or WEIGHTS; weights are a file in a folder of weights, below the project, or an absolute path."""
+    """NAME, NAME:WEIGHTS or WEIGHTS; weights lie in a folder of weights, below the project, or anywhere."""
     name, told, weights = engine.partition(":")
     readable_path(weights if told else name)
     return engine

@@ -110,8 +110,8 @@ def test_missing_fields_and_several_mistakes() -> None:
     with pytest.raises(ValidationError) as caught:
         Whole.model_validate(content)
     assert in_words(caught.value, content) == (
-        "part: is missing; parts.1.number: expected at least 0, got -1; "
-        "parts.1.flag: expected true or false, got 2"
+        "parts.1.number: expected at least 0, got -1; parts.1.flag: expected true or false, got 2; "
+        "part: is missing"
     )
 
 
