@@ -78,7 +78,7 @@ def test_the_fine_tuned_model(form: str, trap: Trap, tmp_path: Path) -> None:
     world = make_world(tmp_path / "world", {"a": ["hostile"]})
     file = getattr(trap, form)(world.paths.model / "best.pt")
     (world.paths.model / "args.yaml").write_text("imgsz: 64\n", encoding="utf-8")
-    with pytest.raises(InputError, match="not trusted here"):
+    with pytest.raises(InputError, match="not trusted"):
         fine_tuned(world.paths)
     with pytest.raises(InputError, match="not a model of ultralytics"):
         load_model(file, 64)
@@ -92,7 +92,7 @@ def test_training_from_and_keeping_a_checkpoint(form: str, trap: Trap, tmp_path:
     file = getattr(trap, form)(tmp_path / "start.pt")
     engines = yaml.safe_load(world.paths.engines.read_text(encoding="utf-8"))
     world.paths.engines.write_text(yaml.safe_dump(engines | {"finetuned_model": str(file)}), encoding="utf-8")
-    with pytest.raises(InputError, match="not trusted here"):
+    with pytest.raises(InputError, match="not trusted"):
         finetuned_model.run(world, silent)
     trust.add(file, world.paths.root)
     with pytest.raises(InputError, match=r"start\.pt: not a checkpoint of ultralytics"):
@@ -266,13 +266,13 @@ def test_edgetam(trap: Trap, mine: Path) -> None:
 def test_code_of_moondream_runs_only_when_it_is_the_one_that_was_trusted(trap: Trap, mine: Path) -> None:
     folder = standins.moondream(mine / "moondream", {"caption": {"caption": "A ship."}})
     settings = MoondreamSettings(weights="moondream", trust_remote_code=True)
-    with pytest.raises(InputError, match=r"moondream: not trusted here.*gotowce trust"):
+    with pytest.raises(InputError, match=r"moondream: not trusted.*gotowce trust"):
         Moondream("m", settings)
     trust.add(folder, mine.parent)
     assert Moondream("m", settings).describe(np.zeros((8, 8, 3), np.uint8)) == "A ship."
     with (folder / "standin.py").open("a", encoding="utf-8") as file:
         file.write(f"open({str(trap.marker)!r}, 'w')\n")
-    with pytest.raises(InputError, match="not trusted here"):
+    with pytest.raises(InputError, match="not trusted"):
         Moondream("m", settings)
     trap.assert_not_sprung()
 

@@ -1,4 +1,4 @@
-"""Checks that stop a run before bad data goes further, each with one sentence why."""
+"""Asset checks that stop a run before bad data reaches the next stage."""
 
 import warnings
 
@@ -15,7 +15,7 @@ from gotowce_dagster.previews.found_nothing import found_nothing
 from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.training.finetune import read_metrics
 
-# Checks of a partition are in preview since 1.10; the version is pinned.
+# Partitioned checks are in preview since 1.10; the version is pinned.
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 _ERROR, _WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -25,13 +25,13 @@ def _result(
     problem: str | None, severity: dg.AssetCheckSeverity = _ERROR, **numbers: float | int | str
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=problem is None, severity=severity, description=problem or "as it should be", metadata=numbers
+        passed=problem is None, severity=severity, description=problem or "passed", metadata=numbers
     )
 
 
 @dg.asset_check(asset=extracted_frames, blocking=True, partitions_def=VIDEOS)
 def frames_exist(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """The video gave frames, and every kept frame's picture is there."""
+    """The video has kept frames, and all their image files exist."""
     paths, video = Project.find().paths, context.partition_key
     index = read_table(paths.frame_index(video), FRAMES)
     kept = index[index["kept"]]
@@ -40,13 +40,13 @@ def frames_exist(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     if kept.empty:
         problem = f"{video}: no frame was kept of {len(index)} sampled; see the notes of extracted_frames"
     elif missing:
-        problem = f"{video}: {len(missing)} pictures are missing, the first is {missing[0]}; extract again"
+        problem = f"{video}: {len(missing)} images are missing, the first is {missing[0]}; extract again"
     return _result(problem, frames=len(kept))
 
 
 @dg.asset_check(asset=designator_detections, blocking=True, partitions_def=VIDEOS)
 def detection_rate_plausible(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Designators are found at all, and not so many that most must be wrong."""
+    """The number of designators per frame is above zero and below the plausible maximum."""
     project, video = Project.find(), context.partition_key
     index = read_table(project.paths.frame_index(video), FRAMES)
     found = read_table(project.paths.detections(video), DETECTIONS)
@@ -54,7 +54,7 @@ def detection_rate_plausible(context: dg.AssetCheckExecutionContext) -> dg.Asset
     limit = project.params.designator_detections.max_per_frame
     if per_frame > limit:
         problem = (
-            f"{video}: {per_frame:.1f} designators a frame, more than {limit}; calibrate its profile again"
+            f"{video}: {per_frame:.1f} designators per frame, more than {limit}; calibrate its profile again"
         )
         return _result(problem, per_frame=per_frame)
     problem = found_nothing(project, "designator_detections", video)
@@ -63,19 +63,19 @@ def detection_rate_plausible(context: dg.AssetCheckExecutionContext) -> dg.Asset
 
 @dg.asset_check(asset=masks, partitions_def=VIDEOS)
 def any_mask(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Something was cut out of the designators."""
+    """At least one designator has a mask."""
     return _result(found_nothing(Project.find(), "masks", context.partition_key), _WARN)
 
 
 @dg.asset_check(asset=cleaned_labels, partitions_def=VIDEOS)
 def any_label_accepted(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Some label of the video is good enough to train on."""
+    """At least one label of the video is accepted."""
     return _result(found_nothing(Project.find(), "cleaned_labels", context.partition_key), _WARN)
 
 
 @dg.asset_check(asset=yolo_dataset)
 def every_video_in_dataset() -> dg.AssetCheckResult:
-    """Every video has an object in the dataset."""
+    """Every video has at least one object in the dataset."""
     return _result(found_nothing(Project.find(), "yolo_dataset", None), _WARN)
 
 
@@ -100,19 +100,19 @@ def labels_inside_image(context: dg.AssetCheckExecutionContext) -> dg.AssetCheck
 
 @dg.asset_check(asset=reviewed_labels)
 def automatic_labels_right_enough() -> dg.AssetCheckResult:
-    """Of the frames drawn at random for an audit, few have a wrong automatic label."""
+    """The error rate of automatic labels in the audit sample is below the limit."""
     project = Project.find()
-    told = reviewed_so_far(project.paths, project.videos, project.params)
+    metrics = reviewed_so_far(project.paths, project.videos, project.params)
     limit = project.params.review.sensor.max_error_rate
-    numbers = {name: told[name] for name in ("error_rate_low", "error_rate_high") if name in told}
+    numbers = {name: metrics[name] for name in ("error_rate_low", "error_rate_high") if name in metrics}
     problem = None
-    if told.get("error_rate_low", 0.0) > limit:
+    if metrics.get("error_rate_low", 0.0) > limit:
         problem = (
-            f"{told['audit_wrong']} of {told['audit_frames']} audited frames have a wrong automatic label: "
-            f"{told['error_rate_low']:.0%} to {told['error_rate_high']:.0%} of all, more than {limit:.0%}; "
-            f"see what reviewers changed, and tighten cleaned_labels.rules"
+            f"{metrics['audit_wrong']} of {metrics['audit_frames']} audited frames have a wrong automatic "
+            f"label: {metrics['error_rate_low']:.0%} to {metrics['error_rate_high']:.0%} of all, more than "
+            f"{limit:.0%}; see what reviewers changed, and tighten cleaned_labels.rules"
         )
-    return _result(problem, _WARN, audit_frames=told.get("audit_frames", 0), **numbers)
+    return _result(problem, _WARN, audit_frames=metrics.get("audit_frames", 0), **numbers)
 
 
 @dg.asset_check(asset=yolo_dataset, blocking=True)
@@ -124,13 +124,15 @@ def split_leak_free() -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=finetuned_model, blocking=True)
 def model_better_than_nothing() -> dg.AssetCheckResult:
-    """The model finds something right in the validation frames."""
+    """The model's mAP50 on the validation frames reaches the minimum."""
     project = Project.find()
     metrics = read_metrics(project.paths.model)
     score, least = metrics["mAP50"], project.params.finetuned_model.least_map50
     if score >= least:
         return _result(None, mAP50=score)
     start = project.engines["finetuned_model"]
-    problem = f"mAP50 on the validation frames is {score:.3f}, below {least}; it began from {start}"
-    # From random weights a short training may well have learnt nothing: the report still shows it.
+    problem = (
+        f"mAP50 on the validation frames is {score:.3f}, below {least}; the training started from {start}"
+    )
+    # From random weights a short training may learn nothing; the report still shows it.
     return _result(problem, _WARN if start.endswith(".yaml") else _ERROR, mAP50=score)

@@ -1,4 +1,4 @@
-"""The jobs: label a video, ask reviewers, train on all videos, run the studies."""
+"""Jobs: label a video, ask reviewers, train on all videos, run the studies."""
 
 import dagster as dg
 
@@ -13,7 +13,7 @@ label_videos = dg.define_asset_job(
 ask_reviewers = dg.define_asset_job(
     "ask_reviewers",
     selection=dg.AssetSelection.groups(review.GROUP),
-    description="Send doubtful frames to Label Studio, and read what people said there.",
+    description="Push doubtful frames to Label Studio, and pull reviews.",
 )
 
 train_model = dg.define_asset_job(
@@ -25,5 +25,5 @@ train_model = dg.define_asset_job(
 run_studies = dg.define_asset_job(
     "run_studies",
     selection=dg.AssetSelection.groups(studies.GROUP),
-    description="Experiments on the project's own videos, each with a page of its own.",
+    description="Experiments on the project's own videos, each with its own report.",
 )

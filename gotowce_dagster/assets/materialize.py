@@ -1,4 +1,4 @@
-"""Materializing a stage: skip it if current, restore it if DVC has it, else run it; then record it."""
+"""Materialization of a stage: skip it if current, restore it from DVC, or run it; then commit it to DVC."""
 
 import time
 from collections.abc import Callable
@@ -27,13 +27,13 @@ _RAW_FILE = "data/raw/${item.file}"
 def materialize(
     context: dg.AssetExecutionContext, progress: ProgressOf, **callbacks: Callable[..., None]
 ) -> dg.MaterializeResult:
-    """Bring the asset's stage up to date and describe what is there.
+    """Bring the asset's stage up to date and describe its outputs.
 
     Args:
-        callbacks: handed on to the stage's run, for those that report more than progress.
+        callbacks: Passed to the stage's run, for stages that report more than progress.
 
     Raises:
-        dagster.Failure: with the one sentence the stage gave; retried only where a retry can help.
+        dagster.Failure: The stage failed; with its one-sentence error, and retries only if they can help.
     """
     project = Project.find()
     stage = STAGES[context.asset_key.path[-1]]
@@ -46,12 +46,12 @@ def materialize(
         _require_sources(project, stage, video)
         how = _bring_up_to_date(repo, name, partial(stage.run, *arguments, progress(context), **callbacks))
     except GotowceError as error:
-        # Weights may be reachable again in a minute; bad input stays bad.
+        # A download of weights may succeed a minute later; bad input stays bad.
         raise dg.Failure(str(error), allow_retries=isinstance(error, MissingWeightsError)) from error
     except Exception as error:
-        if (told := system_sentence(error)) is None:
+        if (sentence := system_sentence(error)) is None:
             raise
-        raise dg.Failure(told) from error
+        raise dg.Failure(sentence) from error
     context.log.info(f"{name}: {how}")
     entry = repo.lock_entries()[name]
     run = {"how": dg.MetadataValue.text(how), "seconds": dg.MetadataValue.float(time.monotonic() - start)}
@@ -59,8 +59,8 @@ def materialize(
         device, engines = best_device(), engines_of(stage.name, project.engines)
         run["device"] = dg.MetadataValue.text(device)
         if stage.name == "masks":
-            told = ", ".join(f"{engine}: {precision(engine, device)}" for engine in engines.values())
-            run["precision"] = dg.MetadataValue.text(told)
+            precisions = ", ".join(f"{engine}: {precision(engine, device)}" for engine in engines.values())
+            run["precision"] = dg.MetadataValue.text(precisions)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(output_digest(entry)),
         metadata=lock_metadata(project, stage, video, entry) | run,
@@ -70,7 +70,7 @@ def materialize(
 def lock_metadata(
     project: Project, stage: Stage, video: str | None, entry: dict[str, Any]
 ) -> dict[str, dg.MetadataValue]:
-    """What is shown of a stage's outputs, whoever made them: preview, engines, digest."""
+    """Metadata of a stage's outputs, made by Dagster or by DVC: preview, engines, digest."""
     engines = {
         "engine" if name == stage.name else f"{name}_engine": dg.MetadataValue.text(engine)
         for name, engine in engines_of(stage.name, project.engines).items()
@@ -84,10 +84,10 @@ def lock_metadata(
 
 
 def _require_sources(project: Project, stage: Stage, video: str | None) -> None:
-    """Ask for what DVC cannot: a video that is gone is no stage of dvc.yaml any more.
+    """Check the sources of a stage. DVC cannot: a removed video has no stage in dvc.yaml any more.
 
     Raises:
-        InputError: the project has no such video, or a source that the stage depends on is not pulled.
+        InputError: The project has no such video, or a source that the stage depends on is not pulled.
     """
     deps = pipeline(project.paths)[stage.name]["deps"]
     if video is not None:

@@ -1,4 +1,4 @@
-"""The assets of the whole project: dataset, model, evaluation."""
+"""Assets of the whole project: dataset, model, evaluation."""
 
 import dagster as dg
 
@@ -24,7 +24,7 @@ GROUP = "model"
 def yolo_dataset(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """Accepted and reviewed labels as a YOLO dataset whose splits have nothing in common."""
+    """YOLO dataset of accepted and reviewed labels, with leak-free splits."""
     return materialize(context, progress)
 
 
@@ -38,11 +38,11 @@ def yolo_dataset(
 def finetuned_model(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """A YOLO detector fine-tuned on the dataset; a killed training goes on at its last epoch."""
+    """YOLO detector fine-tuned on the dataset; an interrupted training resumes at its last epoch."""
 
     def observe(epoch: int, metrics: dict[str, float]) -> None:
-        told = {name: dg.MetadataValue.float(float(value)) for name, value in metrics.items()}
-        context.log_event(dg.AssetObservation(context.asset_key, metadata={"epoch": epoch, **told}))
+        values = {name: dg.MetadataValue.float(float(value)) for name, value in metrics.items()}
+        context.log_event(dg.AssetObservation(context.asset_key, metadata={"epoch": epoch, **values}))
 
     return materialize(context, progress, on_epoch=observe)
 
@@ -66,5 +66,5 @@ def finetuned_model(
 def evaluation(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """How good detections, labels and model are, against truth and held-out frames, as a report."""
+    """Report on detections, labels and model, evaluated against ground truth and held-out frames."""
     return materialize(context, progress)

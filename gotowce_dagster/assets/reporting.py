@@ -1,4 +1,4 @@
-"""How a running step shows where it is, and how its result is shown."""
+"""Progress of a running step in Dagster's log, and previews as metadata."""
 
 import time
 from collections.abc import Callable
@@ -11,23 +11,23 @@ from gotowce_dagster.pictures.embed import data_uri
 from gotowce_dagster.previews.base import Preview
 
 ProgressOf = Callable[[dg.AssetExecutionContext], Progress]
-"""The resource `progress`: gives a step its progress callback."""
+"""The resource `progress`: returns the progress callback of a step."""
 
 _LOG_EVERY_S = 10.0
-# Dagster's event log keeps every picture for ever, so each one stays small.
+# Dagster's event log keeps every picture forever, so each one must be small.
 _PICTURE_BYTES = 100_000
 
 
 def log_progress(context: dg.AssetExecutionContext) -> Progress:
-    """A progress callback for one step that writes to Dagster's log: how many, how fast, how long still."""
-    start = told = time.monotonic()
+    """Create a progress callback that writes count, rate and remaining time to Dagster's log."""
+    start = last_log = time.monotonic()
 
     def show(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal last_log
         now = time.monotonic()
-        if now - told < _LOG_EVERY_S or not done:
+        if now - last_log < _LOG_EVERY_S or not done:
             return
-        told = now
+        last_log = now
         rate = done / (now - start)
         context.log.info(
             f"{done}/{total} ({done / total:.0%}), {rate:.2g}/s, {(total - done) / rate:.0f} s left"
@@ -37,7 +37,7 @@ def log_progress(context: dg.AssetExecutionContext) -> Progress:
 
 
 def preview_metadata(preview: Preview) -> dict[str, dg.MetadataValue]:
-    """A preview as Dagster shows it: numbers that it plots over time, notes, and the picture inline."""
+    """Convert a preview to metadata: numbers, which Dagster plots over time, notes, and inline pictures."""
     metadata: dict[str, dg.MetadataValue] = {
         name: dg.MetadataValue.text(value) if isinstance(value, str) else _number(value)
         for name, value in preview.numbers.items()
@@ -51,7 +51,7 @@ def preview_metadata(preview: Preview) -> dict[str, dg.MetadataValue]:
 
 
 def picture_metadata(picture: np.ndarray, what: str = "picture") -> dg.MetadataValue:
-    """A picture, RGB uint8 (H, W, 3), that Dagster shows inline."""
+    """Convert a picture, RGB uint8 (H, W, 3), to metadata that Dagster shows inline."""
     return dg.MetadataValue.md(f"![{what}]({data_uri(picture, _PICTURE_BYTES)})")
 
 

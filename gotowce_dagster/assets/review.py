@@ -1,4 +1,4 @@
-"""The assets of the review room: what humans are asked, and what they said."""
+"""Assets of the human review: pushed tasks and pulled reviews."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.review.connection import ServerDownError, connect, find
-from gotowce_dagster.review.frames import frames_to_review, why
+from gotowce_dagster.review.frames import frames_to_review, rule_messages
 from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.review.push import Pushed, push
-from gotowce_dagster.review.tasks import FrameToReview, content
+from gotowce_dagster.review.tasks import FrameToReview, content_digest
 
 GROUP = "review"
 
@@ -35,10 +35,10 @@ Metadata = dict[str, dg.MetadataValue]
 def review_tasks(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """Frames in Label Studio that a human should look at: the most doubtful, and some drawn at random."""
+    """Frames pushed to Label Studio for review: the most doubtful ones, and a random audit sample."""
     project = Project.find()
     paths, params = project.paths, project.params
-    reasons = why(params.cleaned_labels)
+    reasons = rule_messages(params.cleaned_labels)
     labelled = [video for video in project.videos if paths.labels(video).exists()]
     try:
         room = connect(find(paths.root))
@@ -54,47 +54,47 @@ def review_tasks(
         )
     except GotowceError as error:
         raise dg.Failure(str(error), allow_retries=isinstance(error, ServerDownError)) from error
-    shown = "".join(content(frame, params.review.tasks, reasons) for frame in frames)
+    shown = "".join(content_digest(frame, params.review.tasks, reasons) for frame in frames)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(_digest(shown)), metadata=_sent(paths, frames, pushed)
     )
 
 
-# A source, as raw_videos is: made of nothing here, so that new tasks do not make it look out of date.
+# A source without upstream assets, like raw_videos, so that new tasks do not make it look stale.
 @dg.asset(group_name=GROUP, kinds={"labelstudio"})
 def reviewed_labels(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """What humans said of frames, in data/reviewed, a source that DVC tracks; nothing of it is ever dropped.
+    """Human reviews of frames in data/reviewed, a source tracked by DVC; pulled reviews are never dropped.
 
-    No server is no failure: what is home stays as it is, and the next time everything new is read.
+    A missing server is no failure: pulled reviews stay as they are, and the next run reads everything new.
     """
     project = Project.find()
     try:
         pulled = pull_reviews(project, connect(find(project.paths.root)), progress=progress(context))
     except ServerDownError as error:
         keep_reviews(project.paths)
-        read: Metadata = {"how": dg.MetadataValue.text(f"nothing was read, and nothing changed: {error}")}
+        result: Metadata = {"how": dg.MetadataValue.text(f"no reviews read, nothing changed: {error}")}
     except GotowceError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     else:
         changed = ", ".join(pulled.videos) or "nothing"
         missing = "" if pulled.project else "; Label Studio has no such project yet"
-        read = {
+        result = {
             "how": dg.MetadataValue.text(f"read from Label Studio: {changed} changed{missing}"),
             "frames_read": dg.MetadataValue.int(pulled.frames),
         }
         if pulled.problems:
-            read["notes"] = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in pulled.problems))
-    context.log.info(str(read["how"].value))
+            result["notes"] = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in pulled.problems))
+    context.log.info(str(result["how"].value))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reviews_version(project.paths)),
-        metadata=reviewed_metadata(project) | read,
+        metadata=reviewed_metadata(project) | result,
     )
 
 
 def reviews_version(paths: Paths) -> str:
-    """A digest of all reviews that are home, of frames and of whole videos."""
+    """Digest of all pulled reviews, of frames and of whole videos."""
     folder, repo = paths.reviewed_videos, DvcRepo(paths.root)
     files = {*folder.rglob("*.json"), *tracked_files(folder)}
     names = sorted(file.relative_to(folder).as_posix() for file in files)
@@ -102,11 +102,11 @@ def reviews_version(paths: Paths) -> str:
 
 
 def reviewed_metadata(project: Project) -> Metadata:
-    """The numbers about all reviews that Dagster plots over time."""
-    told = reviewed_so_far(project.paths, project.videos, project.params)
+    """Metrics of all reviews, which Dagster plots over time."""
+    metrics = reviewed_so_far(project.paths, project.videos, project.params)
     return {
         name: dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
-        for name, value in told.items()
+        for name, value in metrics.items()
     }
 
 
@@ -124,7 +124,7 @@ def _sent(paths: Paths, frames: Sequence[FrameToReview], pushed: Pushed) -> Meta
             for number, frame in enumerate(shown, start=1)
         ]
         sheet = contact_sheet([_closeup(paths, frame) for frame in shown], captions)
-        metadata["picture"] = picture_metadata(sheet, "the first to be seen")
+        metadata["picture"] = picture_metadata(sheet, "first frames of the queue")
     return metadata
 
 

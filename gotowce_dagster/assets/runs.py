@@ -1,9 +1,9 @@
-"""Runs whose process was killed: recognised when the next one starts, and their pool slots freed.
+"""Cleanup of killed runs: detect them when the next run starts, and free their pool slots.
 
-Dagster's own run monitoring cannot tell: it needs a daemon, which `dagster job execute` and `gotowce demo` do
-without, and a launcher that looks after its processes, which the default one does not. So every run holds a
-lock on a file below DAGSTER_HOME while its process lives. The kernel drops the lock when the process dies,
-however it dies. A run without such a file, for instance one on another machine, is left alone.
+Dagster's own run monitoring cannot do this: it needs a daemon, which `dagster job execute` and `gotowce demo`
+do not have, and a launcher that monitors its processes, which the default one does not. So every run locks a
+file below DAGSTER_HOME while its process lives. The kernel releases the lock when the process dies, however
+it dies. A run without such a file, for example on another machine, is left alone.
 """
 
 import contextlib
@@ -26,35 +26,35 @@ _EVERY_S = 15.0
 
 @contextlib.contextmanager
 def alive(instance: dg.DagsterInstance, run_id: str, every_s: float = _EVERY_S) -> Generator[None]:
-    """Show that a run lives, from now until its process ends; while the block runs, look for dead ones.
+    """Mark a run as alive until its process ends, and release dead runs periodically inside the block.
 
-    Again and again, because the run that holds the slot this one waits for may be killed only then.
+    Periodically, because the run that holds the slot this one waits for may be killed later.
     """
     _hold(_file(instance, run_id))
     release_dead_runs(instance)
-    done = threading.Event()
+    stopped = threading.Event()
 
     def watch() -> None:
-        while not done.wait(every_s):
+        while not stopped.wait(every_s):
             try:
                 release_dead_runs(instance)
             except Exception:
-                _logger.exception("looking for killed runs failed; the next look is in %g s", every_s)
+                _logger.exception("check for killed runs failed; the next check is in %g s", every_s)
 
     watcher = threading.Thread(target=watch, name="dead-runs", daemon=True)
     watcher.start()
     try:
         yield
     finally:
-        done.set()
+        stopped.set()
         watcher.join()
 
 
 def release_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs as failed whose process is gone, and free the pool slots of all that have ended.
+    """Mark runs without a process as failed, and free the pool slots of all finished runs.
 
     Returns:
-        The ids of the runs that were marked.
+        The ids of the marked runs.
     """
     dead = []
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
@@ -66,7 +66,7 @@ def release_dead_runs(instance: dg.DagsterInstance) -> list[str]:
                 instance.report_run_canceled(latest, "Its process is gone.")
             else:
                 instance.report_run_failed(
-                    latest, "Its process was killed. Run it again: what was done is not done twice."
+                    latest, "Its process was killed. Run it again: finished stages are not repeated."
                 )
             _logger.warning("run %s (%s) was killed; it is marked as failed", run.run_id, run.job_name)
             dead.append(run.run_id)
@@ -76,7 +76,7 @@ def release_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
 
 def _hold(path: Path) -> None:
-    """Lock a file for as long as this process lives; nobody sees it without its lock."""
+    """Create a file that is locked from its first appearance until this process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     opened, name = tempfile.mkstemp(dir=path.parent, prefix=".")
     fcntl.flock(opened, fcntl.LOCK_EX)
@@ -84,7 +84,7 @@ def _hold(path: Path) -> None:
 
 
 def _forget_finished(instance: dg.DagsterInstance) -> None:
-    """Remove the files of runs that have ended and of processes that died before they showed theirs."""
+    """Remove the lock files of finished runs, and those of processes that died while creating theirs."""
     for path in _folder(instance).glob("*"):
         run = instance.get_run_by_id(path.name)
         if (run is None or run.is_finished) and not _is_locked(path):
@@ -92,20 +92,20 @@ def _forget_finished(instance: dg.DagsterInstance) -> None:
 
 
 def _free_slots(instance: dg.DagsterInstance) -> None:
-    """Free the pool slots of runs that have ended or were deleted."""
+    """Free the pool slots of finished and deleted runs."""
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
         return
     for run_id in storage.get_concurrency_run_ids():
         run = instance.get_run_by_id(run_id)
-        # A run that was marked as failed by hand may still be at work.
+        # A run that was marked as failed by hand may still be running.
         if (run is None or run.is_finished) and not _is_locked(_file(instance, run_id)):
             storage.free_concurrency_slots_for_run(run_id)
 
 
 @contextlib.contextmanager
 def _locked_if_dead(instance: dg.DagsterInstance, run_id: str) -> Generator[bool]:
-    """Whether a run's process is gone for certain; if so nobody else takes it up while the block runs."""
+    """Whether a run's process is certainly dead; if so, no other process handles it inside the block."""
     path = _file(instance, run_id)
     try:
         opened = os.open(path, os.O_RDWR)
@@ -148,7 +148,7 @@ def _file(instance: dg.DagsterInstance, run_id: str) -> Path:
 
 
 class _WatchedExecutor(dg.Executor):
-    """Runs a plan as another executor does, while its run shows that it lives."""
+    """Wraps another executor and marks the run as alive while it executes."""
 
     def __init__(self, inner: dg.Executor) -> None:
         self._inner = inner
@@ -176,5 +176,5 @@ watched_in_process_executor = dg.ExecutorDefinition(
     "in_process",
     config_schema=cast(Any, dg.in_process_executor.config_schema),
     executor_creation_fn=_create,
-    description="All steps in one process, as Dagster's own; a run that is killed blocks no other one.",
+    description="All steps in one process, like Dagster's own; a killed run blocks no other run.",
 )

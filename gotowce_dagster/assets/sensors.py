@@ -1,4 +1,4 @@
-"""What happens outside Dagster and is shown here: new videos, stages that `dvc repro` ran, reviews, kills."""
+"""Sensors of changes outside Dagster: new videos, stages run by `dvc repro`, reviews, killed runs."""
 
 import json
 import time
@@ -24,16 +24,16 @@ from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.review.connection import ServerDownError, connect, find
 from gotowce_dagster.stages.table import STAGES
 
-# A file that grew in this time is still being copied.
+# A file that changed within this time is still being copied.
 _SETTLED_S = 10.0
 
 
 @dg.sensor(job=label_videos, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Give each new video in data/raw a partition and label it, once its copying has come to rest.
+    """Add a partition for each new video in data/raw and label it, once it is completely copied.
 
-    A video that is not pulled gets its partition too, and is labelled once it is here. The partition of a
-    video that was removed or renamed is deleted.
+    A video that is not pulled gets its partition too, and is labelled once it is pulled. The partition of a
+    removed or renamed video is deleted.
     """
     project = Project.find()
     sizes = _sizes(project)
@@ -52,9 +52,9 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
         return dg.SkipReason(one_sentence(error, ""))
     project = Project.find()
     videos = listed_videos(project.paths)
-    known = set(context.instance.get_dynamic_partitions("videos"))
-    new = [video for video in videos if video not in known]
-    gone = sorted(known - set(videos))
+    existing = set(context.instance.get_dynamic_partitions("videos"))
+    new = [video for video in videos if video not in existing]
+    removed = sorted(existing - set(videos))
     absent = {video for video in videos if project.raw_state(video) != "here"}
     to_label = [
         video
@@ -65,14 +65,14 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
     ]
     new_cursor = {"sizes": {name: size for name, (size, _) in sizes.items()}, "not_pulled": sorted(absent)}
     notes += _absent_in_words(project)
-    if not new and not gone and not to_label:
+    if not new and not removed and not to_label:
         context.update_cursor(json.dumps(new_cursor))
         return dg.SkipReason("; ".join(["no new video", *notes]))
     for note in notes:
         context.log.warning(note)
     requests = [
         *([VIDEOS.build_add_request(new)] if new else []),
-        *([VIDEOS.build_delete_request(gone)] if gone else []),
+        *([VIDEOS.build_delete_request(removed)] if removed else []),
     ]
     return dg.SensorResult(
         dynamic_partitions_requests=requests,
@@ -85,9 +85,9 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Report what `dvc repro` made as materialized, so that no run is needed for it.
+    """Report outputs of `dvc repro` as materialized, so that they need no run.
 
-    What is recorded but not pulled is reported once it is here.
+    Outputs that are recorded but not pulled are reported once they are pulled.
     """
     project = Project.find()
     try:
@@ -95,15 +95,15 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
     except (GotowceError, OSError) as error:
         return dg.SkipReason(one_sentence(error, ""))
     seen = json.loads(context.cursor or "{}")
-    now = {name: fingerprint(entry) for name, entry in lock.items()}
+    current = {name: fingerprint(entry) for name, entry in lock.items()}
     videos = set(context.instance.get_dynamic_partitions("videos")) & set(listed_videos(project.paths))
     events, reported, absent, problems = [], set[str](), [], []
     for stage, video in _in_order(videos):
         name = stage_name(stage, video)
-        if name not in now:
+        if name not in current:
             continue
         try:
-            if seen.get(name) != now[name]:
+            if seen.get(name) != current[name]:
                 if not _is_here(project, lock[name]):
                     absent.append(name)
                     continue
@@ -113,11 +113,11 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
             problems.append(f"{name}: {one_sentence(error, name)}")
     if absent:
         problems.append(f"not pulled: {', '.join(absent)}: run `dvc pull`")
-    # What could not be reported, and entries of videos without a partition, stay unseen until they can be.
-    cursor = json.dumps({name: mark for name, mark in now.items() if name in reported})
+    # Entries that could not be reported, or whose video has no partition yet, are retried later.
+    cursor = json.dumps({name: mark for name, mark in current.items() if name in reported})
     if not events:
         context.update_cursor(cursor)
-        return dg.SkipReason("; ".join(["dvc.lock tells nothing new", *problems]))
+        return dg.SkipReason("; ".join(["no new outputs in dvc.lock", *problems]))
     for problem in problems:
         context.log.warning(problem)
     return dg.SensorResult(asset_events=events, cursor=cursor)
@@ -136,50 +136,50 @@ def reviews_sensor(every_s: int) -> dg.SensorDefinition:
 
 
 def reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Bring home what reviewers said; after enough of it, ask for dataset, model and evaluation anew.
+    """Pull reviews, and after enough new ones request dataset, model and evaluation.
 
-    Without a server it looks at what is home already: somebody may have pulled it.
+    Without a server it still checks the pulled reviews, because somebody else may have pulled them.
     """
     project = Project.find()
     try:
-        state = _bring_home(project)
+        state = _pull_reviews(project)
         events = _reviews_materialization(context.instance, project)
-        judged = _judgements(project)
+        review_times = _review_times(project)
     except GotowceError as error:
         return dg.SkipReason(str(error))
-    asked = datetime.fromisoformat(context.cursor) if context.cursor else datetime.min.replace(tzinfo=UTC)
-    new = [time for time in judged if time > asked]
+    requested = datetime.fromisoformat(context.cursor) if context.cursor else datetime.min.replace(tzinfo=UTC)
+    new = [time for time in review_times if time > requested]
     at_least = project.params.review.sensor.at_least
     if len(new) < at_least:
-        state = f"{len(new)} new judgements of the {at_least} that a new model needs; {state}"
+        state = f"{len(new)} new reviews of the {at_least} that a new model needs; {state}"
         return dg.SensorResult(asset_events=events) if events else dg.SkipReason(state)
     newest = max(new).isoformat()
-    request = dg.RunRequest(run_key=newest, tags={"reviews": f"{len(new)} new judgements"})
+    request = dg.RunRequest(run_key=newest, tags={"reviews": f"{len(new)} new reviews"})
     return dg.SensorResult(asset_events=events, run_requests=[request], cursor=newest)
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Mark runs as failed whose process was killed: they hold places in the queue and slots of pools."""
+    """Mark killed runs as failed, because they occupy the queue and pool slots."""
     dead = release_dead_runs(context.instance)
     return dg.SkipReason(f"killed runs: {', '.join(dead)}" if dead else "no run was killed")
 
 
-def _bring_home(project: Project) -> str:
-    """Read what is new, and say what there is to say."""
+def _pull_reviews(project: Project) -> str:
+    """Pull new reviews; returns a sentence about the result."""
     try:
         intake.pull_reviews(project, connect(find(project.paths.root)))
     except ServerDownError as error:
         intake.keep_reviews(project.paths)
         return str(error)
-    return "Label Studio was asked"
+    return "reviews were pulled from Label Studio"
 
 
-def _judgements(project: Project) -> list[datetime]:
-    """When each frame was judged as it is judged now.
+def _review_times(project: Project) -> list[datetime]:
+    """The time of each frame's current decision.
 
     Raises:
-        InputError: a file of reviews is damaged or not pulled.
+        InputError: A review file is damaged or not pulled.
     """
     require_pulled(tracked_files(project.paths.reviewed_videos))
     return [
@@ -191,12 +191,12 @@ def _judgements(project: Project) -> list[datetime]:
 
 
 def _reviews_materialization(instance: dg.DagsterInstance, project: Project) -> list[dg.AssetMaterialization]:
-    """The event to report for the reviews that are home; none if Dagster knows them."""
+    """The event to report for pulled reviews; none if Dagster already has it."""
     version = reviews_version(project.paths)
     event = instance.get_latest_materialization_event(reviewed_labels.key)
-    known = event.asset_materialization if event else None
-    nothing_said = known is None and not any(project.paths.reviewed_videos.rglob("*.json"))
-    if nothing_said or (known and (known.tags or {}).get("dagster/data_version") == version):
+    existing = event.asset_materialization if event else None
+    has_no_reviews = existing is None and not any(project.paths.reviewed_videos.rglob("*.json"))
+    if has_no_reviews or (existing and (existing.tags or {}).get("dagster/data_version") == version):
         return []
     tags = {"dagster/data_version": version, "dagster/data_version_is_user_provided": "true"}
     how = {"how": dg.MetadataValue.text("by the sensor or `gotowce review pull`")}
@@ -211,7 +211,7 @@ def _in_order(videos: set[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def _is_here(project: Project, entry: dict) -> bool:
-    """Whether a stage's output is here, and the videos that its preview is drawn from."""
+    """Whether a stage's output exists on disk, and the videos that its preview needs."""
     paths = [entry_path["path"] for entry_path in (*entry["outs"], *entry.get("deps", ()))]
     needed = [path for path in paths if path.startswith("data/raw/")] + [entry["outs"][0]["path"]]
     return all((project.paths.root / path).exists() for path in needed)
@@ -220,12 +220,14 @@ def _is_here(project: Project, entry: dict) -> bool:
 def _materialization(
     instance: dg.DagsterInstance, project: Project, stage: str, video: str | None, entry: dict
 ) -> list[dg.AssetMaterialization]:
-    """The event to report for a lock entry; none if Dagster itself made that entry."""
+    """The event to report for a lock entry; none if Dagster itself wrote that entry."""
     key = dg.AssetKey(stage)
     filters = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[video] if video else None)
     records = instance.fetch_materializations(filters, limit=1).records
-    known = records[0].asset_materialization.metadata if records and records[0].asset_materialization else {}
-    if LOCK_FINGERPRINT in known and known[LOCK_FINGERPRINT].value == fingerprint(entry):
+    existing = (
+        records[0].asset_materialization.metadata if records and records[0].asset_materialization else {}
+    )
+    if LOCK_FINGERPRINT in existing and existing[LOCK_FINGERPRINT].value == fingerprint(entry):
         return []
     tags = {
         "dagster/data_version": output_digest(entry),
@@ -242,7 +244,7 @@ def _sizes(project: Project) -> dict[str, tuple[int, float]]:
     """Size, and time of the last change, of each file in data/raw that may be a video."""
     sizes = {}
     for file in entries(project.paths):
-        with suppress(FileNotFoundError):  # a link to nothing, or moved away at this moment
+        with suppress(FileNotFoundError):  # a broken link, or moved away just now
             if file.is_file():
                 sizes[file.name] = file.stat().st_size, file.stat().st_mtime
     return sizes
@@ -253,7 +255,7 @@ def _is_copying(size: int, changed: float, before: int | None) -> bool:
 
 
 def _run_key(project: Project, video: str) -> str:
-    """Names the video as it was tracked: one that was removed and added again is labelled again."""
+    """Run key of a video as it was tracked: a video that was removed and added again is labelled again."""
     return f"{video}@{pointer(project.raw_path(video)).stat().st_mtime_ns}"
 
 

@@ -1,4 +1,4 @@
-"""The studies: experiments whose result is a page, not training data."""
+"""Studies: experiments whose result is a report, not training data."""
 
 import dagster as dg
 
@@ -19,7 +19,7 @@ GROUP = "studies"
 def segment_everything(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """What SAM 2 and superpixels find without any prompt: pieces, seconds, and the fit of the best piece."""
+    """Segmentation without prompts by SAM 2 and superpixels: segments, seconds, and best fit."""
     return materialize(context, progress)
 
 
@@ -33,5 +33,5 @@ def segment_everything(
 def detector_comparison(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """Every detector of params.yaml on the same frames: accuracy with intervals, seconds, memory, money."""
+    """Comparison of all detectors in params.yaml on the same frames: accuracy, seconds, memory, cost."""
     return materialize(context, progress)

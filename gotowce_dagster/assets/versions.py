@@ -1,6 +1,6 @@
-"""The code version of each asset: its stage's source files and parameters as dvc.yaml names them.
+"""Code versions of assets: a digest of the stage's source files and parameters named in dvc.yaml.
 
-So an edit of params.yaml or of a stage's code makes the asset stale in Dagster exactly when it makes the
+An edit of params.yaml or of a stage's code thus makes the asset stale in Dagster exactly when it makes the
 stage stale in DVC.
 """
 
@@ -17,13 +17,13 @@ from gotowce_dagster.intake.code_graph import code_of
 
 
 def pipeline(paths: Paths) -> dict[str, dict[str, Any]]:
-    """The stages of dvc.yaml by name, templates not filled in."""
+    """Read the stages of dvc.yaml by name, without resolving templates."""
     stages = read_yaml(paths.root / "dvc.yaml")["stages"]
     return {name: stage.get("do", stage) for name, stage in stages.items()}
 
 
 def code_version(paths: Paths, stage: str) -> str:
-    """A digest of the stage's source files and its own sections of the parameter files."""
+    """Compute a digest of the stage's source files and its sections of the parameter files."""
     spec = pipeline(paths)[stage]
     digest = hashlib.md5(usedforsecurity=False)
     for dep in sorted(code_of(spec["deps"])):
@@ -45,7 +45,7 @@ def with_code_version(paths: Paths, spec: dg.AssetSpec) -> dg.AssetSpec:
 
 
 def _value(params: dict[str, Any], name: str) -> Any:
-    """A section, or as DVC writes it, one of its values: ``section.value``."""
+    """The value of a section, or of ``section.value`` in DVC's notation."""
     section, _, rest = name.partition(".")
     return _value(params[section], rest) if rest else params[section]
 

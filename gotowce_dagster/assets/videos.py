@@ -48,7 +48,7 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 def extracted_frames(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """Frames sampled from the video, without near-duplicates and recording stalls, with an index of all."""
+    """Frames sampled from the video, without near-duplicates and recording stalls, with an index."""
     return materialize(context, progress)
 
 
@@ -76,7 +76,7 @@ def designator_detections(
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def masks(context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]) -> dg.MaterializeResult:
-    """Masks of what stands inside each designator and, in mode video, in the frames between, with scores."""
+    """Masks of the targets inside designators and, in mode video, propagated between frames, with scores."""
     return materialize(context, progress)
 
 
@@ -89,5 +89,5 @@ def masks(context: dg.AssetExecutionContext, progress: dg.ResourceParam[Progress
 def cleaned_labels(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
-    """Every candidate label with a verdict, its reasons and scores; nothing is dropped silently."""
+    """Candidate labels with verdict, reasons and scores; rejected ones are kept too."""
     return materialize(context, progress)

@@ -1,4 +1,4 @@
-"""`gotowce compare`: detectors on any video files, accuracy beside cost."""
+"""`gotowce compare`: accuracy and cost of detectors on any video files."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,43 +12,48 @@ from gotowce_dagster.core.errors import InputError
 
 _COLUMNS = {
     "status": "",
-    "truth": "finds",
+    "truth": "target",
     "f1_50": "F1",
-    "median_s": "s a frame",
+    "median_s": "s per frame",
     "memory_mb": "MB",
 }
-_OF_SERVERS = {"money_per_1000": "$ for 1,000", "invalid_share": "bad answers", "retries": "retries"}
-"""Shown where anything has them."""
+_OF_SERVERS = {"money_per_1000": "$ per 1,000", "invalid_share": "unparseable", "retries": "retries"}
+"""Columns shown only if any row has a value."""
 
 
 def compare(
-    videos: Annotated[list[str], typer.Argument(help="Video files, or keys of videos that were added.")],
+    videos: Annotated[list[str], typer.Argument(help="Video files, or keys of added videos.")],
     *,
     truth: Annotated[
-        Path | None, typer.Option(help="CSV of hand-checked boxes; without, detectors are held together.")
+        Path | None,
+        typer.Option(help="CSV of ground truth; without it, see the detectors' agreement."),
     ] = None,
     detectors: Annotated[
         str | None,
         typer.Option(
-            help="Names in params.yaml, kinds, or KIND:WEIGHTS, with commas between; `all` for all there "
-            "are. Default: those of the stage detector_comparison."
+            help="Names in params.yaml, kinds, or KIND:WEIGHTS, separated by commas; `all` for all available "
+            "ones. Default: those of the stage detector_comparison."
         ),
     ] = None,
     segmenters: Annotated[
-        str, typer.Option(help="Segmenters too, NAME or NAME:WEIGHTS: told the known designators.")
+        str, typer.Option(help="NAME or NAME:WEIGHTS, prompted with ground-truth designators.")
     ] = "",
     profile: Annotated[
-        Path | None, typer.Option(help="The designators' profile; default: the one that claims the video.")
+        Path | None, typer.Option(help="Designator profile; default: the one that matches the video.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write to; made anew.")] = Path("comparison"),
-    frames: Annotated[int | None, typer.Option(min=1, help="How many, over all videos.")] = None,
+    out: Annotated[Path, typer.Option(help="Output folder; it is replaced.")] = Path("comparison"),
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Total number of frames, over all videos.")
+    ] = None,
     budget_frames: Annotated[
-        int | None, typer.Option(min=1, help="Tell the hours and the money that so many frames would take.")
+        int | None, typer.Option(min=1, help="Estimate hours and money for this many frames.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Send frames to servers, and pay for it.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Send frames to hosted models, which may cost money.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Run detectors on the same frames of any videos, each in a fresh process: how good, and at what cost."""
+    """Compare detectors on the same frames of any videos, each in its own process: accuracy and cost."""
     from gotowce_dagster.comparison.compare import compare as run
     from gotowce_dagster.comparison.contenders import detectors as named
     from gotowce_dagster.comparison.contenders import segmenter
@@ -57,8 +62,8 @@ def compare(
 
     project = Project.find()
     params = project.params.detector_comparison
-    wanted = {"frames": frames, "budget_frames": budget_frames}
-    params = params.model_copy(update={name: n for name, n in wanted.items() if n is not None})
+    overrides = {"frames": frames, "budget_frames": budget_frames}
+    params = params.model_copy(update={name: n for name, n in overrides.items() if n is not None})
     known = project.params.designator_detections.detectors | params.detectors
     names = list(params.detectors) if detectors is None else _words(detectors)
     contenders = [
@@ -84,7 +89,7 @@ def compare(
     _show(rows, params.budget_frames)
     for note in result.sample.notes:
         console.note(note)
-    console.say("The report: ", console.bold(page))
+    console.say("Report: ", console.bold(page))
 
 
 def _show(rows: list[dict], budget_frames: int) -> None:
@@ -120,16 +125,16 @@ def _footage(project: Project, video: str, truth: Path | None, profile: Path | N
         rows = rows[rows["clip"] == path.name]
     elif own.exists() and not file.exists():
         rows = read_truth(own, probe(path))
-    told = profile or project.paths.profile(profile_of(project.paths, key))
-    return Footage(key, path, told, rows)
+    profile_file = profile or project.paths.profile(profile_of(project.paths, key))
+    return Footage(key, path, profile_file, rows)
 
 
 def _refuse_other_folders(out: Path) -> None:
-    """The folder is replaced as a whole, so it must be an earlier comparison, or empty, or new."""
+    """Refuse to replace a folder that is neither new, nor empty, nor an earlier comparison."""
     from gotowce_dagster.comparison.study import PARQUET
 
     if out.exists() and not (out.is_dir() and ((out / PARQUET).exists() or not any(out.iterdir()))):
-        raise InputError(f"{out}: holds something else than a comparison; give another folder with --out")
+        raise InputError(f"{out}: is not the folder of a comparison; choose another folder with --out")
 
 
 def _words(text: str) -> list[str]:

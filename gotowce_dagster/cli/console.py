@@ -1,4 +1,4 @@
-"""What the command line shows: progress with a rate and an estimate, tables, one-sentence errors."""
+"""Output of the command line: progress bars with rate and estimate, tables, one-sentence errors."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ from rich.text import Text
 
 from gotowce_dagster.core.progress import Progress
 
-# Text is printed as it is: a file may be named `[b]` or `:skull:`. What is styled is a Text.
+# Text is printed literally, because a file may be named `[b]` or `:skull:`. Styled text is a Text.
 out = Console(markup=False, emoji=False)
 err = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
 
@@ -36,7 +36,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress_bars() -> Generator[Callable[[str], Progress]]:
-    """Bars on standard error: calling what is yielded with a description gives the callback of a new bar."""
+    """Show progress bars on standard error; yields a function that adds a bar and returns its callback."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -55,34 +55,34 @@ def progress_bars() -> Generator[Callable[[str], Progress]]:
 
 
 def bold(what: object) -> Text:
-    """A part of what ``say`` prints that stands out."""
+    """Bold text for ``say``."""
     return Text(str(what), style="bold")
 
 
 def say(*parts: str | Text) -> None:
-    """A line on standard output, however long."""
+    """Print one line, of any length, to standard output."""
     out.print(Text.assemble(*parts), soft_wrap=True)
 
 
 def note(what: str, more: str = "") -> None:
-    """Something to look at, on standard error: ``what`` stands out."""
+    """Print a note to standard error, with ``what`` highlighted."""
     err.print(Text.assemble((what, "yellow"), more))
 
 
 def fail(reason: str) -> None:
-    """Why the command ends here."""
+    """Print the error that ends the command."""
     err.print(Text.assemble(("gotowce:", "red"), f" {reason}"))
 
 
 def print_any_name() -> None:
-    """Let names of files that are not UTF-8 be printed, escaped, instead of ending the command."""
+    """Print file names that are not UTF-8 escaped, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:
-    """A table on standard output."""
+    """Print a table to standard output."""
     table = Table(*columns, title=title, title_justify="left")
     for row in rows:
         table.add_row(*row)
@@ -90,12 +90,12 @@ def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str |
 
 
 def show_json(content: Mapping[str, Any] | list[Any]) -> None:
-    """JSON on standard output, for machines."""
+    """Print JSON to standard output."""
     out.print_json(json.dumps(content, default=str))
 
 
 def number(value: float | str) -> str:
-    """A number as people read it."""
+    """Format a number for people."""
     if not isinstance(value, float):
         return str(value)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""`gotowce demo`: the two sample clips through the whole pipeline, run by Dagster and recorded by DVC."""
+"""`gotowce demo`: run the whole pipeline on two sample clips, with Dagster and DVC."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -24,18 +24,18 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def run(project: Project, *, quiet: bool = False) -> Path:
-    """Add the samples, label each, train, evaluate; print what each stage made.
+    """Add the samples, label, train and evaluate; print a summary of each stage.
 
-    What is current already is not computed again. A video that fails does not stop the others.
+    Current outputs are not recomputed. A video that fails does not stop the others.
 
     Args:
-        quiet: print no table; see numbers.
+        quiet: Print no table; see numbers.
 
     Returns:
-        The report's path.
+        The path of the report.
 
     Raises:
-        GotowceError: a step failed; the message says which, and why.
+        GotowceError: A step failed; the message names the step and the reason.
     """
     samples = project.paths.data / "samples"
     for clip in sorted(samples.glob("*.mp4")):
@@ -57,7 +57,7 @@ def run(project: Project, *, quiet: bool = False) -> Path:
 
 
 def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[str]:
-    """Run a job in this process; give one sentence for each step that failed."""
+    """Run a job in this process; returns one sentence per failed step."""
     what = f"{job} {video}" if video else job
     run_id = str(uuid4())
     with progress_bars() as start, alive(instance, run_id):
@@ -91,12 +91,15 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 
 def numbers(project: Project) -> dict[str, Mapping[str, float | int | str]]:
-    """What each stage made, by its name in dvc.yaml; a stage that is not made says so under `not made`."""
-    return {name: made if isinstance(made, dict) else made.numbers for name, made in _previews(project)}
+    """Numbers of each stage, by its name in dvc.yaml; `not made` has the reason if it has no output."""
+    return {
+        name: preview if isinstance(preview, dict) else preview.numbers
+        for name, preview in _previews(project)
+    }
 
 
 def _previews(project: Project) -> Iterator[tuple[str, Preview | dict[str, str]]]:
-    """One for each stage and video; for one that is not made, why."""
+    """The preview of each stage and video, or the reason why it has no output."""
     for stage in STAGES.values():
         for video in project.videos if stage.per_video else [None]:
             try:
@@ -106,23 +109,23 @@ def _previews(project: Project) -> Iterator[tuple[str, Preview | dict[str, str]]
 
 
 def _show(project: Project) -> None:
-    """A table of what each stage made, one line a stage and video."""
+    """Print a table with one line per stage and video."""
     rows, notes = [], []
-    for name, made in _previews(project):
-        if isinstance(made, dict):
-            rows.append([name, f"not made: {made['not made']}"])
+    for name, preview in _previews(project):
+        if isinstance(preview, dict):
+            rows.append([name, f"not made: {preview['not preview']}"])
             continue
-        rows.append([name, _told(made.numbers)])
-        notes += [f"{name}: {note}" for note in made.notes]
-    show_table("What each stage made", ["stage", "result"], rows)
+        rows.append([name, _summary(preview.numbers)])
+        notes += [f"{name}: {note}" for note in preview.notes]
+    show_table("Results by stage", ["stage", "result"], rows)
     for note in notes:
         show_note(note)
 
 
-def _told(numbers: Mapping[str, float | int | str]) -> str:
-    """Numbers in words; those named ``who: what`` in a line of their own for each."""
+def _summary(numbers: Mapping[str, float | int | str]) -> str:
+    """Format numbers as text; those named ``who: what`` get one line per ``who``."""
     lines = []
     for who, items in groupby(numbers.items(), key=lambda item: item[0].rpartition(": ")[0]):
-        told = ", ".join(f"{what.rpartition(': ')[2]} {number(value)}" for what, value in items)
-        lines.append(f"{who}: {told}" if who else told)
+        parts = ", ".join(f"{what.rpartition(': ')[2]} {number(value)}" for what, value in items)
+        lines.append(f"{who}: {parts}" if who else parts)
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What can run on this machine, and for what cannot: why, and how to get it."""
+"""Diagnosis: what can run on this machine, and why anything else cannot."""
 
 import os
 import platform
@@ -30,7 +30,7 @@ class Finding:
 
 
 def diagnose(project: Project) -> Iterator[Finding]:
-    """Look at everything the pipeline needs, one finding after the other."""
+    """Check everything the pipeline needs; yields one finding at a time."""
     yield Finding("python", True, platform.python_version())
     yield _device()
     yield _codecs()
@@ -46,14 +46,14 @@ def _device() -> Finding:
     import torch
 
     device = best_device()
-    numbers = "SAM 2 in bfloat16" if half_precision(device) else "all in float32"
+    precision = "SAM 2 in bfloat16" if half_precision(device) else "all in float32"
     if device == "cuda":
-        told = torch.cuda.get_device_properties(0)
-        says = f"{told.name}, {told.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}, {numbers}"
+        gpu = torch.cuda.get_device_properties(0)
+        says = f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}, {precision}"
     elif device == "mps":
-        says = f"Apple GPU (MPS), {numbers}"
+        says = f"Apple GPU (MPS), {precision}"
     else:
-        says = f"CPU with {os.cpu_count()} cores, {numbers}; a GPU would be 10 to 50 times faster"
+        says = f"CPU with {os.cpu_count()} cores, {precision}; a GPU would be 10 to 50 times faster"
     return Finding("device", True, says)
 
 
@@ -66,14 +66,14 @@ def _codecs() -> Finding:
 
 
 def _sources(project: Project) -> Finding:
-    """Whether the content of every video and every file of reviews is here."""
+    """Check that every video and every review file is pulled."""
     if not project.paths.videos.exists():
-        return Finding("videos and reviews", False, "no data/videos.yaml; `gotowce sync` writes it")
-    gone = [key for key in project.videos if project.raw_state(key) == "gone"]
+        return Finding("videos and reviews", False, "no data/videos.yaml; create it with `gotowce sync`")
+    missing_videos = [key for key in project.videos if project.raw_state(key) == "gone"]
     files = [project.raw_path(key) for key in project.videos] + tracked_files(project.paths.reviewed_videos)
     problem = not_pulled(files)
-    says = [*([problem] if problem else []), *(f"{key}: its file is gone" for key in gone)]
-    return Finding("videos and reviews", not says, "; ".join(says) or f"{len(files)} files, all here")
+    says = [*([problem] if problem else []), *(f"{key}: its file is missing" for key in missing_videos)]
+    return Finding("videos and reviews", not says, "; ".join(says) or f"{len(files)} files, all present")
 
 
 def _engines(project: Project) -> Iterator[Finding]:
@@ -81,35 +81,35 @@ def _engines(project: Project) -> Iterator[Finding]:
     for stage, engines in every_engine(project.params).items():
         for engine in engines:
             reason = unknown(stage, engine) or obstacle(engine)
-            says = "can run here" if engine in used[stage] else "can run here; not used as params.yaml stands"
+            says = "available" if engine in used[stage] else "available; not used by params.yaml"
             yield Finding(f"{stage}: {engine}", reason is None, reason or says)
     if project.paths.engines.exists():
         chosen = ", ".join(f"{stage}: {engine}" for stage, engine in project.engines.items())
         yield Finding("chosen engines", True, chosen)
     else:
-        yield Finding("chosen engines", False, "none yet; `gotowce sync` chooses")
+        yield Finding("chosen engines", False, "none yet; choose them with `gotowce sync`")
 
 
 def _detectors(project: Project) -> Iterator[Finding]:
-    told = project.params
+    params = project.params
     for section, detectors in (
-        ("designator_detections", told.designator_detections.detectors),
-        ("detector_comparison", told.detector_comparison.detectors),
+        ("designator_detections", params.designator_detections.detectors),
+        ("detector_comparison", params.detector_comparison.detectors),
     ):
         for name, settings in detectors.items():
             reason = registry.obstacle(settings)
-            yield Finding(f"{section}: {name}", reason is None, reason or "can run here")
+            yield Finding(f"{section}: {name}", reason is None, reason or "available")
 
 
 def _weights(name: str) -> Finding:
-    known = weights.WEIGHTS[name]
-    checked = "digest as published" if known.is_verified else "no digest is known here: format checked alone"
+    published = weights.WEIGHTS[name]
+    checked = "digest as published" if published.is_verified else "no known digest: format checked only"
     wrong = "".join(f"; {problem}" for problem in weights.faults(name))
     if path := weights.find(name):
         return Finding(name, True, f"{path} ({checked}){wrong}")
     if reason := weights.obstacle(name):
         return Finding(name, False, f"{reason}; put the published file there, or set GOTOWCE_WEIGHTS_DIR")
-    return Finding(name, True, f"reachable at {known.url}; fetched when first used ({checked}){wrong}")
+    return Finding(name, True, f"available at {published.url}; downloaded on first use ({checked}){wrong}")
 
 
 def _label_studio(project: Project) -> Finding:
@@ -118,10 +118,10 @@ def _label_studio(project: Project) -> Finding:
         room = connect(find(project.paths.root))
     except GotowceError as error:
         return Finding("label studio", False, f"{sdk}; {error}")
-    return Finding("label studio", True, f"{sdk}; {room.url} answers and knows the token")
+    return Finding("label studio", True, f"{sdk}; {room.url} responds and accepts the token")
 
 
 def _disk(project: Project) -> Finding:
     free = shutil.disk_usage(project.paths.root).free / 1e9
-    says = f"{free:.0f} GB free; an hour of 1280x720 at 2 frames a second takes about 2 GB"
+    says = f"{free:.0f} GB free; an hour of 1280x720 at 2 frames per second takes about 2 GB"
     return Finding("disk", free > _LOW_DISK_GB, says)

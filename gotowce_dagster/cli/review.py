@@ -1,4 +1,4 @@
-"""Let people look at labels in Label Studio, and bring home what they say."""
+"""Review labels in Label Studio: push frames, pull reviews."""
 
 import os
 import signal
@@ -16,32 +16,32 @@ from gotowce_dagster.review.connection import ServerDownError, connect, find
 
 review = typer.Typer(no_args_is_help=True, help=__doc__)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @review.command()
 def serve(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 8080,
-    assist: Annotated[bool, typer.Option("--assist", help="Let `gotowce review assist` answer it.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8080,
+    assist: Annotated[bool, typer.Option("--assist", help="Allow `gotowce review assist`.")] = False,
 ) -> None:
     """Run this project's Label Studio until Ctrl-C; the first start installs it and takes a minute or two.
 
-    Its database is SQLite below .labelstudio. For PostgreSQL set Label Studio's own variables:
+    The database is SQLite below .labelstudio. For PostgreSQL set Label Studio's own variables:
     DJANGO_DB=default, POSTGRE_HOST, POSTGRE_PORT, POSTGRE_NAME, POSTGRE_USER, POSTGRE_PASSWORD.
     """
     from gotowce_dagster.review.server import running
 
     if url := os.environ.get("LABEL_STUDIO_URL"):
-        raise InputError(f"push and pull use {url}, as LABEL_STUDIO_URL says; unset it to run a server here")
-    # A shell in the background hands SIGINT down as ignored.
+        raise InputError(f"LABEL_STUDIO_URL is set to {url}; unset it to run the project's own server")
+    # Processes started by a background shell ignore SIGINT unless they set a handler.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
+        signal.signal(number, _interrupt)
     project = Project.find()
     try:
-        with ExitStack() as until_the_end:
+        with ExitStack() as stack:
             with console.progress_bars() as start:
                 show = start("starting Label Studio, seconds")
-                server = until_the_end.enter_context(running(project.paths, port, show, assist=assist))
+                server = stack.enter_context(running(project.paths, port, show, assist=assist))
             console.say(
                 "Label Studio: ",
                 console.bold(server.connection.url),
@@ -49,23 +49,25 @@ def serve(
                 console.bold(server.email),
                 ", password ",
                 console.bold(server.password),
-                ".\nSend frames with `gotowce review push`; Ctrl-C ends it.",
+                ".\nPush frames with `gotowce review push`; Ctrl-C stops the server.",
             )
             code = server.process.wait()
     except KeyboardInterrupt:
-        console.err.print("Label Studio has stopped.")
+        console.err.print("Label Studio stopped.")
         return
-    raise GotowceError(f"Label Studio ended by itself with code {code}; see .labelstudio/server.log")
+    raise GotowceError(f"Label Studio exited with code {code}; see .labelstudio/server.log")
 
 
 @review.command()
 def assist(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 9090,
-    engine: Annotated[str, typer.Option(help="Another segmenter than data/engines.yaml names.")] = "",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 9090,
+    engine: Annotated[
+        str, typer.Option(help="Segmenter to use instead of the one in data/engines.yaml.")
+    ] = "",
 ) -> None:
-    """Give reviewers masks for clicks and boxes until Ctrl-C; the server must run with `serve --assist`.
+    """Segment reviewers' clicks and boxes until Ctrl-C; the server must run with `serve --assist`.
 
-    On the page switch Auto-Annotation on, choose a class beside Click or Box, and the tool with the wand.
+    On the page, switch Auto-Annotation on, choose a class beside Click or Box, and the tool with the wand.
     """
     from gotowce_dagster.review.assist import (
         Assistant,
@@ -77,7 +79,7 @@ def assist(
     )
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
+        signal.signal(number, _interrupt)
     project = Project.find()
     room = connect(find(project.paths.root))
     assistant = Assistant(project, build_model(engine or project.engines["masks"], project))
@@ -88,11 +90,11 @@ def assist(
             serving(app, port) as url,
             registered(room, project.params.review.tasks.project, url, token) as page,
         ):
-            console.say(f"{assistant.version} answers clicks on {page}; Ctrl-C ends it.")
+            console.say(f"{assistant.version} segments clicks on {page}; Ctrl-C stops it.")
             while True:
                 signal.pause()
     except KeyboardInterrupt:
-        console.err.print("Clicks are no longer answered.")
+        console.err.print("Stopped; clicks are no longer segmented.")
 
 
 class RankedBy(StrEnum):
@@ -105,15 +107,15 @@ def push(
     ranked_by: Annotated[
         RankedBy,
         typer.Option(
-            help="doubt: of the rules. model: first what the fine-tuned model sees otherwise than the labels."
+            help="doubt: by the rules' scores. model: frames where the fine-tuned model differs first."
         ),
     ] = RankedBy.doubt,
     json: Json = False,
 ) -> None:
-    """Send the frames that a human should see, the most doubtful first; again after a break, it goes on."""
+    """Push frames for review, the most doubtful first; after an interruption, run it again to continue."""
     from gotowce_dagster.evaluation.evaluate import fine_tuned
     from gotowce_dagster.review.disagreements import rank_frames
-    from gotowce_dagster.review.frames import frames_to_review, why
+    from gotowce_dagster.review.frames import frames_to_review, rule_messages
     from gotowce_dagster.review.push import push as send
 
     project = Project.find()
@@ -123,7 +125,7 @@ def push(
     with console.progress_bars() as start:
         ranking = None
         if ranked_by is RankedBy.model:
-            show = start("frames the model looks at")
+            show = start("running the model on frames")
             ranking = rank_frames(paths, labelled, fine_tuned(paths), params.review.tasks, progress=show)
         frames = frames_to_review(paths, labelled, params.review.tasks, ranking)
         pushed = send(
@@ -131,9 +133,9 @@ def push(
             frames,
             paths.data / "frames",
             params.review.tasks,
-            why=why(params.cleaned_labels),
+            why=rule_messages(params.cleaned_labels),
             names=project.names,
-            progress=start("sending frames"),
+            progress=start("pushing frames"),
         )
     notes = [f"{video}: no labels yet" for video in project.videos if video not in labelled]
     numbers = asdict(pushed)
@@ -145,10 +147,10 @@ def push(
 
 @review.command()
 def pull(
-    again: Annotated[bool, typer.Option("--again", help="Read everything, not only what is new.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Read all reviews, not only new ones.")] = False,
     json: Json = False,
 ) -> None:
-    """Bring home what reviewers said, into data/reviewed/VIDEO.json; what is home already is never lost."""
+    """Pull reviews into data/reviewed/VIDEO.json; reviews that were pulled before are never lost."""
     from gotowce_dagster.intake.videos import pull_reviews
 
     project = Project.find()
@@ -156,14 +158,16 @@ def pull(
     with console.progress_bars() as start:
         pulled = pull_reviews(project, room, again=again, progress=start("reading reviews"))
     notes = (
-        [] if pulled.project else [f"Label Studio has no project {title!r}; `gotowce review push` makes it"]
+        []
+        if pulled.project
+        else [f"Label Studio has no project {title!r}; create it with `gotowce review push`"]
     )
     _show("Read from Label Studio", asdict(pulled), notes, json)
 
 
 @review.command()
 def push_video(video: str, json: Json = False) -> None:
-    """Send a whole video with the objects that its masks follow, as boxes with few key frames."""
+    """Push a whole video with its tracks, as boxes with few key frames."""
     from gotowce_dagster.review import video_room
 
     project = Project.find()
@@ -174,12 +178,12 @@ def push_video(video: str, json: Json = False) -> None:
 @review.command()
 def pull_video(
     video: str,
-    truth: Annotated[bool, typer.Option("--truth", help="Also as data/truth/VIDEO.csv.")] = False,
+    truth: Annotated[bool, typer.Option("--truth", help="Also write data/truth/VIDEO.csv.")] = False,
     json: Json = False,
 ) -> None:
-    """Bring home a video's objects, into data/reviewed/tracks/VIDEO.json.
+    """Pull a video's reviewed tracks into data/reviewed/tracks/VIDEO.json.
 
-    With --truth the boxes in the sampled frames become hand-checked ones, which evaluation measures by.
+    With --truth the boxes in the sampled frames also become ground truth for the evaluation.
     """
     from gotowce_dagster.intake.videos import pull_tracks
     from gotowce_dagster.review.video_room import save_truth
@@ -192,14 +196,14 @@ def pull_video(
 
 @review.command()
 def status(json: Json = False) -> None:
-    """Tell how much was reviewed and how often automatic labels are wrong; needs no server."""
+    """Show review coverage and the error rate of automatic labels; needs no server."""
     from gotowce_dagster.review.measures import reviewed_so_far
 
     project = Project.find()
     paths = project.paths
     numbers: dict[str, Any] = reviewed_so_far(paths, project.videos, project.params)
     try:
-        server = f"answers at {connect(find(paths.root)).url}"
+        server = f"running at {connect(find(paths.root)).url}"
     except ServerDownError as error:
         server = str(error)
     _show("Review", numbers | {"server": server}, [], json)
@@ -210,15 +214,15 @@ def _show(title: str, numbers: dict[str, Any], notes: list[str], json: bool) -> 
     if json:
         console.show_json(numbers | {"notes": notes})
         return
-    told = {
+    shown = {
         what: ", ".join(value) or "none" if isinstance(value, list) else value
         for what, value in numbers.items()
         if value is not None
     }
-    console.show_table(title, ["", ""], ([what, console.number(value)] for what, value in told.items()))
+    console.show_table(title, ["", ""], ([what, console.number(value)] for what, value in shown.items()))
     for note in notes:
         console.note(note)
 
 
-def _end(number: int, frame: Any) -> NoReturn:
+def _interrupt(number: int, frame: Any) -> NoReturn:
     raise KeyboardInterrupt

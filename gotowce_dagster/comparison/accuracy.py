@@ -1,9 +1,9 @@
-"""How sure the scores of a detector are: intervals by the bootstrap over frames, and paired differences.
+"""Confidence intervals of a detector's scores by bootstrap over frames, and paired differences.
 
 Percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13): frames are
-drawn anew with replacement, every score is computed of each draw, all draws at once. Two detectors are
-compared on the same draws of the frames both have seen. Frames of one recording resemble each other, so the
-intervals tell about these recordings and not about games that none of them shows.
+resampled with replacement, and every score is computed for each resample, vectorised over all of them. Two
+detectors are compared on the same resamples of their shared frames. Frames of one recording are similar, so
+the intervals hold for these recordings, not for other games.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,22 +27,22 @@ MEASURES = (
     "ap_50",
     "ap_75",
 )
-"""At IoU 0.5 and 0.75. ``mean_iou`` is of the pairs that overlap at all; ``ap`` is the area under the
-interpolated curve of precision over recall (Everingham et al., PASCAL VOC, 2010)."""
+"""Metrics at IoU 0.5 and 0.75. ``mean_iou`` is the mean over pairs that overlap at all; ``ap`` is the area
+under the interpolated precision-recall curve (Everingham et al., PASCAL VOC, 2010)."""
 
 _COUNTS = ("truths", "found_50", "hits_50", "found_75", "hits_75", "pairs", "iou")
 _CELLS = 4_000_000
-"""Draws times boxes held at once."""
+"""Maximum number of draws times boxes in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """All boxes of a detector at one IoU, most confident first; ignored ones are left out."""
+    """All boxes of a detector at one IoU threshold, by decreasing confidence, without ignored ones."""
 
     frame: np.ndarray
-    """int (n,): the place of its frame in the tally."""
+    """int (n,): the position of each box's frame in the tally."""
     right: np.ndarray
-    """bool (n,)."""
+    """bool (n,): whether each box is a true positive."""
     confidence: np.ndarray
 
     @classmethod
@@ -54,26 +54,26 @@ class Ranking:
         order = order[match[order] != IGNORED]
         return cls(frame[order], match[order] >= 0, confidence[order])
 
-    def only(self, places: np.ndarray) -> "Ranking":
-        """Of some frames: ``places`` gives each frame's new place, -1 for those left out."""
-        stays = places[self.frame] >= 0
-        return Ranking(places[self.frame][stays], self.right[stays], self.confidence[stays])
+    def only(self, positions: np.ndarray) -> "Ranking":
+        """Select frames: ``positions`` gives each frame's new position, -1 if left out."""
+        stays = positions[self.frame] >= 0
+        return Ranking(positions[self.frame][stays], self.right[stays], self.confidence[stays])
 
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """What the bootstrap needs to know of one detector, frame by frame."""
+    """Counts of one detector by frame, the input of the bootstrap."""
 
     frames: list[tuple[str, int]]
-    """Video and frame_index."""
+    """(video, frame_index) of each frame."""
     counts: np.ndarray
     """float (frames, 7), in the order of _COUNTS."""
     rankings: dict[int, Ranking]
-    """By IoU in percent."""
+    """Rankings by IoU threshold in percent."""
 
     @classmethod
     def of(cls, cases: Sequence[Case]) -> "Tally":
-        """Count every case once; every box counts, for a detector leaves out itself what is too unsure."""
+        """Count every case once. All boxes count: a detector applies its own confidence threshold."""
         counts = [_count(case) for case in cases]
         return cls(
             [(case.video, case.frame_index) for case in cases],
@@ -82,13 +82,13 @@ class Tally:
         )
 
     def scores(self, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Every measure of every draw, NaN where it is 0/0.
+        """Compute every metric for every draw; NaN for 0/0.
 
         Args:
             weights: (draws, frames), how often each frame was drawn; default: each once.
 
         Returns:
-            For each of MEASURES an array (draws,).
+            An array (draws,) for each of MEASURES.
         """
         weights = np.ones((1, len(self.frames))) if weights is None else weights.astype(float)
         sums = dict(zip(_COUNTS, (weights @ self.counts).T, strict=True))
@@ -105,31 +105,31 @@ class Tally:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How to draw."""
+    """Settings of the bootstrap."""
 
     draws: int
     interval: float
-    """Share of the draws between both ends of an interval."""
+    """Confidence level: share of the draws between both ends of an interval."""
     seed: int
 
     def weights(self, frames: int) -> np.ndarray:
-        """How often each frame is drawn: int (draws, frames)."""
+        """Number of times each frame is drawn: int (draws, frames)."""
         rng = np.random.default_rng(self.seed)
         return rng.multinomial(frames, np.full(frames, 1 / max(frames, 1)), self.draws)
 
     def ends(self, values: np.ndarray) -> tuple[float, float]:
-        """Both ends of the interval around drawn values (draws,); NaN where no draw has a value."""
-        known = values[~np.isnan(values)]
-        if not len(known):
+        """Both ends of the interval of drawn values (draws,); NaN if no draw has a value."""
+        valid = values[~np.isnan(values)]
+        if not len(valid):
             return np.nan, np.nan
-        low, high = np.quantile(known, [(1 - self.interval) / 2, (1 + self.interval) / 2])
+        low, high = np.quantile(valid, [(1 - self.interval) / 2, (1 + self.interval) / 2])
         return float(low), float(high)
 
 
 def with_intervals(tally: Tally, bootstrap: Bootstrap) -> dict[str, float]:
-    """Every measure, and as ``NAME_low`` and ``NAME_high`` its interval; NaN where there is none.
+    """Compute every metric, with its interval as ``NAME_low`` and ``NAME_high``; NaN if undefined.
 
-    One frame alone has no interval.
+    A single frame has no interval.
     """
     result: dict[str, float] = {}
     drawn = tally.scores(bootstrap.weights(len(tally.frames))) if len(tally.frames) > 1 else {}
@@ -140,16 +140,16 @@ def with_intervals(tally: Tally, bootstrap: Bootstrap) -> dict[str, float]:
 
 
 def best_threshold(cases: Sequence[Case]) -> tuple[float, float]:
-    """The confidence at which F1 at IoU 0.5 is greatest, and that F1; NaN without truth or boxes.
+    """Find the confidence threshold with the highest F1 at IoU 0.5, and that F1; NaN without truth or boxes.
 
-    Chosen on the very frames it is measured on, so it says what a detector could reach, not what it will.
+    The threshold is chosen on the frames it is measured on, so the F1 is an optimistic bound.
     """
     truths = sum(len(case.truth) for case in cases)
     ranking = Ranking.of(cases, 0.5)
     if not truths or not len(ranking.right):
         return np.nan, np.nan
     f1 = 2 * np.cumsum(ranking.right) / (np.arange(1, len(ranking.right) + 1) + truths)
-    # Boxes of one confidence come and go together.
+    # A threshold keeps or drops all boxes of equal confidence together.
     confidence = ranking.confidence
     last = np.append(confidence[1:] != confidence[:-1], True)
     best = np.flatnonzero(last)[f1[last].argmax()]
@@ -157,21 +157,21 @@ def best_threshold(cases: Sequence[Case]) -> tuple[float, float]:
 
 
 def differences(tallies: Mapping[str, Tally], bootstrap: Bootstrap, measure: str = "f1_50") -> pd.DataFrame:
-    """Each two detectors on the frames that both have seen, drawn together.
+    """Compare each pair of detectors by paired bootstrap on their shared frames.
 
     Returns:
-        One row a pair: ``first``, ``second``, ``frames``; ``difference`` of the measure, first minus second,
-        with ``low`` and ``high``; ``first_better``, the share of draws in which the first is better, a tie
-        counting half.
+        One row per pair: ``first``, ``second``, ``frames``; ``difference`` of the metric, first minus second,
+        with ``low`` and ``high``; ``first_better``, the share of draws in which the first is better, with
+        ties counted as half.
     """
     rows = []
     for (first, a), (second, b) in combinations(tallies.items(), 2):
         shared = [frame for frame in a.frames if frame in set(b.frames)]
         if not shared:
             continue
-        here, there = _only(a, shared), _only(b, shared)
+        first_tally, second_tally = _only(a, shared), _only(b, shared)
         weights = bootstrap.weights(len(shared))
-        drawn = here.scores(weights)[measure] - there.scores(weights)[measure]
+        drawn = first_tally.scores(weights)[measure] - second_tally.scores(weights)[measure]
         drawn = drawn[~np.isnan(drawn)]
         low, high = bootstrap.ends(drawn if len(shared) > 1 else drawn[:0])
         rows.append(
@@ -179,7 +179,7 @@ def differences(tallies: Mapping[str, Tally], bootstrap: Bootstrap, measure: str
                 "first": first,
                 "second": second,
                 "frames": len(shared),
-                "difference": float((here.scores()[measure] - there.scores()[measure])[0]),
+                "difference": float((first_tally.scores()[measure] - second_tally.scores()[measure])[0]),
                 "low": low,
                 "high": high,
                 "first_better": float(np.mean((np.sign(drawn) + 1) / 2)) if len(drawn) else np.nan,
@@ -190,13 +190,13 @@ def differences(tallies: Mapping[str, Tally], bootstrap: Bootstrap, measure: str
 
 
 def agreement(found: Mapping[str, Mapping[tuple[str, int], np.ndarray]]) -> pd.DataFrame:
-    """How far detectors say the same: F1 at IoU 0.5 of each against each other, on the frames both saw.
+    """Agreement between detectors: F1 at IoU 0.5 of each pair on their shared frames.
 
     Args:
-        found: boxes xyxy (n, 4) by frame, by detector.
+        found: Boxes xyxy (n, 4) by frame, by detector.
 
     Returns:
-        A symmetric matrix; NaN where neither of two detectors found anything.
+        A symmetric matrix; NaN if neither of two detectors found anything.
     """
     matrix = pd.DataFrame(np.nan, index=list(found), columns=list(found))
     for first, second in ((a, b) for a in found for b in found):
@@ -234,7 +234,7 @@ def _average_precision(ranking: Ranking, weights: np.ndarray, truths: np.ndarray
 
 
 def _areas(ranking: Ranking, weights: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """Area under precision over recall, where precision is the best at this recall or beyond."""
+    """Area under the precision-recall curve, with precision interpolated to its maximum at higher recall."""
     drawn = weights[:, ranking.frame]
     hits = np.cumsum(drawn * ranking.right, axis=1)
     precision = np.nan_to_num(_ratio(hits, np.cumsum(drawn, axis=1)))
@@ -244,9 +244,9 @@ def _areas(ranking: Ranking, weights: np.ndarray, truths: np.ndarray) -> np.ndar
 
 
 def _only(tally: Tally, frames: Sequence[tuple[str, int]]) -> Tally:
-    """The tally of some of its frames, in their order."""
-    places = {frame: place for place, frame in enumerate(tally.frames)}
-    rows = np.array([places[frame] for frame in frames], int)
+    """The tally of the given frames, in their order."""
+    positions = {frame: position for position, frame in enumerate(tally.frames)}
+    rows = np.array([positions[frame] for frame in frames], int)
     new = np.full(len(tally.frames), -1)
     new[rows] = np.arange(len(rows))
     return Tally(list(frames), tally.counts[rows], {at: r.only(new) for at, r in tally.rankings.items()})

@@ -1,4 +1,4 @@
-"""Every detector on the same frames, one after the other: how well each works and what it costs."""
+"""Comparison of detectors on the same frames, one after the other: accuracy, speed and cost."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -31,46 +31,46 @@ TABLE = pa.schema(
             ("name", pa.string()),
             ("what", pa.string()),  # detector or segmenter
             ("status", pa.string()),  # see fresh.Status
-            ("reason", pa.string()),  # why it did not do all it was asked; empty if it did
-            ("truth", pa.string()),  # designator or object: what its boxes are held against
-            ("frames", pa.int64()),  # that it has seen
+            ("reason", pa.string()),  # why it did not finish; empty if it did
+            ("truth", pa.string()),  # designator or object: the ground truth
+            ("frames", pa.int64()),  # frames it processed
             (
                 "failed_frames",
                 pa.int64(),
-            ),  # of them, those it raised an error on; they count as nothing found
-            ("unanswered_frames", pa.int64()),  # of them, those it gave no usable answer about; not scored
-            ("scored_frames", pa.int64()),  # of them, those whose truth is known
-            ("truths", pa.int64()),  # boxes that are there
-            ("boxes", pa.int64()),  # that it found, in all frames
-            ("dropped_boxes", pa.int64()),  # without area or not of numbers
+            ),  # of them, with an error; they count as no detection
+            ("unanswered_frames", pa.int64()),  # of them, without a usable response; not scored
+            ("scored_frames", pa.int64()),  # of them, with ground truth
+            ("truths", pa.int64()),  # ground-truth boxes
+            ("boxes", pa.int64()),  # predicted boxes, in all frames
+            ("dropped_boxes", pa.int64()),  # without area or not finite
             *_SCORES,
-            # The confidence that would have given the best F1 at IoU 0.5 on these frames, and that F1.
+            # The confidence threshold with the best F1 at IoU 0.5 on these frames, and that F1.
             ("best_confidence", pa.float64(), True),
             ("best_f1_50", pa.float64(), True),
-            ("median_s", pa.float64(), True),  # a frame, one at a time
+            ("median_s", pa.float64(), True),  # per frame, one at a time
             ("p95_s", pa.float64(), True),
             (
                 "images_per_s",
                 pa.float64(),
                 True,
-            ),  # with best_batch at once; of what is paid, no more than 1 is tried
+            ),  # at best_batch; paid detectors run with batch size 1 only
             ("best_batch", pa.int64(), True),
             ("load_s", pa.float64(), True),
-            ("warm_up_s", pa.float64(), True),  # its first frame, which is not counted above
-            ("memory_mb", pa.float64(), True),  # most of its process, one frame at a time
-            ("batch_memory_mb", pa.float64(), True),  # most of all, with many frames at once
-            ("gpu_memory_mb", pa.float64(), True),  # most that torch held there, one frame at a time
+            ("warm_up_s", pa.float64(), True),  # the first frame, not included above
+            ("memory_mb", pa.float64(), True),  # peak of its process, one frame at a time
+            ("batch_memory_mb", pa.float64(), True),  # peak over all batch sizes
+            ("gpu_memory_mb", pa.float64(), True),  # torch's peak, one frame at a time
             ("weights_mb", pa.float64(), True),  # on disk
             ("weights", pa.string()),
             ("device", pa.string()),
             ("tokens_in", pa.int64(), True),
             ("tokens_out", pa.int64(), True),
             ("money_per_1000", pa.float64(), True),  # US dollars for 1,000 frames
-            ("invalid_share", pa.float64(), True),  # of its answers in words; null where it gives none
+            ("invalid_share", pa.float64(), True),  # unparseable text responses; null without any
             ("retries", pa.int64(), True),
             ("budget_frames", pa.int64()),
-            ("budget_hours", pa.float64(), True),  # that so many frames would take here
-            ("budget_money", pa.float64(), True),  # and cost, US dollars
+            ("budget_hours", pa.float64(), True),  # time for budget_frames on this machine
+            ("budget_money", pa.float64(), True),  # their cost, US dollars
             ("settings", pa.string()),  # JSON
         )
     ]
@@ -94,23 +94,23 @@ BOXES = pa.schema(
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came of it."""
+    """Results of a comparison."""
 
     sample: Sample
     contenders: list[Contender]
     runs: dict[str, Run]
-    """By name."""
+    """Runs by contender name."""
     table: pd.DataFrame
-    """TABLE."""
+    """Columns of TABLE."""
     boxes: pd.DataFrame
-    """BOXES."""
+    """Columns of BOXES."""
     pairs: pd.DataFrame
-    """accuracy.differences of F1 at IoU 0.5 between detectors with the same truth."""
+    """accuracy.differences of F1 at IoU 0.5 between detectors with the same kind of ground truth."""
     agreement: pd.DataFrame
-    """accuracy.agreement of the detectors that saw a frame."""
+    """accuracy.agreement of the detectors that processed a frame."""
 
     def cases(self, name: str) -> list[Case]:
-        """What a contender found beside what is there, of the frames it saw whose truth is known."""
+        """Predictions and ground truth of a contender, for its frames with ground truth."""
         against = next(c.against for c in self.contenders if c.name == name)
         return _cases(self.sample, against, self.runs[name])
 
@@ -122,24 +122,28 @@ def compare(
     folder: Path,
     start: Callable[[str], Progress],
 ) -> Comparison:
-    """Run every contender in a process of its own, none beside another, and put it all together.
+    """Run every contender in its own process, one at a time, and summarize the results.
 
     Args:
-        folder: for files between the processes.
-        start: gives the progress callback of each contender that runs, by its name.
+        folder: Folder for files exchanged between the processes.
+        start: Returns the progress callback of a contender, by its name.
 
     Raises:
-        InputError: two contenders share a name.
+        InputError: Two contenders have the same name.
     """
     if len({c.name for c in contenders}) < len(contenders):
-        raise InputError(f"two have one name: {', '.join(c.name for c in contenders)}; rename one of them")
+        raise InputError(
+            f"two contenders have the same name: {', '.join(c.name for c in contenders)}; rename one of them"
+        )
     runs = {}
     for place, contender in enumerate(contenders):
         job = _job(contender, sample, params)
         if contender.obstacle is not None:
             runs[contender.name] = Run(job, "cannot run", contender.obstacle)
         elif not job.pictures:
-            runs[contender.name] = Run(job, "cannot run", "no frame has a known object in a known designator")
+            runs[contender.name] = Run(
+                job, "cannot run", "no frame has ground truth of an object in a designator"
+            )
         else:
             progress = start(contender.name)
             runs[contender.name] = run_fresh(job, folder / str(place), params.timeout_s, progress)
@@ -149,7 +153,7 @@ def compare(
 def summarize(
     contenders: Sequence[Contender], sample: Sample, runs: Mapping[str, Run], params: ComparisonParams
 ) -> Comparison:
-    """Scores, intervals, differences and agreement of runs that are done."""
+    """Compute scores, intervals, differences and agreement of finished runs."""
     bootstrap = accuracy.Bootstrap(params.bootstrap, params.interval, params.seed)
     cases = {c.name: _cases(sample, c.against, runs[c.name]) for c in contenders}
     rows = [_row(c, runs[c.name], cases[c.name], bootstrap, params) for c in contenders]
@@ -204,7 +208,7 @@ def _row(
     params: ComparisonParams,
 ) -> dict[str, Any]:
     scores = accuracy.with_intervals(accuracy.Tally.of(cases), bootstrap) if cases else {}
-    # A segmenter has no confidence to choose.
+    # A segmenter has no confidence threshold.
     confidence, f1 = accuracy.best_threshold(cases if contender.what == "detector" else [])
     return {
         "name": contender.name,
@@ -231,12 +235,12 @@ def _row(
 
 def _speed(run: Run) -> dict[str, Any]:
     last = run.frames[-1] if run.frames else {}
-    taken = run.seconds
-    one = [{"size": 1, "images_per_s": 1 / taken.mean()}] if len(taken) else []
+    seconds = run.seconds
+    one = [{"size": 1, "images_per_s": 1 / seconds.mean()}] if len(seconds) else []
     best = max(run.batches or one, key=lambda batch: batch["images_per_s"], default={})
     return {
-        "median_s": float(np.median(taken)) if len(taken) else None,
-        "p95_s": float(np.quantile(taken, 0.95)) if len(taken) else None,
+        "median_s": float(np.median(seconds)) if len(seconds) else None,
+        "p95_s": float(np.quantile(seconds, 0.95)) if len(seconds) else None,
         "images_per_s": best.get("images_per_s"),
         "best_batch": best.get("size"),
         "load_s": run.loaded.get("load_s"),
@@ -263,7 +267,7 @@ def _means(run: Run) -> dict[str, Any]:
 
 
 def _budget(run: Run, frames: int) -> dict[str, Any]:
-    """Hours and money that so many frames would take, with as many at once as is fastest."""
+    """Hours and money for this number of frames, at the fastest batch size."""
     if not len(run.seconds):
         return {"budget_frames": frames, "budget_hours": None, "budget_money": None}
     speed = max([1 / run.seconds.mean(), *(batch["images_per_s"] for batch in run.batches)])
@@ -273,7 +277,7 @@ def _budget(run: Run, frames: int) -> dict[str, Any]:
 
 
 def _cost(run: Run) -> dict[str, float]:
-    """Fields of detectors.base.Cost, warming up and several at once apart."""
+    """Fields of detectors.base.Cost, without warm-up and batches."""
     return next((frame["cost"] for frame in reversed(run.frames) if "cost" in frame), {})
 
 

@@ -1,4 +1,4 @@
-"""What can be compared: detectors and segmenters by name, and of each whether it can run here."""
+"""Contenders of a comparison: detectors and segmenters by name, and whether each can run here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Against = Literal["designator", "object"]
 
 @dataclass(frozen=True)
 class Contender:
-    """Something that is compared."""
+    """A detector or segmenter to compare."""
 
     name: str
     what: Literal["detector", "segmenter"]
@@ -29,27 +29,28 @@ class Contender:
     against: Against
     by_profile: bool = False
     obstacle: str | None = None
-    """Why it cannot run here, if that is known without trying."""
+    """Why it cannot run here, if known before it runs."""
 
 
 def detectors(
     names: Sequence[str], known: Mapping[str, DetectorSettings], params: ComparisonParams, send: bool = False
 ) -> list[Contender]:
-    """Detectors by name.
+    """Build the contenders for detectors by name.
 
     Args:
-        names: of ``known``, or a kind as it is by default, or KIND:WEIGHTS; or ``all``: everything known, and
-            every kind that nothing known is of, whether it can run here or not.
-        send: let those that ask a server do so.
+        names: Names in ``known``, kinds with their defaults, or KIND:WEIGHTS; or ``all``: everything in
+            ``known`` and every other kind, whether it can run here or not.
+        known: The configured detectors by name.
+        send: Allow hosted detectors to send images to their server.
 
     Raises:
-        InputError: there is no such detector.
+        InputError: There is no such detector.
     """
     if list(names) != [ALL]:
         return [_named(name, known, params, send) for name in names]
     kinds = {settings.kind for settings in known.values()}
-    rest = [kind for kind in registry.KINDS if kind not in kinds]
-    return [_named_or_not(name, known, params, send) for name in (*known, *rest)]
+    other_kinds = [kind for kind in registry.KINDS if kind not in kinds]
+    return [_named_or_not(name, known, params, send) for name in (*known, *other_kinds)]
 
 
 def _named(
@@ -60,8 +61,8 @@ def _named(
         try:
             settings = TypeAdapter(DetectorSettings).validate_python({"kind": kind, "weights": file})
         except ValidationError as error:
-            lacks = in_words(error, {"kind": kind, "weights": file})
-            raise InputError(f"{name}: {lacks}; name such a detector in params.yaml") from None
+            problem = in_words(error, {"kind": kind, "weights": file})
+            raise InputError(f"{name}: {problem}; configure this detector in params.yaml") from None
     else:
         settings = registry.settings_of(name, known)
     if send and isinstance(settings, Online):
@@ -72,7 +73,7 @@ def _named(
 def _named_or_not(
     name: str, known: Mapping[str, DetectorSettings], params: ComparisonParams, send: bool
 ) -> Contender:
-    """As _named; a kind that cannot be asked without being told more has a row that says so."""
+    """Like _named, but a kind that needs more settings becomes a contender with this obstacle."""
     try:
         return _named(name, known, params, send)
     except InputError as error:
@@ -84,26 +85,26 @@ def _against(name: str, kind: str, params: ComparisonParams) -> Against:
 
 
 def detector(name: str, settings: DetectorSettings, against: Against) -> Contender:
-    """A detector as a contender; weights that are reachable are fetched now, not while time is taken."""
+    """Build the contender of a detector; its weights are fetched now, not during measurement."""
     obstacle = registry.obstacle(settings) or _fetch(settings.needs)
-    told = settings.model_dump(mode="json")
+    dumped = settings.model_dump(mode="json")
     maker = "gotowce_dagster.comparison.subjects:detector"
-    return Contender(name, "detector", maker, told, against, _needs_profile(told), obstacle)
+    return Contender(name, "detector", maker, dumped, against, _needs_profile(dumped), obstacle)
 
 
 def segmenter(engine: str, params: MasksParams) -> Contender:
-    """A segmenter as a contender: the boxes around its masks are held against the objects."""
+    """Build the contender of a segmenter: its masks' boxes are compared with ground-truth objects."""
     needed = engines.weights_of(engine)
     obstacle = (
         engines.unknown("masks", engine) or engines.obstacle(engine) or _fetch([needed] if needed else [])
     )
-    told = params.model_dump(mode="json")
+    dumped = params.model_dump(mode="json")
     maker = "gotowce_dagster.comparison.subjects:segmenter"
-    return Contender(engine, "segmenter", maker, told, "object", obstacle=obstacle)
+    return Contender(engine, "segmenter", maker, dumped, "object", obstacle=obstacle)
 
 
 def _fetch(names: Sequence[str]) -> str | None:
-    """Fetch weights that are not here yet; why that failed, if it did."""
+    """Fetch missing weights; returns the error message, or None."""
     try:
         for name in names:
             if name in weights.WEIGHTS:
@@ -114,11 +115,11 @@ def _fetch(names: Sequence[str]) -> str | None:
 
 
 def _needs_profile(settings: Mapping[str, Any]) -> bool:
-    """Whether a detector looks at the profile, itself or through one that it looks around."""
-    seen = settings.get("input") or {}
-    around = (seen.get("crop") or {}).get("around")
+    """Whether a detector uses the profile, itself or through the detector that its crop follows."""
+    input_settings = settings.get("input") or {}
+    around = (input_settings.get("crop") or {}).get("around")
     return (
         settings["kind"] == "bracket"
-        or seen.get("only_colours") == "profile"
+        or input_settings.get("only_colours") == "profile"
         or (around is not None and _needs_profile(around))
     )

@@ -1,4 +1,4 @@
-"""The frames that are compared on: chosen once, decoded once, the same for all."""
+"""Frames of a comparison: sampled and decoded once, the same for all contenders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,35 +19,35 @@ _BOX = ["x1", "y1", "x2", "y2"]
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 LABELS_OF = {"designator": ("designator", "designator_partial", "none"), "object": ("object",)}
-"""What a detector is to find -> the labels of truth that say where it is, or that it is nowhere. A frame
-without a designator says nothing of objects, which may be there unmarked."""
+"""Target of a detector -> the ground-truth labels of its presence or absence. A frame without a designator
+has no ground truth for objects: unmarked objects may be visible."""
 
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """A video to compare on."""
+    """A video of the comparison."""
 
     video: str
     file: Path
     profile: Path
     truth: pd.DataFrame | None
-    """Columns of tables.read_truth; None where nobody has looked."""
+    """Ground truth: columns of tables.read_truth; None without annotations."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The frames, and what is known of them."""
+    """The sampled frames with their ground truth."""
 
     pictures: list[Picture]
     truth: dict[tuple[str, int], pd.DataFrame]
-    """By (video, frame_index), for frames that somebody has looked at."""
+    """Ground truth by (video, frame_index), for annotated frames."""
     notes: list[str]
 
     def case(self, frame: tuple[str, int], against: str, found: sv.Detections) -> Case | None:
-        """What was found in a frame beside what is there; None where that is not known.
+        """Pair predictions with the ground truth of a frame; None if the frame has no ground truth.
 
         Args:
-            against: a key of LABELS_OF.
+            against: A key of LABELS_OF.
         """
         rows = self.truth.get(frame)
         if rows is None or not rows["label"].isin(LABELS_OF[against]).any():
@@ -56,50 +56,50 @@ class Sample:
         return Case(*frame, found, sv.Detections(self.boxes(frame, against)), ignored)
 
     def boxes(self, frame: tuple[str, int], label: str) -> np.ndarray:
-        """xyxy (n, 4) that are known to be there."""
+        """Ground-truth boxes with this label, xyxy (n, 4)."""
         rows = self.truth.get(frame)
         return np.zeros((0, 4)) if rows is None else rows.loc[rows["label"] == label, _BOX].to_numpy(float)
 
     def designated(self) -> list[Picture]:
-        """Frames with objects in designators, with these designators: what segmenters are asked about."""
+        """The input of segmenters: frames with ground-truth objects in designators, and these designators."""
         pictures = []
         for picture in self.pictures:
             objects = self.boxes(picture.frame, "object")
             marks = self.boxes(picture.frame, "designator")
-            middles = (objects[:, :2] + objects[:, 2:]) / 2
-            inside = ((middles[None] > marks[:, None, :2]) & (middles[None] < marks[:, None, 2:])).all(axis=2)
+            centres = (objects[:, :2] + objects[:, 2:]) / 2
+            inside = ((centres[None] > marks[:, None, :2]) & (centres[None] < marks[:, None, 2:])).all(axis=2)
             if inside.any():
-                told = [tuple(mark) for mark in marks[inside.any(axis=1)].tolist()]
-                pictures.append(picture.model_copy(update={"designators": told}))
+                inside_marks = [tuple(mark) for mark in marks[inside.any(axis=1)].tolist()]
+                pictures.append(picture.model_copy(update={"designators": inside_marks}))
         return pictures
 
 
 def sample(footage: Sequence[Footage], count: int, folder: Path, progress: Progress = silent) -> Sample:
-    """Choose frames evenly and write them to a folder as PNG.
+    """Sample evenly spaced frames and write them to a folder as PNG.
 
-    Where any video has truth, only frames with truth are chosen.
+    If any video has ground truth, only frames with ground truth are sampled.
 
     Args:
-        count: frames in all, spread over the videos; at least one a video.
-        progress: told videos done and in all.
+        count: Total number of frames, spread over the videos; at least one per video.
+        progress: Called with the number of finished videos, and of all videos.
 
     Raises:
-        InputError: a file is no video, or nothing is left to compare on.
+        InputError: A file is not a video, or no frame is left to compare on.
     """
-    known = [f for f in footage if f.truth is not None and len(f.truth)]
+    with_truth = [f for f in footage if f.truth is not None and len(f.truth)]
     notes = [
-        f"{f.video} has no hand-checked boxes and was left out, since others have"
+        f"{f.video}: left out, because it has no ground truth and other videos have"
         for f in footage
-        if f not in known
-    ] * bool(known)
+        if f not in with_truth
+    ] * bool(with_truth)
     pictures: list[Picture] = []
     truth: dict[tuple[str, int], pd.DataFrame] = {}
-    used = known or list(footage)
+    used = with_truth or list(footage)
     folder.mkdir(parents=True, exist_ok=True)
-    for place, one in tracked(list(enumerate(used)), len(used), progress):
-        wanted = _choose(one, max(1, count // len(used) + (place < count % len(used))))
+    for position, one in tracked(list(enumerate(used)), len(used), progress):
+        wanted = _choose(one, max(1, count // len(used) + (position < count % len(used))))
         for frame in read_frames(one.file, wanted):
-            file = folder / f"{place}_{frame.index}.png"
+            file = folder / f"{position}_{frame.index}.png"
             if not cv2.imwrite(str(file), frame.bgr(), _PNG):
                 raise InputError(f"{file}: cannot be written; is the disk full?")
             picture = Picture(
@@ -109,7 +109,9 @@ def sample(footage: Sequence[Footage], count: int, folder: Path, progress: Progr
             wanted.remove(frame.index)
             if one.truth is not None:
                 truth[picture.frame] = one.truth[one.truth["frame_index"] == frame.index]
-        notes += [f"{one.video}: frame {index} cannot be decoded and was left out" for index in wanted]
+        notes += [
+            f"{one.video}: frame {index} was left out, because it cannot be decoded" for index in wanted
+        ]
     if not pictures:
         raise InputError(f"no frame to compare on in {', '.join(f.video for f in footage) or 'no video'}")
     pictures.sort(key=lambda picture: (str(picture.profile), *picture.frame))
@@ -117,7 +119,7 @@ def sample(footage: Sequence[Footage], count: int, folder: Path, progress: Progr
 
 
 def _choose(footage: Footage, count: int) -> list[int]:
-    """Numbers of frames, evenly among those with truth, else among all."""
+    """Evenly spaced frame indices, among frames with ground truth if there are any."""
     if footage.truth is not None and len(footage.truth):
         named = np.unique(footage.truth["frame_index"])
     else:

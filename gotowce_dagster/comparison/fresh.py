@@ -1,4 +1,4 @@
-"""Each detector in a process of its own: what one does to memory, threads or itself touches no other."""
+"""Isolated runs: each contender in its own process, so that its memory, threads or crash affect no other."""
 
 import json
 import os
@@ -20,31 +20,31 @@ from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.redact import redact, secrets_of_environment
 
 Status = Literal["ran", "cannot run", "stopped", "failed", "killed", "timed out"]
-"""``stopped``: by itself, with a reason, for instance a budget. ``failed``: by an error of its own."""
+"""``stopped``: ended with a reason, for example its budget. ``failed``: ended by an unexpected error."""
 
 _POLL_S = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What was learned of one detector, however far it came."""
+    """Measurements of one contender, complete or not."""
 
     job: Job
     status: Status
     reason: str
-    """Why it did not do all it was asked; empty if it did."""
+    """Why it did not finish; empty if it did."""
     loaded: dict[str, Any] = field(default_factory=dict)
     """load_s, warm_up_s, weights, weights_mb, device, is_paid; empty if it did not load."""
     frames: Sequence[dict[str, Any]] = ()
-    """One a frame it saw, in order: video, frame_index, and seconds and boxes, or error; and ``unanswered``,
-    why its answer was worth nothing, where it was."""
+    """One per processed frame, in order: video, frame_index, and seconds and boxes, or error; and
+    ``unanswered``, the reason, if its response was not usable."""
     batches: Sequence[dict[str, Any]] = ()
     """size, images_per_s, memory_mb."""
 
     @property
     def found(self) -> dict[tuple[str, int], sv.Detections]:
-        """Boxes of each frame it saw; a frame that it failed on has none. Without those it gave no usable
-        answer about: nobody knows what it would have found there."""
+        """Boxes of each processed frame; none for frames with an error. Frames without a usable response are
+        left out, because their result is unknown."""
         return {
             (frame["video"], frame["frame_index"]): _detections(frame.get("boxes", []))
             for frame in self.frames
@@ -53,17 +53,17 @@ class Run:
 
     @property
     def seconds(self) -> np.ndarray:
-        """Of each frame it answered for."""
+        """Seconds of each frame with a result."""
         return np.array([frame["seconds"] for frame in self.frames if "seconds" in frame])
 
 
 def run_fresh(job: Job, folder: Path, timeout_s: float, progress: Progress = silent) -> Run:
-    """Do a job in a fresh process and wait for it; no failure of it is one here.
+    """Run a job in a new process and wait for it; its failures are recorded, not raised.
 
     Args:
-        folder: for the files between both processes; made anew.
-        timeout_s: seconds after which the process, and all it started, is killed.
-        progress: told frames done and in all.
+        folder: New folder for files exchanged between both processes.
+        timeout_s: Seconds after which the process and its children are killed.
+        progress: Called with the number of finished frames, and of all frames.
     """
     folder.mkdir(parents=True)
     (folder / EVENTS).touch()
@@ -84,7 +84,7 @@ def run_fresh(job: Job, folder: Path, timeout_s: float, progress: Progress = sil
         is_late=is_late,
         events=events,
         frames=frames,
-        asked=len(job.pictures),
+        requested=len(job.pictures),
         timeout_s=timeout_s,
         folder=folder,
     )
@@ -101,7 +101,7 @@ def run_fresh(job: Job, folder: Path, timeout_s: float, progress: Progress = sil
 def _wait(
     process: subprocess.Popen[bytes], folder: Path, total: int, deadline: float, progress: Progress
 ) -> bool:
-    """Until it ends; or True as soon as it is too late."""
+    """Wait until the process ends; returns True if it timed out."""
     progress(0, total)
     done, events = 0, folder / EVENTS
     with events.open("rb") as file:
@@ -116,14 +116,14 @@ def _wait(
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The process and whatever it has started and left."""
+    """Kill the process and its children."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def _events(folder: Path) -> list[dict[str, Any]]:
-    """Every whole line; the last may be cut off in a process that was killed."""
+    """Read all complete lines; the last line of a killed process may be truncated."""
     lines = (folder / EVENTS).read_text(encoding="utf-8").split("\n")[:-1]
     return [json.loads(line) for line in lines]
 
@@ -134,45 +134,47 @@ def _judge(
     is_late: bool,
     events: Sequence[dict[str, Any]],
     frames: Sequence[dict[str, Any]],
-    asked: int,
+    requested: int,
     timeout_s: float,
     folder: Path,
 ) -> tuple[Status, str]:
     end = events[-1] if events and events[-1]["event"] == "end" else {}
-    seen = f"{len(frames)} of {asked} frames"
+    processed = f"{len(frames)} of {requested} frames"
     errors = [frame["error"] for frame in frames if "error" in frame]
     status: Status
     if "stopped" in end:
         is_loaded = any(event["event"] == "loaded" for event in events)
         status, reason = (
-            ("stopped", f"{end['stopped']} (after {seen})") if is_loaded else ("cannot run", end["stopped"])
+            ("stopped", f"{end['stopped']} (after {processed})")
+            if is_loaded
+            else ("cannot run", end["stopped"])
         )
     elif is_late:
-        status, reason = "timed out", f"after {timeout_s:g} s, having seen {seen}"
+        status, reason = "timed out", f"after {timeout_s:g} s and {processed}"
     elif code < 0:
         name = signal.Signals(-code).name
-        why = ", perhaps for want of memory" if name == "SIGKILL" else ""
-        status, reason = "killed", f"by {name}{why}, having seen {seen}"
+        why = ", possibly out of memory" if name == "SIGKILL" else ""
+        status, reason = "killed", f"by {name}{why}, after {processed}"
     elif code or not end:
-        status, reason = "failed", end.get("error") or _last_words(folder) or f"exit code {code}"
+        status, reason = "failed", end.get("error") or _last_line(folder) or f"exit code {code}"
     elif errors and len(errors) == len(frames):
         status, reason = "failed", f"on every frame: {errors[0]}"
     else:
-        told = [f"failed on {len(errors)} frames: {errors[0]}"] if errors else []
+        notes = [f"failed on {len(errors)} frames: {errors[0]}"] if errors else []
         cost = frames[-1]["cost"] if frames else {}
         if cost.get("invalid"):
-            told.append(f"{cost['invalid']} of {cost['answers']} answers could not be used")
+            notes.append(f"{cost['invalid']} of {cost['answers']} responses were unparseable")
         if unanswered := sum("unanswered" in frame for frame in frames):
-            told.append(f"{unanswered} frames got no usable answer and are not scored")
-        status, reason = "ran", "; ".join(told)
-    if status != "ran" and len(frames) == asked and len(errors) < len(frames):
-        # Only what came after the frames is missing.
-        return "ran", f"several pictures at once: {status} {reason}"
+            notes.append(f"{unanswered} frames have no usable response and are not scored")
+        status, reason = "ran", "; ".join(notes)
+    if status != "ran" and len(frames) == requested and len(errors) < len(frames):
+        # All frames were measured; only the batches are missing.
+        return "ran", f"batches: {status} {reason}"
     return status, reason
 
 
-def _last_words(folder: Path) -> str:
-    """The line that a traceback ends with."""
+def _last_line(folder: Path) -> str:
+    """The last line of the log, where a traceback ends."""
     lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return redact(lines[-1], secrets_of_environment()) if lines else ""
 

@@ -1,4 +1,4 @@
-"""What a fresh process is told to measure, as a file between two processes."""
+"""Job file: the input of a measuring process."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,14 +8,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from gotowce_dagster.core.safe_names import SafeName
 
 JOB, EVENTS, LOG = "job.json", "events.jsonl", "log.txt"
-"""Files in the folder of a job: what is asked, what is answered line by line, and what libraries print."""
+"""Files in the folder of a job: its input, its results as JSON lines, and the output of libraries."""
 
 
 Box = tuple[float, float, float, float]
 
 
 def _without_dots(path: Path) -> Path:
-    """Both processes run on one machine and one of them made the file, so it may lie anywhere."""
+    """Refuse ``..``; otherwise any path is allowed, because one of our own processes wrote the file."""
     if ".." in path.parts:
         raise ValueError(f"{path} leads out of its folder; expected a path without ..")
     return path
@@ -26,15 +26,15 @@ class _Part(BaseModel):
 
 
 class Picture(_Part):
-    """A frame that was decoded once for all."""
+    """A decoded frame, shared by all contenders."""
 
     video: SafeName
     frame_index: int = Field(ge=0)
     file: Annotated[Path, AfterValidator(_without_dots)]
-    """Lossless."""
+    """Lossless image file."""
     profile: Annotated[Path, AfterValidator(_without_dots)]
     designators: list[Box] = []
-    """xyxy in pixels, known to be there: what a segmenter is told, and a detector is not."""
+    """Ground-truth designators, xyxy in pixels: the prompt of segmenters; detectors do not see it."""
 
     @property
     def frame(self) -> tuple[str, int]:
@@ -42,25 +42,25 @@ class Picture(_Part):
 
 
 class Limits(_Part):
-    """How far the search for the best number of pictures at once goes."""
+    """Limits of the search for the best batch size."""
 
     max_batch: int = Field(ge=0)
-    """Pictures at once."""
+    """Largest batch size."""
     batch_s: float = Field(ge=0)
-    """Seconds, about."""
+    """Approximate time of the search, in seconds."""
     memory_mb: float = Field(gt=0)
-    """Of the process."""
+    """Memory of the process, in megabytes."""
 
 
 class Job(_Part):
-    """One detector or segmenter, and the frames it is to look at."""
+    """One detector or segmenter, and the frames to process."""
 
     maker: str
-    """``module:function`` that makes a subjects.Subject of (name, settings, profile)."""
+    """``module:function`` that builds a subjects.Subject from (name, settings, profile)."""
     name: str
     settings: dict[str, Any]
     by_profile: bool
-    """It must be made anew for every profile."""
+    """Whether it must be rebuilt for every profile."""
     pictures: list[Picture]
-    """In order of their profiles."""
+    """Frames, sorted by profile."""
     limits: Limits

@@ -1,4 +1,4 @@
-"""A comparison as files: tables for machines, a page for people."""
+"""Output of a comparison: tables and an HTML report."""
 
 import os
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ PAGE, PARQUET, CSV, SCATTER = "report.html", "table.parquet", "table.csv", "scat
 
 
 def write_study(comparison: Comparison, params: ComparisonParams, folder: Path) -> None:
-    """Write the table, all boxes, differences, agreement and the report into a folder, made anew."""
+    """Write the table, all boxes, differences, agreement and the report to a folder, replacing it."""
     with fresh_dir(folder) as new:
         write_table(comparison.table, TABLE, new / PARQUET)
         comparison.table.to_csv(new / CSV, index=False)
@@ -49,15 +49,15 @@ def _page(comparison: Comparison, params: ComparisonParams, drawn: np.ndarray | 
         _worst(comparison, params, images),
         _made_with(table),
     ]
-    told = {
+    summary = {
         "frames": len(images),
-        "with truth": len(comparison.sample.truth),
+        "with ground truth": len(comparison.sample.truth),
         "ran": f"{(table['status'] == 'ran').sum()} of {len(table)}",
         "devices": ", ".join(sorted(set(table["device"]) - {""})) or "–",
         "processor cores": os.cpu_count(),
     }
     limit = int(params.pictures_mb * 1e6)
-    return render_report("Detectors compared", told, [s for s in sections if s is not None], limit)
+    return render_report("Detectors compared", summary, [s for s in sections if s is not None], limit)
 
 
 def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarray | None) -> Section:
@@ -71,17 +71,17 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
     ]
     if not table["scored_frames"].any():
         notes.insert(
-            0, "No frame has hand-checked boxes, so nobody knows who is right: see who agrees with whom."
+            0, "No frame has ground truth, so accuracy is unknown: see the agreement between detectors."
         )
-    # Shown where there is any, for the table is wide.
-    silence = ["no answer"] if table["unanswered_frames"].any() else []
-    headings = ["", "finds", "frames", *silence, "there", "found", *_MEASURES.values(), "best F1"]
+    # Only shown if there are any, because the table is wide.
+    unanswered = ["no response"] if table["unanswered_frames"].any() else []
+    headings = ["", "target", "frames", *unanswered, "ground truth", "found", *_MEASURES.values(), "best F1"]
     rows = [
         [
             _breakable(row["name"]) + ("" if row["status"] == "ran" else f" ({row['status']})"),
             row["truth"],
             row["scored_frames"],
-            *(_share(row["unanswered_frames"], row["frames"]) for _ in silence),
+            *(_share(row["unanswered_frames"], row["frames"]) for _ in unanswered),
             row["truths"],
             row["boxes"],
             *(_with_interval(row, measure) for measure in _MEASURES),
@@ -90,12 +90,12 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
         for row in (table.to_dict("records") if table["scored_frames"].any() else ())
     ]
     text = (
-        "Every detector saw the same frames, in a process of its own. In brackets "
-        f"{params.interval:.0%} intervals by {params.bootstrap} draws over the frames: with few frames they "
-        "are wide, and where nothing went wrong they are empty, which is not certainty. Each detector is "
-        "measured with the boxes that its own settings let through; best F1 is what another threshold of "
-        "its confidence would have given on these very frames. Frames that it gave no usable answer about "
-        "are not scored: look at their share before the rest."
+        "Every detector ran on the same frames, in its own process. In brackets: "
+        f"{params.interval:.0%} intervals by bootstrap ({params.bootstrap} draws over the frames). With few "
+        "frames they are wide; without any error they are empty, which does not mean certainty. Each "
+        "detector is measured at the confidence threshold of its own settings; best F1 is the best that "
+        "another threshold would have given on these frames. Frames without a usable response are not "
+        "scored: check their share first."
     )
     pictures = (
         [("F1 at IoU 0.5 against cost; farther left and higher is better", drawn)]
@@ -103,7 +103,7 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
         else []
     )
     tables = (
-        [Table(headings, rows, "How well each finds what is there, at IoU 0.5 unless it says 0.75")]
+        [Table(headings, rows, "Accuracy against ground truth, at IoU 0.5 unless stated otherwise")]
         if rows
         else []
     )
@@ -122,8 +122,8 @@ _MEASURES = {
 
 def _cost(table: pd.DataFrame) -> Section:
     headings = [
-        "", "s a frame", "95 % below", "frames a second", "at once", "s to load", "s for the first",
-        "memory MB", "GPU MB", "weights MB", "$ for 1,000", "tokens a frame", "invalid answers", "retries",
+        "", "s per frame", "95th percentile", "frames/s", "batch size", "s to load", "s for the first",
+        "memory MB", "GPU MB", "weights MB", "$ per 1,000", "tokens per frame", "unparseable", "retries",
         "failed frames",
     ]  # fmt: skip
     rows = []
@@ -142,9 +142,9 @@ def _cost(table: pd.DataFrame) -> Section:
             ]
         )
     text = (
-        "Seconds are of one frame at a time, without loading, reading the frame and the first call; frames a "
-        "second are with as many at once as was fastest. Memory is the most its process took, Python and its "
-        "libraries included."
+        "Seconds are for one frame at a time, without loading, reading the frame and the first call; "
+        "frames/s are at the fastest batch size. Memory is the peak of the process, including Python and its "
+        "libraries."
     )
     return Section("Cost", text if rows else "nothing ran", tables=[Table(headings, rows)] if rows else [])
 
@@ -155,8 +155,8 @@ def _budget(table: pd.DataFrame, params: ComparisonParams) -> Section:
         for row in table[table["budget_hours"].notna()].sort_values("budget_hours").to_dict("records")
     ]
     text = (
-        f"What {params.budget_frames:,} frames would take on this machine, loading included, with as many "
-        f"frames at once as is fastest. An hour of video at 2 frames a second is 7,200 frames."
+        f"Time and money for {params.budget_frames:,} frames on this machine, including loading, at the "
+        f"fastest batch size. An hour of video at 2 frames per second is 7,200 frames."
     )
     return Section("Budget", text, tables=[Table(["", "time", "money"], rows)])
 
@@ -168,7 +168,7 @@ def _duration(hours: float) -> str:
 
 
 def _money(dollars: float) -> str:
-    return "not known" if pd.isna(dollars) else f"$ {dollars:,.2f}"
+    return "unknown" if pd.isna(dollars) else f"$ {dollars:,.2f}"
 
 
 def _differences(comparison: Comparison) -> Section:
@@ -186,12 +186,12 @@ def _differences(comparison: Comparison) -> Section:
     headings = [
         "first",
         "second",
-        "finding",
+        "target",
         "frames",
         "F1 of the first minus the second",
         "first is better in",
     ]
-    text = "Both on the same draws of the same frames: an interval that leaves out 0 is a difference."
+    text = "Paired bootstrap on the same frames: an interval without 0 shows a difference."
     return Section("Differences", text, tables=[Table(headings, rows)])
 
 
@@ -202,8 +202,8 @@ def _agreement(comparison: Comparison) -> Section:
         for name, values in zip(matrix.index, matrix.to_numpy(), strict=True)
     ]
     text = (
-        "F1 at IoU 0.5 of each detector held against each other: 1 where they find the same, 0 where nothing "
-        "is common. Who agrees with nobody is wrong, or alone right."
+        "F1 at IoU 0.5 between each pair of detectors: 1 if they find the same, 0 if they have nothing in "
+        "common. A detector that agrees with no other is wrong, or the only correct one."
     )
     return Section("Agreement", text, tables=[Table(["", *matrix.columns], rows)])
 
@@ -215,17 +215,17 @@ def _frames(
     if not found or not params.frames_shown:
         return None
     frames = sorted(images)
-    places = np.unique(
+    positions = np.unique(
         np.linspace(0, len(frames) - 1, min(params.frames_shown, len(frames))).round().astype(int)
     )
-    shown = {frames[place]: images[frames[place]] for place in places}
+    shown = {frames[position]: images[frames[position]] for position in positions}
     sample = comparison.sample
     truth = {
         frame: np.concatenate([sample.boxes(frame, label) for label in ("designator", "object")])
         for frame in shown
     }
     pictures = side_by_side(shown, found, truth)
-    return Section("The same frames", "White: hand-checked designators and objects.", pictures=pictures)
+    return Section("The same frames", "White: ground truth of designators and objects.", pictures=pictures)
 
 
 def _worst(
@@ -236,11 +236,11 @@ def _worst(
         cases = worst(comparison.cases(name))
         shown = cases[: params.worst_shown]
         if shown:
-            title = f"{name}: something is wrong in {len(cases)} of {len(comparison.cases(name))} frames"
+            title = f"{name}: errors in {len(cases)} of {len(comparison.cases(name))} frames"
             parts.append(Section(title, pictures=[("", worst_sheet(shown, images))]))
     if not parts:
         return None
-    text = "The frames with most wrong boxes, missing or found where nothing is. White: what is there."
+    text = "The frames with most errors, false negatives or false positives. White: ground truth."
     return Section("Worst frames", text, parts=parts)
 
 
@@ -256,11 +256,11 @@ def _made_with(table: pd.DataFrame) -> Section:
         ]
         for row in table.to_dict("records")
     ]
-    return Section("What ran", tables=[Table(["", "", "status", "weights", "device", "why not"], rows)])
+    return Section("What ran", tables=[Table(["", "", "status", "weights", "device", "reason"], rows)])
 
 
 def _breakable(name: str) -> str:
-    """A name that may go on in the next line after a colon or a slash, for tables are wide."""
+    """Allow a line break after a colon or a slash in a name, because tables are wide."""
     return name.replace(":", ":\u200b").replace("/", "/\u200b")
 
 

@@ -1,4 +1,4 @@
-"""Detectors and segmenters behind one face, made by name inside the process that measures them."""
+"""Adapters that give detectors and segmenters a common interface in the measuring process."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -23,64 +23,64 @@ _BOX = ["x1", "y1", "x2", "y2"]
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Something that finds boxes, and what it costs."""
+    """A detector or segmenter to measure, with its cost."""
 
     find: Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[sv.Detections]]
-    """From RGB uint8 (H, W, 3) and known designators xyxy (n, 4) of each to the boxes in each."""
+    """Maps images, RGB uint8 (H, W, 3), and the designators of each, xyxy (n, 4), to the boxes of each."""
     cost: Cost
     weights: tuple[str, ...]
     device: str
     is_paid: bool = False
-    """Asked twice it costs twice, or answers from memory: it is asked about each frame once."""
+    """Paid detectors process each frame once: a repetition would cost again, or come from a cache."""
 
 
 def detector(name: str, settings: dict[str, Any], profile: Path) -> Subject:
-    """A detector of detectors/registry.py.
+    """Build a detector from detectors/registry.py.
 
     Raises:
-        GotowceError: it cannot run here; the message says why.
+        GotowceError: It cannot run here; the message gives the reason.
     """
-    told = TypeAdapter(DetectorSettings).validate_python(settings)
-    made = build_detector(name, told, read_profile(profile))
-    is_online = isinstance(told, Online)
+    detector_settings = TypeAdapter(DetectorSettings).validate_python(settings)
+    built = build_detector(name, detector_settings, read_profile(profile))
+    is_online = isinstance(detector_settings, Online)
     return Subject(
-        lambda images, designators: made.detect(images),
-        made.cost,
-        made.weights,
+        lambda images, designators: built.detect(images),
+        built.cost,
+        built.weights,
         "a server" if is_online else _device(),
         is_online,
     )
 
 
 def segmenter(name: str, settings: dict[str, Any], profile: Path) -> Subject:
-    """A segmenter of segmenters/registry.py, told the designators; its boxes are those around its masks.
+    """Build a segmenter from segmenters/registry.py, prompted with designators; its boxes bound its masks.
 
     Args:
         name: NAME or NAME:WEIGHTS.
-        settings: those of the stage masks.
+        settings: Settings of the stage masks.
 
     Raises:
-        GotowceError: it cannot run here; the message says why.
+        GotowceError: It cannot run here; the message gives the reason.
     """
-    # Not above: a detector's memory and time are not to hold what only segmenters need.
+    # Imported here, so that a detector's memory and load time do not include them.
     from gotowce_dagster.segmenters.registry import build_segmenter
     from gotowce_dagster.segmenters.targets import segment_targets
 
     params = MasksParams.model_validate(settings)
-    made = build_segmenter(name, params)
+    built = build_segmenter(name, params)
 
     def find(images: Sequence[np.ndarray], designators: Sequence[np.ndarray]) -> list[sv.Detections]:
         tables = (
-            segment_targets(image, sv.Detections(boxes), made, params)
+            segment_targets(image, sv.Detections(boxes), built, params)
             for image, boxes in zip(images, designators, strict=True)
         )
         return [sv.Detections(table[_BOX].to_numpy(float).reshape(-1, 4)) for table in tables]
 
-    return Subject(find, Cost(), (made.weights,) if made.weights else (), made.device)
+    return Subject(find, Cost(), (built.weights,) if built.weights else (), built.device)
 
 
 def size_mb(names: Sequence[str]) -> float:
-    """Megabytes of weights on disk; of those that are a file or a folder here."""
+    """Size of weights on disk in megabytes; weights that are not a local file or folder count as 0."""
     files = [weights.find(name) or Path(name) for name in names]
     return sum(_bytes(file) for file in files) / 1e6
 
@@ -91,5 +91,5 @@ def _bytes(path: Path) -> int:
 
 
 def _device() -> str:
-    """Where a detector runs: a model on the best there is, one that never loaded torch on the processor."""
+    """The device of a detector: the best available, or the CPU if it does not use torch."""
     return best_device() if "torch" in sys.modules else "cpu"

@@ -1,6 +1,6 @@
-"""The fresh process: ``python -m gotowce_dagster.comparison.worker FOLDER`` does the job that lies there.
+"""Measuring process: ``python -m gotowce_dagster.comparison.worker FOLDER`` runs the job in that folder.
 
-What it learns it writes line by line, so that nothing is lost of one that is killed half way.
+It writes results line by line, so that a killed process loses nothing it has measured.
 """
 
 import json
@@ -27,50 +27,50 @@ from gotowce_dagster.detectors.base import impossible
 from gotowce_dagster.pictures.read import read_rgb
 
 _ROUNDS = 2
-"""Each number of pictures at once is timed so often, after once to settle; the best counts."""
+"""Timed rounds per batch size, after one warm-up round; the fastest counts."""
 
 _WATCH_S = 0.5
-"""Seconds between looks at whether the starting process is still there."""
+"""Seconds between checks that the parent process still exists."""
 
 Event = dict[str, Any]
 
 
 def measure(job: Job) -> Iterator[Event]:
-    """Look at every frame, then at several at once; give what is learned as it is learned.
+    """Measure every frame one at a time, then batches; yields results as they are measured.
 
     Yields:
-        ``loaded`` once, ``frame`` for each frame, ``batch`` for each number of pictures at once.
+        ``loaded`` once, ``frame`` for each frame, ``batch`` for each batch size.
 
     Raises:
-        GotowceError: it cannot run here, or stopped itself; what was told until then stands.
+        GotowceError: It cannot run here, or stopped itself; results yielded before are valid.
     """
     subject: Subject | None = None
     made_for: Path | None = None
     spent: dict[str, float] = {}
-    taken: list[float] = []
+    seconds_per_frame: list[float] = []
     for picture in job.pictures:
         if subject is None or (job.by_profile and picture.profile != made_for):
             is_first = subject is None
-            before, subject = spent, None  # the old model goes before the new one comes
+            before, subject = spent, None  # free the old model before loading the new one
             subject, loaded = _load(job, picture, before)
             made_for = picture.profile
-            free = asdict(subject.cost)  # warming up is not counted
+            free = asdict(subject.cost)  # exclude the warm-up
             if is_first:
                 yield loaded
         image = read_rgb(picture.file)
-        event = _look(subject, picture, image)
+        event = _process_frame(subject, picture, image)
         spent = {
             name: before.get(name, 0) + value - free[name] for name, value in asdict(subject.cost).items()
         }
         if "seconds" in event:
-            taken.append(event["seconds"])
+            seconds_per_frame.append(event["seconds"])
         yield event | {"cost": spent, **_memory()}
-    if subject is not None and taken and not subject.is_paid:
-        yield from _batches(subject, job, fmean(taken))
+    if subject is not None and seconds_per_frame and not subject.is_paid:
+        yield from _batches(subject, job, fmean(seconds_per_frame))
 
 
 def _load(job: Job, picture: Picture, spent: dict[str, float]) -> tuple[Subject, Event]:
-    """Make it, and let it see its first picture once, for what is only done the first time."""
+    """Build the subject and warm it up with its first image."""
     settings = job.settings
     if settings.get("budget") is not None:
         settings = settings | {"budget": max(0.0, settings["budget"] - spent.get("money", 0.0))}
@@ -81,7 +81,7 @@ def _load(job: Job, picture: Picture, spent: dict[str, float]) -> tuple[Subject,
     if not subject.is_paid:
         image = read_rgb(picture.file)
         start = time.perf_counter()
-        _ask(subject, [image], [picture])
+        _predict(subject, [image], [picture])
         warm_up_s = time.perf_counter() - start
     return subject, {
         "event": "loaded",
@@ -94,12 +94,12 @@ def _load(job: Job, picture: Picture, spent: dict[str, float]) -> tuple[Subject,
     }
 
 
-def _look(subject: Subject, picture: Picture, image: np.ndarray) -> Event:
-    """One frame; what goes wrong with it is told and does not stop the others."""
+def _process_frame(subject: Subject, picture: Picture, image: np.ndarray) -> Event:
+    """Process one frame; an error becomes part of its result and does not stop the others."""
     event: Event = {"event": "frame", "video": picture.video, "frame_index": picture.frame_index}
     start = time.perf_counter()
     try:
-        (found,) = _ask(subject, [image], [picture])
+        (found,) = _predict(subject, [image], [picture])
         seconds = time.perf_counter() - start
         boxes, dropped = _rows(found, image.shape)
     except GotowceError:
@@ -111,16 +111,18 @@ def _look(subject: Subject, picture: Picture, image: np.ndarray) -> Event:
     return event | {"seconds": seconds, "boxes": boxes, "dropped": dropped, **answered}
 
 
-def _ask(subject: Subject, images: Sequence[np.ndarray], pictures: Sequence[Picture]) -> list[sv.Detections]:
+def _predict(
+    subject: Subject, images: Sequence[np.ndarray], pictures: Sequence[Picture]
+) -> list[sv.Detections]:
     designators = [np.array(picture.designators, float).reshape(-1, 4) for picture in pictures]
     found = subject.find(images, designators)
     if len(found) != len(images):
-        raise ValueError(f"{len(found)} answers to {len(images)} pictures")
+        raise ValueError(f"{len(found)} results for {len(images)} images")
     return found
 
 
 def _rows(found: sv.Detections, shape: tuple[int, ...]) -> tuple[list[list[Any]], int]:
-    """Boxes as x1, y1, x2, y2, confidence, class and prompt; and how many were none and are left out."""
+    """Boxes as x1, y1, x2, y2, confidence, class and prompt; and the number of invalid boxes left out."""
     xyxy = np.asarray(found.xyxy, float).reshape(-1, 4)
     confidence = np.ones(len(xyxy)) if found.confidence is None else np.asarray(found.confidence, float)
     names = [
@@ -133,15 +135,15 @@ def _rows(found: sv.Detections, shape: tuple[int, ...]) -> tuple[list[list[Any]]
 
 
 def _batches(subject: Subject, job: Job, usual_s: float) -> Iterator[Event]:
-    """Pictures a second with 1, 2, 4 ... at once, all over the same pictures, as time and memory allow.
+    """Measure throughput at batch sizes 1, 2, 4 ... on the same images, within limits of time and memory.
 
     Args:
-        usual_s: seconds that one picture takes.
+        usual_s: Mean seconds per image, one at a time.
     """
     limits, start, size = job.limits, time.perf_counter(), 1
-    # Of the last video alone: another may need another profile, and other sizes would not stack.
-    mine = [picture for picture in job.pictures if picture.video == job.pictures[-1].video]
-    pictures = [mine[place % len(mine)] for place in range(limits.max_batch)]
+    # Only frames of the last video: others may need another profile, and other sizes cannot be batched.
+    same_video = [picture for picture in job.pictures if picture.video == job.pictures[-1].video]
+    pictures = [same_video[position % len(same_video)] for position in range(limits.max_batch)]
     round_s = usual_s * len(pictures)
     if (1 + _ROUNDS) * round_s > limits.batch_s:
         return
@@ -151,27 +153,27 @@ def _batches(subject: Subject, job: Job, usual_s: float) -> Iterator[Event]:
         rounds = []
         for _ in range(1 + _ROUNDS):
             round_start = time.perf_counter()
-            for place in range(0, len(pictures), size):
-                _ask(subject, images[place : place + size], pictures[place : place + size])
+            for position in range(0, len(pictures), size):
+                _predict(subject, images[position : position + size], pictures[position : position + size])
             rounds.append(time.perf_counter() - round_start)
-        now = _memory()
-        yield {"event": "batch", "size": size, "images_per_s": len(images) / min(rounds[1:]), **now}
-        grown = now["memory_mb"] - before
-        before, size = now["memory_mb"], 2 * size
+        memory = _memory()
+        yield {"event": "batch", "size": size, "images_per_s": len(images) / min(rounds[1:]), **memory}
+        grown = memory["memory_mb"] - before
+        before, size = memory["memory_mb"], 2 * size
         is_slow = time.perf_counter() - start + sum(rounds) > limits.batch_s
-        if is_slow or now["memory_mb"] + 2 * grown > limits.memory_mb:
+        if is_slow or memory["memory_mb"] + 2 * grown > limits.memory_mb:
             return
 
 
 def _memory() -> dict[str, float]:
-    """Peaks so far, in megabytes: of the process, and of what torch holds on the GPU."""
+    """Peak memory so far in megabytes: of the process, and of torch on the GPU."""
     return {"memory_mb": _peak_mb(), "gpu_memory_mb": _gpu_peak_mb()}
 
 
 def _peak_mb() -> float:
     status = Path("/proc/self/status")
     if status.exists():
-        # Not ru_maxrss: on Linux it begins with the peak of the process that started this one.
+        # Not ru_maxrss: on Linux it starts at the peak of the parent process.
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -185,12 +187,12 @@ def _gpu_peak_mb() -> float:
 
 
 def _shown(what: object) -> str:
-    """Text for the table of the comparison, without the keys that this process was given."""
+    """Text for the comparison's table, with secrets of the environment redacted."""
     return redact(str(what), secrets_of_environment())
 
 
 def _end_with_parent() -> None:
-    """End this process soon after the one that started it, which may be killed without a chance to say so."""
+    """End this process soon after its parent, which may be killed without notice."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -202,7 +204,7 @@ def _end_with_parent() -> None:
 
 
 def main(folder: Path) -> None:
-    """Do the job of a folder; the last line written says how it ended."""
+    """Run the job of a folder; the last line written gives its outcome."""
     _end_with_parent()
     job = Job.model_validate_json((folder / JOB).read_text(encoding="utf-8"))
     with (folder / EVENTS).open("w", encoding="utf-8", buffering=1) as file:

@@ -1,4 +1,4 @@
-"""The errors people see. Each message names the file or field, what was expected, and what to do."""
+"""Errors for users. Each message names the file or field, what was expected, and what to do."""
 
 import errno
 import os
@@ -7,23 +7,23 @@ from collections.abc import Iterator
 
 
 class GotowceError(Exception):
-    """Something that cannot go on, said in one sentence. The command line ends with exit code 1."""
+    """An error described in one sentence. The command line ends with exit code 1."""
 
 
 class InputError(GotowceError):
-    """Bad input from outside: a file, a table, a parameter. The command line ends with exit code 2."""
+    """Invalid input: a file, a table, a parameter. The command line ends with exit code 2."""
 
 
 class PartlyDoneError(InputError):
-    """Some of the input is bad; what does not depend on it was done."""
+    """Some of the input is invalid; everything that does not depend on it was done."""
 
 
 class MissingWeightsError(GotowceError):
-    """Weights that are neither on this machine nor reachable; the message says how to get them."""
+    """Weights are neither on this machine nor downloadable; the message says how to get them."""
 
 
 class BusyError(GotowceError):
-    """Another process uses what is needed; the same will work when that is done."""
+    """Another process uses a needed file; the same call works once that process is done."""
 
 
 _ADVICE = {
@@ -36,16 +36,16 @@ _ADVICE = {
     errno.EISDIR: "a folder, expected a file",
     errno.ENOTDIR: "a part of this path is a file, expected a folder",
     errno.ENOENT: "not there",
-    errno.EEXIST: "exists already, perhaps made by another process at this moment; run this again",
-    errno.ELOOP: "links that lead in a circle; replace them by the file itself",
+    errno.EEXIST: "exists already, perhaps created by another process just now; run this again",
+    errno.ELOOP: "circular links; replace them with the file itself",
     errno.EIO: "cannot be read or written, the disk reports a fault; copy it from elsewhere",
     errno.EMFILE: "too many files are open; raise the limit with `ulimit -n 4096`",
     errno.ENFILE: "too many files are open on this machine; close other programs",
     errno.EFBIG: "too large for its file system",
-    errno.ENOTEMPTY: "a folder that something else writes to at this moment; run this again",
+    errno.ENOTEMPTY: "another process is writing to this folder; run this again",
     errno.ETXTBSY: "in use by another program; close it, then run this again",
     errno.EBUSY: "in use by another program; close it, then run this again",
-    errno.ESTALE: "its network file system has lost it; mount it again",
+    errno.ESTALE: "stale file handle on a network file system; mount it again",
 }
 _ON_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _MEMORY = "not enough memory; close other programs, use smaller models or smaller batches"
@@ -60,24 +60,24 @@ _TEXTS = {
     "can't allocate memory": _MEMORY,
     "insufficient memory": _MEMORY,
 }
-"""What libraries say when they hide the error of the system behind one of their own."""
+"""Messages of libraries that hide a system error behind one of their own."""
 
 
 def system_sentence(error: BaseException) -> str | None:
-    """One sentence for an error of the system: disk, access rights, names, memory, text encoding, nesting.
+    """Describe a system error in one sentence: disk, access rights, names, memory, encoding, nesting.
 
-    Libraries wrap such errors, so the errors behind ``error`` count too.
+    Libraries wrap such errors, so the causes of ``error`` count too.
 
     Returns:
-        The sentence, naming the file where it is known; None if this is no error of the system.
+        The sentence, with the name of the file if known; None if this is not a system error.
     """
-    return next((told for one in _chain(error) if (told := _sentence(one))), None)
+    return next((sentence for one in _chain(error) if (sentence := _sentence(one))), None)
 
 
 def one_sentence(error: BaseException, about: object) -> str:
-    """An error in one sentence, without the name of what it is about at its beginning."""
-    told = str(error) if isinstance(error, GotowceError) else system_sentence(error) or str(error)
-    return told.removeprefix(f"{about}: ")
+    """Describe an error in one sentence, without the leading name of ``about``."""
+    message = str(error) if isinstance(error, GotowceError) else system_sentence(error) or str(error)
+    return message.removeprefix(f"{about}: ")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -105,9 +105,9 @@ def _sentence(error: BaseException) -> str | None:
 
 
 def _where(error: OSError) -> str:
-    """The files that the error names, as a beginning of its sentence; nothing if it names none.
+    """The files that the error names, as a prefix of its sentence; empty if it names none.
 
-    Where no space is left it is the file that was to be written, which comes second.
+    If no space is left, only the target file, which comes second.
     """
     names = [
         os.fsdecode(name) for name in (error.filename, error.filename2) if not isinstance(name, int | None)

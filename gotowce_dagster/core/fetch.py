@@ -1,7 +1,7 @@
-"""Downloads that count only when whole: length and digest compared, pages of HTML refused.
+"""Verified downloads: length and digest are checked, HTML pages are refused.
 
-A hub's files go through huggingface_hub into its own cache, under its own variables: HF_HOME, HF_TOKEN,
-HF_HUB_OFFLINE, HF_ENDPOINT. A bad file is kept beside its place as NAME.bad, for a look at it.
+Files of a hub are downloaded by huggingface_hub into its own cache, with its own variables: HF_HOME,
+HF_TOKEN, HF_HUB_OFFLINE, HF_ENDPOINT. A bad file is kept as NAME.bad for inspection.
 """
 
 import io
@@ -23,19 +23,19 @@ _LFS_DIGEST_CHARS = 64
 
 
 class BadDownloadError(OSError):
-    """What came is not the published file."""
+    """The downloaded file is not the published one."""
 
 
 def file(url: str, target: Path, expected: str | None, progress: Progress) -> Path:
-    """Fetch a file; a bad one is set aside and fetched once more.
+    """Download a file; a bad file is set aside and downloaded once more.
 
     Args:
-        expected: its SHA-256. None: it is noted beside the file, so that a later change is seen.
-        progress: called with bytes done and in all.
+        expected: SHA-256. None: the digest is recorded beside the file, so that later changes are detected.
+        progress: Called with bytes done and in total.
 
     Raises:
-        BadDownloadError: it came cut short, as something else, or with another digest, twice.
-        OSError: the address does not answer.
+        BadDownloadError: The file was truncated, of another format, or had another digest, twice.
+        OSError: The URL does not respond.
     """
     for attempt in range(_TRIES):
         try:
@@ -53,7 +53,7 @@ def file(url: str, target: Path, expected: str | None, progress: Progress) -> Pa
 
 
 def noted_digest(path: Path, cache: Path) -> str | None:
-    """The SHA-256 noted when a file in our cache was fetched, or None; a damaged note matches no file."""
+    """The SHA-256 recorded when a file in our cache was downloaded, or None; damaged ones match nothing."""
     note = _note(path)
     if path.parent != cache or not note.is_file():
         return None
@@ -64,10 +64,10 @@ def noted_digest(path: Path, cache: Path) -> str | None:
 
 
 def fault(path: Path, expected: str | None, suffix: str | None = None) -> str | None:
-    """Why a file is not the published one: by its SHA-256 where that is known, else by its format.
+    """Explain why a file is not the published one, by its SHA-256 if known, else by its format; or None.
 
     Args:
-        suffix: of the format; the file's own by default.
+        suffix: Suffix of the format; the file's own by default.
     """
     if expected is None:
         return formats.fault(path, suffix)
@@ -79,12 +79,12 @@ def fault(path: Path, expected: str | None, suffix: str | None = None) -> str | 
 
 
 def aside(path: Path) -> Path:
-    """Where a bad file is put."""
+    """Path to which a bad file is moved."""
     return path.with_name(f"{path.name}.bad")
 
 
 def set_aside(path: Path) -> None:
-    """Move a bad file out of the way; in the hub's cache, what its link points to."""
+    """Move a bad file aside; in the hub's cache, the target of its link."""
     bad = aside(path)
     remove(bad)
     path.resolve().rename(bad)
@@ -92,36 +92,35 @@ def set_aside(path: Path) -> None:
 
 
 def hub_folder(repo: str, revision: str, files: Mapping[str, str | None], progress: Progress) -> Path:
-    """Fetch files of a hub's repository; those already in its cache are not fetched again.
+    """Download files of a hub's repository, except those already in its cache.
 
     Args:
-        files: names and SHA-256. Where it is None, the digest that the hub itself publishes is compared, else
-            the format.
+        files: Names and SHA-256. If None, the digest published by the hub is checked, else the format.
 
     Returns:
         The folder of this revision in the hub's cache.
 
     Raises:
-        BadDownloadError: a file is not the published one, twice.
-        OSError: the hub does not answer, refuses, or is not to be asked (HF_HUB_OFFLINE).
+        BadDownloadError: A file is not the published one, twice.
+        OSError: The hub does not respond, refuses the request, or is offline by HF_HUB_OFFLINE.
     """
     for name, expected in files.items():
         path = _hub_file(repo, revision, name, progress)
-        wanted = expected or _lfs_digest(path)
-        if problem := fault(path, wanted):
+        digest = expected or _lfs_digest(path)
+        if problem := fault(path, digest):
             set_aside(path)
             path = _hub_file(repo, revision, name, progress)
-            if problem := fault(path, wanted):
+            if problem := fault(path, digest):
                 set_aside(path)
                 raise BadDownloadError(f"{name}: {problem}")
         remove(aside(path))
     found = in_hub_cache(repo, revision, files)
-    assert found is not None, "all files have just been fetched"
+    assert found is not None, "all files have just been downloaded"
     return found
 
 
 def in_hub_cache(repo: str, revision: str, files: Iterable[str]) -> Path | None:
-    """The folder of a revision in the hub's cache, if it has all these files."""
+    """Find the folder of a revision in the hub's cache, if it has all these files."""
     from huggingface_hub import try_to_load_from_cache
 
     found = [try_to_load_from_cache(repo, name, revision=revision) for name in files]
@@ -129,8 +128,8 @@ def in_hub_cache(repo: str, revision: str, files: Iterable[str]) -> Path | None:
     return paths[0].parent if len(paths) == len(found) else None
 
 
-def hub_answers(repo: str, revision: str, name: str, timeout_s: float) -> bool:
-    """Whether the hub has the file for us, asked without fetching it."""
+def hub_has_file(repo: str, revision: str, name: str, timeout_s: float) -> bool:
+    """Whether the hub provides the file, without downloading it."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     try:
@@ -143,7 +142,7 @@ def hub_answers(repo: str, revision: str, name: str, timeout_s: float) -> bool:
 
 @contextmanager
 def no_hub() -> Generator[None]:
-    """While the block lasts, the hub is not asked, whatever the weights' configuration names."""
+    """Disable access to the hub inside the block, whatever the weights' configuration names."""
     from huggingface_hub import constants
 
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
@@ -162,7 +161,7 @@ def _hub_file(repo: str, revision: str, name: str, progress: Progress) -> Path:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "file": io.StringIO()})
-            self._done = int(self.n)  # a bar that is not drawn does not count
+            self._done = int(self.n)  # tqdm does not count while its bar is not drawn
 
         def update(self, n: float | None = 1) -> bool | None:
             self._done += int(n or 0)
@@ -175,7 +174,7 @@ def _hub_file(repo: str, revision: str, name: str, progress: Progress) -> Path:
 
 @contextmanager
 def _hub_errors() -> Generator[None]:
-    """Whatever the hub's client raises becomes an OSError of one line."""
+    """Convert any error of the hub's client to an OSError with one line."""
     try:
         yield
     except Exception as error:
@@ -185,7 +184,7 @@ def _hub_errors() -> Generator[None]:
 
 
 def _lfs_digest(path: Path) -> str | None:
-    """The SHA-256 that the hub publishes for a large file: its cache names the blob by it."""
+    """The hub's published SHA-256 of a large file, which names its blob in the cache."""
     name = path.resolve().name
     is_digest = len(name) == _LFS_DIGEST_CHARS and set(name) <= set("0123456789abcdef")
     return name if is_digest else None
@@ -197,21 +196,21 @@ def _note(path: Path) -> Path:
 
 def _download(url: str, target: Path, expected: str | None, progress: Progress) -> None:
     with (
-        urllib.request.urlopen(url, timeout=60) as answer,  # noqa: S310 - our own https addresses
+        urllib.request.urlopen(url, timeout=60) as response,  # noqa: S310 - our own https addresses
         fresh_file(target) as new,
     ):
-        if url.startswith("https:") and not answer.url.startswith("https:"):
-            raise OSError(f"it sends us on to {answer.url}, which is not encrypted")
-        announced = answer.headers.get("Content-Length")
+        if url.startswith("https:") and not response.url.startswith("https:"):
+            raise OSError(f"it redirects to {response.url}, which is not encrypted")
+        announced = response.headers.get("Content-Length")
         total = int(announced) if announced and announced.isdecimal() else None
         with new.open("wb") as out:
-            done = _copy(answer.read, out.write, total or 0, progress)
-        problem = None if total in (None, done) else f"{done} of {total} bytes came"
+            done = _copy(response.read, out.write, total or 0, progress)
+        problem = None if total in (None, done) else f"{done} of {total} bytes received"
         if problem := problem or fault(new, expected, target.suffix):
             bad = aside(target)
             remove(bad)
             new.rename(bad)
-            raise BadDownloadError(f"{problem}; what came is kept as {bad}")
+            raise BadDownloadError(f"{problem}; the file is kept as {bad}")
 
 
 def _copy(read: Callable[[int], bytes], write: Callable[[bytes], int], total: int, progress: Progress) -> int:

@@ -1,6 +1,6 @@
-"""Source files that DVC tracks (videos and reviews): here, not pulled, or gone.
+"""State of source files that DVC tracks (videos and reviews): here, not pulled, or gone.
 
-A file ``X`` is tracked when ``X.dvc`` lies beside it. What is tracked exists, even if its content is absent.
+A file ``X`` is tracked if ``X.dvc`` exists beside it. A tracked file exists even if its content is absent.
 """
 
 import hashlib
@@ -17,25 +17,25 @@ _SUFFIX = ".dvc"
 
 
 def pointer(path: Path) -> Path:
-    """The file by which DVC tracks another: ``X.dvc`` beside ``X``."""
+    """The .dvc file of a tracked file: ``X.dvc`` beside ``X``."""
     return path.with_name(path.name + _SUFFIX)
 
 
 def tracked_files(folder: Path) -> list[Path]:
-    """The files of a folder and of those below that DVC tracks, here or not, sorted."""
+    """List the files that DVC tracks in a folder, recursively, present or not, sorted."""
     pointers = (file for file in folder.rglob(f"?*{_SUFFIX}") if file.is_file())
     return sorted(file.with_name(file.name.removesuffix(_SUFFIX)) for file in pointers)
 
 
 def state(path: Path) -> State:
-    """Whether a source file is here, only tracked, or neither. A dangling link is not here."""
+    """Whether a source file is present, only tracked, or neither. A dangling link is not present."""
     if path.exists():
         return "here"
     return "not pulled" if pointer(path).exists() else "gone"
 
 
 def not_pulled(paths: Iterable[Path]) -> str | None:
-    """One sentence naming the files that are tracked but not here, and how to get them; None if all are."""
+    """A sentence naming tracked files that are not pulled, and the command to pull them; None if all are."""
     absent = [path for path in paths if state(path) == "not pulled"]
     if not absent:
         return None
@@ -44,13 +44,17 @@ def not_pulled(paths: Iterable[Path]) -> str | None:
 
 
 def require_pulled(paths: Iterable[Path]) -> None:
-    """Raises: InputError: files are tracked but not here; it says how to get them."""
+    """Check that files are pulled.
+
+    Raises:
+        InputError: Files are tracked but not pulled; the message has the command to pull them.
+    """
     if problem := not_pulled(paths):
         raise InputError(problem)
 
 
 def digest(path: Path) -> str:
-    """The MD5 of a file's content, as DVC computes it, in constant memory."""
+    """Compute the MD5 of a file's content, as DVC does, in constant memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -84,7 +88,7 @@ def read_pointer(tracked: Path) -> dict:
 
 
 def below_data(path: Path) -> str:
-    """A path as it is typed in the project's root, in which ``data`` lies."""
+    """A path relative to the project's root, from its last ``data`` folder on."""
     parts = path.parts
     if "data" not in parts:
         return str(path)

@@ -1,11 +1,11 @@
-"""Which files a model may be built from.
+"""Trust in model files: which files a model may be built from.
 
-A YOLO file and a model folder with code of its own hold more than numbers: whoever made them decides what is
-built. So they are used only if their content is vouched for: it is published and listed in weights.py, or its
-SHA-256 stands in data/trusted_weights.yaml, or git has its digest (a committed dvc.lock or FILE.dvc), or this
-project trained it on this machine. Git's content is trusted, DVC's and other people's files are not.
+A YOLO file, or a model folder with its own code, contains more than tensors: its author decides what is
+built. So such files are used only if their content is trusted: it is published and listed in weights.py, or
+its SHA-256 is in data/trusted_weights.yaml, or git has its digest (a committed dvc.lock or FILE.dvc), or this
+project trained it on this machine. Git's content is trusted; DVC's and other people's files are not.
 
-Beyond that, no pickle is ever read without restriction, whoever vouches for it: see restrict_unpickling.
+Besides, no pickle is ever read without restriction, trusted or not: see restrict_unpickling.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from gotowce_dagster.core.files import fresh_file
 TRUSTED = Path("data", "trusted_weights.yaml")
 _TRAINED = Path("data", ".work", "trained_weights.json")
 _KEPT = 200
-"""Digests of so many trainings are remembered."""
+"""Number of trainings whose digests are stored."""
 
 _HEADER = (
     "# What people of this project vouch for, added by `gotowce trust FILE`: models are built from it.\n"
@@ -44,11 +44,11 @@ class TrustedFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
-    """As it was named then; only the digest counts."""
+    """Name at the time; only the digest counts."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Of the file, or of the names and digests of all files of a folder."""
+    """SHA-256 of the file, or of the names and digests of all files of a folder."""
     added: str
-    """The day."""
+    """Date of the entry."""
 
 
 class _Trusted(BaseModel):
@@ -58,42 +58,42 @@ class _Trusted(BaseModel):
 
 
 def restrict_unpickling() -> None:
-    """Let this process read pickled weights as tensors and known model classes only; call before loading any.
+    """Restrict this process to unpickling tensors and known model classes; call before loading any weights.
 
-    torch.load then refuses everything else, also where a library asks for a full unpickling
-    (TORCH_FORCE_WEIGHTS_ONLY_LOAD), and ultralytics neither unpickles nor evaluates what it does not know
+    torch.load then refuses everything else, even if a library requests full unpickling
+    (TORCH_FORCE_WEIGHTS_ONLY_LOAD), and ultralytics neither unpickles nor evaluates unknown content
     (ULTRALYTICS_SAFE_LOAD).
     """
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"
-    # Read once when they are imported, which may have been before us.
+    # These modules read the variable once, on import, which may have happened before.
     for name in ("ultralytics.utils", "ultralytics.nn.tasks"):
         if module := sys.modules.get(name):
             setattr(module, "SAFE_LOAD", True)  # noqa: B010 - unknown to the type of modules
 
 
 def project_root() -> Path:
-    """The project that this process works in: $GOTOWCE_ROOT or the current folder, or above it."""
+    """Find the root of the current project: $GOTOWCE_ROOT or the current folder, or one of their parents."""
     start = Path(os.environ.get("GOTOWCE_ROOT", ".")).resolve()
     return next((folder for folder in (start, *start.parents) if (folder / "params.yaml").exists()), start)
 
 
 def require_trusted(path: Path, root: Path | None = None) -> None:
-    """Refuse a file or folder that nobody vouches for.
+    """Refuse an untrusted file or folder.
 
     Args:
-        root: of the project; by default the one this process works in.
+        root: Root of the project; by default the current one.
 
     Raises:
-        InputError: nobody does; the message says how to.
+        InputError: It is not trusted; the message says how to trust it.
     """
     if reason := untrusted(path, root):
         raise InputError(reason)
 
 
 def untrusted(path: Path, root: Path | None = None) -> str | None:
-    """Why no model may be built from a file or folder, and what to do about it; None if one may.
+    """Explain why no model may be built from a file or folder, and what to do; None if it is trusted.
 
     Raises:
         InputError: data/trusted_weights.yaml is malformed.
@@ -105,13 +105,13 @@ def untrusted(path: Path, root: Path | None = None) -> str | None:
     if digest in {entry.sha256 for entry in read_trusted(root)} or _is_committed(path, root):
         return None
     return (
-        f"{path}: not trusted here (SHA-256 {digest[:16]}...), and it holds a whole model, which decides "
-        f"what runs; if you know who made it, run `gotowce trust {path}` and commit {TRUSTED}"
+        f"{path}: not trusted (SHA-256 {digest[:16]}...), and it contains a whole model, which decides "
+        f"what runs; if you trust its author, run `gotowce trust {path}` and commit {TRUSTED}"
     )
 
 
 def read_trusted(root: Path) -> list[TrustedFile]:
-    """The files that people of a project vouch for.
+    """Read the list of trusted files.
 
     Raises:
         InputError: the list is malformed.
@@ -129,26 +129,26 @@ def read_trusted(root: Path) -> list[TrustedFile]:
 
 
 def add(path: Path, root: Path) -> TrustedFile:
-    """Write a file's or folder's digest into the list of trusted ones.
+    """Add the digest of a file or folder to the list of trusted files.
 
     Raises:
         InputError: there is no such file, or the list is malformed.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; name the weights to trust")
-    known = read_trusted(root)
+    trusted = read_trusted(root)
     inside = path.resolve().is_relative_to(root.resolve())
     name = path.resolve().relative_to(root.resolve()).as_posix() if inside else path.name
     entry = TrustedFile(file=name, sha256=content_sha256(path), added=f"{datetime.now(UTC):%Y-%m-%d}")
-    if entry.sha256 not in {other.sha256 for other in known}:
-        content = {"trusted": [one.model_dump() for one in (*known, entry)]}
+    if entry.sha256 not in {other.sha256 for other in trusted}:
+        content = {"trusted": [one.model_dump() for one in (*trusted, entry)]}
         with fresh_file(root / TRUSTED) as new:
             new.write_text(_HEADER + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return entry
 
 
 def note_trained(path: Path, root: Path) -> None:
-    """Remember that this project trained a model on this machine: neither in git nor in DVC, never shared."""
+    """Record that this project trained a model on this machine, in a local file outside git and DVC."""
     digests = [*_trained(root), content_sha256(path)][-_KEPT:]
     with fresh_file(root / _TRAINED) as new:
         new.write_text(json.dumps(digests), encoding="utf-8")
@@ -163,14 +163,14 @@ def _trained(root: Path) -> list[str]:
 
 
 def _is_committed(path: Path, root: Path) -> bool:
-    """Whether git's last commit has the digest of the file, or of the DVC output around it.
+    """Whether git's last commit has the digest of the file, or of the DVC output that contains it.
 
-    Not what dvc.lock says on disk: `dvc repro --pull` writes there what a remote's run cache claims. DVC's
-    MD5 is no defence against whoever made two files of one digest, but it is against whoever holds the remote
-    alone.
+    The dvc.lock on disk does not count: `dvc repro --pull` writes what a remote's run cache claims. DVC's MD5
+    does not protect against an author of two files with one digest, but it protects against someone who
+    controls the remote only.
     """
     try:
-        # The file itself may be a link into DVC's cache; where it stands counts.
+        # The file itself may be a link into DVC's cache; its own path counts.
         place = (path.absolute().parent.resolve() / path.name).relative_to(root.resolve())
     except ValueError:
         return False
@@ -193,7 +193,7 @@ def _outputs(stage: Any) -> Iterator[tuple[str, str]]:
 
 
 def _yaml_of_commit(root: Path, name: str) -> dict[str, Any]:
-    """A YAML file as the last commit has it; empty without git, without the file or with another content."""
+    """Read a YAML file from the last commit; empty without git, without the file, or if it is no mapping."""
     command = ["git", "-C", str(root), "cat-file", "blob", f"HEAD:./{name}"]
     with suppress(OSError, yaml.YAMLError, RecursionError):
         done = subprocess.run(command, capture_output=True, check=False)
@@ -203,7 +203,7 @@ def _yaml_of_commit(root: Path, name: str) -> dict[str, Any]:
 
 
 def _md5(path: Path) -> str | None:
-    """The digest that DVC gives a file or a folder."""
+    """Compute DVC's digest of a file or a folder."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in our words: which field, what was given, what was expected."""
+"""Messages for pydantic's validation errors: field, expected value, given value."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -64,11 +64,11 @@ _SHOWN = 5
 
 
 def in_words(error: ValidationError, content: Any = None, name: str = "") -> str:
-    """What is wrong, in one line, the first five of it: ``masks.near: expected at least 0, got -1; ...``.
+    """Format the first five problems in one line: ``masks.near: expected at least 0, got -1; ...``.
 
     Args:
-        content: what was checked; leaves the names of alternatives out of the fields' paths.
-        name: what a problem of the whole content is said of.
+        content: The validated content, used to leave the names of union alternatives out of field paths.
+        name: Name for problems of the content as a whole.
     """
     problems = error.errors(include_url=False)
     problems = [problem for problem in problems if not _follows(problem, problems)]
@@ -80,7 +80,7 @@ def in_words(error: ValidationError, content: Any = None, name: str = "") -> str
 
 
 def _follows(problem: ErrorDetails, problems: Sequence[ErrorDetails]) -> bool:
-    """Whether a list is called too short only because entries in it are wrong."""
+    """Whether a list is reported as too short only because some of its entries are invalid."""
     place = problem["loc"]
     return problem["type"] == "too_short" and any(
         other["loc"][: len(place)] == place != other["loc"] for other in problems
@@ -98,8 +98,8 @@ def _problem(problem: ErrorDetails, content: Any, name: str) -> str:
     if kind in {"value_error", "assertion_error"}:  # raised by our own checks
         return f"{start}{context['error']}"
     if kind in _WHOLE:
-        told = _WHOLE[kind].format(**context).replace("'", "")
-        return f"{start}{told}" if start or kind != "missing" else "a field is missing"
+        message = _WHOLE[kind].format(**context).replace("'", "")
+        return f"{start}{message}" if start or kind != "missing" else "a field is missing"
     if kind == "union_tag_invalid":
         field = context["discriminator"].strip("'")
         start = ".".join(filter(None, (place, field)))
@@ -109,12 +109,12 @@ def _problem(problem: ErrorDetails, content: Any, name: str) -> str:
 
 
 def _of_pydantic(message: str) -> str:
-    """A kind of error that no model here had when this was written."""
+    """Shorten pydantic's own message, for kinds of errors not listed in _EXPECTED."""
     return message.removeprefix("Input should be ").removeprefix("Value should be ")
 
 
 def _place(location: Sequence[int | str], content: Any) -> Iterator[str]:
-    """The path of a field as the content has it: the names of a union's alternatives are no part of it."""
+    """The path of a field in the content, without the names of union alternatives."""
     for number, part in enumerate(location):
         is_last = number == len(location) - 1
         if isinstance(content, Mapping):
@@ -133,7 +133,7 @@ def _place(location: Sequence[int | str], content: Any) -> Iterator[str]:
 
 
 def _given(value: Any) -> str:
-    """The value as it was written, shortened."""
+    """The given value as text, shortened."""
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
     text = "nothing" if value is None else " ".join(text.split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,8 +1,8 @@
-"""Model weights: a folder of yours first, then their official address, never another model.
+"""Model weights: from the user's folder or their official URL, and never another model.
 
-Searched in this order: $GOTOWCE_WEIGHTS_DIR, then weights/ in the user's cache folder, where downloads are
-kept; entries of a hub also in the hub's own cache ($HF_HOME). A file whose digest is known is compared with
-it wherever it comes from. Which files a model may be built from is decided in trust.py.
+Search order: $GOTOWCE_WEIGHTS_DIR, then weights/ in the user's cache folder, which also stores downloads; for
+weights of a hub also the hub's own cache ($HF_HOME). A known digest is checked wherever the file comes from.
+trust.py decides which files a model may be built from.
 """
 
 import os
@@ -22,20 +22,20 @@ class Weights:
 
     name: str
     url: str | None
-    """None: there is no download; the file must be in your folder."""
+    """None: no download; the file must be in the user's folder."""
     licence: str
     sha256: str | None = None
-    """Of the file. None: the digest is not known here; length and format are checked."""
+    """SHA-256 of the file. None: not published; only length and format are checked."""
     repo: str | None = None
-    """OWNER/NAME of the hub's repository, where the weights are a folder."""
+    """OWNER/NAME of the hub's repository, if the weights are a folder."""
     revision: str = "main"
     """Commit of the repository."""
     files: Mapping[str, str | None] = field(default_factory=dict)
-    """The files of the folder and the SHA-256 of each, None where it is not known here."""
+    """The files of the folder with their SHA-256; None if not published."""
 
     @property
     def is_verified(self) -> bool:
-        """Whether the digest of all tensors is known."""
+        """Whether the digests of all tensor files are known."""
         tensors = [d for name, d in self.files.items() if name.endswith((".safetensors", ".bin"))]
         return None not in tensors if self.files else self.sha256 is not None
 
@@ -54,12 +54,12 @@ _BPE = (
 
 
 def _hub(name: str, revision: str, licence: str, tensors: str, *files: str, repo: str = "") -> Weights:
-    """A folder of the hub.
+    """Define weights that are a folder on the hub.
 
     Args:
         name: OWNER/NAME, or another name for ``repo``.
         tensors: SHA-256 of model.safetensors.
-        files: the other files that transformers reads.
+        files: The other files that transformers reads.
     """
     digests = {"config.json": None, "model.safetensors": tensors} | dict.fromkeys(files)
     return Weights(
@@ -166,41 +166,41 @@ WEIGHTS = {
             *_FAST,
             "generation_config.json",
         ),
-        # The image half of SAM 2 tiny: encoder, prompt encoder and mask decoder, enough for image prompts.
+        # The image part of SAM 2 tiny: encoder, prompt encoder and mask decoder, enough for images.
         Weights("sam2_hiera_tiny_image.pt", None, "Apache-2.0"),
     )
 }
 
 
 def folders() -> list[Path]:
-    """The folders looked in, first to last."""
+    """The folders to search, in order."""
     given = os.environ.get("GOTOWCE_WEIGHTS_DIR")
     return [*([Path(given).expanduser()] if given else []), _cache()]
 
 
 def find(name: str) -> Path | None:
-    """The weights' file on this machine, or their folder with all its files; or None.
+    """Find the weights' file on this machine, or their folder with all its files; None if there is none.
 
-    A file of the table that is not what was published counts as absent (see ``faults``). What is not in the
-    table may be any file or folder there, or a path from the project's folder.
+    A file that differs from the published one counts as absent (see ``faults``). Weights not in WEIGHTS may
+    be any file or folder in these folders, or a path relative to the project.
     """
-    return next((path for path in _places(name) if _fault(name, path) is None), None)
+    return next((path for path in _candidates(name) if _fault(name, path) is None), None)
 
 
 def faults(name: str) -> list[str]:
-    """What is wrong with the weights' files here, each as PATH: REASON; files set aside included."""
-    found = [f"{path}: {problem}" for path in _places(name) if (problem := _fault(name, path))]
+    """List the faults of the weights' local files, each as PATH: REASON, including files set aside."""
+    found = [f"{path}: {problem}" for path in _candidates(name) if (problem := _fault(name, path))]
     aside = fetch.aside(_cache() / name)
-    return [*found, *([f"{aside}: set aside, was not the published file"] if aside.exists() else [])]
+    return [*found, *([f"{aside}: set aside, not the published file"] if aside.exists() else [])]
 
 
 def reachable(name: str, timeout_s: float = 5.0) -> bool:
-    """Whether the official address answers."""
+    """Whether the official URL responds."""
     weights = WEIGHTS.get(name)
     if weights is None or weights.url is None:
         return False
     if weights.repo is not None:
-        return fetch.hub_answers(weights.repo, weights.revision, next(iter(weights.files)), timeout_s)
+        return fetch.hub_has_file(weights.repo, weights.revision, next(iter(weights.files)), timeout_s)
     request = urllib.request.Request(weights.url, method="HEAD")  # noqa: S310 - our own https addresses
     try:
         with urllib.request.urlopen(request, timeout=timeout_s):  # noqa: S310
@@ -210,53 +210,53 @@ def reachable(name: str, timeout_s: float = 5.0) -> bool:
 
 
 def obstacle(name: str) -> str | None:
-    """Why the weights cannot be had here and what to do about it; None if they can."""
-    if find(name) or (not _wrong_in_your_folder(name) and reachable(name)):
+    """Explain why the weights are not available, and what to do; None if they are."""
+    if find(name) or (not _has_fault_in_user_folder(name) and reachable(name)):
         return None
-    looked = " nor in ".join(map(str, folders()))
+    searched = " nor in ".join(map(str, folders()))
     if problems := faults(name):
-        return f"{name} is not usable: {'; '.join(problems)}; remove the file, and fetch it again"
-    return f"{name} is neither in {looked} nor reachable"
+        return f"{name} is not usable: {'; '.join(problems)}; remove the file and download it again"
+    return f"{name} is neither in {searched} nor reachable"
 
 
 def require(name: str, progress: Progress = silent) -> Path:
-    """The weights' file or folder, fetched from their official address if they are not here yet.
+    """Get the weights' file or folder, downloaded from the official URL if missing.
 
-    A damaged file in our own cache is set aside as NAME.bad and fetched again; one in your folder stays, and
-    you are asked to remove it.
+    A damaged file in our own cache is set aside as NAME.bad and downloaded again. One in the user's folder
+    stays, and the error asks the user to remove it.
 
     Args:
-        progress: called with bytes done and in all, while fetching.
+        progress: Called with bytes done and in total while downloading.
 
     Raises:
-        MissingWeightsError: not here and not reachable, or not what was published.
+        MissingWeightsError: The weights are missing and not downloadable, or not the published ones.
     """
-    for path in _places(name):
+    for path in _candidates(name):
         problem = _fault(name, path)
         if problem is None:
             return path
-        if _is_yours(path):
+        if _is_in_user_folder(path):
             raise MissingWeightsError(
-                f"{path}: not {name} as published ({problem}); remove or rename it, then it is fetched"
+                f"{path}: not the published {name} ({problem}); remove or rename it, then it is downloaded"
             )
         _set_aside(name, path)
-    looked = " and ".join(str(folder) for folder in folders())
+    searched = " and ".join(str(folder) for folder in folders())
     weights = WEIGHTS.get(name)
     if weights is None or weights.url is None:
-        raise MissingWeightsError(f"{name}: not in {looked}; put the file there or set GOTOWCE_WEIGHTS_DIR")
+        raise MissingWeightsError(f"{name}: not in {searched}; put the file there or set GOTOWCE_WEIGHTS_DIR")
     try:
         if weights.repo is not None:
             return fetch.hub_folder(weights.repo, weights.revision, weights.files, progress)
         return fetch.file(weights.url, _cache() / name, weights.sha256, progress)
     except OSError as error:
         raise MissingWeightsError(
-            f"{name}: not in {looked}, and {weights.url} does not give it ({error}); fetch it elsewhere, "
-            f"put it into a folder and set GOTOWCE_WEIGHTS_DIR to that folder"
+            f"{name}: not in {searched}, and {weights.url} does not provide it ({error}); download it "
+            f"elsewhere, put it in a folder and set GOTOWCE_WEIGHTS_DIR to that folder"
         ) from None
 
 
 def is_published(path: Path, digest: str) -> bool:
-    """Whether a file's digest is one of those published, or the one it had when we fetched it."""
+    """Whether a file's digest is a published one, or the one recorded when we downloaded it."""
     published = {d for w in WEIGHTS.values() for d in (w.sha256, *w.files.values()) if d}
     return digest in published or digest == fetch.noted_digest(path, _cache())
 
@@ -265,8 +265,8 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gotowce" / "weights"
 
 
-def _places(name: str) -> Iterator[Path]:
-    """Where the weights lie on this machine, whole or not, the first to be used first."""
+def _candidates(name: str) -> Iterator[Path]:
+    """Local paths of the weights, valid or not, in order of precedence."""
     weights = WEIGHTS.get(name)
     if weights is None:
         project = Path(os.environ.get("GOTOWCE_ROOT", "."))
@@ -290,13 +290,13 @@ def _fault(name: str, path: Path) -> str | None:
     return None
 
 
-def _is_yours(path: Path) -> bool:
+def _is_in_user_folder(path: Path) -> bool:
     given = os.environ.get("GOTOWCE_WEIGHTS_DIR")
     return bool(given) and path.is_relative_to(Path(given or "").expanduser())
 
 
-def _wrong_in_your_folder(name: str) -> bool:
-    return any(_is_yours(path) and _fault(name, path) for path in _places(name))
+def _has_fault_in_user_folder(name: str) -> bool:
+    return any(_is_in_user_folder(path) and _fault(name, path) for path in _candidates(name))
 
 
 def _set_aside(name: str, path: Path) -> None:

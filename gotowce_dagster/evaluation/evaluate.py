@@ -67,7 +67,7 @@ def joined(checked: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         checked: columns of tables.read_truth.
-        reviewed: as from labels.reviewed.known_objects.
+        reviewed: as from labels.reviewed.truth_from_reviews.
     """
     both = checked["frame_index"].isin(reviewed["frame_index"])
     parts = [checked[~(both & (checked["label"] == "object"))], reviewed]

@@ -18,7 +18,7 @@ class Measure:
     """The model's boxes: only those above a confidence count, but for mAP."""
     by_class: bool = False
     lacking: str = ""
-    """Said when there is nothing to measure it on."""
+    """ReviewedFrames when there is nothing to measure it on."""
     truth: str = "data/truth"
     """What is held to be true in frames that no human has reviewed."""
 

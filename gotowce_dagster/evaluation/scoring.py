@@ -1,4 +1,4 @@
-"""How well boxes that were found agree with boxes that are there."""
+"""Metrics of predicted boxes against ground truth."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import numpy as np
 import supervision as sv
 from scipy.optimize import linear_sum_assignment
 
-FALSE_ALARM, IGNORED = -1, -2
+FALSE_POSITIVE, IGNORED = -1, -2
 
 
 def _none() -> np.ndarray:
@@ -16,50 +16,50 @@ def _none() -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One frame that somebody knows the truth about."""
+    """Predictions and ground truth of one frame."""
 
     video: str
     frame_index: int
     found: sv.Detections
-    """With confidence; without, each counts as sure."""
+    """Predictions with confidence; without it, each has confidence 1."""
     truth: sv.Detections
     ignored: np.ndarray = field(default_factory=_none)
-    """xyxy (n, 4) of what is neither asked for nor wrong, for instance half hidden marks."""
+    """Boxes that are neither targets nor false positives, xyxy (n, 4), for example half hidden marks."""
 
     @property
     def confidence(self) -> np.ndarray:
-        """(n,) of the found boxes."""
+        """Confidence of the predicted boxes, (n,)."""
         return _confidence(self.found)
 
     def surer_than(self, confidence: float) -> "Case":
-        """The case without the found boxes below ``confidence``."""
+        """The case without predictions below ``confidence``."""
         found = self.found[np.flatnonzero(self.confidence >= confidence)]
         assert isinstance(found, sv.Detections)
         return Case(self.video, self.frame_index, found, self.truth, self.ignored)
 
 
 def matches(case: Case, iou: float, by_class: bool = False) -> np.ndarray:
-    """What each found box is: the number of its truth, FALSE_ALARM or IGNORED.
+    """Match each predicted box to ground truth: the index of its ground-truth box, FALSE_POSITIVE or IGNORED.
 
-    Boxes are paired one to one so that the sum of their IoU is greatest (Hungarian method, scipy), pairs
-    below ``iou`` not counted. A box left over is ignored when at least half of it lies on an ignored one,
-    as COCO does with its crowds.
+    Boxes are matched one to one to maximise the sum of IoU (Hungarian method, scipy), without pairs below
+    ``iou``. An unmatched box is ignored if at least half of it lies on an ignored box, as COCO does with
+    crowds.
 
     Returns:
-        int (number found,).
+        int (number of predictions,).
     """
     overlap = pair_iou(case, by_class)
     overlap[overlap < iou] = 0
-    there, here = linear_sum_assignment(overlap, maximize=True)
-    real = overlap[there, here] > 0
-    result = np.full(len(case.found), FALSE_ALARM)
-    result[here[real]] = there[real]
-    result[(result == FALSE_ALARM) & (_share_on(case.found.xyxy, case.ignored) >= 0.5)] = IGNORED
+    truth_index, found_index = linear_sum_assignment(overlap, maximize=True)
+    real = overlap[truth_index, found_index] > 0
+    result = np.full(len(case.found), FALSE_POSITIVE)
+    result[found_index[real]] = truth_index[real]
+    result[(result == FALSE_POSITIVE) & (_share_on(case.found.xyxy, case.ignored) >= 0.5)] = IGNORED
     return result
 
 
 def pair_iou(case: Case, by_class: bool = False) -> np.ndarray:
-    """IoU of every truth with every found box (truths, found); 0 between classes with ``by_class``."""
+    """IoU of ground-truth and predicted boxes (truths, found); 0 across classes with ``by_class``."""
     overlap = sv.box_iou_batch(case.truth.xyxy, case.found.xyxy).astype(float)
     if by_class:
         overlap *= _classes(case.truth)[:, None] == _classes(case.found)[None]
@@ -67,10 +67,10 @@ def pair_iou(case: Case, by_class: bool = False) -> np.ndarray:
 
 
 def scores(cases: Sequence[Case], *, confidence: float = 0.0, by_class: bool = False) -> dict[str, float]:
-    """Everything that can be said in numbers; what has no meaning (0/0) is left out.
+    """Compute all metrics; undefined ones (0/0) are left out.
 
     Args:
-        confidence: found boxes below it count for mAP only.
+        confidence: Predictions below it count for mAP only.
 
     Returns:
         frames, truths; precision, recall, f1 at IoU 0.5 and 0.75 as ``recall_50`` ...; mAP50 and mAP50_95
@@ -93,16 +93,20 @@ def scores(cases: Sequence[Case], *, confidence: float = 0.0, by_class: bool = F
 
 
 def paired_iou(case: Case, by_class: bool = False) -> list[float]:
-    """IoU of every truth with the found box that is paired with it, if any touches it."""
+    """IoU of each ground-truth box with its matched prediction, for those that overlap at all."""
     overlap = pair_iou(case, by_class)
     pairs = matches(case, np.finfo(float).tiny, by_class)
-    return [float(overlap[there, here]) for here, there in enumerate(pairs) if there >= 0]
+    return [
+        float(overlap[truth_index, found_index])
+        for found_index, truth_index in enumerate(pairs)
+        if truth_index >= 0
+    ]
 
 
 def precision_recall_curve(
     cases: Sequence[Case], iou: float = 0.5, by_class: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Recall and precision, each (n,), while the confidence asked for falls; both empty without truth."""
+    """Recall and precision, each (n,), by decreasing confidence threshold; empty without ground truth."""
     truths = sum(len(case.truth) for case in cases)
     if not truths:
         return np.zeros(0), np.zeros(0)
@@ -116,11 +120,11 @@ def precision_recall_curve(
 
 
 def worst(cases: Iterable[Case], *, confidence: float = 0.0, by_class: bool = False) -> list[Case]:
-    """The cases with something wrong at IoU 0.5, most wrong boxes first, then the least IoU."""
+    """Sort the cases with errors at IoU 0.5: most errors first, then lowest IoU."""
     judged = []
     for case in (case.surer_than(confidence) for case in cases):
         match = matches(case, 0.5, by_class)
-        wrong = int((match == FALSE_ALARM).sum()) + len(case.truth) - int((match >= 0).sum())
+        wrong = int((match == FALSE_POSITIVE).sum()) + len(case.truth) - int((match >= 0).sum())
         judged.append((-wrong, min(paired_iou(case, by_class), default=0.0), case))
     return [case for wrong, _, case in sorted(judged, key=lambda row: row[:2]) if wrong]
 
@@ -164,7 +168,7 @@ def _classes(boxes: sv.Detections) -> np.ndarray:
 
 
 def _share_on(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The greatest share of each box that lies on one of the others: (n, 4), (m, 4) -> (n,)."""
+    """Largest share of each box covered by one of the others: (n, 4), (m, 4) -> (n,)."""
     if not len(boxes) or not len(others):
         return np.zeros(len(boxes))
     corner = np.minimum(boxes[:, None, 2:], others[:, 2:]) - np.maximum(boxes[:, None, :2], others[:, :2])

@@ -1,12 +1,12 @@
-"""Keeping dvc.lock whole, although DVC writes it in place.
+"""Repair of a truncated dvc.lock, which DVC rewrites in place.
 
-In our own processes DVC writes it, dvc.yaml and .dvc files through a temporary file (`write_through_rename`).
-A plain `dvc repro` does not: killed in that moment, it leaves a file that is cut short. So the last whole
-dvc.lock that any of our processes saw is kept in data/.work, among them the stages that `dvc repro` itself
-runs; from it, from the beginning of the cut file and from DVC's run cache the file is made whole again.
+In our own processes, DVC writes dvc.lock, dvc.yaml and .dvc files atomically (`write_through_rename`). A
+plain `dvc repro` does not: killed while writing, it leaves a truncated file. So each of our processes,
+including the stages that `dvc repro` runs, keeps a copy of the last complete dvc.lock in data/.work. A repair
+combines this copy, the beginning of the truncated file and DVC's run cache.
 
-Whether the file is whole is decided under DVC's own lock, when nobody writes it; a file that equals the copy
-needs no lock.
+Completeness is checked under DVC's own lock, when no process writes the file; a file equal to the copy needs
+no lock.
 """
 
 import contextlib
@@ -26,10 +26,10 @@ from gotowce_dagster.core.yaml_files import read_yaml
 from gotowce_dagster.intake.dvc_lockfile import (
     CutShortError,
     Entries,
-    mended,
+    complete_entries,
+    merge_entries,
     read_lock,
     stage_keys,
-    surviving,
 )
 
 if TYPE_CHECKING:
@@ -43,28 +43,28 @@ _LOCK = "dvc.lock"
 
 @dataclass(frozen=True)
 class Repair:
-    """What became of the stages of a dvc.lock that was cut short."""
+    """Result of repairing a truncated dvc.lock, by stage."""
 
     why: str
     kept: list[str]
-    """Complete in the file itself."""
+    """Stages complete in the truncated file."""
     from_copy: list[str]
     from_run_cache: list[str]
     missing: list[str]
-    """Stages of dvc.yaml without an entry; those that never ran are among them."""
+    """Stages of dvc.yaml without an entry, including those that never ran."""
 
     def __str__(self) -> str:
         return (
-            f"dvc.lock was cut short ({self.why}), by a killed DVC or a full disk, and is whole again: "
+            f"dvc.lock was truncated ({self.why}), by a killed DVC or a full disk, and is repaired: "
             f"{len(self.kept)} stages from the file, {len(self.from_copy)} from the last good copy, "
             f"{len(self.from_run_cache)} from DVC's run cache; {len(self.missing)} of dvc.yaml have no entry "
-            f"and are run or restored by the next `dvc repro`; the cut file is kept as {_cut_file(Path())}"
+            f"and are run or restored by the next `dvc repro`; the old file is kept as {_cut_file(Path())}"
         )
 
 
 @functools.cache
 def write_through_rename() -> None:
-    """From now on let DVC, in this process, write dvc.lock, dvc.yaml and .dvc files beside and rename."""
+    """Make DVC in this process write dvc.lock, dvc.yaml and .dvc files atomically, by renaming."""
     from dvc.fs import LocalFileSystem
     from dvc.utils.serialize import _common, _yaml
 
@@ -88,11 +88,11 @@ def write_through_rename() -> None:
 
 
 def whole_lock(repo: "Repo", root: Path) -> str:
-    """The text of dvc.lock, whole: repaired first where it is cut short; empty if there is none.
+    """Read the text of dvc.lock, repaired first if truncated; empty if there is none.
 
     Raises:
-        dvc.lock.LockError: another process held DVC's lock all the time that ``repo`` waits for it.
-        InputError: git left the marks of a merge conflict in it.
+        dvc.lock.LockError: Another process held DVC's lock longer than ``repo`` waits for it.
+        InputError: It has git's merge conflict markers.
     """
     from dvc.repo import lock_repo
 
@@ -104,30 +104,33 @@ def whole_lock(repo: "Repo", root: Path) -> str:
     return (text or b"").decode()
 
 
-def is_known(root: Path) -> bool:
-    """Whether dvc.lock is as it was when it was last found whole."""
+def is_unchanged(root: Path) -> bool:
+    """Whether dvc.lock equals the last copy of a complete file."""
     return _read(root / _LOCK) == _read(_copy(root))
 
 
 def make_whole(repo: "Repo", root: Path) -> Repair | None:
-    """Repair dvc.lock if it is cut short and keep a copy of it; DVC's lock must be held. Says what was done.
+    """Repair dvc.lock if it is truncated, and keep a copy; DVC's lock must be held.
 
-    A file that is missing is whole: DVC never removes it half-way.
+    A missing file counts as complete, because DVC never removes it partly.
+
+    Returns:
+        What was repaired; None if the file was complete.
     """
     raw, copy = _read(root / _LOCK), (_read(_copy(root)) or b"").decode()
     if raw is None:
         _copy(root).unlink(missing_ok=True)
         return None
-    text, outless = raw.decode(errors="ignore"), without_outs(root)
+    text, without_outputs = raw.decode(errors="ignore"), without_outs(root)
     try:
-        entries = read_lock(text, outless)
+        entries = read_lock(text, without_outputs)
     except CutShortError as error:
-        good = _first_whole((copy, _committed(root) or ""), outless)
-        repair = _repair(repo, root, str(error), surviving(text), good)
+        good = _first_whole((copy, _committed(root) or ""), without_outputs)
+        repair = _repair(repo, root, str(error), complete_entries(text), good)
     else:
         repair = None
         if not set(stage_keys(copy)) <= set(stage_keys(text)) and text != _committed(root):
-            good = read_lock(copy, outless)
+            good = read_lock(copy, without_outputs)
             if lost := _lost(repo, root, entries, good):
                 good = {name: entry for name, entry in good.items() if name in entries or name in lost}
                 repair = _repair(repo, root, "stages are missing", entries, good)
@@ -138,7 +141,7 @@ def make_whole(repo: "Repo", root: Path) -> Repair | None:
 
 
 def without_outs(root: Path) -> frozenset[str]:
-    """The stages of dvc.yaml that have no outputs; ours have one each, a user's own may have none."""
+    """The stages of dvc.yaml without outputs; ours have one each, but users' own stages may have none."""
     path = root / "dvc.yaml"
     stages = (read_yaml(path) or {}).get("stages") or {} if path.exists() else {}
     specs = {name: spec.get("do", spec) for name, spec in stages.items()}
@@ -146,7 +149,7 @@ def without_outs(root: Path) -> frozenset[str]:
 
 
 def drop_torn_rwlock(repo: "Repo") -> None:
-    """Remove DVC's list of files in use if a kill left it half-written; DVC would refuse to run for ever."""
+    """Remove DVC's list of files in use if it is truncated; otherwise DVC would never run again."""
     from dvc.lock import make_lock
     from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
 
@@ -158,11 +161,11 @@ def drop_torn_rwlock(repo: "Repo") -> None:
     with guard:
         if not _is_json(path):
             path.unlink()
-            _logger.warning("%s was cut short by a killed DVC; it held nothing of worth and is removed", path)
+            _logger.warning("%s was truncated by a killed DVC; it had no needed content and is removed", path)
 
 
 def torn_sources(root: Path) -> list[Path]:
-    """The .dvc files of videos and reviews that are cut short; DVC writes their ``path`` last."""
+    """List truncated .dvc files of videos and reviews; DVC writes their ``path`` last."""
     paths = Paths(root)
     files = (*paths.raw.glob("*.dvc"), *paths.reviewed_videos.rglob("*.dvc"))
     return [file for file in sorted(files) if file.is_file() and not _has_path_and_end(file.read_bytes())]
@@ -179,7 +182,7 @@ def _repair(repo: "Repo", root: Path, why: str, cut: Mapping[str, Any], good: Ma
     aside = _cut_file(root)
     with fresh_file(aside) as new:
         shutil.copyfile(root / _LOCK, new)
-    entries = mended(cut, good)
+    entries = merge_entries(cut, good)
     dump_yaml(str(root / _LOCK), {"schema": "2.0", "stages": entries})
     repo._reset()
     stages = _stages(repo)
@@ -200,7 +203,7 @@ def _repair(repo: "Repo", root: Path, why: str, cut: Mapping[str, Any], good: Ma
 
 
 def _from_run_cache(repo: "Repo", stages: Mapping[str, "Stage"]) -> Iterator[tuple[str, Entries]]:
-    """The entries of stages whose outputs are here and were made from the inputs as they are now."""
+    """Entries of stages whose outputs exist and were made from the current inputs."""
     from dvc.dependency.base import DependencyDoesNotExistError
     from dvc.lock import LockError
     from dvc.stage.cache import _can_hash
@@ -208,38 +211,37 @@ def _from_run_cache(repo: "Repo", stages: Mapping[str, "Stage"]) -> Iterator[tup
     from dvc.stage.serialize import to_single_stage_lockfile
 
     for name, stage in stages.items():
-        # A stage that runs at this moment is recorded by DVC when it is done.
+        # DVC records a running stage when it is done.
         with contextlib.suppress(DependencyDoesNotExistError, LockError):
             if not stage.changed():
                 continue
             stage.save_deps()
-            if not _can_hash(stage) or not (made := repo.stage_cache._load(stage)):
+            if not _can_hash(stage) or not (cached := repo.stage_cache._load(stage)):
                 continue
-            StageLoader.fill_from_lock(stage, made)
+            StageLoader.fill_from_lock(stage, cached)
             if not stage.changed():
                 yield name, dict(to_single_stage_lockfile(stage))
 
 
-def _first_whole(texts: Iterable[str], outless: frozenset[str]) -> Entries:
-    """The first of some texts that is a whole dvc.lock; no entries if none is."""
+def _first_whole(texts: Iterable[str], without_outputs: frozenset[str]) -> Entries:
+    """Parse the first text that is a complete dvc.lock; no entries if none is."""
     for text in texts:
         with contextlib.suppress(CutShortError):
-            return read_lock(text, outless)
+            return read_lock(text, without_outputs)
     return {}
 
 
 def _lost(repo: "Repo", root: Path, entries: Entries, good: Entries) -> set[str]:
-    """The stages of the good copy that a whole-looking file lacks because it was cut between two stages.
+    """The stages of the good copy missing from a file that was truncated exactly between two stages.
 
-    A stage that is gone for another reason is not among them: it is no more in dvc.yaml, or its
-    outputs are gone.
+    Stages missing for another reason do not count: they are no longer in dvc.yaml, or have no outputs.
     """
     gone = {name for name in good if name not in entries and _outputs_exist(root, good[name])}
     return gone & set(_stages(repo)) if gone else gone
 
 
 def _stages(repo: "Repo") -> dict[str, "Stage"]:
-    """The stages of dvc.yaml by name; none if it cannot be resolved, as when data/videos.yaml is missing."""
+    """The stages of dvc.yaml by name; none if it cannot be resolved, for example without data/videos.yaml."""
     from dvc.exceptions import DvcException
     from dvc.stage import PipelineStage
 
@@ -255,7 +257,7 @@ def _outputs_exist(root: Path, entry: Entries) -> bool:
 
 
 def _committed(root: Path) -> str | None:
-    """The dvc.lock that git has; None without git or before a first commit."""
+    """The committed dvc.lock; None without git or before the first commit."""
     command = ["git", "-C", str(root), "show", f"HEAD:./{_LOCK}"]
     with contextlib.suppress(FileNotFoundError):
         shown = subprocess.run(command, check=False, capture_output=True)
@@ -286,7 +288,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _is_json(path: Path) -> bool:
-    """Whether a file is JSON, or is not there."""
+    """Whether a file is JSON or missing."""
     content = _read(path)
     try:
         return content is None or isinstance(json.loads(content), dict)

@@ -1,7 +1,7 @@
-"""dvc.lock as text: whole, or cut short.
+"""Parser of dvc.lock that detects truncated files.
 
-DVC writes the file in place and adds new entries at the end, so a kill or a full disk leaves a beginning of
-it. Cut between two lines it may still be valid YAML, with stages missing or the last one incomplete.
+DVC writes the file in place and appends new entries, so a kill or a full disk leaves only its beginning. If
+truncated between two lines it may still be valid YAML, with stages missing or the last one incomplete.
 """
 
 import functools
@@ -16,35 +16,35 @@ from gotowce_dagster.core.errors import InputError
 Entries = dict[str, Any]
 
 _SCHEMA = "2.0"
-# A long name is written as "? NAME", with its entry after a ":" on the next line.
+# A long name is written as "? NAME", with its entry after ":" on the next line.
 _STAGE_LINE = re.compile(r"^  ([^\s:].*)$", re.MULTILINE)
 _CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
 _DIGESTS = ("md5", "etag", "checksum")
 
 
 class CutShortError(ValueError):
-    """A dvc.lock that lacks its end."""
+    """A truncated dvc.lock."""
 
 
 @functools.lru_cache(maxsize=1)
 def read_lock(text: str, without_outs: frozenset[str] = frozenset()) -> Entries:
-    """Parse a dvc.lock: what it says of each stage, by name. Not to be changed: it is kept for the next call.
+    """Parse a dvc.lock: the entry of each stage, by name. Do not modify the result, because it is cached.
 
     Args:
-        without_outs: stages of dvc.yaml that have no outputs, without ``@VIDEO``.
+        without_outs: Stages of dvc.yaml that have no outputs, without ``@VIDEO``.
 
     Raises:
-        CutShortError: the text ends before the file did. A cut exactly between two stages is not seen here.
-        InputError: git left the marks of a merge conflict in it.
+        CutShortError: The text is truncated. A cut exactly between two stages is not detected here.
+        InputError: It has git's merge conflict markers.
     """
     if _CONFLICT.search(text):
         raise InputError(
-            "dvc.lock: has git's conflict marks; resolve the merge, or take one side with "
+            "dvc.lock: has git's conflict markers; resolve the merge, or take one side with "
             "`git checkout --ours dvc.lock`, and run `dvc repro`"
         )
     entries = _parse(text)
     if entries is None:
-        raise CutShortError("no valid YAML of dvc.lock's form")
+        raise CutShortError("not valid YAML of a dvc.lock")
     for name, entry in entries.items():
         if not isinstance(entry, dict) or "cmd" not in entry:
             raise CutShortError(f"{name}: no command")
@@ -56,10 +56,10 @@ def read_lock(text: str, without_outs: frozenset[str] = frozenset()) -> Entries:
     return entries
 
 
-def surviving(text: str) -> Entries:
-    """The entries at the beginning of a dvc.lock that a cut left complete: all but the last.
+def complete_entries(text: str) -> Entries:
+    """Parse the complete entries of a truncated dvc.lock: all but the last.
 
-    They are the newest there are, because DVC writes the file anew as a whole.
+    They are the newest entries, because DVC rewrites the whole file.
     """
     starts = [match.start() for match in _STAGE_LINE.finditer(text)]
     entries = (_parse(text[: starts[-1]]) or {}) if starts else {}
@@ -67,12 +67,12 @@ def surviving(text: str) -> Entries:
 
 
 def stage_keys(text: str) -> list[str]:
-    """The stages of a dvc.lock in order, as they are written there; much faster than parsing it."""
+    """List the stages of a dvc.lock in order, as written in the text; much faster than parsing it."""
     return [line.rstrip().removesuffix(":") for line in _STAGE_LINE.findall(text)]
 
 
-def mended(cut: Mapping[str, Any], good: Mapping[str, Any]) -> Entries:
-    """The entries of a good copy in its order, newer ones of the cut file in their place or at the end."""
+def merge_entries(cut: Mapping[str, Any], good: Mapping[str, Any]) -> Entries:
+    """Merge entries in the order of the good copy, with newer ones of the truncated file."""
     return {**{name: cut.get(name, entry) for name, entry in good.items()}, **cut}
 
 
@@ -88,7 +88,7 @@ def _parse(text: str) -> Entries | None:
 
 
 def _is_complete(entry: Entries) -> bool:
-    """Whether the outputs, which come last in an entry, have all their fields."""
+    """Whether an entry is complete, that is, its outputs, which come last, have all fields."""
     outs = entry.get("outs")
     return isinstance(outs, list) and bool(outs) and all(_is_complete_output(out) for out in outs)
 

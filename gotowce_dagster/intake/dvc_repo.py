@@ -1,8 +1,8 @@
-"""The bridge to DVC: with dvc_lock_repair the only module that imports it.
+"""Interface to DVC; with dvc_lock_repair the only module that imports it.
 
-DVC's Repo class is no public API, so what is used of it is little and held by contract tests. It resolves
-names against the current folder of the process, hence every call runs inside the project's root. Every call
-begins with a whole dvc.lock: one that a kill left cut short is repaired first.
+DVC's Repo class is not a public API, so we use little of it, covered by contract tests. It resolves names
+against the current folder of the process, hence every call runs in the project's root. Every call starts with
+a complete dvc.lock: one that was truncated by a kill is repaired first.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ _IN_USE_POLL_S = 1.0
 
 
 def stage_name(stage: str, video: str | None) -> str:
-    """How dvc.yaml names a stage of a video: ``masks@duel``."""
+    """The name of a video's stage in dvc.yaml: ``masks@duel``."""
     return stage if video is None else f"{stage}@{video}"
 
 
@@ -55,7 +55,7 @@ class DvcRepo:
 
     @contextlib.contextmanager
     def _connected(self, *, wait: bool) -> Generator["Repo"]:
-        """DVC's repository, whatever state dvc.lock is in.
+        """Open DVC's repository, whatever the state of dvc.lock.
 
         Raises:
             LockBusyError: with ``wait`` false: another process held DVC's lock for three seconds.
@@ -65,7 +65,7 @@ class DvcRepo:
         from dvc.parsing import ResolveError
         from dvc.repo import Repo
 
-        # Its hints ("to track the changes with git, run ...") are for people who typed a dvc command.
+        # Its hints ("to track the changes with git, run ...") are for users of the dvc command.
         logging.getLogger("dvc").setLevel(logging.WARNING)
         dvc_lock_repair.write_through_rename()
         with contextlib.chdir(self.root), Repo(str(self.root), _wait_for_lock=wait) as repo:
@@ -74,7 +74,7 @@ class DvcRepo:
                 yield repo
             except ResolveError as error:
                 raise InputError(
-                    f"{error}; run `gotowce sync`: it writes data/videos.yaml and data/engines.yaml anew"
+                    f"{error}; run `gotowce sync` to rewrite data/videos.yaml and data/engines.yaml"
                 ) from error
             except LockError as error:
                 if wait:
@@ -83,35 +83,35 @@ class DvcRepo:
                     "dvc.lock is being written by another process; try again later"
                 ) from error
             except DvcException as error:
-                # Of the system's own errors the command line knows what to say.
+                # The command line has its own messages for system errors.
                 if system_sentence(error):
                     raise
                 raise InputError(f"DVC: {' '.join(str(error).split())}") from error
 
     def _when_free(self, act: Callable[["Repo"], T]) -> T:
-        """Do something once no stage that a `dvc repro` runs beside us uses the same files."""
+        """Run ``act`` once no stage of a concurrent `dvc repro` uses the same files."""
         from dvc.lock import LockError
 
-        told = False
+        has_warned = False
         while True:
             with self._open() as repo:
                 try:
                     return act(repo)
                 except LockError as error:
-                    if not told:
+                    if not has_warned:
                         _logger.warning("waiting for DVC: %s", error)
-                        told = True
+                        has_warned = True
             time.sleep(_IN_USE_POLL_S)
 
     def repair(self) -> Repair | None:
-        """Make dvc.lock whole if it was cut short, and .dvc files of sources too.
+        """Repair a truncated dvc.lock, and truncated .dvc files of sources.
 
         Returns:
-            What became of the stages; None if dvc.lock was whole.
+            The result for each stage; None if dvc.lock was complete.
         """
         from dvc.repo import lock_repo
 
-        if dvc_lock_repair.is_known(self.root) and not dvc_lock_repair.torn_sources(self.root):
+        if dvc_lock_repair.is_unchanged(self.root) and not dvc_lock_repair.torn_sources(self.root):
             return None
         with self._connected(wait=True) as repo, lock_repo(repo):
             repair = dvc_lock_repair.make_whole(repo, self.root)
@@ -121,11 +121,11 @@ class DvcRepo:
         for file in torn:
             source = file.with_suffix("")
             _logger.warning(
-                "%s was cut short and is %s; the cut one is kept as %s.cut",
+                "%s was truncated and is %s; the truncated file is kept as %s.cut",
                 file,
-                "written anew"
+                "written again"
                 if source.exists()
-                else "gone, as its file is: get it back with `git checkout`",
+                else "removed, because its file is missing: restore it with `git checkout`",
                 file.name,
             )
             if source.exists():
@@ -133,28 +133,28 @@ class DvcRepo:
         return repair
 
     def remember(self) -> None:
-        """Keep a copy of dvc.lock as it is, before a plain `dvc repro` that runs us writes it in place.
+        """Copy the current dvc.lock, before a plain `dvc repro` that runs this process rewrites it in place.
 
-        Does nothing where another process holds DVC's lock: its own copy will be as good.
+        Does nothing if another process holds DVC's lock, because that process keeps a copy too.
         """
         if (self.root / ".dvc").is_dir():
             with contextlib.suppress(LockBusyError):
                 self.lock_entries(wait=False)
 
     def is_current(self, name: str) -> bool:
-        """Whether the stage's outputs are there and made from the inputs as they are now."""
+        """Whether the stage's outputs exist and were made from the current inputs."""
         return self._when_free(lambda repo: not repo.status(targets=[name]))
 
     def stale(self) -> list[str]:
-        """The stages and tracked files that are not current."""
+        """List stages and tracked files that are not current."""
         return self._when_free(lambda repo: sorted(repo.status()))
 
     def restore(self, name: str) -> bool:
-        """Bring back the outputs of an earlier run with the same inputs, if DVC's run cache has them."""
+        """Restore the outputs of an earlier run with the same inputs, if DVC's run cache has them."""
         from dvc.exceptions import CheckoutError
         from dvc.stage.cache import RunCacheNotFoundError
 
-        def bring_back(repo: "Repo") -> bool:
+        def restore_outputs(repo: "Repo") -> bool:
             with repo.lock:
                 try:
                     repo.stage_cache.restore(repo.stage.load_one(name=name))
@@ -162,10 +162,10 @@ class DvcRepo:
                     return False
                 return True
 
-        return self._when_free(bring_back)
+        return self._when_free(restore_outputs)
 
     def commit(self, name: str) -> str:
-        """Record in dvc.lock that the output was made from the inputs as they are; give its digest."""
+        """Record in dvc.lock that the output was made from the current inputs; returns its digest."""
 
         def record(repo: "Repo") -> str:
             (stage,) = repo.commit(name, force=True)
@@ -175,10 +175,10 @@ class DvcRepo:
         return self._when_free(record)
 
     def track(self, path: Path) -> None:
-        """Put a file under DVC as a source, as `dvc add` does.
+        """Track a file with DVC as a source, as `dvc add` does.
 
         Raises:
-            BusyError: a stage that `dvc repro` runs at this moment reads the file.
+            BusyError: A stage that `dvc repro` is running reads the file.
         """
         from dvc.lock import LockError
 
@@ -187,23 +187,23 @@ class DvcRepo:
                 repo.add(str(path.relative_to(self.root)))
             except LockError as error:
                 raise BusyError(
-                    f"{path}: a stage that DVC runs reads it; the file stays, track it with `gotowce sync` "
-                    f"when that is done"
+                    f"{path}: in use by a stage that DVC is running; the file stays, track it with "
+                    f"`gotowce sync` when the stage is done"
                 ) from error
 
     def is_tracked(self, path: Path) -> bool:
-        """Whether `dvc add` was done for the file."""
+        """Whether DVC tracks the file."""
         return path.with_name(path.name + ".dvc").exists()
 
     def is_recorded(self, path: Path) -> bool:
-        """Whether DVC tracks the file with the content that it has now."""
+        """Whether DVC tracks the file with its current content."""
         if not self.is_tracked(path):
             return False
         digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         return digest == self.tracked_digest(path)
 
     def tracked_digest(self, path: Path) -> str:
-        """The digest of a tracked source file, as its .dvc file says.
+        """Read the digest of a tracked source file from its .dvc file.
 
         Raises:
             InputError: DVC does not track the file.
@@ -217,14 +217,14 @@ class DvcRepo:
             raise InputError(f"{entry}: not written by `dvc add`; remove it and run `gotowce sync`") from None
 
     def lock_entries(self, *, wait: bool = True) -> dict[str, Any]:
-        """What dvc.lock says of each stage; not to be changed.
+        """Read the entry of each stage in dvc.lock; do not modify the result.
 
         Args:
-            wait: for a process that writes dvc.lock at this moment, as long as it takes.
+            wait: Wait for a process that is writing dvc.lock, as long as it takes.
 
         Raises:
             LockBusyError: with ``wait`` false: another process held DVC's lock for three seconds.
-            InputError: git left the marks of a merge conflict in it.
+            InputError: It has git's merge conflict markers.
         """
         path = self.root / "dvc.lock"
         if not (self.root / ".dvc").is_dir():
@@ -235,12 +235,12 @@ class DvcRepo:
         return read_lock(text, dvc_lock_repair.without_outs(self.root)) if text else {}
 
     def entries(self, names: Iterable[str]) -> dict[str, Any]:
-        """What dvc.lock says of some stages; not to be changed."""
+        """Read the entries of some stages in dvc.lock; do not modify the result."""
         stages = self.lock_entries()
         return {name: stages[name] for name in names if name in stages}
 
     def replace_entries(self, drop: Iterable[str], put: Mapping[str, Any]) -> None:
-        """Take stages' entries out of dvc.lock and put others in, in one write; comments stay."""
+        """Remove and add entries of dvc.lock in one write; comments stay."""
         from dvc.repo import lock_repo
         from dvc.utils.serialize import dump_yaml
         from ruamel.yaml import YAML
@@ -255,12 +255,12 @@ class DvcRepo:
             if stages == before:
                 return
             content["stages"] = stages
-            # Written beside and renamed, with the copy that repairs start from: what was taken out stays out.
+            # Atomic write that also updates the copy for repairs, so that removed entries stay removed.
             dvc_lock_repair.write_through_rename()
             dump_yaml(str(path), content)
 
     def keep_unchanged(self, name: str) -> bool:
-        """Commit a stage's output if it was made from the inputs as they are; give whether it was."""
+        """Commit a stage's output if it was made from the current inputs; returns whether it was."""
         with self._open() as repo:
             stage = repo.stage.load_one(name=name)
             with repo.lock:
@@ -270,10 +270,10 @@ class DvcRepo:
             return True
 
     def refuse_busy(self, paths: Iterable[Path]) -> None:
-        """Make sure that no stage that `dvc repro` runs at this moment reads or writes the files.
+        """Check that no running stage of a `dvc repro` reads or writes the files.
 
         Raises:
-            GotowceError: one does.
+            GotowceError: One does.
         """
         from dvc.lock import LockError
         from dvc.rwlock import rwlock
@@ -292,18 +292,18 @@ class DvcRepo:
                     pass
             except LockError as error:
                 raise GotowceError(
-                    "a stage that DVC runs now uses the video; wait for its end and run this again"
+                    "a stage that DVC is running uses the video; wait until it is done and run this again"
                 ) from error
 
 
 @contextlib.contextmanager
 def _whole_copies(repo: "Repo", path: Path) -> Generator[None]:
-    """If copying a file into DVC's cache fails, for instance on a full disk, leave no half of it there."""
+    """Remove a partial copy from DVC's cache if copying a file fails, for example on a full disk."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "md5").hexdigest()
     folder = Path(repo.cache.local.path) / digest[:2]
     before = set(folder.glob(".*.tmp"))
-    transfers = logging.getLogger("dvc_data")  # says what is raised anyway
+    transfers = logging.getLogger("dvc_data")  # logs what is raised anyway
     level = transfers.level
     transfers.setLevel(logging.CRITICAL)
     try:
@@ -317,11 +317,11 @@ def _whole_copies(repo: "Repo", path: Path) -> Generator[None]:
 
 
 def output_digest(entry: dict[str, Any]) -> str:
-    """The digest of a lock entry's one output, equal to what commit gave."""
+    """The digest of a lock entry's only output, as returned by commit."""
     (output,) = entry["outs"]
     return output["md5"]
 
 
 def fingerprint(entry: dict[str, Any]) -> str:
-    """A digest of a whole lock entry: another input changes it even where the output's bytes stay."""
+    """Digest of a whole lock entry, which changes with the inputs even if the output does not."""
     return hashlib.md5(json.dumps(entry, sort_keys=True).encode(), usedforsecurity=False).hexdigest()

@@ -1,6 +1,6 @@
-"""What lies in data/raw: videos by their keys, and what is no video, by name.
+"""Contents of data/raw: videos by key, and the problems of other entries.
 
-A video is what decodes (video.decode.check). One bad entry never keeps the others out.
+A video is a file that decodes (video.decode.check). One bad entry never excludes the others.
 """
 
 import contextlib
@@ -24,23 +24,23 @@ from gotowce_dagster.video.packets import packets_digest
 _KEY = re.compile(r"[a-z0-9_]+")
 _DVC = ".dvc"
 _UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".tmp")
-"""What browsers and copying programs call a file until it is whole."""
+"""Suffixes of incomplete files, as browsers and copy programs name them."""
 
 _Found = tuple[int, int, int, str]
-"""Size, time of change and inode of a file, and what was found of it."""
+"""Size, modification time and inode of a file, and its finding."""
 _REMEMBERED = TypeAdapter(dict[str, _Found])
 
 
 @dataclass(frozen=True)
 class RawFolder:
-    """The videos by key, sorted, and a sentence for each entry that is none."""
+    """The videos by key, sorted, and a sentence for each entry that is not a video."""
 
     videos: dict[str, Path] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def entries(paths: Paths) -> list[Path]:
-    """What may be videos: everything in data/raw but hidden files and those of DVC, sorted."""
+    """List entries that may be videos: everything in data/raw except hidden files and .dvc files, sorted."""
     with contextlib.suppress(FileNotFoundError):
         return sorted(
             entry for entry in paths.raw.iterdir() if not entry.name.startswith(".") and entry.suffix != _DVC
@@ -49,14 +49,14 @@ def entries(paths: Paths) -> list[Path]:
 
 
 def look(paths: Paths, known: Collection[str] = (), leave: Collection[str] = ()) -> RawFolder:
-    """Look through data/raw; a video that DVC does not track yet is renamed to its key.
+    """Scan data/raw; videos that DVC does not track yet are renamed to their keys.
 
     Args:
-        known: keys of videos so far: a tracked video stays one although its file no longer decodes.
-        leave: names of untracked files to pass over, because they are still being written.
+        known: Keys of existing videos: a tracked video stays one even if its file no longer decodes.
+        leave: Names of untracked files to skip, because they are still being written.
 
     Raises:
-        OSError: the folder cannot be read, or a file in it cannot be renamed.
+        OSError: The folder cannot be read, or a file in it cannot be renamed.
     """
     videos, problems = dict[str, Path](), dict[str, str]()
     found = entries(paths)
@@ -65,10 +65,12 @@ def look(paths: Paths, known: Collection[str] = (), leave: Collection[str] = ())
             problem = findings.problem(file)
             if not _KEY.fullmatch(file.stem):
                 clean = file.with_name("".join(key_and_suffix(file.name)))
-                problem = f"{file}: tracked under a name that is no key; `dvc move {file} {clean}` renames it"
+                problem = (
+                    f"{file}: tracked, but its name is not a key; rename it with `dvc move {file} {clean}`"
+                )
             elif file.stem in videos:
                 problem = (
-                    f"{file}: would have the key {file.stem}, as {videos[file.stem].name} has; rename one "
+                    f"{file}: has the same key, {file.stem}, as {videos[file.stem].name}; rename one "
                     "with `dvc move`"
                 )
             elif not problem or file.stem in known:
@@ -92,11 +94,11 @@ def look(paths: Paths, known: Collection[str] = (), leave: Collection[str] = ())
 
 
 def free_key(paths: Paths, key: str, suffix: str, videos: Collection[str], own: Path | None = None) -> str:
-    """The key itself, or with a number, such that no video has it and no file below data/raw is in its way.
+    """Find a free key: the key itself, or with a number appended.
 
     Args:
-        videos: keys that are taken.
-        own: the file that is to have the key, if it lies in data/raw already.
+        videos: Keys in use.
+        own: The file that gets the key, if it is in data/raw already.
     """
     tracked = {entry.name.removesuffix(_DVC).partition(".")[0] for entry in paths.raw.glob(f"*{_DVC}")}
 
@@ -114,17 +116,17 @@ def is_equal(one: Path, other: Path) -> bool:
 
 
 def is_same_recording(one: Path, other: Path, digest: Callable[[Path], str] = packets_digest) -> bool:
-    """Whether two files hold the same packets, as the MKV and the MP4 that OBS leaves of one recording."""
+    """Whether two files have the same packets, like the MKV and the MP4 that OBS writes of one recording."""
     if is_equal(one, other):
         return True
     try:
         return digest(one) == digest(other)
-    except InputError:  # one of them is no video any more
+    except InputError:  # one of them is not a video any more
         return False
 
 
 def _named(file: Path, paths: Paths, videos: Collection[str]) -> Path:
-    """The file under the name of its key."""
+    """Rename a file to its key; returns the new path."""
     key, suffix = key_and_suffix(file.name)
     clean = file.with_name(free_key(paths, key, suffix, videos, own=file) + suffix)
     return file if clean == file else file.rename(clean)
@@ -136,20 +138,18 @@ def _is_tracked(file: Path) -> bool:
 
 @dataclass
 class _Findings:
-    """What was found of files, remembered for as long as they do not change: a sync opens new files only."""
+    """Cached findings of unchanged files, so that a sync opens new files only."""
 
     before: dict[str, _Found]
-    now: dict[str, _Found] = field(default_factory=dict)
+    current: dict[str, _Found] = field(default_factory=dict)
 
     def problem(self, file: Path) -> str:
-        """Why it is no video, in one sentence; empty if it is one."""
+        """Why a file is not a video, in one sentence; empty if it is one."""
         if file.suffix.lower() in _UNFINISHED:
-            return (
-                f"{file}: still being copied or downloaded; if not, remove the end {file.suffix} of its name"
-            )
+            return f"{file}: still being copied or downloaded; if not, remove {file.suffix} from its name"
         try:
             problem = self._of(file, "problem", _problem)
-        except OSError as error:  # of the system, not of the file: nothing to remember
+        except OSError as error:  # an error of the system, not of the file: do not cache it
             return system_sentence(error) or f"{file}: cannot be read ({error})"
         return f"{file}: {problem}" if problem else ""
 
@@ -159,9 +159,9 @@ class _Findings:
     def _of(self, file: Path, what: str, find: Callable[[Path], str]) -> str:
         state = file.stat() if file.exists() else file.lstat()
         mark, name = (state.st_size, state.st_mtime_ns, state.st_ino), f"{what} {file.name}"
-        known = self.now.get(name) or self.before.get(name)
+        known = self.current.get(name) or self.before.get(name)
         found = known[3] if known and known[:3] == mark else find(file)
-        self.now[name] = *mark, found
+        self.current[name] = *mark, found
         return found
 
 
@@ -182,7 +182,7 @@ def _findings(paths: Paths) -> Generator[_Findings]:
         before = {}
     findings = _Findings(before)
     yield findings
-    if findings.now != before:
-        # It only saves time: a folder that cannot be written to is told of by whoever must write there.
+    if findings.current != before:
+        # The cache only saves time; a read-only folder is reported by code that must write there.
         with contextlib.suppress(OSError), fresh_file(path) as new:
-            new.write_bytes(_REMEMBERED.dump_json(findings.now))
+            new.write_bytes(_REMEMBERED.dump_json(findings.current))

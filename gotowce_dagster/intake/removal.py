@@ -1,6 +1,6 @@
-"""`gotowce remove VIDEO` and `gotowce restore NAME`: take a video out of the project, and bring it back.
+"""`gotowce remove VIDEO` and `gotowce restore NAME`: remove a video from the project, and restore it.
 
-Nothing is deleted: everything of the video moves to data/.trash/VIDEO-TIME, with its entries of dvc.lock.
+Nothing is deleted: all files of the video move to data/.trash/VIDEO-TIME, with its entries of dvc.lock.
 """
 
 import errno
@@ -24,23 +24,23 @@ from gotowce_dagster.stages.table import STAGES
 _STATE = "removed.json"
 _README = """# The video {key}, removed from the project
 
-Nothing in this folder is used any more. In the project's root:
+The project does not use this folder any more. In the project's root:
 
-- `gotowce restore {name}` brings all of it back: the video, hand-checked boxes, points, reviews and what the
-  pipeline made of it. `gotowce review pull --again` then reads what Label Studio has.
-- `rm -r data/.trash/{name}` frees the space. What git and a DVC remote have of it stays there.
+- `gotowce restore {name}` restores everything: the video, ground truth, points, reviews and the pipeline's
+  outputs. `gotowce review pull --again` then pulls the reviews in Label Studio.
+- `rm -r data/.trash/{name}` frees the space. Copies in git and in a DVC remote stay there.
 """
 
 
 def remove(project: Project, video: str) -> Path:
-    """Move everything of a video to a folder in data/.trash; killed at any moment, the same call finishes it.
+    """Move all files of a video to a folder in data/.trash; if interrupted, the same call finishes it.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: there is no such video.
-        GotowceError: a stage that `dvc repro` runs uses it.
+        InputError: There is no such video.
+        GotowceError: A stage that `dvc repro` is running uses it.
     """
     paths, repo = project.paths, DvcRepo(project.paths.root)
     command = f"gotowce remove {video}"
@@ -68,16 +68,16 @@ def remove(project: Project, video: str) -> Path:
 
 
 def restore(project: Project, name: str) -> str:
-    """Bring back a video from data/.trash; killed at any moment, the same call finishes it.
+    """Restore a video from data/.trash; if interrupted, the same call finishes it.
 
     Args:
-        name: of its folder there.
+        name: Name of its folder there.
 
     Returns:
         The video's key.
 
     Raises:
-        InputError: there is no such folder, or something has taken the video's place.
+        InputError: There is no such folder, or the video's key or one of its paths is in use.
     """
     paths = project.paths
     command = f"gotowce restore {name}"
@@ -88,11 +88,11 @@ def restore(project: Project, name: str) -> str:
         key, file = plan.details["key"], plan.details["video"]["file"]
         if key in known_videos(paths, raw_videos(paths), listed_videos(paths)):
             raise InputError(
-                f"{key}: there is another video of this name now; `gotowce rename` that one first"
+                f"{key}: another video has this name now; rename that one first with `gotowce rename`"
             )
         for path in files_of(paths, key, file):
             if path.exists() and (folder / path.relative_to(paths.root)).exists():
-                raise InputError(f"{path}: in the way of what was removed; move it away first")
+                raise InputError(f"{path}: exists, and the removed video needs this path; move it away first")
         begin(paths, plan)
     key = plan.details["key"]
     for path in files_of(paths, key, plan.details["video"]["file"]):
@@ -105,28 +105,28 @@ def restore(project: Project, name: str) -> str:
 
 
 def files_of(paths: Paths, video: str, file: str) -> list[Path]:
-    """Every place where something of a video may lie.
+    """List all possible paths of a video's files.
 
     Args:
-        file: its name in data/raw.
+        file: Name of the video file in data/raw.
     """
     made = [paths.frames(video), paths.detections(video), paths.masks(video), paths.labels(video)]
     return [*sources_of(paths, video, file), *made]
 
 
 def sources_of(paths: Paths, video: str, file: str) -> list[Path]:
-    """What people made: the video, its truth and points, its reviews, and how DVC tracks them."""
+    """List the paths of a video's sources: video, ground truth, points, reviews, and their .dvc files."""
     tracked = [paths.raw / file, paths.reviewed(video), paths.reviewed_tracks(video)]
     return [*tracked, *map(pointer, tracked), paths.truth(video), paths.points(video)]
 
 
 def lock_entries_of(repo: DvcRepo, video: str) -> dict[str, Any]:
-    """The video's entries of dvc.lock, by stage."""
+    """Read the video's entries of dvc.lock, by stage."""
     return repo.entries([stage_name(stage.name, video) for stage in STAGES.values() if stage.per_video])
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file, link or folder, also to another file system; nothing if it was done before."""
+    """Move a file, link or folder, also to another file system; does nothing if it was moved before."""
     if not source.exists() and not source.is_symlink():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,7 @@ def _removed(paths: Paths, name: str) -> dict[str, Any]:
     file = paths.trash / name / _STATE
     if Path(name).name != name or not file.is_file():
         known = ", ".join(sorted(folder.parent.name for folder in paths.trash.glob(f"*/{_STATE}")))
-        raise InputError(f"{paths.trash}: nothing named {name!r} was removed; there is {known or 'nothing'}")
+        raise InputError(f"{paths.trash}: no removed video is named {name!r}; available: {known or 'none'}")
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
         return {part: state[part] for part in ("key", "video", "lock")}
@@ -161,7 +161,7 @@ def _removed(paths: Paths, name: str) -> dict[str, Any]:
 
 
 def _list(paths: Paths, video: str, entry: dict[str, Any] | None) -> None:
-    """Take a video out of data/videos.yaml, or put it in."""
+    """Remove a video from data/videos.yaml, or add it."""
     listed = {key: one for key, one in listed_videos(paths).items() if key != video}
     if entry is not None:
         listed[video] = Video.model_validate(entry)

@@ -1,4 +1,4 @@
-"""`gotowce rename OLD NEW`: give a video another key, with its reviews and everything that was made of it."""
+"""`gotowce rename OLD NEW`: change the key of a video, with its reviews and outputs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,24 +29,24 @@ _TABLES = {"detections": DETECTIONS, "masks": MASKS, "labels": LABELS}
 
 @dataclass(frozen=True)
 class Renamed:
-    """What a rename left."""
+    """Result of a rename."""
 
     profile: str
-    """The profile that claims the new key."""
+    """The profile that matches the new key."""
     profile_before: str
     kept: list[str]
-    """Stages whose outputs are current under the new key; all others are computed anew."""
+    """Stages whose outputs are current under the new key; all others must run again."""
 
 
 def rename(project: Project, old: str, new: str) -> Renamed:
-    """Give a video another key: files, reviews, tables, data/videos.yaml and entries of dvc.lock.
+    """Change the key of a video: files, reviews, tables, data/videos.yaml and entries of dvc.lock.
 
-    Outputs that were current stay current, unless another profile claims the new key. Killed at any moment,
-    the same call finishes it.
+    Current outputs stay current, unless another profile matches the new key. If interrupted, the same call
+    finishes it.
 
     Raises:
-        InputError: there is no such video, the new key is taken or no slug, or its reviews are not pulled.
-        GotowceError: a stage that `dvc repro` runs uses the video.
+        InputError: There is no such video, the new key is in use or not a slug, or reviews are not pulled.
+        GotowceError: A stage that `dvc repro` is running uses the video.
     """
     paths, repo = project.paths, DvcRepo(project.paths.root)
     command = f"gotowce rename {old} {new}"
@@ -74,10 +74,10 @@ def rename(project: Project, old: str, new: str) -> Renamed:
 
 
 def _state_before(project: Project, old: str, new: str) -> dict[str, Any]:
-    """Check that the rename can be done, and note what its steps need.
+    """Check that the rename is possible, and collect the state that its steps need.
 
     Raises:
-        InputError, GotowceError: as rename.
+        InputError, GotowceError: As in rename.
     """
     paths, repo = project.paths, DvcRepo(project.paths.root)
     video = project.video(old)
@@ -86,13 +86,13 @@ def _state_before(project: Project, old: str, new: str) -> dict[str, Any]:
             f"{new!r}: not a key; expected lower-case letters, digits and _, such as {slug(new)!r}"
         )
     if new in known_videos(paths, raw_videos(paths), listed_videos(paths)):
-        raise InputError(f"{new}: there is a video of this name already; choose another")
+        raise InputError(f"{new}: another video has this name; choose a different one")
     suffix = Path(video.file).suffix
     raw = paths.raw / video.file, paths.raw / f"{new}{suffix}"
     places = dict([raw, *((part(paths, old), part(paths, new)) for part in _PARTS)])
     for place in places.values():
         if place.exists() or pointer(place).exists():
-            raise InputError(f"{place}: in the way of {new}; move it away first")
+            raise InputError(f"{place}: exists, and {new} needs this path; move it away first")
     reviews = [paths.reviewed(old), paths.reviewed_tracks(old)]
     require_pulled(reviews)
     read_reviewed(reviews[0])
@@ -108,7 +108,7 @@ def _state_before(project: Project, old: str, new: str) -> dict[str, Any]:
 
 
 def _rename_sources(paths: Paths, repo: DvcRepo, old: str, new: str, files: Mapping[str, str]) -> None:
-    """Rename what people made: the video, its truth, points and reviews."""
+    """Rename the sources: the video, its ground truth, points and reviews."""
     raw, target = next((a, b) for a, b in files.items() if Path(a).parent == Path("data/raw"))
     names = {Path(raw).name: Path(target).name, old: new}
     _rewrite(pointer(paths.root / raw), pointer(paths.root / target), _with_path(Path(target).name))
@@ -127,9 +127,9 @@ def _rename_sources(paths: Paths, repo: DvcRepo, old: str, new: str, files: Mapp
 
 
 def _renamed_entries(paths: Paths, plan: Plan, old: str, new: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The video's entries of dvc.lock under the new key. One that was stale stays stale.
+    """The video's entries of dvc.lock under the new key; stale ones stay stale.
 
-    The tables hold the key, so their digests change; every other digest stays as it was recorded.
+    Tables contain the key, so their digests change; all other recorded digests stay.
     """
     files, tables = plan.details["files"], plan.details["tables"]
 
@@ -151,7 +151,7 @@ def _renamed_entries(paths: Paths, plan: Plan, old: str, new: str) -> Iterator[t
 
 
 def _rewrite(source: Path, target: Path, write: Callable[[Path, Path], None]) -> None:
-    """Write ``target`` from ``source`` and remove that; nothing if it was done before."""
+    """Write ``target`` from ``source`` and remove ``source``; does nothing if it was done before."""
     if source.exists():
         with fresh_file(target) as fresh:
             write(source, fresh)
@@ -190,7 +190,7 @@ def _with_key_of_tracks(key: str) -> Callable[[Path, Path], None]:
 
 
 def _with_video(schema: pa.Schema, key: str) -> Callable[[Path, Path], None]:
-    """Write a table with another key in its column ``video``: byte by byte what its stage would write."""
+    """Write a table with another key in column ``video``, byte by byte as its stage would."""
 
     def write(source: Path, target: Path) -> None:
         rows = read_table(source, schema).assign(video=key)

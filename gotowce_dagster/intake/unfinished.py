@@ -1,7 +1,7 @@
-"""The plan of a change to a video's files that takes many steps, kept until the last one is done.
+"""Plan of a multi-step change to a video's files, stored until its last step is done.
 
-`gotowce rename`, `remove` and `restore` write what they are about to do before they touch anything, and every
-step can be done again. So a command that was killed is finished by running it again.
+`gotowce rename`, `remove` and `restore` write their plan before they change anything, and every step can be
+repeated. So an interrupted command is finished by running it again.
 """
 
 import json
@@ -16,19 +16,19 @@ from gotowce_dagster.core.files import fresh_file, remove
 
 @dataclass(frozen=True)
 class Plan:
-    """One change that is under way."""
+    """A change in progress."""
 
     command: str
-    """As it was typed, for instance ``gotowce rename duel duel_1``."""
+    """The command line, for example ``gotowce rename duel duel_1``."""
     details: dict[str, Any] = field(default_factory=dict)
-    """What its steps need to know of the state before, as JSON holds it."""
+    """The earlier state that its steps need, as JSON."""
 
 
 def read_plan(paths: Paths) -> Plan | None:
-    """The change that is under way or was interrupted, if there is one.
+    """Read the plan of a change that is running or was interrupted; None if there is none.
 
     Raises:
-        InputError: its file is damaged.
+        InputError: The file is damaged.
     """
     path = _path(paths)
     if not path.exists():
@@ -40,21 +40,21 @@ def read_plan(paths: Paths) -> Plan | None:
 
 
 def begin(paths: Paths, plan: Plan) -> None:
-    """Write the plan, before its first step."""
+    """Write the plan before its first step."""
     with fresh_file(_path(paths)) as new:
         new.write_text(json.dumps(asdict(plan), indent=1), encoding="utf-8")
 
 
 def end(paths: Paths) -> None:
-    """Forget the plan, after its last step."""
+    """Remove the plan after its last step."""
     remove(_path(paths))
 
 
 def refuse_unfinished(paths: Paths, command: str = "") -> Plan | None:
-    """Give the plan of this very command, if it was interrupted.
+    """Return the interrupted plan of this command, if any.
 
     Raises:
-        InputError: another change is under way or was interrupted.
+        InputError: Another change is running or was interrupted.
     """
     plan = read_plan(paths)
     if plan and plan.command != command:

@@ -1,4 +1,4 @@
-"""What comes in from outside: videos (`gotowce add`, `gotowce sync`) and reviews (`gotowce review pull`)."""
+"""Intake of sources: videos (`gotowce add`, `gotowce sync`) and reviews (`gotowce review pull`)."""
 
 import os
 import shutil
@@ -35,42 +35,42 @@ _HEADER = "# Written by `gotowce add` and `gotowce sync` from data/raw and data/
 
 
 def check(project: Project) -> None:
-    """Check the project's own files before a video is added, so that a wrong one leaves none half-added.
+    """Check the project's own files before adding a video, so that no video is half added.
 
     Raises:
-        InputError: params.yaml or dvc.yaml is missing or wrong.
-        MissingWeightsError: none of a stage's engines can run here.
+        InputError: params.yaml or dvc.yaml is missing or invalid.
+        MissingWeightsError: None of a stage's engines can run here.
     """
     read_yaml(project.paths.root / "dvc.yaml")
     write_engines(project.paths.engines, project.params)
 
 
 def add(project: Project, source: Path, link: bool = False, truth: Path | None = None) -> str:
-    """Bring a video into the project: check it, name it, copy it to data/raw and track it with DVC.
+    """Add a video to the project: check it, name it, copy it to data/raw and track it with DVC.
 
-    Adding the same recording again changes nothing and gives the same key; a tracked video that is not pulled
-    is put in its place. What fails leaves nothing behind.
+    Adding the same recording again changes nothing and returns the same key. A tracked video that is not
+    pulled is restored from this file. A failed call leaves nothing behind.
 
     Args:
-        link: hand the file to DVC as a link, without copying it first. DVC copies it into its cache either
-            way, so the file itself stays writable and is never tied to what is in data/raw.
-        truth: hand-checked boxes (see tables.read_truth); the rows of this file's clip come along.
+        link: Give DVC a link to the file instead of a copy. DVC copies it into its cache either way, so the
+            original file stays writable and independent of data/raw.
+        truth: Ground truth (see tables.read_truth); the rows of this file's clip are added too.
 
     Returns:
-        The video's key: a slug that names it everywhere.
+        The video's key, a slug that identifies it everywhere.
 
     Raises:
-        InputError: a file of the project is wrong, the file is no video that can be decoded, the truth is
-            malformed, or a video is being renamed or removed.
-        OSError: there is no space, or no permission.
+        InputError: A project file is invalid, the video cannot be decoded, the ground truth is malformed, or
+            a video is being renamed or removed.
+        OSError: There is no space or no permission.
     """
     refuse_unfinished(project.paths)
     check(project)
     info = probe(source)
     rows = _truth_of(source, truth, info) if truth else None
-    key, target = _place(project.paths, source)
+    key, target = _find_or_name(project.paths, source)
     if state(target) != "here":
-        _bring_in(project.paths, source, key=key, target=target, link=link, rows=rows)
+        _copy_and_track(project.paths, source, key=key, target=target, link=link, rows=rows)
     elif rows is not None:
         _write_truth(project.paths, key, target.name, rows)
     return key
@@ -79,21 +79,21 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
 def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -> list[str]:
     """Write data/videos.yaml and data/engines.yaml; track new videos and reviews.
 
-    A video exists if its file is here, if DVC tracks it, or if data/videos.yaml has it; only `gotowce remove`
-    takes one out.
+    A video exists if its file is in data/raw, if DVC tracks it, or if data/videos.yaml lists it; only
+    `gotowce remove` removes it.
 
     One bad entry never stops the others.
 
     Args:
-        refresh: choose the engines anew instead of keeping the earlier choice.
-        leave: names of files in data/raw that are still being written.
+        refresh: Choose the engines again instead of keeping the earlier choice.
+        leave: Names of files in data/raw that are still being written.
 
     Returns:
-        A sentence for each entry of data/raw that is no video, or could not be tracked.
+        One sentence for each entry of data/raw that is not a video, or could not be tracked.
 
     Raises:
-        InputError: params.yaml is wrong, or a video is being renamed or removed.
-        PartlyDoneError: after everything else is done: a profile cannot be read, or two claim one video.
+        InputError: params.yaml is invalid, or a video is being renamed or removed.
+        PartlyDoneError: A profile cannot be read, or two match one video; raised after all other work.
     """
     paths, repo = project.paths, DvcRepo(project.paths.root)
     repo.repair()
@@ -134,11 +134,11 @@ def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -
 
 
 def known_videos(paths: Paths, here: Mapping[str, Path], listed: Mapping[str, Video]) -> dict[str, Path]:
-    """Every video of the project by key, sorted, with its place in data/raw: here, tracked or listed.
+    """List all videos of the project by key, sorted, with their path in data/raw: present, tracked or listed.
 
     Args:
-        here: the video files in data/raw by key.
-        listed: the entries of data/videos.yaml.
+        here: The video files in data/raw by key.
+        listed: The entries of data/videos.yaml.
     """
     keys = {video.file: key for key, video in listed.items()}
     absent = [file for file in tracked_files(paths.raw) if state(file) == "not pulled"]
@@ -148,10 +148,10 @@ def known_videos(paths: Paths, here: Mapping[str, Path], listed: Mapping[str, Vi
 
 
 def entry_of(paths: Paths, key: str, file: Path, formerly: Collection[str] = ()) -> Video:
-    """A video's entry in data/videos.yaml.
+    """Build a video's entry in data/videos.yaml.
 
     Raises:
-        InputError: two profiles claim it.
+        InputError: Two profiles match it equally well.
     """
     return Video(
         file=file.name,
@@ -162,15 +162,15 @@ def entry_of(paths: Paths, key: str, file: Path, formerly: Collection[str] = ())
 
 
 def write_videos(paths: Paths, videos: Mapping[str, Video]) -> None:
-    """Write data/videos.yaml, unless it has this content already."""
+    """Write data/videos.yaml, if its content changes."""
     write_yaml(paths.videos, {"videos": {key: video.entry() for key, video in videos.items()}}, _HEADER)
 
 
 def pull_reviews(project: Project, room: Room, *, again: bool = False, progress: Progress = silent) -> Pulled:
-    """Bring home what reviewers said, and track it with DVC as a source.
+    """Pull reviews of frames, and track them with DVC as a source.
 
     Raises:
-        ServerDownError, InputError: as review.pull.pull.
+        ServerDownError, InputError: As in review.pull.pull.
     """
     title = project.params.review.tasks.project
     pulled = pull(room, project.paths, title, names=project.names, again=again, progress=progress)
@@ -182,10 +182,10 @@ def pull_reviews(project: Project, room: Room, *, again: bool = False, progress:
 
 
 def pull_tracks(project: Project, room: Room, video: str) -> PulledVideo:
-    """Bring home a video's objects as reviewers left them, and track them with DVC as a source.
+    """Pull a video's reviewed tracks, and track the file with DVC as a source.
 
     Raises:
-        ServerDownError, InputError: as review.video_room.pull_video.
+        ServerDownError, InputError: As in review.video_room.pull_video.
     """
     pulled = pull_video(room, project, video)
     keep_reviews(project.paths)
@@ -193,12 +193,12 @@ def pull_tracks(project: Project, room: Room, video: str) -> PulledVideo:
 
 
 def keep_reviews(paths: Paths) -> None:
-    """Track the files of reviews with DVC as they are now, those of objects through a video too.
+    """Track the current review files with DVC, of frames and of tracks.
 
-    A damaged file is not tracked, so that DVC still has what it was before; the others are.
+    A damaged file is skipped, so that DVC keeps its last good content; the others are tracked.
 
     Raises:
-        InputError: after all others are tracked, naming each damaged file.
+        InputError: Names each damaged file, after all others are tracked.
     """
     repo, problems = DvcRepo(paths.root), []
     for file in sorted(paths.reviewed_videos.rglob("*.json")):
@@ -215,17 +215,18 @@ def keep_reviews(paths: Paths) -> None:
 
 
 def raw_videos(paths: Paths) -> dict[str, Path]:
-    """The video files in data/raw by key, sorted; a file dropped in under an unclean name is renamed."""
+    """List the video files in data/raw by key, sorted; a new file whose name is not a key is renamed."""
     return look(paths, listed_videos(paths)).videos
 
 
 def profile_of(paths: Paths, key: str) -> str:
-    """The profile whose `videos` patterns match the key; "none" when no profile does.
+    """Find the profile whose `videos` patterns match the key; "none" if no profile does.
 
-    Where several match, the longest pattern wins: a profile made for one video beats one for ``naev*``.
+    If several match, the longest pattern wins: a profile for one video takes precedence over one for
+    ``naev*``.
 
     Raises:
-        InputError: two profiles match equally well, or one cannot be read.
+        InputError: Two profiles match equally well, or one cannot be read.
     """
     return _best_profile({file.stem: read_profile(file) for file in _profile_files(paths)}, key)
 
@@ -239,13 +240,13 @@ def _best_profile(profiles: dict[str, Profile], key: str) -> str:
     best = [name for name, length in fitting.items() if length == max(fitting.values())]
     if len(best) > 1:
         raise InputError(
-            f"profiles {' and '.join(best)} both claim the video {key}; narrow their `videos` patterns"
+            f"profiles {' and '.join(best)} both match the video {key}; narrow their `videos` patterns"
         )
     return best[0] if best else NO_PROFILE
 
 
 def _profiles(paths: Paths) -> tuple[dict[str, Profile], dict[str, str]]:
-    """The profiles by name, and why others cannot be read."""
+    """Read the profiles by name, and the errors of those that cannot be read."""
     profiles, unreadable = {}, {}
     for file in _profile_files(paths):
         try:
@@ -259,22 +260,22 @@ def _profile_files(paths: Paths) -> list[Path]:
     return sorted(paths.profiles.glob("*.toml"))
 
 
-def _place(paths: Paths, source: Path) -> tuple[str, Path]:
-    """The key for a file and its place in data/raw: a video that is known already keeps both."""
+def _find_or_name(paths: Paths, source: Path) -> tuple[str, Path]:
+    """The key of a file and its path in data/raw; a recording already in the project keeps both."""
     videos = known_videos(paths, raw_videos(paths), listed_videos(paths))
     wanted, suffix = key_and_suffix(source.name)
     for key, file in videos.items():
-        if _is_same(source, file, key == wanted):
+        if _is_recording_of(source, file, key == wanted):
             return key, file
     key = free_key(paths, wanted, suffix, videos)
     return key, paths.raw / f"{key}{suffix}"
 
 
-def _is_same(source: Path, known: Path, alike: bool) -> bool:
-    """Whether a file is a known video: compared with its content, or with what DVC recorded of it.
+def _is_recording_of(source: Path, known: Path, alike: bool) -> bool:
+    """Whether a file is an existing video, by comparison with its content or with DVC's record of it.
 
     Args:
-        alike: their names are, so that they may be one recording in two containers.
+        alike: Their names are equal, so they may be one recording in two containers.
     """
     match state(known):
         case "here":
@@ -285,19 +286,19 @@ def _is_same(source: Path, known: Path, alike: bool) -> bool:
             return False
 
 
-def _bring_in(
+def _copy_and_track(
     paths: Paths, source: Path, *, key: str, target: Path, link: bool, rows: pd.DataFrame | None
 ) -> None:
-    """Copy and track a video; if that fails, nothing of it stays that was not there before.
+    """Copy and track a video; a failure removes everything this call has created.
 
     Raises:
-        BusyError: DVC cannot track it now; then the file stays, for a later `gotowce sync`.
+        BusyError: DVC cannot track it now; the file stays, for a later `gotowce sync`.
     """
     made = [target, pointer(target), *([paths.truth(key)] if rows is not None else [])]
     made = [file for file in made if not file.exists()]
     try:
         with fresh_file(target) as new:
-            _bring(source, new, link)
+            _copy_or_link(source, new, link)
         if rows is not None:
             _write_truth(paths, key, target.name, rows)
         DvcRepo(paths.root).track(target)
@@ -314,7 +315,7 @@ def _write_truth(paths: Paths, key: str, clip: str, rows: pd.DataFrame) -> None:
         rows.assign(clip=clip).to_csv(new, index=False)
 
 
-def _bring(source: Path, target: Path, link: bool) -> None:
+def _copy_or_link(source: Path, target: Path, link: bool) -> None:
     if not link:
         shutil.copyfile(source, target)
         return

@@ -1,9 +1,9 @@
-"""From masks to labels: every candidate is scored by every rule and gets a verdict with its reasons.
+"""Quality gates from masks to labels: every candidate is scored by rules and gets a verdict with reasons.
 
-A rule is a function from the table of candidates to one score each, 0 bad and 1 good (labels/rules.py);
-params.yaml says which rules count and how much is enough. A candidate is accepted only if it passes every
-rule that is on, and its quality is its weakest score there: a mean would let several good scores hide the
-one that is wrong.
+A rule maps the table of candidates to one score each, from 0 (bad) to 1 (good); see labels/rules.py.
+params.yaml sets which rules are on, and their thresholds. A candidate is accepted only if it passes every
+rule that is on. Its quality is its lowest score among them: a mean would hide one bad score behind several
+good ones.
 """
 
 from collections.abc import Collection, Mapping
@@ -32,21 +32,21 @@ def clean(
     params: LabelsParams,
     silent: Mapping[int, Collection[str]] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """Judge every detection, and every object carried into a frame where it has none.
+    """Judge every detection, and every mask propagated to a frame without a detection of its object.
 
     Args:
-        detections, masks, frames: columns of tables.DETECTIONS, MASKS and FRAMES of one video; any number
-            of frames, one is enough.
-        silent: frame_index -> detectors that gave no usable answer about it, so missed nothing there.
+        detections, masks, frames: Columns of tables.DETECTIONS, MASKS and FRAMES of one video, with any
+            number of frames.
+        silent: frame_index -> detectors without a usable response for the frame. Their missing vote does not
+            count against a detection.
 
     Returns:
-        Columns of tables.LABELS, one row a detection in its order, then one for each mask that was carried
-        into a kept frame. A detection without a mask is rejected
-        for ``no_mask``: its box is its designator's, its object_id empty, and its height and width are 0
-        where no mask of the video tells them.
+        Columns of tables.LABELS: one row per detection, in their order, then one per mask propagated to a
+        kept frame. A detection without a mask is rejected for ``no_mask``: its box is its designator's and
+        its object_id is empty. Its height and width are 0 if the video has no mask at all.
 
     Raises:
-        InputError: a rule that does not exist.
+        InputError: params.yaml names a rule that does not exist.
     """
     if unknown := sorted(set(params.rules) - set(RULES)):
         raise InputError(
@@ -62,13 +62,13 @@ def clean(
             _without_mask(candidates.index.difference(masked.index)),
         ]
     )
-    # Of no rows at all, pandas would take lists for numbers.
+    # Without rows, pandas would infer a number type for the lists.
     verdicts = verdicts.astype({"verdict": str, "reasons": object, "scores": object})
     return candidates.join(verdicts)[_COLUMNS]
 
 
 def score(candidates: pd.DataFrame, rules: dict[str, RuleParams]) -> pd.DataFrame:
-    """A column for every rule that is not off, scores from 0 to 1."""
+    """Score candidates: one column per rule that is not off, scores from 0 to 1."""
     columns = {
         name: np.clip(np.asarray(RULES[name](candidates), float), 0, 1)
         for name, rule in rules.items()
@@ -78,7 +78,7 @@ def score(candidates: pd.DataFrame, rules: dict[str, RuleParams]) -> pd.DataFram
 
 
 def judge(scores: pd.DataFrame, rules: dict[str, RuleParams]) -> pd.DataFrame:
-    """Columns verdict, quality, reasons and scores, from the scores of each candidate."""
+    """Judge candidates by their scores; returns columns verdict, quality, reasons and scores."""
     deciding = scores[[name for name in scores if rules[str(name)].mode == "on"]]
     failed = deciding.lt(pd.Series({name: rules[str(name)].threshold for name in deciding}))
     rejecting = [name for name in deciding if rules[str(name)].fails == "reject"]
@@ -100,23 +100,25 @@ def judge(scores: pd.DataFrame, rules: dict[str, RuleParams]) -> pd.DataFrame:
 
 
 def _candidates(detections: pd.DataFrame, masks: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
-    """One row a detection with all that the rules look at; the columns of its mask are null without one."""
+    """One row per candidate, with all inputs of the rules; the mask's columns are null without a mask."""
     kept = frames[frames["kept"]]
-    seen = frames[["frame_index", "time_s"]].assign(
+    timed = frames[["frame_index", "time_s"]].assign(
         relative_sharpness=frames["sharpness"] / kept["sharpness"].median()
     )
     designators = detections.rename(columns={side: f"designator_{side}" for side in _SIDES})
     designators = designators.drop(columns="prompt")
     masks = masks[masks["rle"].notna()]
-    marked = designators.merge(masks.drop(columns="class_name"), on=_KEY, how="left", validate="one_to_one")
-    is_carried = ~pd.MultiIndex.from_frame(masks[_KEY]).isin(pd.MultiIndex.from_frame(detections[_KEY]))
-    carried = masks[is_carried & masks["frame_index"].isin(kept["frame_index"])]
-    table = pd.concat([marked, carried], ignore_index=True) if len(carried) else marked
-    table = table.merge(seen, on="frame_index", how="left", validate="many_to_one")
+    with_masks = designators.merge(
+        masks.drop(columns="class_name"), on=_KEY, how="left", validate="one_to_one"
+    )
+    is_propagated = ~pd.MultiIndex.from_frame(masks[_KEY]).isin(pd.MultiIndex.from_frame(detections[_KEY]))
+    propagated = masks[is_propagated & masks["frame_index"].isin(kept["frame_index"])]
+    table = pd.concat([with_masks, propagated], ignore_index=True) if len(propagated) else with_masks
+    table = table.merge(timed, on="frame_index", how="left", validate="many_to_one")
     for side in _SIDES:
         table[side] = table[side].fillna(table[f"designator_{side}"])
-    known = masks[["height", "width"]].max().fillna(0).astype(int)
-    return table.fillna({"height": known["height"], "width": known["width"], "object_id": ""})
+    video_size = masks[["height", "width"]].max().fillna(0).astype(int)
+    return table.fillna({"height": video_size["height"], "width": video_size["width"], "object_id": ""})
 
 
 def _without_mask(index: pd.Index) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Labels as YOLO text, written and read back: a line an object, coordinates as fractions of the image."""
+"""Labels as YOLO text, written and read: one line per object, coordinates as fractions of the image."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,20 +13,20 @@ import yaml
 from gotowce_dagster.core import rle
 from gotowce_dagster.pictures.read import read_rgb
 
-# A mask's outline is traced on a grid so much finer. It then runs 1/8 pixel inside the pixels' outer edge:
-# the box around it is exact to 1/8 pixel, and cutting its coordinates to whole numbers, as ultralytics does
-# to paint it, gives the mask back.
+# Factor of the finer grid on which a mask's outline is traced. The outline then runs 1/8 pixel inside the
+# pixels' outer edge: its bounding box is exact to 1/8 pixel, and truncating its coordinates to integers, as
+# ultralytics does to rasterize it, gives the mask back.
 _FINER = 4
 
 
 def yolo_lines(labels: pd.DataFrame, classes: Mapping[str, int], polygons: bool) -> list[str]:
-    """One line a label: ``class x y w h``, or with ``polygons`` ``class x1 y1 x2 y2 ...``.
+    """Format labels, one line each: ``class x y w h``, or with ``polygons`` ``class x1 y1 x2 y2 ...``.
 
     Args:
-        labels: rows of tables.LABELS of one frame.
-        classes: number of each class name.
-        polygons: outlines of the masks; a label without a mask gives its box's four corners, because
-            ultralytics reads no file that has both kinds.
+        labels: Rows of tables.LABELS of one frame.
+        classes: Number of each class name.
+        polygons: Write the outlines of masks. A label without a mask gets the four corners of its box,
+            because ultralytics reads no file with both kinds.
     """
     form = _polygon if polygons else _box
     return [
@@ -36,13 +36,13 @@ def yolo_lines(labels: pd.DataFrame, classes: Mapping[str, int], polygons: bool)
 
 
 def mask_outline(mask: np.ndarray) -> np.ndarray:
-    """One closed outline of a mask, whatever its pieces: float (k, 2), x and y in pixels.
+    """Trace one closed outline around all pieces of a mask: float (k, 2), x and y in pixels.
 
-    Pieces are joined at their nearest points by a line there and back, which has no area; ultralytics'
-    merge_multi_segment does the same for COCO labels. Holes are filled: YOLO text cannot say them.
+    Pieces are connected at their nearest points by a line in both directions, which has no area, as in
+    ultralytics' merge_multi_segment for COCO labels. Holes are filled, because YOLO text has none.
 
     Raises:
-        ValueError: the mask is empty.
+        ValueError: The mask is empty.
     """
     y, x = np.nonzero(mask)
     if not len(x):
@@ -56,13 +56,13 @@ def mask_outline(mask: np.ndarray) -> np.ndarray:
 
 
 def read_objects(folder: Path, image: str) -> tuple[np.ndarray, sv.Detections]:
-    """One image of a dataset, RGB, and what its label file says, in its pixels.
+    """Read one image of a dataset (RGB) and the objects of its label file, in pixels.
 
     Args:
-        folder: of the dataset.
-        image: path below the folder, as in its provenance.
+        folder: Folder of the dataset.
+        image: Path of the image below the folder, as in the provenance.
     """
-    picture = read_rgb(folder / image)
+    image_rgb = read_rgb(folder / image)
     names = class_names(folder)
     boxes, numbers = [np.zeros((0, 4))], []
     for line in label_file(folder, image).read_text(encoding="utf-8").splitlines():
@@ -70,7 +70,7 @@ def read_objects(folder: Path, image: str) -> tuple[np.ndarray, sv.Detections]:
         points = np.array(values, float)
         if len(points) == 4:
             points = np.r_[points[:2] - points[2:] / 2, points[:2] + points[2:] / 2]
-        points = points.reshape(-1, 2) * picture.shape[1::-1]
+        points = points.reshape(-1, 2) * image_rgb.shape[1::-1]
         boxes.append(np.r_[points.min(axis=0), points.max(axis=0)][None])
         numbers.append(int(number))
     objects = sv.Detections(
@@ -78,7 +78,7 @@ def read_objects(folder: Path, image: str) -> tuple[np.ndarray, sv.Detections]:
         class_id=np.array(numbers, int),
         data={"class_name": np.array([names[number] for number in numbers], dtype=str)},
     )
-    return picture, objects
+    return image_rgb, objects
 
 
 def label_file(folder: Path, image: str) -> Path:
@@ -95,9 +95,9 @@ def _joined(pieces: list[np.ndarray]) -> np.ndarray:
     whole, *others = pieces
     for piece in others:
         distance = ((whole[:, None] - piece[None]) ** 2).sum(axis=2)
-        here, there = np.unravel_index(distance.argmin(), distance.shape)
-        turned = np.roll(piece, -int(there), axis=0)
-        whole = np.concatenate([whole[: here + 1], turned, turned[:1], whole[here:]])
+        nearest, start = np.unravel_index(distance.argmin(), distance.shape)
+        loop = np.roll(piece, -int(start), axis=0)
+        whole = np.concatenate([whole[: nearest + 1], loop, loop[:1], whole[nearest:]])
     return whole
 
 
@@ -115,7 +115,7 @@ def _polygon(row: Mapping[str, Any]) -> Iterable[float]:
 
 
 def _inside(row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Top left and bottom right corner of a label's box, cut to the image, and the image's size."""
+    """Top left and bottom right corner of a label's box, clipped to the image, and the image's size."""
     size = np.array([row["width"], row["height"]], dtype=float)
     return (
         np.clip([row["x1"], row["y1"]], 0, size),

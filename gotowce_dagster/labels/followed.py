@@ -1,7 +1,8 @@
-"""data/reviewed/tracks/VIDEO.json: objects that humans followed through a video. A source, no stage's output.
+"""Reviewed tracks of a video: data/reviewed/tracks/VIDEO.json, a source rather than a stage's output.
 
-They are told by key frames, as in Label Studio. Between two of them a box moves evenly; after one that does
-not go on there is none until the next; after the last one it stays to the video's end, if that goes on.
+Tracks are stored as key frames, as in Label Studio. Between two key frames a box is interpolated linearly.
+After a key frame without `goes_on` the object is absent until the next one. After the last one the box stays
+to the end of the video, if that key frame goes on.
 """
 
 from collections.abc import Iterable
@@ -26,33 +27,33 @@ _SIDES = ["x1", "y1", "x2", "y2"]
 
 
 class KeyFrame(Record):
-    """Where an object is in one frame, and whether it is there from then on."""
+    """The box of an object in one frame, and whether the object stays afterwards."""
 
     frame_index: FrameIndex
     box: Box
     goes_on: bool = True
-    """It moves evenly to the next key frame, or stays to the end. False: in the next frame it is gone."""
+    """The box is interpolated to the next key frame, or stays to the end. False: absent afterwards."""
 
 
 class Track(Record):
     """One object through a video."""
 
     object_id: str
-    """Of the object that it was made from, as in tables.MASKS; else Label Studio's own name of the region."""
+    """The object_id in tables.MASKS that it started from, else Label Studio's id of the region."""
     class_name: ClassName
     key_frames: tuple[KeyFrame, ...]
-    """By frame_index, no frame twice."""
+    """Sorted by frame_index, no frame twice."""
 
     @model_validator(mode="after")
     def _in_order(self) -> "Track":
         numbers = [key.frame_index for key in self.key_frames]
         if any(after <= before for before, after in pairwise(numbers)):
-            raise ValueError(f"key_frames: frames must rise, not {numbers[:10]}")
+            raise ValueError(f"key_frames: frame_index must increase, got {numbers[:10]}")
         return self
 
 
 class TrackReview(Record):
-    """One annotation of a video: all the tracks that one human left in it."""
+    """One annotation of a video: all its tracks as one reviewer left them."""
 
     review_id: str
     task: str
@@ -64,11 +65,11 @@ class TrackReview(Record):
 
 
 class TrackedVideo(Record):
-    """The whole file."""
+    """The reviews of a video's tracks; the contents of the file."""
 
     video: SafeName
     frames: Annotated[int, Field(ge=1, le=LARGEST_ID)]
-    """How many the video has."""
+    """Number of frames in the video."""
     width: Side
     height: Side
     fps: float = Field(gt=0)
@@ -82,15 +83,19 @@ class TrackedVideo(Record):
         return self
 
     def check_review(self, review: TrackReview) -> None:
-        """Raises: ValueError: a key frame lies beyond the video's end, or far outside its pictures."""
+        """Check that key frames lie in the video.
+
+        Raises:
+            ValueError: A key frame lies beyond the end of the video, or far outside its frames.
+        """
         for track in review.tracks:
             for key in track.key_frames:
                 self._check(key, f"review {review.review_id}, object {track.object_id}")
 
-    def _check(self, key: KeyFrame, whose: str) -> None:
-        """An object that leaves the picture may be followed beyond its edge, by one picture at most."""
+    def _check(self, key: KeyFrame, owner: str) -> None:
+        """Check a key frame; a box may lie beyond the frame's edge, by one frame size at most."""
         if key.frame_index >= self.frames:
-            raise ValueError(f"{whose}: frame {key.frame_index} of a video of {self.frames} frames")
+            raise ValueError(f"{owner}: frame {key.frame_index} of a video of {self.frames} frames")
         x1, y1, x2, y2 = key.box
         beyond_x, beyond_y = (
             x1 < -self.width or x2 > 2 * self.width,
@@ -98,7 +103,7 @@ class TrackedVideo(Record):
         )
         if beyond_x or beyond_y:
             raise ValueError(
-                f"{whose}, frame {key.frame_index}: the box {list(key.box)} is far outside a picture of "
+                f"{owner}, frame {key.frame_index}: the box {list(key.box)} is far outside a frame of "
                 f"{self.width} x {self.height} pixels"
             )
 
@@ -109,10 +114,10 @@ class TrackedVideo(Record):
 
 
 def frame_rows(tracks: Iterable[Track], frames: int) -> pd.DataFrame:
-    """A row for every frame an object is in: COLUMNS, frame_index from 0, boxes in pixels.
+    """Expand tracks to one row per object and frame: COLUMNS, frame_index from 0, boxes in pixels.
 
     Args:
-        frames: how many the video has.
+        frames: Number of frames in the video.
     """
     parts = []
     for track in tracks:
@@ -137,11 +142,11 @@ def frame_rows(tracks: Iterable[Track], frames: int) -> pd.DataFrame:
 
 
 def read_tracked(path: Path) -> TrackedVideo | None:
-    """What humans said of a video's objects, or None where nobody did.
+    """Read the reviewed tracks of a video; None if there is no file.
 
     Raises:
-        InputError: the file is damaged, holds what cannot be, is of another video, or is tracked by DVC and
-            not pulled.
+        InputError: The file is damaged or invalid, belongs to another video, or is tracked by DVC and not
+            pulled.
     """
     if not path.exists():
         require_pulled([path])
@@ -160,28 +165,28 @@ def read_tracked(path: Path) -> TrackedVideo | None:
     return tracked
 
 
-def followed_to(path: Path) -> int:
-    """How many frames, from the first, a human vouches for with the whole video; 0 where nobody does.
+def reviewed_until(path: Path) -> int:
+    """Number of frames, from the first, that were reviewed with the whole video; 0 without such a review.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: The file is damaged.
     """
     tracked = read_tracked(path)
     return tracked.frames if tracked and tracked.decision else 0
 
 
 def write_tracked(path: Path, tracked: TrackedVideo) -> None:
-    """Write the tracks of a video, whole or not at all; equal ones give an equal file."""
+    """Write the reviewed tracks of a video atomically; equal tracks give an equal file."""
     with fresh_file(path) as new:
         new.write_text(tracked.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
-def merged(known: TrackedVideo | None, seen: TrackedVideo, task: str) -> TrackedVideo:
-    """What is known, with what Label Studio now shows of a task; a review that is gone there is withdrawn."""
+def merged(existing: TrackedVideo | None, seen: TrackedVideo, task: str) -> TrackedVideo:
+    """Merge pulled tracks with the current reviews of a task; reviews deleted there become withdrawn."""
     shown = {review.review_id: review for review in seen.reviews}
     before = {
         review.review_id: review.model_copy(update={"state": "withdrawn"}) if review.task == task else review
-        for review in (known.reviews if known else ())
+        for review in (existing.reviews if existing else ())
     }
     ordered = sorted((before | shown).values(), key=lambda review: (review.at, review.review_id))
     return seen.model_copy(update={"reviews": tuple(ordered)})

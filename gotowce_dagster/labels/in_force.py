@@ -10,13 +10,18 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import FRAMES, LABELS, read_table, read_truth
 from gotowce_dagster.labels.followed import read_tracked
-from gotowce_dagster.labels.reviewed import Said, known_objects, said_of, said_of_video
+from gotowce_dagster.labels.reviewed import (
+    ReviewedFrames,
+    current_reviews,
+    current_video_reviews,
+    truth_from_reviews,
+)
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.pictures.read import is_whole_jpeg
 from gotowce_dagster.video.decode import probe
 
 
-def reviews_in_force(project: Project, video: str) -> Said:
+def reviews_in_force(project: Project, video: str) -> ReviewedFrames:
     """The frames of a video that a human has judged as they are now.
 
     One that was judged by itself goes before what is said of it with its whole video.
@@ -26,11 +31,11 @@ def reviews_in_force(project: Project, video: str) -> Said:
     """
     paths = project.paths
     index = read_table(paths.frame_index(video), FRAMES)
-    alone = said_of(read_reviewed(paths.reviewed(video)), index, paths.frames(video))
+    alone = current_reviews(read_reviewed(paths.reviewed(video)), index, paths.frames(video))
     return {**_followed(project, video, index), **alone}
 
 
-def all_reviews_in_force(project: Project, videos: Collection[str]) -> dict[str, Said]:
+def all_reviews_in_force(project: Project, videos: Collection[str]) -> dict[str, ReviewedFrames]:
     """The reviews in force of several videos.
 
     Raises:
@@ -58,12 +63,12 @@ def checked_and_reviewed(project: Project, video: str) -> tuple[pd.DataFrame, pd
     """
     file, is_made = project.paths.truth(video), project.paths.frame_index(video).exists()
     reviews = reviews_in_force(project, video) if is_made else {}
-    reviewed = known_objects(reviews, project.video(video).file)
+    reviewed = truth_from_reviews(reviews, project.video(video).file)
     checked = read_truth(file, probe(project.raw(video))) if file.exists() else reviewed.iloc[:0]
     return checked, reviewed
 
 
-def _followed(project: Project, video: str, frames: pd.DataFrame) -> Said:
+def _followed(project: Project, video: str, frames: pd.DataFrame) -> ReviewedFrames:
     """What a human says of a video's frames who followed its objects."""
     paths = project.paths
     file = paths.reviewed_tracks(video)
@@ -86,7 +91,7 @@ def _followed(project: Project, video: str, frames: pd.DataFrame) -> Said:
             f"{size[0]} x {size[1]}; move the file away if another video has taken the name"
         )
     labels = read_table(paths.labels(video), LABELS)
-    return said_of_video(tracked, frames, labels, project.params.review.video.tolerance_px)
+    return current_video_reviews(tracked, frames, labels, project.params.review.video.tolerance_px)
 
 
 def _classes(project: Project) -> set[str]:

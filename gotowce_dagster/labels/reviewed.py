@@ -1,4 +1,4 @@
-"""What humans said takes precedence: in frames they judged, their objects stand for the pipeline's."""
+"""Reviews take precedence: in reviewed frames, the reviewers' objects replace the pipeline's labels."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,32 +21,32 @@ from gotowce_dagster.labels.reviews import (
 )
 
 NO_OBJECT = "no object"
-"""The label of a truth row that has no box and says that the frame shows no target."""
+"""Label of a ground-truth row without a box: the frame shows no target."""
 
-Said = Mapping[int, ReviewedFrame]
-"""Frames that a human judged, by frame_index; each has a decision."""
+ReviewedFrames = Mapping[int, ReviewedFrame]
+"""Reviewed frames by frame_index; each has a decision."""
 
 _SIDES = ("x1", "y1", "x2", "y2")
-# What the way through Label Studio's percents may cost.
+# Rounding error of the round trip through Label Studio's percents.
 _ROUNDING_PX = 1e-6
 _OF_LABEL = ("object_id", "confidence", *(f"designator_{side}" for side in _SIDES))
 
 
-def said_of(reviewed: ReviewedVideo, frames: pd.DataFrame, folder: Path) -> Said:
-    """The frames whose picture, as it is now, a human has judged.
+def current_reviews(reviewed: ReviewedVideo, frames: pd.DataFrame, folder: Path) -> ReviewedFrames:
+    """Select the reviewed frames whose image has not changed since the review.
 
-    A review of another picture is passed over: its boxes may lie elsewhere on this one.
+    A review of another image is ignored: its boxes may not fit the current one.
 
     Args:
-        frames: rows of tables.FRAMES.
-        folder: where their pictures lie.
+        frames: Rows of tables.FRAMES.
+        folder: Folder of the frames' images.
 
     Raises:
-        InputError: a frame was judged as one of another size than its picture has.
+        InputError: The size of a frame in its review differs from the size of its image.
     """
     files = frames[frames["kept"]].set_index("frame_index")["file"].to_dict()
 
-    def is_of_now(frame: ReviewedFrame) -> bool:
+    def is_current(frame: ReviewedFrame) -> bool:
         file = folder / files.get(frame.frame_index, "")
         if not file.is_file() or frame_hash(file) != frame.frame_hash:
             return False
@@ -54,7 +54,7 @@ def said_of(reviewed: ReviewedVideo, frames: pd.DataFrame, folder: Path) -> Said
         return True
 
     judged = (frame for frame in reviewed.frames if frame.decision)
-    return {frame.frame_index: frame for frame in judged if is_of_now(frame)}
+    return {frame.frame_index: frame for frame in judged if is_current(frame)}
 
 
 def _check_size(video: str, frame: ReviewedFrame, file: Path) -> None:
@@ -62,24 +62,25 @@ def _check_size(video: str, frame: ReviewedFrame, file: Path) -> None:
         size = picture.size
     if size != (frame.width, frame.height):
         raise InputError(
-            f"{video}.json: frame {frame.frame_index}: judged as a picture of {frame.width} x {frame.height} "
-            f"pixels, but it has {size[0]} x {size[1]}; restore the file of reviews, or pull again"
+            f"{video}.json: frame {frame.frame_index}: reviewed at {frame.width} x {frame.height} pixels, "
+            f"but the image has {size[0]} x {size[1]}; restore the review file, or pull again"
         )
 
 
-def said_of_video(
+def current_video_reviews(
     tracked: TrackedVideo, frames: pd.DataFrame, labels: pd.DataFrame, tolerance_px: float
-) -> Said:
-    """The sampled frames of a video whose objects a human followed, each with the objects that live in it.
+) -> ReviewedFrames:
+    """Convert the review of a whole video to reviews of its sampled frames.
 
-    Who sends a video says so of all its frames, also of those in which no object lives: they show nothing.
-    Frames are told by frame_index, so this holds however the video is sampled. Frames after the end that
-    the video had in Label Studio were not seen.
+    A submitted video vouches for all its frames; those without an object show no target. Frames are
+    identified by frame_index, so this holds however the video is sampled. Frames beyond the end that the
+    video had in Label Studio are not reviewed.
 
     Args:
-        frames: rows of tables.FRAMES.
-        labels: rows of tables.LABELS; one whose box was left where it was keeps it, and an accepted mask.
-        tolerance_px: how far a side of the box may then lie off, as that of an object as it was shown.
+        frames: Rows of tables.FRAMES.
+        labels: Rows of tables.LABELS. A label whose box was not moved keeps its box, and its mask if
+            accepted.
+        tolerance_px: Maximum difference of a side between a label's box and its track, in pixels.
     """
     if (review := tracked.decision) is None:
         return {}
@@ -88,12 +89,12 @@ def said_of_video(
     rows = rows[rows["frame_index"].isin(seen)].reset_index(drop=True)
     rows[list(_SIDES)] = rows[list(_SIDES)].clip(0, [tracked.width, tracked.height] * 2, axis=1)
     rows = rows[(rows["x1"] < rows["x2"]) & (rows["y1"] < rows["y2"])]
-    living, found = dict(list(rows.groupby("frame_index"))), dict(list(labels.groupby("frame_index")))
-    said = {}
+    by_frame, found = dict(list(rows.groupby("frame_index"))), dict(list(labels.groupby("frame_index")))
+    reviews = {}
     for index in seen:
-        there = living.get(index, rows.iloc[:0])
-        objects, changes = _compared(there, found.get(index, labels.iloc[:0]), tolerance_px)
-        judgement = Review(
+        tracked_rows = by_frame.get(index, rows.iloc[:0])
+        objects, changes = _compared(tracked_rows, found.get(index, labels.iloc[:0]), tolerance_px)
+        frame_review = Review(
             review_id=review.review_id,
             task=review.task,
             annotator=review.annotator,
@@ -103,56 +104,56 @@ def said_of_video(
             objects=tuple(objects),
             changes=tuple(changes),
         )
-        said[index] = ReviewedFrame(
+        reviews[index] = ReviewedFrame(
             frame_index=index,
             frame_hash="",
             width=tracked.width,
             height=tracked.height,
             sample="video",
-            reviews=(judgement,),
+            reviews=(frame_review,),
         )
-    return said
+    return reviews
 
 
 def decision_of(frame: ReviewedFrame) -> Review:
-    """The judgement of a frame that has one."""
+    """The decision of a reviewed frame."""
     assert frame.decision is not None
     return frame.decision
 
 
 def is_usable(review: Review) -> bool:
-    """Whether its objects are all that the frame shows: accepted, or mended.
+    """Whether a review's objects are complete and correct: accepted, or corrected.
 
-    One that was sent back as `fix` without a change says that something is wrong, and not what is right.
+    A review with the verdict `fix` and no change is not usable: it reports an error without correcting it.
     """
     return review.verdict == "accept" or (review.verdict == "fix" and review.edits > 0)
 
 
 def is_confirmed(frame: ReviewedFrame) -> bool:
-    """Whether a human vouches for this very frame: looked at it alone, or mended it in its video."""
+    """Whether a human confirmed this frame itself: reviewed it alone, or corrected it within its video."""
     review = decision_of(frame)
     return is_usable(review) and (frame.sample != "video" or review.edits > 0)
 
 
-def precede(labels: pd.DataFrame, said: Said, video: str) -> pd.DataFrame:
-    """Labels of one video in which judged frames have what their reviewers left, and nothing else.
+def apply_reviews(labels: pd.DataFrame, reviews: ReviewedFrames, video: str) -> pd.DataFrame:
+    """Replace the labels of reviewed frames with the reviewers' objects.
 
     Args:
-        labels: rows of tables.LABELS.
+        labels: Rows of tables.LABELS of one video.
 
     Returns:
-        Rows of tables.LABELS. A frame confirmed as empty has none, nor has one that was rejected.
+        Rows of tables.LABELS. Frames confirmed as empty and rejected frames have none.
     """
-    known = labels.set_index(["frame_index", "detection_id"]).to_dict("index")
+    labels_before = labels.set_index(["frame_index", "detection_id"]).to_dict("index")
     last = labels.groupby("frame_index")["detection_id"].max().to_dict()
     rows = []
-    for index, frame in said.items():
+    for index, frame in reviews.items():
         review = decision_of(frame)
-        drawn = int(last.get(index, -1))
+        last_id = int(last.get(index, -1))
         for thing in review.objects if is_usable(review) else ():
-            drawn += thing.detection_id is None
-            number = drawn if thing.detection_id is None else thing.detection_id
-            before = known.get((index, number), {})
+            last_id += thing.detection_id is None
+            number = last_id if thing.detection_id is None else thing.detection_id
+            before = labels_before.get((index, number), {})
             rows.append(
                 {
                     "frame_index": index,
@@ -170,18 +171,18 @@ def precede(labels: pd.DataFrame, said: Said, video: str) -> pd.DataFrame:
                     "scores": {},
                 }
             )
-    others = labels[~labels["frame_index"].isin(list(said))]
+    others = labels[~labels["frame_index"].isin(list(reviews))]
     if not rows:
         return others.reset_index(drop=True)
-    mine = pd.DataFrame(rows).assign(video=video)
-    parts = [part for part in (others, mine[LABELS.names]) if len(part)]
+    reviewed_rows = pd.DataFrame(rows).assign(video=video)
+    parts = [part for part in (others, reviewed_rows[LABELS.names]) if len(part)]
     return pd.concat(parts, ignore_index=True).sort_values(["frame_index", "detection_id"], ignore_index=True)
 
 
-def known_objects(said: Said, clip: str) -> pd.DataFrame:
-    """What reviewers say there is, as truth: the columns of tables.read_truth, labels object or NO_OBJECT."""
+def truth_from_reviews(reviews: ReviewedFrames, clip: str) -> pd.DataFrame:
+    """Convert reviews to ground truth: the columns of tables.read_truth, with label object or NO_OBJECT."""
     rows = []
-    for index, frame in said.items():
+    for index, frame in reviews.items():
         review = decision_of(frame)
         if is_usable(review):
             boxes = [(*thing.box, "object") for thing in review.objects]
@@ -190,25 +191,26 @@ def known_objects(said: Said, clip: str) -> pd.DataFrame:
 
 
 def _compared(
-    there: pd.DataFrame, labels: pd.DataFrame, tolerance_px: float
+    tracked_rows: pd.DataFrame, labels: pd.DataFrame, tolerance_px: float
 ) -> tuple[list[ReviewedObject], list[Change]]:
-    """The objects that a human left in one frame, and what that changes in its labels.
+    """The reviewed objects of one frame, and their changes relative to its labels.
 
-    The human saw boxes. So a mask stays where its box does, if the cleaning step had accepted it.
+    Reviewers of a video see boxes only. So an object keeps its mask if its box was not moved and the cleaning
+    step had accepted it.
 
     Args:
-        there: columns of followed.COLUMNS.
-        labels: rows of tables.LABELS.
+        tracked_rows: Columns of followed.COLUMNS.
+        labels: Rows of tables.LABELS.
     """
-    boxes = there[list(_SIDES)].to_numpy(float)
+    boxes = tracked_rows[list(_SIDES)].to_numpy(float)
     off = np.abs(boxes[:, None] - labels[list(_SIDES)].to_numpy(float)[None]).max(axis=2)
     is_near = off <= tolerance_px + _ROUNDING_PX
     pairs = linear_sum_assignment(np.where(is_near, off, 1e6))
     rows = labels.to_dict("records")
-    label_of = {mine: rows[theirs] for mine, theirs in zip(*pairs, strict=True) if is_near[mine, theirs]}
+    label_of = {box: rows[label] for box, label in zip(*pairs, strict=True) if is_near[box, label]}
     objects, changes = [], []
-    for place, (name, box) in enumerate(zip(there["class_name"], boxes.tolist(), strict=True)):
-        if (label := label_of.get(place)) is None:
+    for position, (name, box) in enumerate(zip(tracked_rows["class_name"], boxes.tolist(), strict=True)):
+        if (label := label_of.get(position)) is None:
             objects.append(ReviewedObject(class_name=name, box=tuple(box)))
             changes.append(Change(kind="added", class_name=name))
             continue
@@ -233,7 +235,7 @@ def _compared(
     changes += [
         Change(kind="deleted", class_name=row["class_name"], detection_id=row["detection_id"])
         for row in rows
-        # What the cleaning step had rejected was not there to be taken away.
+        # A label that the cleaning step had rejected was not shown, so it was not deleted.
         if row["detection_id"] not in stay and row["verdict"] != "reject"
     ]
     return objects, changes

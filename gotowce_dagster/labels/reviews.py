@@ -1,4 +1,4 @@
-"""data/reviewed/VIDEO.json: what humans said about the frames of a video. A source, no stage's output."""
+"""Human reviews of a video's frames: data/reviewed/VIDEO.json, a source rather than a stage's output."""
 
 import hashlib
 from collections.abc import Iterable
@@ -19,9 +19,9 @@ Verdict = Literal["accept", "fix", "reject"]
 Sample = Literal["audit", "doubtful", "all"]
 
 LARGEST_ID = 2**31 - 1
-"""Of frames and detections: tables hold no more."""
+"""Largest frame_index and detection_id that tables can store."""
 ROUNDING_PX = 1.0
-"""How far a side of a box may lie beyond the frame's edge."""
+"""Maximum distance of a box's side beyond the frame's edge, in pixels."""
 
 
 def _ordered(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -31,7 +31,7 @@ def _ordered(box: tuple[float, float, float, float]) -> tuple[float, float, floa
 
 
 Box = Annotated[tuple[float, float, float, float], AfterValidator(_ordered)]
-"""x1, y1, x2, y2 in pixels of the frame, x2 and y2 exclusive; finite, and not empty."""
+"""x1, y1, x2, y2 in pixels of the frame, x2 and y2 exclusive; finite and non-empty."""
 Side = Annotated[int, Field(ge=1, le=65_536)]
 """Width or height of a frame in pixels."""
 FrameIndex = Annotated[int, Field(ge=0, le=LARGEST_ID)]
@@ -48,69 +48,73 @@ class ReviewedObject(Record):
     class_name: ClassName
     box: Box
     rle: str | None = None
-    """COCO RLE counts of the whole frame; None where there is no mask."""
+    """COCO RLE counts of the whole frame; None without a mask."""
     detection_id: DetectionId | None = None
-    """Of the label it was made from; None where a human drew it."""
+    """The detection_id of the label it started from; None if a human drew it."""
 
     def check_within(self, width: int, height: int) -> None:
-        """Raises: ValueError: it does not lie in a frame of this size, or its mask is of another one."""
+        """Check that the object fits a frame of this size.
+
+        Raises:
+            ValueError: The box leaves the frame, or the mask is empty or of another size.
+        """
         x1, y1, x2, y2 = self.box
         if min(x1, y1) < -ROUNDING_PX or x2 > width + ROUNDING_PX or y2 > height + ROUNDING_PX:
             raise ValueError(f"the box {list(self.box)} leaves the frame of {width} x {height} pixels")
         if self.rle is not None and not rle.area(self.rle, height, width):
-            raise ValueError("a mask without any pixel; null says that there is none")
+            raise ValueError("the mask has no pixels; use null for no mask")
 
 
 class Change(Record):
-    """What a reviewer did to one object of the prediction."""
+    """A reviewer's change to one object of the prediction."""
 
     kind: Literal["none", "changed", "added", "deleted"]
     detection_id: DetectionId | None = None
     class_name: ClassName
-    """As it is now; of a deleted object, as it was."""
+    """The current class; of a deleted object, its last class."""
     class_before: ClassName | None = None
-    """Where it was changed."""
+    """The previous class, if it was changed."""
     moved_px: float = Field(default=0.0, ge=0)
-    """The farthest that a side of the box moved."""
+    """The largest movement of a side of the box."""
     mask_iou: float | None = Field(default=None, ge=0, le=1)
-    """Of the mask before and now; 0 where it was drawn or deleted, None where there never was one."""
+    """IoU of the mask before and after; 0 if it was drawn or deleted, None if there never was one."""
 
 
 class Review(Record):
-    """One annotation: what one human said of one frame, once."""
+    """One annotation of one frame by one human."""
 
     review_id: str
-    """Of the annotation, unique in all servers."""
+    """Id of the annotation, unique across servers."""
     task: str
-    """Which task of which server it belongs to."""
+    """Key of its task, unique across servers."""
     annotator: int | None = Field(ge=0, lt=2**63)
     at: datetime
     seconds: float | None = Field(default=None, ge=0)
-    """Time spent, as Label Studio counts it."""
+    """Time spent, as measured by Label Studio."""
     state: Literal["done", "skipped", "withdrawn"]
-    """skipped: passed over without a judgement. withdrawn: deleted in Label Studio while its task stayed."""
+    """skipped: no verdict given. withdrawn: deleted in Label Studio, while its task still exists."""
     verdict: Verdict | None = None
-    """None of one that was skipped, or sent past the page, which asks for it."""
+    """None if skipped, or if submitted without the page, which requires a verdict."""
     quality: tuple[str, ...] = ()
     objects: tuple[ReviewedObject, ...] = ()
     changes: tuple[Change, ...] = ()
 
     @property
     def edits(self) -> int:
-        """Objects that were changed, added or deleted."""
+        """Number of objects that were changed, added or deleted."""
         return sum(change.kind != "none" for change in self.changes)
 
 
 class ReviewedFrame(Record):
-    """A frame and every review of it."""
+    """A frame and all its reviews."""
 
     frame_index: FrameIndex
     frame_hash: str
-    """Of the picture's file, as in frame_hash; empty where it was seen as a part of its video."""
+    """frame_hash of the image file; empty if the frame was reviewed with its whole video."""
     width: Side
     height: Side
     sample: Sample | Literal["video"]
-    """Why it was shown: drawn at random, doubtful, because all were, or as a part of its video."""
+    """Why it was shown: in the audit sample, doubtful, because all frames were, or within its video."""
     reviews: tuple[Review, ...]
     """Oldest first."""
 
@@ -126,30 +130,30 @@ class ReviewedFrame(Record):
 
     @property
     def decision(self) -> Review | None:
-        """The newest review with a verdict; None where all were skipped or withdrawn."""
+        """The newest review with a verdict; None if all were skipped or withdrawn."""
         judged = (review for review in reversed(self.reviews) if review.state == "done" and review.verdict)
         return next(judged, None)
 
 
 class ReviewedVideo(Record):
-    """The whole file."""
+    """The reviews of a video's frames; the contents of the file."""
 
     video: SafeName
     frames: tuple[ReviewedFrame, ...] = ()
-    """By frame_index; one whose picture was extracted anew, with another content, stands there again."""
+    """Sorted by frame_index; a frame that was extracted again with another content occurs again."""
 
 
 def frame_hash(file: Path) -> str:
-    """The content of a frame's file in 16 hex digits."""
+    """Hash of a frame's image file, 16 hex digits."""
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def read_reviewed(path: Path) -> ReviewedVideo:
-    """Read a video's reviews; of a file that is neither here nor tracked, none.
+    """Read a video's reviews; empty if the file neither exists nor is tracked.
 
     Raises:
-        InputError: the file is damaged, holds what cannot be, is of another video, or is tracked by DVC and
-            not pulled.
+        InputError: The file is damaged or invalid, belongs to another video, or is tracked by DVC and not
+            pulled.
     """
     if not path.exists():
         require_pulled([path])
@@ -172,20 +176,21 @@ def read_reviewed(path: Path) -> ReviewedVideo:
 
 
 def write_reviewed(path: Path, reviewed: ReviewedVideo) -> None:
-    """Write a video's reviews, whole or not at all; equal reviews give an equal file."""
+    """Write a video's reviews atomically; equal reviews give an equal file."""
     with fresh_file(path) as new:
         new.write_text(reviewed.model_dump_json(indent=1, exclude_defaults=True) + "\n", encoding="utf-8")
 
 
-def merged(known: ReviewedVideo, seen: Iterable[tuple[str, ReviewedFrame]]) -> ReviewedVideo:
-    """What is known, with what Label Studio now shows; nothing that a human said is dropped.
+def merged(pulled: ReviewedVideo, seen: Iterable[tuple[str, ReviewedFrame]]) -> ReviewedVideo:
+    """Merge pulled reviews with those that Label Studio now shows; no review is dropped.
 
-    A review whose task is seen without it is withdrawn; one whose task is not seen stays as it is.
+    A pulled review that its task no longer shows becomes withdrawn. Reviews of tasks that were not read stay
+    as they are.
 
     Args:
-        seen: each frame with its task (Review.task).
+        seen: Each frame with its task (Review.task).
     """
-    frames = {(frame.frame_index, frame.frame_hash): frame for frame in known.frames}
+    frames = {(frame.frame_index, frame.frame_hash): frame for frame in pulled.frames}
     for task, new in seen:
         key = (new.frame_index, new.frame_hash)
         shown = {review.review_id: review for review in new.reviews}
@@ -200,4 +205,4 @@ def merged(known: ReviewedVideo, seen: Iterable[tuple[str, ReviewedFrame]]) -> R
         } | shown
         ordered = sorted(reviews.values(), key=lambda review: (review.at, review.review_id))
         frames[key] = new.model_copy(update={"reviews": tuple(ordered)})
-    return known.model_copy(update={"frames": tuple(frames[key] for key in sorted(frames))})
+    return pulled.model_copy(update={"frames": tuple(frames[key] for key in sorted(frames))})

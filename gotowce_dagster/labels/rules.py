@@ -1,8 +1,8 @@
-"""The rules that judge a candidate label: one function a rule, and the table that names them.
+"""The quality gates of candidate labels: one function per rule, and RULES, which maps names to them.
 
-Each takes the candidates of one video (a row each: the columns of tables.MASKS, of its designator and of
-its frame) and gives every one a score, 0 bad to 1 good, dimensionless so that thresholds read alike. Rules
-that compare a candidate with others of its object say 1 where there are none to compare with.
+A rule takes the candidates of one video, one row each, with the columns of tables.MASKS, of the designator
+and of the frame. It returns a score for each, from 0 (bad) to 1 (good), dimensionless so that thresholds are
+comparable. Rules that compare a candidate with others of its object return 1 if there are no others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,25 +18,25 @@ from gotowce_dagster.core.crops import Crop
 _SIDES = ["x1", "y1", "x2", "y2"]
 _DESIGNATOR = [f"designator_{side}" for side in _SIDES]
 
-# Frames of one object in time, itself among them, that tell what is usual; fewer tell nothing.
+# Frames of an object, including the current one, for a rolling median; and the minimum for a valid median.
 _NEARBY, _FEWEST = 5, 3
-# On a side of fewer pixels every outline is straight.
+# Outlines shorter than this are always straight.
 _MIN_STRAIGHT_PX = 24
 _FULL_SIZE_PX = 10
 
 
 def confidence(c: pd.DataFrame) -> pd.Series:
-    """How sure the detector was of the designator."""
+    """Confidence of the designator's detection."""
     return c["confidence"]
 
 
 def agreement(c: pd.DataFrame) -> pd.Series:
-    """How far the other prompts gave the same mask."""
+    """Agreement of the masks from the other prompts."""
     return c["agreement"].fillna(1)
 
 
 def stability(c: pd.DataFrame) -> pd.Series:
-    """How little the mask changes with its threshold."""
+    """Stability of the mask when its threshold changes."""
     return c["stability"].fillna(1)
 
 
@@ -46,59 +46,59 @@ def inside(c: pd.DataFrame) -> pd.Series:
 
 
 def off_mark(c: pd.DataFrame) -> pd.Series:
-    """Share of the mask that is not where the designator's own corners are drawn."""
+    """Share of the mask outside the designator's own drawn corners."""
     return 1 - c["mark_overlap"]
 
 
 def own_colour(c: pd.DataFrame) -> pd.Series:
-    """Share of the mask that is not painted in the designator's own colour, as a dot of the HUD would be."""
+    """Share of the mask not in the designator's own colour, which a dot of the HUD would have."""
     return 1 - c["own_colour"].fillna(0)
 
 
 def room(c: pd.DataFrame) -> pd.Series:
-    """Share of the designator that the mask leaves empty: none when the mask is the bracket's own square."""
+    """Share of the designator not covered by the mask: 0 if the mask is the bracket's own square."""
     return 1 - c["fill"]
 
 
 def centred(c: pd.DataFrame) -> np.ndarray:
-    """How near the middles of target and designator are: 0 when half a side apart."""
+    """Closeness of the centres of target and designator: 0 if half a side apart."""
     target, designator = c[_SIDES].to_numpy(float), c[_DESIGNATOR].to_numpy(float)
-    away = np.abs(_centre(target) - _centre(designator)) / _size(designator)
-    return 1 - 2 * away.max(axis=1, initial=0)
+    offset = np.abs(_centre(target) - _centre(designator)) / _size(designator)
+    return 1 - 2 * offset.max(axis=1, initial=0)
 
 
 def size(c: pd.DataFrame) -> np.ndarray:
-    """Shorter side of the target's box over 10 pixels: specks are no targets."""
+    """Shorter side of the target's box divided by 10 pixels: specks are not targets."""
     return _size(c[_SIDES].to_numpy(float)).min(axis=1, initial=np.inf) / _FULL_SIZE_PX
 
 
 def whole(c: pd.DataFrame) -> np.ndarray:
-    """Whether the frame's edge leaves the target whole: 0 where its box touches the edge."""
+    """Whether the target is complete: 0 if its box touches the frame's edge."""
     beyond = np.stack([c["x1"], c["y1"], c["width"] - c["x2"], c["height"] - c["y2"]])
     return (beyond.min(axis=0) >= 1).astype(float)
 
 
 def corners(c: pd.DataFrame) -> pd.Series:
-    """Share of the designator's corners in sight: a panel that hides one may hide part of the target."""
+    """Share of the designator's corners that are visible: a panel over a corner may cover the target too."""
     return c["visible_corners"].fillna(4) / 4
 
 
 def unclipped(c: pd.DataFrame) -> np.ndarray:
-    """How little of the mask ends on one straight upright or level line, as at the edge of a panel."""
+    """1 minus the share of the mask's box side on a straight horizontal or vertical edge, as of a panel."""
     return 1 - np.array([_straight_share(*row) for row in c[["rle", "height", "width"]].to_numpy()])
 
 
 def followed(c: pd.DataFrame) -> pd.Series:
-    """How sure it was where the object was followed through the video: sure 1, doubtful 0.5."""
+    """State of the track where the object was propagated through the video: sure 1, doubtful 0.5."""
     return c["state"].map({"doubtful": 0.5}).fillna(1.0)
 
 
 def votes(c: pd.DataFrame) -> np.ndarray:
-    """Share of the detectors that found the designator, of all that answered and found any in the video."""
+    """Share of detectors that found the designator, of those that responded and found any in the video."""
     everyone = {vote["detector"] for votes in c["votes"].dropna() for vote in votes}
 
     def share(votes: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> float:
-        # One that could answer in part only may have found it all the same.
+        # A detector with a partly unusable response may still have found it.
         answered = (everyone - row["silent"]).union(vote["detector"] for vote in votes)
         return len(votes) / len(answered)
 
@@ -106,14 +106,14 @@ def votes(c: pd.DataFrame) -> np.ndarray:
 
 
 def same_class(c: pd.DataFrame) -> np.ndarray:
-    """Share of the detectors that found the designator and call its target what the label does."""
+    """Share of the detectors that found the designator whose class equals the label's class."""
     return _of_votes(
         c, lambda votes, row: np.mean([vote["class_name"] == row["class_name"] for vote in votes])
     )
 
 
 def same_box(c: pd.DataFrame) -> np.ndarray:
-    """The least IoU of a detector's box with the one that all agreed on."""
+    """Lowest IoU of a detector's box with the fused box."""
 
     def least(votes: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> float:
         boxes = np.array([[vote[side] for side in _SIDES] for vote in votes], float)
@@ -124,24 +124,24 @@ def same_box(c: pd.DataFrame) -> np.ndarray:
 
 
 def sharp(c: pd.DataFrame) -> pd.Series:
-    """Sharpness of the frame over the median of its video."""
+    """Sharpness of the frame divided by the median of its video."""
     return c["relative_sharpness"].fillna(1)
 
 
 def usual_size(c: pd.DataFrame) -> pd.Series:
-    """Area, seen against the designator, over its object's median close in time, or the other way round."""
+    """Ratio of the mask's share of its designator to the object's rolling median, inverted if above 1."""
     fill = c.sort_values("time_s").groupby("object_id")["fill"]
-    usual = fill.rolling(_NEARBY, center=True, min_periods=_FEWEST).median().droplevel(0)
-    ratio = c["fill"] / usual.reindex(c.index)
+    median_fill = fill.rolling(_NEARBY, center=True, min_periods=_FEWEST).median().droplevel(0)
+    ratio = c["fill"] / median_fill.reindex(c.index)
     return np.minimum(ratio, 1 / ratio).fillna(1.0)
 
 
 def steady(c: pd.DataFrame) -> pd.Series:
-    """IoU with its object in the neighbouring frame that fits better, both seen from their designators."""
+    """IoU with its object in the better-fitting neighbouring frame, relative to their designators."""
     designator = c[_DESIGNATOR].to_numpy(float)
     origin, scale = np.tile(designator[:, :2], 2), np.tile(_size(designator), 2)
-    seen = pd.DataFrame((c[_SIDES].to_numpy(float) - origin) / scale, c.index, _SIDES)
-    ordered = seen.assign(object_id=c["object_id"], time_s=c["time_s"]).sort_values("time_s")
+    relative = pd.DataFrame((c[_SIDES].to_numpy(float) - origin) / scale, c.index, _SIDES)
+    ordered = relative.assign(object_id=c["object_id"], time_s=c["time_s"]).sort_values("time_s")
     by_object = ordered.groupby("object_id")[_SIDES]
     before, after = (
         _iou(ordered[_SIDES].to_numpy(), by_object.shift(step)[_SIDES].to_numpy()) for step in (1, -1)
@@ -151,7 +151,7 @@ def steady(c: pd.DataFrame) -> pd.Series:
 
 
 def single(c: pd.DataFrame) -> pd.Series:
-    """1 minus the IoU with a target of the same frame that was detected with more confidence."""
+    """1 minus the highest IoU with a target of the same frame with a higher confidence."""
     scores = pd.Series(1.0, c.index)
     for _, rows in c.groupby("frame_index"):
         ranked = rows.sort_values("confidence", ascending=False, kind="stable")
@@ -188,7 +188,7 @@ RULES: dict[str, Callable[[pd.DataFrame], np.ndarray | pd.Series]] = {
 
 
 def _of_votes(c: pd.DataFrame, score: Callable[..., float]) -> np.ndarray:
-    """A score of the votes that labels/consensus.py kept with each row; 1 where one detector was asked."""
+    """Score the votes stored by labels/consensus.py with each row; 1 if only one detector ran."""
     scores = np.ones(len(c))
     asked = c["votes"].notna().to_numpy()
     scores[asked] = [score(row["votes"], row) for row in c[asked].to_dict("records")]
@@ -196,7 +196,7 @@ def _of_votes(c: pd.DataFrame, score: Callable[..., float]) -> np.ndarray:
 
 
 def _straight_share(counts: str, height: int, width: int) -> float:
-    """The longest part of a side of the mask's box that the mask covers, over that side's length."""
+    """The largest share of a side of the mask's box that the mask covers."""
     mask = rle.decode(counts, int(height), int(width))
     window = Crop.of_mask(mask)
     part = window.cut(mask) if window else mask
@@ -217,7 +217,7 @@ def _size(boxes: np.ndarray) -> np.ndarray:
 
 
 def _iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """IoU of each box with the one in the same row; NaN where that is missing."""
+    """IoU of each box with the other box in the same row; NaN if that one is missing."""
     shared = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
     shared = shared.clip(min=0).prod(axis=1)
     return shared / (_size(boxes).prod(axis=1) + _size(others).prod(axis=1) - shared)

@@ -1,9 +1,9 @@
-"""Training, validation and test frames that have nothing in common.
+"""Leak-free split into training, validation and test frames.
 
-Neighbouring frames of a video are nearly the same picture, so frames are never shuffled. A split is made
-of whole recordings, or of stretches of time with a gap between them; where two frames of different splits
-still show the same, the one of the weaker split is left out (train before val before test). Every frame's
-place follows from the seed, its own video and its time alone, so adding a video moves no other frame.
+Neighbouring frames of a video are nearly identical, so frames are never shuffled. A split consists of whole
+recordings, or of time blocks with a gap between them. If two frames of different splits are still
+near-duplicates, the one of the weaker split is left out (train before val before test). The split of a frame
+depends on the seed, its video and its time only, so adding a video moves no other frame.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from gotowce_dagster.config.params import DatasetParams
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.labels.reviewed import Said, decision_of, is_confirmed, is_usable
+from gotowce_dagster.labels.reviewed import ReviewedFrames, decision_of, is_confirmed, is_usable
 
 SPLITS = ("train", "val", "test")
 _BOX = ["x1", "y1", "x2", "y2"]
@@ -25,24 +25,27 @@ _ORDERS = list(permutations(SPLITS))
 _ROWS_AT_ONCE = 1024
 
 
-def usable_frames(video: str, frames: pd.DataFrame, labels: pd.DataFrame, said: Said) -> pd.DataFrame:
-    """The kept frames of one video that may enter a dataset, and why others may not.
+def usable_frames(
+    video: str, frames: pd.DataFrame, labels: pd.DataFrame, reviews: ReviewedFrames
+) -> pd.DataFrame:
+    """List the kept frames of one video, with what decides whether they may enter a dataset.
 
-    A frame with a label that waits for review or was rejected shows an object nobody vouches for. Without
-    its box it would teach that there is nothing, so it is left out, accepted neighbours and all.
+    A frame with a label that waits for review or was rejected shows an unconfirmed object. Without its box,
+    the frame would teach the model that there is none, so the whole frame is left out, even if its other
+    labels are accepted.
 
-    A human who judged a frame vouches for all of it, or rejects all of it.
+    A human reviewer vouches for the whole frame, or rejects the whole frame.
 
     Args:
-        frames: rows of tables.FRAMES.
-        labels: rows of tables.LABELS; every detection has one, but for those that a human took away.
-        said: the frames that a human judged; their labels are what the human left.
+        frames: Rows of tables.FRAMES.
+        labels: Rows of tables.LABELS; every detection has one, except those that a human deleted.
+        reviews: The reviewed frames; their labels are the reviewers' objects.
 
     Returns:
-        One row a kept frame: video, frame_index, time_s, shot, phash, file, objects (0: nothing was
-        detected, a true negative), classes (tuple of names), x1, y1, x2, y2 around all objects (NaN
-        without any), doubtful, rejected (by a human), reviewed (a human vouches for it), confirmed (for
-        this very frame, not only for its whole video), annotator (who).
+        One row per kept frame: video, frame_index, time_s, shot, phash, file, objects (0: no detection, a
+        true negative), classes (tuple of names), x1, y1, x2, y2 around all objects (NaN without any),
+        doubtful, rejected (by a human), reviewed (a human vouches for it), confirmed (the frame itself, not
+        only its whole video), annotator (id of the human).
     """
     kept = frames[frames["kept"]].assign(video=video)
     groups = labels.groupby("frame_index")
@@ -58,10 +61,10 @@ def usable_frames(video: str, frames: pd.DataFrame, labels: pd.DataFrame, said: 
     rows["objects"] = rows["objects"].fillna(0).astype("int32")
     rows["doubtful"] = rows["doubtful"].eq(True)
     rows["classes"] = [names if isinstance(names, tuple) else () for names in rows["classes"]]
-    judged = [decision_of(said[index]) if index in said else None for index in rows["frame_index"]]
+    judged = [decision_of(reviews[index]) if index in reviews else None for index in rows["frame_index"]]
     rows["reviewed"] = [review is not None and is_usable(review) for review in judged]
     rows["rejected"] = [review is not None and not is_usable(review) for review in judged]
-    rows["confirmed"] = [index in said and is_confirmed(said[index]) for index in rows["frame_index"]]
+    rows["confirmed"] = [index in reviews and is_confirmed(reviews[index]) for index in rows["frame_index"]]
     rows["annotator"] = pd.array([review.annotator if review else None for review in judged], "Int64")
     columns = ["video", "frame_index", "time_s", "shot", "phash", "file", "objects", "classes", *_BOX]
     return rows[[*columns, "doubtful", "rejected", "reviewed", "confirmed", "annotator"]].reset_index(
@@ -70,47 +73,47 @@ def usable_frames(video: str, frames: pd.DataFrame, labels: pd.DataFrame, said: 
 
 
 def choose_negatives(frames: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """Keep so many frames without objects that they make ``share`` of all, taken from every shot in turn.
+    """Sample frames without objects so that they make up ``share`` of all frames, from every shot in turn.
 
-    Those that a human confirmed as empty come first and all stay: most showed a wrong label. Not so all the
-    frames of a reviewed video between its objects' lives, which may be thousands.
+    All frames that a human confirmed as empty are kept first: most had a wrong label. This does not include
+    the empty frames of a reviewed video, which may be thousands.
     """
     empty = frames["objects"] == 0
     confirmed = int((empty & frames["confirmed"]).sum())
     wanted = max(confirmed, round(share / (1 - share) * int((~empty).sum())))
-    lots = [_unit(seed, row.video, row.frame_index) for row in frames[empty].itertuples()]
-    drawn = frames[empty].assign(lot=lots)
+    draws = [_unit(seed, row.video, row.frame_index) for row in frames[empty].itertuples()]
+    drawn = frames[empty].assign(lot=draws)
     drawn["turn"] = drawn.groupby(["video", "shot"])["lot"].rank(method="first")
     chosen = drawn.sort_values(["confirmed", "turn", "lot"], ascending=[False, True, True]).index[:wanted]
     return frames[~empty | frames.index.isin(chosen)].reset_index(drop=True)
 
 
 def split_frames(frames: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
-    """Give every frame its split, or the reason why it is left out.
+    """Assign each frame to a split, or give the reason why it is left out.
 
     Args:
-        frames: as from usable_frames, of all videos.
+        frames: From usable_frames, of all videos.
 
     Returns:
-        The frames with split (empty where left out), left_out (``gap``, ``near-duplicate`` or empty),
-        block (contiguous stretch of its video) and cluster (near-duplicates share one).
+        The frames with split (empty if left out), left_out (``gap``, ``near-duplicate`` or empty), block
+        (contiguous part of its video) and cluster (shared by near-duplicates).
 
     Raises:
-        InputError: no way that is allowed keeps the splits apart and leaves objects in each of them.
+        InputError: No allowed method separates the splits and leaves objects in each of them.
     """
     if not (frames["objects"] > 0).any():
-        raise InputError("no dataset: no frame has only accepted labels; see the reasons in data/labels")
+        raise InputError("no dataset: no frame has accepted labels only; see the reasons in data/labels")
     frames = frames.sort_values(["video", "frame_index"], ignore_index=True)
-    ways = ("recording", "blocks") if params.split_by == "auto" else (params.split_by,)
+    methods = ("recording", "blocks") if params.split_by == "auto" else (params.split_by,)
     problems = []
-    pairs = _twins(frames, params.near_duplicate_bits)
-    for way in ways:
-        planned = _WAYS[way](frames, params)
+    pairs = _near_duplicates(frames, params.near_duplicate_bits)
+    for method in methods:
+        planned = _METHODS[method](frames, params)
         settled = _settle(planned, pairs, params.gap_s)
-        # Whole recordings are the better split, but only where they leave no class unmeasured.
-        if not (lacking := _lacking(settled, every_class=way != ways[-1])):
+        # Whole recordings are the better split, but only if every split then has every class.
+        if not (missing := _missing(settled, every_class=method != methods[-1])):
             return settled
-        problems.append(f"by {way}: {', '.join(lacking)}")
+        problems.append(f"by {method}: {', '.join(missing)}")
     raise InputError(
         f"no leak-free split: {'; '.join(problems)}. Add recordings, accept more labels, sample more frames "
         f"(extracted_frames.fps), or lower yolo_dataset.gap_s ({params.gap_s:g} s) or cycle_s "
@@ -119,30 +122,30 @@ def split_frames(frames: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
 
 
 def find_leaks(provenance: pd.DataFrame, params: DatasetParams) -> list[str]:
-    """Look for anything that two splits share, without trusting how the split was made.
+    """Check a dataset for leaks between splits, independently of how it was split.
 
     Args:
-        provenance: rows of tables.PROVENANCE.
+        provenance: Rows of tables.PROVENANCE.
 
     Returns:
-        One sentence a kind of leak; empty when there is none.
+        One sentence per kind of leak; empty if there is none.
     """
     frames = provenance.reset_index(drop=True)
     leaks = []
     repeated = frames[frames.duplicated(["video", "frame_index"], keep=False)]
     if not repeated.empty:
         leaks.append(f"{_name(repeated.iloc[0])} is in the dataset more than once")
-    one, other = _twins(frames, params.near_duplicate_bits)
+    one, other = _near_duplicates(frames, params.near_duplicate_bits)
     across = frames["split"].to_numpy()[one] != frames["split"].to_numpy()[other]
     if across.any():
         first = frames.iloc[one[across][0]], frames.iloc[other[across][0]]
         leaks.append(
-            f"{_name(first[0])} ({first[0]['split']}) and {_name(first[1])} ({first[1]['split']}) show the "
-            f"same; {int(across.sum())} such pairs"
+            f"{_name(first[0])} ({first[0]['split']}) and {_name(first[1])} ({first[1]['split']}) are "
+            f"near-duplicates; {int(across.sum())} such pairs"
         )
     straddling = frames.groupby("cluster")["split"].nunique()
     if (straddling > 1).any():
-        leaks.append(f"cluster {straddling.idxmax()} of near-duplicates lies in several splits")
+        leaks.append(f"cluster {straddling.idxmax()} of near-duplicates is in several splits")
     ordered = frames.sort_values(["video", "time_s"])
     before = ordered.groupby("video")[["split", "time_s"]].shift()
     close = before["split"].notna() & (before["split"] != ordered["split"])
@@ -150,16 +153,16 @@ def find_leaks(provenance: pd.DataFrame, params: DatasetParams) -> list[str]:
     if close.any():
         row = ordered[close].iloc[0]
         leaks.append(
-            f"{_name(row)} ({row['split']}) comes less than {params.gap_s:g} s after a frame of "
+            f"{_name(row)} ({row['split']}) is less than {params.gap_s:g} s after a frame of "
             f"{before[close].iloc[0]['split']}; {int(close.sum())} such places"
         )
     if params.split_by == "recording" and (frames.groupby("video")["split"].nunique() > 1).any():
-        leaks.append("a recording lies in several splits")
+        leaks.append("a recording is in several splits")
     return leaks
 
 
 def _by_recording(frames: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
-    """Each recording whole in the split that a hash of its name draws."""
+    """Assign whole recordings to splits, by a hash of their name."""
     edges = np.cumsum([params.shares[split] for split in SPLITS])[:-1]
     drawn = {
         video: SPLITS[int(np.searchsorted(edges, _unit(params.seed, video), side="right"))]
@@ -169,13 +172,13 @@ def _by_recording(frames: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
 
 
 def _by_blocks(frames: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
-    """Each recording cut into stretches: in every cycle one a split, in an order that a hash draws."""
+    """Cut recordings into time blocks: in each cycle one per split, in an order drawn by a hash."""
     pieces = [_cut(rows, str(video), params) for video, rows in frames.groupby("video", sort=True)]
     return pd.concat(pieces, ignore_index=True)
 
 
 def _cut(rows: pd.DataFrame, video: str, params: DatasetParams) -> pd.DataFrame:
-    """Cut one recording where its frames with objects are divided as the shares ask."""
+    """Cut one recording so that its frames with objects are divided by the shares."""
     has_objects = rows["objects"] > 0
     moments = np.sort(rows.loc[has_objects if has_objects.any() else rows.index, "time_s"].to_numpy())
     cycles = max(1, round((moments[-1] - moments[0]) / params.cycle_s))
@@ -192,14 +195,14 @@ def _cut(rows: pd.DataFrame, video: str, params: DatasetParams) -> pd.DataFrame:
     return rows.assign(split=split, block=changes)
 
 
-_WAYS: dict[str, Callable[[pd.DataFrame, DatasetParams], pd.DataFrame]] = {
+_METHODS: dict[str, Callable[[pd.DataFrame, DatasetParams], pd.DataFrame]] = {
     "recording": _by_recording,
     "blocks": _by_blocks,
 }
 
 
 def _settle(frames: pd.DataFrame, pairs: tuple[np.ndarray, np.ndarray], gap_s: float) -> pd.DataFrame:
-    """Leave out what is too near a stronger split, and number the clusters of what remains."""
+    """Leave out frames too close to a stronger split, and number the clusters of the others."""
     rank = frames["split"].map(SPLITS.index).to_numpy()
     left_out = np.full(len(frames), "", dtype=object)
     left_out[_near_in_time(frames, rank, gap_s)] = "gap"
@@ -214,7 +217,7 @@ def _settle(frames: pd.DataFrame, pairs: tuple[np.ndarray, np.ndarray], gap_s: f
 
 
 def _near_in_time(frames: pd.DataFrame, rank: np.ndarray, gap_s: float) -> np.ndarray:
-    """Whether each frame is nearer than ``gap_s`` to one of a stronger split in its own video."""
+    """Whether each frame is closer than ``gap_s`` to a frame of a stronger split in its video: bool (n,)."""
     near = np.zeros(len(frames), dtype=bool)
     for rows in frames.groupby("video").indices.values():
         times = frames["time_s"].to_numpy()[rows]
@@ -226,11 +229,11 @@ def _near_in_time(frames: pd.DataFrame, rank: np.ndarray, gap_s: float) -> np.nd
     return near
 
 
-def _twins(frames: pd.DataFrame, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of frames that show the same: hashes nearly equal, as many objects, at one place.
+def _near_duplicates(frames: pd.DataFrame, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find pairs of near-duplicate frames: similar hashes, equally many objects, at the same place.
 
-    The hash alone would not do: a perceptual hash of 64 bits sees a game's panels and its background, and
-    hardly a target of 20 pixels.
+    The hash alone is not enough: a 64-bit perceptual hash reacts to a game's panels and background, and
+    hardly to a target of 20 pixels.
     """
     known = np.flatnonzero(frames["phash"].notna())
     hashes = np.array([int(text, 16) for text in frames["phash"].iloc[known]], dtype=np.uint64)
@@ -248,25 +251,25 @@ def _twins(frames: pd.DataFrame, bits: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU of each box of ``a`` with the one beside it in ``b``: (n, 4), (n, 4) -> (n,)."""
+    """IoU of corresponding boxes: (n, 4), (n, 4) -> (n,)."""
     shared = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None).prod(axis=1)
     areas = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1)
     return shared / (areas - shared)
 
 
-def _lacking(frames: pd.DataFrame, every_class: bool) -> list[str]:
-    """What the splits need and do not have; with ``every_class``, of every class in every split."""
+def _missing(frames: pd.DataFrame, every_class: bool) -> list[str]:
+    """List splits without an object; with ``every_class``, list each class that a split lacks."""
     classes = set(frames["classes"].explode().dropna())
-    lacking = []
+    missing = []
     for split in SPLITS:
-        held = set(frames.loc[frames["split"] == split, "classes"].explode().dropna())
-        lacking += [f"{split} has no {name}" for name in sorted(classes - held)] if every_class else []
-        lacking += [] if held or every_class else [f"{split} has no object"]
-    return lacking
+        present = set(frames.loc[frames["split"] == split, "classes"].explode().dropna())
+        missing += [f"{split} has no {name}" for name in sorted(classes - present)] if every_class else []
+        missing += [] if present or every_class else [f"{split} has no object"]
+    return missing
 
 
 def _unit(seed: int, *names: object) -> float:
-    """A number from 0 to 1 that the names alone decide."""
+    """A pseudo-random number from 0 to 1, determined by the seed and the names."""
     text = "/".join(map(str, (seed, *names)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
 

@@ -1,8 +1,8 @@
-"""One object through the frames of one shot: detections linked by where they are and where they were going.
+"""Tracker: links detections to objects within each shot, by position and velocity.
 
-Sampled frames are far apart, so boxes of one object often do not overlap at all. The distance between
-centres is compared with how far an object may have moved instead, and the best assignment over all
-objects of a frame is found by the Hungarian method (scipy), as in SORT (Bewley et al. 2016).
+Sampled frames are far apart, so boxes of one object often do not overlap at all. Instead of IoU, the cost is
+the distance between centres relative to how far an object may have moved. The Hungarian method (scipy) finds
+the best assignment over all objects of a frame, as in SORT (Bewley et al. 2016).
 """
 
 from dataclasses import dataclass, field
@@ -30,16 +30,17 @@ class _Track:
 
 
 def link(detections: pd.DataFrame, frames: pd.DataFrame, gap_s: float, speed: float) -> pd.Series:
-    """Name the object behind every detection.
+    """Link detections to tracks.
 
     Args:
-        detections: columns of tables.DETECTIONS, any order; every frame_index must be in ``frames``.
-        frames: columns of tables.FRAMES.
-        gap_s: an object not detected for longer, in seconds, is another one when it comes back.
-        speed: how far an object moves at most, in its own sides a second.
+        detections: Columns of tables.DETECTIONS, in any order; every frame_index must be in ``frames``.
+        frames: Columns of tables.FRAMES.
+        gap_s: An object not detected for longer, in seconds, gets a new track when it reappears.
+        speed: Maximum speed of an object, in its own sides per second.
 
     Returns:
-        ``shot/number`` a detection, with the index of ``detections``; numbers count from 0 in each shot.
+        The object_id ``shot/number`` of each detection, with the index of ``detections``; numbers count from
+        0 in each shot.
     """
     timed = detections.join(frames.set_index("frame_index")[["shot", "time_s"]], on="frame_index")
     names = pd.Series("", index=detections.index, dtype=object)
@@ -67,7 +68,7 @@ def link(detections: pd.DataFrame, frames: pd.DataFrame, gap_s: float, speed: fl
 def _assign(
     tracks: list[_Track], boxes: np.ndarray, classes: np.ndarray, time_s: float, speed: float
 ) -> dict[int, int]:
-    """Which box (row) goes on with which track."""
+    """Match boxes to tracks; returns the index of the track by the index of the box."""
     if not tracks:
         return {}
     cost = np.array([_cost(track, boxes, time_s, speed) for track in tracks])
@@ -77,13 +78,13 @@ def _assign(
 
 
 def _cost(track: _Track, boxes: np.ndarray, time_s: float, speed: float) -> np.ndarray:
-    """Distance of each box over what the track may have moved; above 1 it cannot be the same."""
-    passed = time_s - track.time_s
+    """Distance of each box relative to the track's possible movement; above 1 they cannot match."""
+    elapsed = time_s - track.time_s
     side = _side(track.box)
     centres = _centre(boxes)
-    stays = np.linalg.norm(centres - _centre(track.box), axis=1)
-    goes_on = np.linalg.norm(centres - _centre(track.box) - passed * track.velocity, axis=1)
-    distance = np.minimum(stays, goes_on) / (side * (0.5 + speed * passed))
+    stationary = np.linalg.norm(centres - _centre(track.box), axis=1)
+    moving = np.linalg.norm(centres - _centre(track.box) - elapsed * track.velocity, axis=1)
+    distance = np.minimum(stationary, moving) / (side * (0.5 + speed * elapsed))
     growth = np.abs(np.log(_side(boxes) / side)) / np.log(_MAX_GROWTH)
     return np.where(growth > 1, _NEVER, distance)
 

@@ -1,1 +1,1 @@
-"""The review room: what humans see and say about labels, in Label Studio."""
+"""Human review of labels in Label Studio."""

@@ -1,12 +1,11 @@
-"""Click to mask: an ML backend of Label Studio, on this machine only, that answers clicks with masks.
+"""Interactive segmentation: a local ML backend for Label Studio that turns clicks into masks.
 
-Label Studio's own package for backends, label-studio-ml, does not start any more. The protocol is four small
-requests: /health, /setup, /predict and /webhook. Pictures are read from the project's frames, never fetched.
+Label Studio's own backend package, label-studio-ml, no longer starts. The protocol is four small requests:
+/health, /setup, /predict and /webhook. Images are read from the project's frames and never fetched.
 
 Other programs and users of the machine can reach a loopback port, and so can a web page in the reviewer's
-browser. So every request must carry the token of this session, as the password of HTTP's basic
-authentication, which Label Studio keeps with the backend and sends along; bodies must be JSON, small and
-shallow.
+browser. Every request must therefore send the session's token as the password of HTTP basic authentication.
+Label Studio stores it with the backend and sends it along. Bodies must be JSON of bounded size and depth.
 """
 
 import base64
@@ -64,15 +63,15 @@ _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 _SIDES = ["x1", "y1", "x2", "y2"]
 
 BODY_BYTES = 4_000_000
-"""More than a frame's clicks and regions take: a bitmask of 4K is below 100 kB."""
+"""Maximum size of a request body. A frame's clicks and regions need less: a 4K bitmask is below 100 kB."""
 DEPTH = 32
-"""Label Studio's requests nest eight deep."""
+"""Maximum nesting of a request body. Label Studio's requests nest eight deep."""
 
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class RefusedError(Exception):
-    """A request that is not read further; with the HTTP status and a sentence."""
+    """A rejected request, with its HTTP status and the reason in one sentence."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -80,12 +79,12 @@ class RefusedError(Exception):
 
 
 def new_token() -> str:
-    """The password of one session; known to this process and to Label Studio."""
+    """Create the password of one session, which this process shares with Label Studio only."""
     return secrets.token_urlsafe(32)
 
 
 class _TokenMiddleware:
-    """Answers 401 to whoever does not know the session's token, before anything of the request is read."""
+    """Rejects requests without the session's token with 401, before reading their body."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app, self._token = app, token.encode()
@@ -95,36 +94,36 @@ class _TokenMiddleware:
         if scope["type"] != "http" or secrets.compare_digest(_password(headers), self._token):
             await self._app(scope, receive, send)
             return
-        why = "not for you: `gotowce review assist` registers itself with Label Studio, which knows the token"
+        why = "wrong or missing token: `gotowce review assist` registers the token with Label Studio itself"
         refusal = JSONResponse({"detail": why}, 401, {"WWW-Authenticate": f"Basic realm={TITLE}"})
         await refusal(scope, receive, send)
 
 
 def _password(headers: Mapping[bytes, bytes]) -> bytes:
-    scheme, _, told = headers.get(b"authorization", b"").partition(b" ")
+    scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
     try:
-        user, _, password = base64.b64decode(told, validate=True).partition(b":")
+        user, _, password = base64.b64decode(credentials, validate=True).partition(b":")
     except binascii.Error:
         return b""
     return password if scheme.lower() == b"basic" and user == TITLE.encode() else b""
 
 
 async def _read_json(request: Request) -> Any:
-    """The JSON of a request, of bounded size and depth.
+    """Read a request's JSON body, of bounded size and depth.
 
     Raises:
-        RefusedError: it is no JSON (415, 400), too large or too deep (413).
+        RefusedError: The body is not JSON (415, 400), too large or too deeply nested (413).
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise RefusedError(415, f"expected application/json, not {kind or 'a body without a type'}")
+        raise RefusedError(415, f"expected application/json, not {kind or 'a body without a content type'}")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_BYTES:
-            raise RefusedError(413, f"a request may have {BODY_BYTES} bytes at most")
+            raise RefusedError(413, f"the request body exceeds {BODY_BYTES} bytes")
     if _depth(bytes(body)) > DEPTH:
-        raise RefusedError(413, f"a request may nest {DEPTH} deep at most")
+        raise RefusedError(413, f"the request body nests deeper than {DEPTH} levels")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -132,7 +131,7 @@ async def _read_json(request: Request) -> Any:
 
 
 def _depth(body: bytes) -> int:
-    """How deep brackets nest, text in quotes apart; counted before a parser sees them."""
+    """Nesting depth of brackets outside quoted text, counted before a parser reads them."""
     deepest = depth = 0
     in_text = escaped = False
     for byte in body:
@@ -154,23 +153,23 @@ def _depth(body: bytes) -> int:
 
 
 def build_model(engine: str, project: Project) -> Interactive:
-    """The segmenter that answers clicks.
+    """Build the segmenter that answers clicks.
 
     Raises:
-        InputError: it cannot be asked by clicks, or there is no such segmenter.
-        MissingWeightsError: its weights are not here.
+        InputError: The segmenter does not exist or does not accept clicks.
+        MissingWeightsError: Its weights are missing.
     """
     model = build_segmenter(engine, project.params.masks)
     if not isinstance(model, Interactive):
         raise InputError(
-            f"{engine} cannot be asked by clicks; name one that can with --engine, for instance "
+            f"{engine} does not accept clicks; choose a segmenter that does with --engine, for example "
             f"mobile_sam:mobile_sam.pt"
         )
     return model
 
 
 class Assistant:
-    """Answers what reviewers point at, one after the other."""
+    """Answers reviewers' clicks with masks, one request at a time."""
 
     def __init__(self, project: Project, model: Interactive) -> None:
         params = project.params
@@ -178,58 +177,58 @@ class Assistant:
         self._paths = project.paths
         self._polygon_px = params.review.tasks.polygon_px
         self._clicker = Clicker(model, params.masks, params.review.assist)
-        self._alone = threading.Lock()
+        self._lock = threading.Lock()
 
     def predict(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The results of a /predict request: one for each task, empty without clicks.
+        """Predict masks for a /predict request: one result per task, empty without clicks.
 
         Raises:
-            InputError: the picture is none of the project's frames, or the clicks cannot be answered.
+            InputError: The image is not a frame of the project, or the prompt is invalid.
         """
         context = (body.get("params") or {}).get("context") or {}
-        told = context.get("result") or []
-        form = mask_form(body["label_config"]) if told else "bitmask"
+        prompts = context.get("result") or []
+        form = mask_form(body["label_config"]) if prompts else "bitmask"
         answers = []
         for task in body["tasks"]:
-            found: list[dict[str, Any]] = []
-            if told:
-                with self._alone:
-                    found = self._regions(task["data"], told, form)
-            score = max((region["score"] for region in found), default=0.0)
-            answers.append({"result": found, "score": score, "model_version": self.version})
+            predicted: list[dict[str, Any]] = []
+            if prompts:
+                with self._lock:
+                    predicted = self._regions(task["data"], prompts, form)
+            score = max((region["score"] for region in predicted), default=0.0)
+            answers.append({"result": predicted, "score": score, "model_version": self.version})
         return answers
 
-    def _regions(self, data: Mapping[str, Any], told: list[Any], form: MaskForm) -> list[dict[str, Any]]:
+    def _regions(self, data: Mapping[str, Any], prompts: list[Any], form: MaskForm) -> list[dict[str, Any]]:
         file = frame_file(self._paths, str(data["image"]))
-        image = _picture(file, file.stat().st_mtime_ns)
+        image = _image(file, file.stat().st_mtime_ns)
         size = Size(*image.shape[1::-1])
-        asked, class_name = prompt_of(told, size)
+        prompt, class_name = prompt_of(prompts, size)
         designators = _designators(self._paths, str(data.get("video")), data.get("frame_index"))
         try:
-            found = self._clicker.mask((file, file.stat().st_mtime_ns), image, asked, designators)
+            predicted = self._clicker.mask((file, file.stat().st_mtime_ns), image, prompt, designators)
         except ValueError as error:
             raise InputError(str(error)) from None
-        if found is None:
+        if predicted is None:
             return []
-        score = 0.0 if np.isnan(found.predicted_iou) else float(np.clip(found.predicted_iou, 0, 1))
-        thing = ReviewedObject(class_name=class_name, box=_NO_BOX, rle=rle.encode(found.mask))
+        score = 0.0 if np.isnan(predicted.predicted_iou) else float(np.clip(predicted.predicted_iou, 0, 1))
+        thing = ReviewedObject(class_name=class_name, box=_NO_BOX, rle=rle.encode(predicted.mask))
         drawn = regions([(thing, score)], size, form, self._polygon_px)
         return [piece | {"id": uuid.uuid4().hex[:10]} for piece in drawn if piece["from_name"] == "mask"]
 
 
-def prompt_of(told: list[Mapping[str, Any]], size: Size) -> tuple[Prompt, str]:
-    """What the regions of a request ask for, in pixels, and the class it is to have.
+def prompt_of(prompts: list[Mapping[str, Any]], size: Size) -> tuple[Prompt, str]:
+    """Convert the regions of a request to a prompt in pixels, and the class of its mask.
 
-    All clicks count, and the last box; the class is the last region's.
+    The prompt has all clicks and the last box. The class is the last region's.
 
     Raises:
-        InputError: there is neither a click nor a box, or one without a class.
+        InputError: There is neither a click nor a box, or no class was chosen.
     """
     points, labels, box, class_name = [], [], None, ""
-    for region in told:
+    for region in prompts:
         kind, value = region["type"], region["value"]
         if kind == "keypointlabels":
-            # A click on the last pixel's far edge is on it.
+            # A click on the far edge of the last pixel belongs to that pixel.
             x = min(value["x"] / 100 * size.width, size.width - 0.5)
             y = min(value["y"] / 100 * size.height, size.height - 0.5)
             points.append((x, y))
@@ -240,42 +239,42 @@ def prompt_of(told: list[Mapping[str, Any]], size: Size) -> tuple[Prompt, str]:
             continue
         class_name = next(iter(value.get(kind) or []), class_name)
     if not points and box is None:
-        raise InputError("there is neither a click nor a box in what was asked")
+        raise InputError("the request has neither a click nor a box")
     if not class_name:
-        raise InputError("choose a class before the click, so that the mask can have it")
+        raise InputError("choose a class before clicking; the mask gets that class")
     if not points:
         return Prompt(box=box), class_name
     return Prompt(np.array(points, float), np.array(labels, int), box), class_name
 
 
 def frame_file(paths: Paths, url: str) -> Path:
-    """The frame that a task shows, below data/frames.
+    """The frame file that a task shows, below data/frames.
 
     Raises:
-        InputError: it is no file there; nothing else is read, and nothing is fetched.
+        InputError: The URL is not a file there. Nothing else is read, and nothing is fetched.
     """
     parts = urlsplit(url)
     is_served = not parts.scheme and not parts.netloc and parts.path == "/data/local-files/"
     file = paths.data / parse_qs(parts.query).get("d", [""])[0]
-    # Judged by its name: what it holds may be a link into DVC's cache.
+    # Check the name, not the resolved path: the file may be a link into DVC's cache.
     lies_below = ".." not in file.parts and file.is_relative_to(paths.data / "frames")
     if not (is_served and lies_below and file.is_file()):
         raise InputError(
-            f"{url}: none of the frames in {paths.data / 'frames'}; masks are made for those only"
+            f"{url}: not a frame in {paths.data / 'frames'}; masks are predicted for those frames only"
         )
     return file
 
 
 @lru_cache(maxsize=4)
-def _picture(file: Path, changed_ns: int) -> np.ndarray:
-    picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError(f"{file}: not a readable picture; extract the frames again")
-    return np.ascontiguousarray(picture[..., ::-1])
+def _image(file: Path, changed_ns: int) -> np.ndarray:
+    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError(f"{file}: not a readable image; extract the frames again")
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 def _designators(paths: Paths, video: str, frame_index: Any) -> np.ndarray:
-    """xyxy float (n, 4) of the designators found in a frame; none where nobody looked for them."""
+    """Designators detected in a frame, xyxy float (n, 4); empty where no detector ran."""
     file = paths.detections(video)
     if Path(video).name != video or not file.exists():
         return np.empty((0, 4))
@@ -288,13 +287,13 @@ def _detections(file: Path, changed_ns: int) -> Any:
     return read_table(file, DETECTIONS)
 
 
-def application(assistant: Assistant, tell: Told, token: str) -> Starlette:
-    """The backend as a web application, for requests that name this machine by its loopback name only.
+def application(assistant: Assistant, log: Log, token: str) -> Starlette:
+    """The backend as a web application; it accepts requests to this machine's loopback names only.
 
     Args:
-        token: that every request must carry; see new_token.
-        tell: is told a line for every answer; never anything that the requests bear besides clicks, for
-            /setup bears a token.
+        log: Called with one line per response. It never gets other contents of a request, because /setup
+            contains a token.
+        token: Required in every request; see new_token.
     """
 
     async def health(_: Request) -> JSONResponse:
@@ -306,7 +305,7 @@ def application(assistant: Assistant, tell: Told, token: str) -> Starlette:
 
     async def refused(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RefusedError)
-        tell(f"refused: {error}")
+        log(f"refused: {error}")
         return JSONResponse({"error": str(error), "detail": str(error)}, status_code=error.status)
 
     async def predict(request: Request) -> JSONResponse:
@@ -317,12 +316,12 @@ def application(assistant: Assistant, tell: Told, token: str) -> Starlette:
         except InputError as error:
             problem = str(error)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            problem = f"not a request of Label Studio's ({type(error).__name__}: {error})"
+            problem = f"not a request from Label Studio ({type(error).__name__}: {error})"
         else:
-            found = any(result["result"] for result in results)
-            tell(f"{'a mask' if found else 'no mask'} in {time.perf_counter() - began:.2f} s")
+            has_mask = any(result["result"] for result in results)
+            log(f"{'a mask' if has_mask else 'no mask'} in {time.perf_counter() - began:.2f} s")
             return JSONResponse({"results": results})
-        tell(f"refused: {problem}")
+        log(f"refused: {problem}")
         return JSONResponse({"error": problem, "detail": problem}, status_code=400)
 
     async def webhook(request: Request) -> JSONResponse:
@@ -337,7 +336,7 @@ def application(assistant: Assistant, tell: Told, token: str) -> Starlette:
             Route("/predict", predict, methods=["POST"]),
             Route("/webhook", webhook, methods=["POST"]),
         ],
-        # A page in the reviewer's browser may not reach it under a name of its own (DNS rebinding).
+        # Keep pages in the reviewer's browser from reaching it under another host name (DNS rebinding).
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
             Middleware(_TokenMiddleware, token=token),
@@ -348,14 +347,14 @@ def application(assistant: Assistant, tell: Told, token: str) -> Starlette:
 
 @contextmanager
 def serving(app: Starlette, port: int) -> Generator[str]:
-    """Answer on 127.0.0.1 while the block lasts; gives the address.
+    """Serve the application on 127.0.0.1 inside the block, and yield its URL.
 
     Args:
-        port: 0 takes any that is free.
+        port: 0 takes any free port.
 
     Raises:
-        InputError: the port is taken.
-        GotowceError: it does not start.
+        InputError: The port is not available.
+        GotowceError: The backend does not start.
     """
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -364,8 +363,8 @@ def serving(app: Starlette, port: int) -> Generator[str]:
     except OSError as error:
         listening.close()
         raise InputError(
-            f"--port {port}: cannot be had ({error.strerror}); choose another one, or stop what "
-            f"`ss -ltnp` names"
+            f"--port {port}: not available ({error.strerror}); choose another port, or stop the process "
+            f"that `ss -ltnp` shows"
         ) from None
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=5)
@@ -387,23 +386,24 @@ def serving(app: Starlette, port: int) -> Generator[str]:
 
 @contextmanager
 def registered(room: Room, title: str, url: str, token: str) -> Generator[str]:
-    """Let reviewers of a project click while the block lasts; then its page is as it was.
+    """Register the backend with a project inside the block, and restore the project's page afterwards.
 
     Args:
-        title: of the project in Label Studio.
-        token: of the session; Label Studio keeps it as the backend's password.
+        title: Title of the project in Label Studio.
+        url: Address of the backend.
+        token: Token of the session; Label Studio stores it as the backend's password.
 
     Yields:
-        The address of the project's page.
+        The URL of the project's page.
 
     Raises:
-        InputError: there is no such project, or Label Studio may not reach this machine.
-        ServerDownError: Label Studio went away.
+        InputError: There is no such project, or Label Studio may not reach this machine.
+        ServerDownError: Label Studio stopped responding.
     """
     with plain_errors(room.url):
         project = find_project(room.client, title)
         if project is None:
-            raise InputError(f"Label Studio has no project {title!r}; `gotowce review push` makes it")
+            raise InputError(f"Label Studio has no project {title!r}; create it with `gotowce review push`")
     try:
         with plain_errors(room.url):
             _unregister(room.client, project.id)
@@ -411,14 +411,14 @@ def registered(room: Room, title: str, url: str, token: str) -> Generator[str]:
             room.client.projects.update(project.id, label_config=with_smart_tools(project.label_config))
         yield f"{room.url}/projects/{project.id}"
     finally:
-        # From a server that went away there is no leave-taking; the next start puts it right.
+        # A server that is down cannot be cleaned up; the next start does it.
         try:
             with plain_errors(room.url):
                 if left := find_project(room.client, title):
                     _unregister(room.client, left.id)
                     room.client.projects.update(left.id, label_config=without_smart_tools(left.label_config))
         except GotowceError as error:
-            logging.getLogger(__name__).warning("the page keeps its tools for clicks: %s", error)
+            logging.getLogger(__name__).warning("the click tools stay on the page: %s", error)
 
 
 def _register(client: "LabelStudio", project: int, url: str, token: str) -> None:
@@ -438,7 +438,7 @@ def _register(client: "LabelStudio", project: int, url: str, token: str) -> None
         if "reserved" not in json.dumps(error.body, default=str):
             raise
         raise InputError(
-            f"this Label Studio may not ask {url}; start it with `gotowce review serve --assist`, or with "
+            f"this Label Studio may not call {url}; start it with `gotowce review serve --assist`, or with "
             f"LABEL_STUDIO_USE_DEFAULT_BANNED_SUBNETS=false and "
             f"LABEL_STUDIO_USER_ADDITIONAL_BANNED_SUBNETS=169.254.0.0/16"
         ) from error
@@ -447,7 +447,7 @@ def _register(client: "LabelStudio", project: int, url: str, token: str) -> None
 
 
 def _drop_webhooks(client: "LabelStudio", project: int) -> None:
-    """Label Studio makes one for every backend; each submit would wait for it, and we learn nothing by it."""
+    """Delete the webhook Label Studio adds to a backend: every submit would wait for it, and we ignore it."""
     for hook in client.webhooks.list(project=project):
         if hook.id is not None and hook.url.startswith(f"http://{HOST}:") and hook.url.endswith("/webhook"):
             client.webhooks.delete(hook.id)

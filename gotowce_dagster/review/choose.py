@@ -1,8 +1,8 @@
-"""Which frames a human should see: the doubtful ones, and some drawn at random whatever the doubts.
+"""Selection of frames for review: the most doubtful ones, and a random audit sample.
 
-Only the frames drawn at random tell how often labels are wrong: among the doubtful ones more are. So the draw
-looks at nothing but the frame's name, their turn in the queue is random too, and their hints are hidden
-(review/tasks.py). A frame once drawn stays drawn when videos are added.
+Only the audit sample gives an unbiased error rate, because doubtful frames are wrong more often. The draw
+therefore depends on the frame's name alone, its order in the queue is random too, and its hints are hidden
+(review/tasks.py). A frame in the sample stays in it when videos are added.
 """
 
 import hashlib
@@ -13,22 +13,23 @@ import pandas as pd
 from gotowce_dagster.config.params import ReviewTasksParams
 
 _FRAME = ["video", "frame_index"]
-# What a model disagrees with has the first part of the queue for itself, but for the audit sample.
+# Frames a model disagrees with fill the first part of the queue, shared with the audit sample only.
 _AHEAD = 0.1
 
 
 def choose(
     labels: pd.DataFrame, params: ReviewTasksParams, ranking: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """The frames to show, by (video, frame_index).
+    """Choose the frames to show to reviewers, sorted by (video, frame_index).
 
     Args:
-        labels: columns of tables.LABELS, of all videos.
-        ranking: frames with a severity, 0 to 1: those above 0 come before all that are only doubtful. They
-            may be frames without a label, which are never of the audit sample: it is one of labels.
+        labels: Columns of tables.LABELS, of all videos.
+        ranking: Frames with a severity, 0 to 1: those above 0 come before frames that are only doubtful. They
+            may have no label; such frames are never in the audit sample, which is a sample of labels.
 
     Returns:
-        A row a frame: video, frame_index, sample (audit, doubtful or all) and order, 0 to 1, the least first.
+        One row per frame: video, frame_index, sample (audit, doubtful or all) and order, 0 to 1, lowest
+        first.
     """
     frames = doubts(labels[labels["verdict"].isin(params.verdicts)], params)
     drawn = np.array([draw(params.seed, *key) for key in frames[_FRAME].itertuples(index=False)], float)
@@ -44,7 +45,10 @@ def choose(
 
 
 def doubts(labels: pd.DataFrame, params: ReviewTasksParams) -> pd.DataFrame:
-    """A row a frame with labels: video, frame_index and doubt (0 to 1, in each part of its worst label)."""
+    """Doubt of each frame with labels, one row per frame: video, frame_index and doubt.
+
+    Doubt is 0 to 1, the weighted mean of its components. Each component is that of the frame's worst label.
+    """
     weights = params.doubt.model_dump()
     parts = pd.DataFrame(
         {
@@ -62,13 +66,13 @@ def doubts(labels: pd.DataFrame, params: ReviewTasksParams) -> pd.DataFrame:
 
 
 def draw(seed: int, video: str, frame_index: int) -> float:
-    """A number in [0, 1) that only the name decides."""
+    """A pseudo-random number in [0, 1), determined by the seed and the frame's name."""
     digest = hashlib.sha256(f"{seed}/{video}/{frame_index}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def _put_ahead(frames: pd.DataFrame, ranking: pd.DataFrame, sample: str) -> pd.DataFrame:
-    """Give the ranked frames their turn, and those that have no label a row."""
+    """Move ranked frames to the front of the queue, and add a row for those without a label."""
     ranked = ranking.loc[ranking["severity"] > 0, [*_FRAME, "severity"]]
     both = frames.merge(ranked, on=_FRAME, how="outer").fillna({"sample": sample, "order": 1.0})
     ahead = _AHEAD * (1 - both["severity"])

@@ -1,4 +1,4 @@
-"""The labelling page: what a reviewer sees and can say, as Label Studio's configuration."""
+"""Label Studio's labelling configuration: the page that reviewers see."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -9,12 +9,12 @@ from gotowce_dagster.core.errors import InputError
 MaskForm = Literal["bitmask", "polygon"]
 
 VERDICTS = {"accept": "a", "fix": "f", "reject": "r"}
-"""What a reviewer must say of a frame, and the key that says it."""
+"""The verdicts, one of which a frame needs, and their hotkeys."""
 QUALITY = ("blur", "occluded", "missing object", "wrong class", "bad mask")
 
-# Apart for people who do not tell red from green (Okabe and Ito), bright enough on dark games.
+# Safe for red-green colour blindness (Okabe and Ito), and bright enough on dark games.
 _COLOURS = ("#56B4E9", "#E69F00", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
-# The tools come after the picture was fitted, and would take 42 pixels from it: it would be zoomed and cut.
+# The toolbar appears after the image was fitted and takes 42 pixels: the image would be zoomed and cropped.
 _TOOLS_BESIDE = ".lsf-toolbar { margin-right: -42px; }"
 _SMALL = "font-size:14px;margin:0"
 _CLICK = "click"
@@ -22,7 +22,7 @@ _MASKS = {"bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
 
 
 def labelling_config(classes: Iterable[str], masks: MaskForm) -> str:
-    """The page for these classes: verdict, quality, picture, boxes, masks, reasons and neighbours."""
+    """Build the page for these classes: verdict, quality, image, boxes, masks, reasons and neighbours."""
     view = ElementTree.Element("View", style="display:flex;gap:16px")
     _add(view, "Style").text = _TOOLS_BESIDE
     picture = _add(view, "View", style="flex:1;min-width:0;padding-right:44px;box-sizing:border-box")
@@ -34,7 +34,7 @@ def labelling_config(classes: Iterable[str], masks: MaskForm) -> str:
         choice="single",
         showInline="true",
         required="true",
-        requiredMessage=f"Choose {_spoken(tuple(VERDICTS))} first",
+        requiredMessage=f"Choose {_enumerate(tuple(VERDICTS))} first",
     )
     for value, key in VERDICTS.items():
         _add(verdict, "Choice", value=value, hotkey=key)
@@ -78,43 +78,44 @@ def classes_of(config: str) -> list[str]:
     """The classes a configuration offers for boxes, in its order.
 
     Raises:
-        InputError: it lacks a control that we read, or is no XML.
+        InputError: The configuration lacks a control that we read, or is not XML.
     """
     return [str(label.get("value")) for label in _controls(config)[1]["box"].findall("Label")]
 
 
 def mask_form(config: str) -> MaskForm:
-    """How a configuration takes masks."""
+    """The form of masks in a configuration."""
     return "polygon" if _controls(config)[1]["mask"].tag == "PolygonLabels" else "bitmask"
 
 
-def extended(config: str, classes: Iterable[str]) -> str:
-    """A project's configuration, as people left it, with the classes added that it lacks.
+def with_classes(config: str, classes: Iterable[str]) -> str:
+    """Add missing classes to a project's configuration, which people may have edited.
 
-    None is taken away: Label Studio would let a class go that annotations use, and they would be unreadable.
+    No class is removed: Label Studio would allow it even where annotations use the class, and those would
+    become unreadable.
 
     Raises:
-        InputError: it lacks a control that we read, or is no XML.
+        InputError: The configuration lacks a control that we read, or is not XML.
     """
     view, controls = _controls(config)
-    known = classes_of(config)
-    new = [name for name in classes if name not in known]
+    offered = classes_of(config)
+    new = [name for name in classes if name not in offered]
     if not new:
         return config
     for name in ("box", "mask"):
-        _add_classes(controls[name], new, len(known))
+        _add_classes(controls[name], new, len(offered))
     return ElementTree.tostring(view, encoding="unicode")
 
 
 def with_smart_tools(config: str) -> str:
-    """A project's configuration with the tools of review/assist.py: clicks of each class, and smart boxes.
+    """Add the tools of review/assist.py to a configuration: clicks for each class, and smart boxes.
 
     Raises:
-        InputError: it lacks a control that we read, or is no XML.
+        InputError: The configuration lacks a control that we read, or is not XML.
     """
     view, controls = _controls(without_smart_tools(config))
     controls["box"].set("smart", "true")
-    # Otherwise the page offers strokes to ask with, which nobody answers.
+    # Otherwise the page offers smart brush strokes, which the backend does not support.
     controls["mask"].set("smart", "false")
     beside = _parent(view, controls["mask"])
     tools = _add(beside, "View", style="display:flex;gap:24px;align-items:center")
@@ -125,10 +126,10 @@ def with_smart_tools(config: str) -> str:
 
 
 def without_smart_tools(config: str) -> str:
-    """A project's configuration without what with_smart_tools adds.
+    """Remove from a configuration what with_smart_tools adds.
 
     Raises:
-        InputError: it lacks a control that we read, or is no XML.
+        InputError: The configuration lacks a control that we read, or is not XML.
     """
     view, controls = _controls(config)
     for name in ("box", "mask"):
@@ -140,28 +141,28 @@ def without_smart_tools(config: str) -> str:
 
 
 def offered_classes(wanted: Sequence[str], in_use: Iterable[str]) -> list[str]:
-    """The classes that reviewers may choose: those wanted, or if that is empty those in use.
+    """The classes that reviewers may choose: those in ``wanted``, or if it is empty those in use.
 
     Raises:
-        InputError: a class in use is not wanted.
+        InputError: A class in use is missing from ``wanted``.
     """
     used = sorted(set(in_use))
     if wanted and (left_out := [name for name in used if name not in wanted]):
         raise InputError(
-            f"params.yaml: review.tasks.classes: labels have the class {_spoken(left_out)}; add it, or leave "
-            f"the list empty to offer the classes of the labels"
+            f"params.yaml: review.tasks.classes: labels have the class {_enumerate(left_out)}; add it, or "
+            f"leave the list empty to offer the classes of the labels"
         )
     return list(wanted) or used
 
 
 def colour(number: int) -> str:
-    """Of the class of that number, from 0."""
+    """The colour of a class, by its number from 0."""
     return _COLOURS[number % len(_COLOURS)]
 
 
 def _controls(config: str) -> tuple[ElementTree.Element, dict[str, ElementTree.Element]]:
     try:
-        view = ElementTree.fromstring(config)  # noqa: S314 - of our own server, by people who may change it
+        view = ElementTree.fromstring(config)  # noqa: S314 - from our own server
     except ElementTree.ParseError as error:
         raise InputError(f"the labelling configuration in Label Studio is not XML: {error}") from None
     controls = {name: element for element in view.iter() if (name := element.get("name"))}
@@ -174,8 +175,8 @@ def _controls(config: str) -> tuple[ElementTree.Element, dict[str, ElementTree.E
     wrong = [name for name, tags in kinds.items() if name not in controls or controls[name].tag not in tags]
     if wrong:
         raise InputError(
-            f"the labelling configuration in Label Studio was changed: it lacks {_spoken(wrong)}; put it "
-            f"back under Settings, Labeling Interface, or begin anew with another review.tasks.project"
+            f"the labelling configuration in Label Studio was changed: it lacks {_enumerate(wrong)}; restore "
+            f"it under Settings, Labeling Interface, or start over with another review.tasks.project"
         )
     return view, controls
 
@@ -188,10 +189,10 @@ def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTre
     return ElementTree.SubElement(parent, tag, attributes)
 
 
-def _add_classes(control: ElementTree.Element, classes: Iterable[str], known: int = 0) -> None:
-    for number, name in enumerate(classes, start=known):
+def _add_classes(control: ElementTree.Element, classes: Iterable[str], first: int = 0) -> None:
+    for number, name in enumerate(classes, start=first):
         _add(control, "Label", value=name, background=colour(number))
 
 
-def _spoken(words: Sequence[str]) -> str:
+def _enumerate(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -15,9 +15,9 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import FRAMES, LABELS, read_table
 from gotowce_dagster.evaluation.evaluate import Predict
-from gotowce_dagster.evaluation.scoring import FALSE_ALARM, Case, matches, pair_iou
-from gotowce_dagster.labels.followed import followed_to
-from gotowce_dagster.labels.reviewed import said_of
+from gotowce_dagster.evaluation.scoring import FALSE_POSITIVE, Case, matches, pair_iou
+from gotowce_dagster.labels.followed import reviewed_until
+from gotowce_dagster.labels.reviewed import current_reviews
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.pictures.read import is_whole_jpeg, read_rgb
 from gotowce_dagster.review.choose import draw
@@ -105,7 +105,7 @@ def disagreements(case: Case, params: RankingParams) -> list[Disagreement]:
     names, labels = _names(sure.found), _names(sure.truth)
     found = []
     for box, (label, confidence) in enumerate(zip(pairs, sure.confidence, strict=True)):
-        if label == FALSE_ALARM:
+        if label == FALSE_POSITIVE:
             says = f"The model sees a {names[box]} that has no label ({confidence:.0%} sure)."
             found.append(Disagreement("extra", float(confidence), says))
             continue
@@ -137,8 +137,8 @@ def _unjudged(paths: Paths, video: str, params: ReviewTasksParams) -> Iterator[_
     labels = read_table(paths.labels(video), LABELS)
     shown = labels[labels["verdict"].isin(params.verdicts)]
     by_frame = dict(list(shown.groupby("frame_index")))
-    judged = said_of(read_reviewed(paths.reviewed(video)), index, folder)
-    is_beyond = index["frame_index"] >= followed_to(paths.reviewed_tracks(video))
+    judged = current_reviews(read_reviewed(paths.reviewed(video)), index, folder)
+    is_beyond = index["frame_index"] >= reviewed_until(paths.reviewed_tracks(video))
     is_open = ~index["frame_index"].isin(list(judged)) & is_beyond
     for frame in index[index["kept"] & is_open].to_dict("records"):
         file = folder / frame["file"]

@@ -1,4 +1,4 @@
-"""The frames a project would show its reviewers, read from its tables."""
+"""Frames for review, read from a project's tables."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,24 +13,24 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.tables import FRAMES, LABELS, empty, read_table
 from gotowce_dagster.detectors.consensus import who_found
 from gotowce_dagster.detectors.detected import read_detected
-from gotowce_dagster.labels.followed import followed_to
-from gotowce_dagster.labels.reviewed import said_of
+from gotowce_dagster.labels.followed import reviewed_until
+from gotowce_dagster.labels.reviewed import current_reviews
 from gotowce_dagster.labels.reviews import frame_hash, read_reviewed
 from gotowce_dagster.review.choose import choose, draw
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.tasks import FrameToReview, Neighbour
 
 
-def why(params: LabelsParams) -> dict[str, str]:
-    """A sentence for each reason that a label can have."""
+def rule_messages(params: LabelsParams) -> dict[str, str]:
+    """The message of each rule, by its name."""
     return {name: rule.why for name, rule in params.rules.items()}
 
 
 def read_labels(paths: Paths, videos: Iterable[str]) -> pd.DataFrame:
-    """The labels of all videos: columns of tables.LABELS.
+    """Read the labels of all videos: columns of tables.LABELS.
 
     Raises:
-        InputError: a video has no labels yet.
+        InputError: A video has no labels yet.
     """
     tables = [read_table(paths.labels(video), LABELS) for video in videos]
     tables = [table for table in tables if len(table)]
@@ -40,13 +40,13 @@ def read_labels(paths: Paths, videos: Iterable[str]) -> pd.DataFrame:
 def frames_to_review(
     paths: Paths, videos: Iterable[str], params: ReviewTasksParams, ranking: pd.DataFrame | None = None
 ) -> list[FrameToReview]:
-    """The chosen frames of all videos, the first to be seen first; none that a human has judged already.
+    """Select the frames of all videos for review, in queue order; frames already reviewed are left out.
 
     Args:
-        ranking: as from training.disagreements.rank_frames; what it says is shown as a hint.
+        ranking: From training.disagreements.rank_frames; its sentences are shown as hints.
 
     Raises:
-        InputError: a video has no frames, detections or labels yet.
+        InputError: A video has no frames, detections or labels yet.
     """
     labels = read_labels(paths, videos)
     hints: dict[tuple[str, int], list[str]] = {}
@@ -62,46 +62,46 @@ def frames_to_review(
         index = read_table(paths.frame_index(str(video)), FRAMES)
         kept: list[dict[str, Any]] = index[index["kept"]].to_dict("records")
         detected = read_detected(paths.detections(str(video)))
-        who = _who_found(detected.rows, detected.unanswered)
-        place = {frame["frame_index"]: number for number, frame in enumerate(kept)}
+        vote_hints = _vote_hints(detected.rows, detected.unanswered)
+        position = {frame["frame_index"]: number for number, frame in enumerate(kept)}
         for row in rows.to_dict("records"):
             key = str(video), row["frame_index"]
             frames.append(
                 _frame(
                     paths,
                     kept,
-                    place[key[1]],
+                    position[key[1]],
                     shown.get(key, []),
                     row,
-                    hints=[*hints.get(key, []), *who.get(key[1], [])],
+                    hints=[*hints.get(key, []), *vote_hints.get(key[1], [])],
                 )
             )
     return sorted(frames, key=lambda frame: frame.order)
 
 
-def _who_found(detections: pd.DataFrame, unanswered: Mapping[int, Collection[str]]) -> dict[int, list[str]]:
-    """For frames with an object that several detectors do not see alike, a sentence for each."""
+def _vote_hints(detections: pd.DataFrame, unanswered: Mapping[int, Collection[str]]) -> dict[int, list[str]]:
+    """Describe, by frame, each object that the detectors disagree on."""
     voted = detections[detections["votes"].notna()]
     everyone = {vote["detector"] for votes in voted["votes"] for vote in votes}
-    told: dict[int, list[str]] = defaultdict(list)
+    sentences: dict[int, list[str]] = defaultdict(list)
     for row in voted.to_dict("records"):
-        looked = everyone.difference(unanswered.get(row["frame_index"], ()))
-        if says := who_found(row["votes"], row["class_name"], looked):
-            told[row["frame_index"]].append(f"{row['class_name']}: {says}")
-    return told
+        answered = everyone.difference(unanswered.get(row["frame_index"], ()))
+        if sentence := who_found(row["votes"], row["class_name"], answered):
+            sentences[row["frame_index"]].append(f"{row['class_name']}: {sentence}")
+    return sentences
 
 
 def _unjudged(paths: Paths, labels: pd.DataFrame, params: ReviewTasksParams) -> pd.DataFrame:
-    """The labels of frames whose picture, as it is now, no human has judged.
+    """The labels of frames whose current image no human has reviewed.
 
-    Nor are frames asked about again that were seen with their whole video, but for those of the audit sample:
-    they tell how often automatic labels are wrong, so none may leave it for what it shows.
+    Frames that were reviewed with their whole video are left out too, except in the audit sample. That sample
+    measures the error rate of automatic labels, so no frame may leave it because of its content.
     """
-    ends = {video: followed_to(paths.reviewed_tracks(video)) for video in labels["video"].unique()}
+    end_of = {video: reviewed_until(paths.reviewed_tracks(video)) for video in labels["video"].unique()}
     judged = {
         (video, index)
         for video in labels["video"].unique()
-        for index in said_of(
+        for index in current_reviews(
             read_reviewed(paths.reviewed(video)),
             read_table(paths.frame_index(video), FRAMES),
             paths.frames(video),
@@ -111,7 +111,7 @@ def _unjudged(paths: Paths, labels: pd.DataFrame, params: ReviewTasksParams) -> 
     def is_open(video: str, index: int) -> bool:
         if (video, index) in judged:
             return False
-        return index >= ends[video] or draw(params.seed, video, index) < params.audit_share
+        return index >= end_of[video] or draw(params.seed, video, index) < params.audit_share
 
     keys = zip(labels["video"], labels["frame_index"], strict=True)
     return labels[np.array([is_open(*key) for key in keys], bool)]
@@ -126,22 +126,22 @@ def _frame(
     *,
     hints: Sequence[str],
 ) -> FrameToReview:
-    video, here = row["video"], kept[number]
+    video, frame = row["video"], kept[number]
     folder = paths.frames(video)
-    file = folder / here["file"]
+    file = folder / frame["file"]
     below_data = folder.relative_to(paths.data)
     with Image.open(file) as picture:
         size = Size(*picture.size)
     neighbours = [
-        Neighbour(below_data / kept[other]["file"], kept[other]["time_s"] - here["time_s"])
+        Neighbour(below_data / kept[other]["file"], kept[other]["time_s"] - frame["time_s"])
         for other in (number - 1, number + 1)
-        if 0 <= other < len(kept) and kept[other]["shot"] == here["shot"]
+        if 0 <= other < len(kept) and kept[other]["shot"] == frame["shot"]
     ]
     return FrameToReview(
         video=video,
         frame_index=row["frame_index"],
-        time_s=here["time_s"],
-        file=below_data / here["file"],
+        time_s=frame["time_s"],
+        file=below_data / frame["file"],
         frame_hash=frame_hash(file),
         size=size,
         labels=labels,

@@ -1,4 +1,4 @@
-"""What reviews tell in numbers: how much was seen, how often labels are wrong, how much was mended."""
+"""Metrics of reviews: coverage, error rate of automatic labels, and corrections."""
 
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gotowce_dagster.labels.reviews import Change, Review, ReviewedFrame, Review
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """Share of frames drawn at random whose automatic labels are wrong, with its Wilson interval."""
+    """Share of audited frames whose automatic labels are wrong, with its Wilson interval."""
 
     frames: int
     wrong: int
@@ -23,10 +23,10 @@ class ErrorRate:
 
 
 def error_rate(frames: Iterable[ReviewedFrame], params: ReviewAuditParams) -> ErrorRate | None:
-    """Of the audit sample alone; None while nothing of it was judged.
+    """Error rate of automatic labels in the audit sample; None while none of its frames is reviewed.
 
-    A frame counts once however many labels are wrong in it: labels of one frame fail together. The interval
-    is Wilson's (1927), right also for few frames and for none wrong.
+    A frame counts once, however many of its labels are wrong, because labels of one frame fail together. The
+    interval is Wilson's (1927), which holds for few frames and for zero errors too.
     """
     from scipy.stats import binomtest
 
@@ -42,18 +42,18 @@ def error_rate(frames: Iterable[ReviewedFrame], params: ReviewAuditParams) -> Er
 
 
 def is_wrong(review: Review, params: ReviewAuditParams) -> bool:
-    """Whether a review says that the labels it was shown are wrong: rejected, mended beyond the tolerance, or
-    sent back as `fix` without a change.
+    """Whether a review found its labels wrong: rejected, corrected beyond the tolerance, or marked `fix`
+    without a change.
     """
-    mended = any(_matters(change, params) for change in review.changes)
-    return mended or review.verdict == "reject" or (review.verdict == "fix" and not review.edits)
+    corrected = any(_matters(change, params) for change in review.changes)
+    return corrected or review.verdict == "reject" or (review.verdict == "fix" and not review.edits)
 
 
 def reviewed_so_far(paths: Paths, videos: Iterable[str], params: Params) -> dict[str, float | int]:
-    """The summary of all reviews that are home; without any, only how many there are.
+    """Summary of all pulled reviews; without any, only their number.
 
     Raises:
-        InputError: a file of reviews is damaged or not pulled, or labels are of another version.
+        InputError: A review file is damaged or not pulled, or labels have another schema version.
     """
     require_pulled(tracked_files(paths.reviewed_videos))
     tables = [read_table(paths.labels(video), LABELS) for video in videos if paths.labels(video).exists()]
@@ -66,7 +66,7 @@ def reviewed_so_far(paths: Paths, videos: Iterable[str], params: Params) -> dict
 def summary(
     videos: Iterable[ReviewedVideo], labelled: Set[tuple[str, int]], params: ReviewAuditParams
 ) -> dict[str, float | int]:
-    """The numbers to show; those that nothing is known for are left out.
+    """Compute the metrics of reviews; metrics without data are left out.
 
     Args:
         labelled: (video, frame_index) of the frames that have labels.

@@ -1,4 +1,4 @@
-"""Send frames to reviewers. Nothing is made twice, and nothing that a human touched is changed."""
+"""Push frames to Label Studio. No task is created twice, and no task edited by a human is changed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gotowce_dagster.config.params import ReviewTasksParams
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress, silent
-from gotowce_dagster.review.config import extended, labelling_config, mask_form, offered_classes
+from gotowce_dagster.review.config import labelling_config, mask_form, offered_classes, with_classes
 from gotowce_dagster.review.connection import Room, plain_errors
-from gotowce_dagster.review.room import ahead, find_project, list_tasks
-from gotowce_dagster.review.tasks import MODEL_VERSION, FrameToReview, content, prediction, task_data
+from gotowce_dagster.review.room import find_project, list_tasks, prefetch
+from gotowce_dagster.review.tasks import MODEL_VERSION, FrameToReview, content_digest, prediction, task_data
 
 if TYPE_CHECKING:
     from label_studio_sdk import LabelStudio
@@ -26,32 +26,32 @@ _INSTRUCTION = (
 
 @dataclass
 class Pushed:
-    """What a push did, counted in tasks."""
+    """Result of a push, in tasks."""
 
     project: int
     url: str
-    """Of the project's page."""
+    """URL of the project's page."""
     created: int = 0
     renewed: int = 0
-    """Their labels had changed and no human had touched them."""
+    """Their labels had changed, and no human had edited them."""
     unchanged: int = 0
     kept: int = 0
-    """Their labels had changed, but a human had touched them: they stay as they were."""
+    """Their labels had changed, but a human had edited them: they stay as they were."""
     problems: list[str] = field(default_factory=list)
-    """Frames that were not sent, and why."""
+    """Frames that were not pushed, and why."""
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A task that is there already."""
+class _Task:
+    """An existing task."""
 
     id: int
     content: str
     touched: bool
 
 
-class _Made(NamedTuple):
-    """What becomes a task."""
+class _NewTask(NamedTuple):
+    """The contents of a new or renewed task."""
 
     frame: FrameToReview
     data: dict[str, Any]
@@ -68,17 +68,17 @@ def push(
     names: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> Pushed:
-    """Make a task of every frame that has none yet; called again after a break, it goes on where it stopped.
+    """Create a task for every frame without one; after an interruption, a new call continues.
 
     Args:
-        frames_folder: where the frames' pictures lie; the server must see it too.
-        why: a sentence for each rule that labels name as a reason.
-        names: the key of each video by every name it has had: tasks of a renamed video are its own.
-        progress: told frames that are done with, and all.
+        frames_folder: Folder of the frame images; the server must have access to it.
+        why: Message of each rule that labels name as a reason.
+        names: The key of each video, by every name it has had: a renamed video keeps its tasks.
+        progress: Called with the number of finished frames, and of all frames.
 
     Raises:
-        InputError: the server refuses the configuration or the folder, or lacks what we read.
-        ServerDownError: it went away; what it has, it keeps.
+        InputError: The server rejects the configuration or the folder, or lacks a field that we read.
+        ServerDownError: The server stopped responding; it keeps the tasks it already has.
     """
     progress(0, len(frames))
     client = room.client
@@ -87,17 +87,17 @@ def push(
             client, params, [label["class_name"] for frame in frames for label in frame.labels]
         )
         serve_files(client, project.id, frames_folder)
-        known = _known(client, project.id, names or {})
+        tasks = _tasks_by_uid(client, project.id, names or {})
         pushed = Pushed(project.id, f"{room.url}/projects/{project.id}")
         new: list[FrameToReview] = []
         stale: list[FrameToReview] = []
         for frame in frames:
-            there = known.get(frame.uid)
-            if there is None:
+            existing = tasks.get(frame.uid)
+            if existing is None:
                 new.append(frame)
-            elif there.content == content(frame, params, why):
+            elif existing.content == content_digest(frame, params, why):
                 pushed.unchanged += 1
-            elif there.touched:
+            elif existing.touched:
                 pushed.kept += 1
             else:
                 stale.append(frame)
@@ -106,22 +106,22 @@ def push(
         check = _checker(project.label_config, pushed.problems)
         for rows, send in ((new, _create), (stale, _renew)):
             batches = [rows[start : start + params.batch] for start in range(0, len(rows), params.batch)]
-            made = ([_make(frame, params, why) for frame in batch] for batch in batches)
-            for batch in ahead(made):
+            built = ([_build(frame, params, why) for frame in batch] for batch in batches)
+            for batch in prefetch(built):
                 if whole := [parts for parts in batch if check(parts.frame, parts.prediction)]:
-                    send(client, project.id, whole, known)
+                    send(client, project.id, whole, tasks)
                 done += len(batch)
                 pushed.created += len(whole) if send is _create else 0
                 pushed.renewed += len(whole) if send is _renew else 0
                 progress(done, len(frames))
-        # The server shows reviewers the predictions of one version only, and takes the first that comes.
+        # The server shows predictions of one version only, by default the first it received.
         if frames and project.model_version != MODEL_VERSION:
             client.projects.update(project.id, model_version=MODEL_VERSION)
     return pushed
 
 
 def _project(client: "LabelStudio", params: ReviewTasksParams, classes: Sequence[str]) -> Any:
-    """The project of that title, made if it is not there, with a configuration that offers these classes."""
+    """Get or create the project with that title, with a configuration that offers these classes."""
     found = find_project(client, params.project)
     offered = offered_classes(params.classes, classes)
     if found is None:
@@ -134,17 +134,17 @@ def _project(client: "LabelStudio", params: ReviewTasksParams, classes: Sequence
             maximum_annotations=1,
             show_collab_predictions=True,
         )
-    config = extended(found.label_config, offered)
+    config = with_classes(found.label_config, offered)
     if mask_form(config) != params.masks:
         raise InputError(
             f"params.yaml: review.tasks.masks is {params.masks}, but {params.project} in Label Studio was "
-            f"made for the other form; keep that, or begin anew with another review.tasks.project"
+            f"created for the other form; keep that form, or start over with another review.tasks.project"
         )
     return found if config == found.label_config else client.projects.update(found.id, label_config=config)
 
 
 def serve_files(client: "LabelStudio", project: int, folder: Path) -> None:
-    """Let the project's reviewers see the pictures: without a storage the server gives 404 for each."""
+    """Add the images' folder to the project as storage; without it the server returns 404 for each image."""
     from label_studio_sdk.core.api_error import ApiError
 
     path = str(folder.resolve())
@@ -156,14 +156,14 @@ def serve_files(client: "LabelStudio", project: int, folder: Path) -> None:
         if error.status_code != 400:
             raise
         raise InputError(
-            f"{path}: this Label Studio may not serve it; start it with `gotowce review serve`, or with "
-            f"LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
+            f"{path}: this Label Studio may not serve this folder; start it with `gotowce review serve`, or "
+            f"with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
             f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={folder.resolve().parent}"
         ) from error
 
 
-def _known(client: "LabelStudio", project: int, names: Mapping[str, str]) -> dict[str, _Known]:
-    """The tasks that are there, by the uid that their frame has now."""
+def _tasks_by_uid(client: "LabelStudio", project: int, names: Mapping[str, str]) -> dict[str, _Task]:
+    """The existing tasks, by the current uid of their frame."""
     fields = ("id", "data", "drafts", "total_annotations", "cancelled_annotations")
 
     def uid(task: Mapping[str, Any]) -> str:
@@ -171,7 +171,7 @@ def _known(client: "LabelStudio", project: int, names: Mapping[str, str]) -> dic
         return f"{names.get(video, video)}{slash}{frame}"
 
     return {
-        uid(task): _Known(
+        uid(task): _Task(
             task["id"],
             str(task["data"].get("content")),
             bool(task["total_annotations"] or task["cancelled_annotations"] or task["drafts"]),
@@ -181,13 +181,16 @@ def _known(client: "LabelStudio", project: int, names: Mapping[str, str]) -> dic
 
 
 def _checker(config: str, problems: list[str]) -> Callable[[FrameToReview, dict[str, Any]], bool]:
-    """Whether a prediction fits the configuration, which the server does not ask; if not, a problem more."""
+    """Build a check of predictions against the configuration, which the server does not make itself.
+
+    The check adds a problem for a prediction that does not fit.
+    """
     from label_studio_sdk.label_interface import LabelInterface
 
     interface = LabelInterface(config)
 
-    def fits(frame: FrameToReview, found: dict[str, Any]) -> bool:
-        errors = interface.validate_prediction({"result": found["result"]}, return_errors=True)
+    def fits(frame: FrameToReview, predicted: dict[str, Any]) -> bool:
+        errors = interface.validate_prediction({"result": predicted["result"]}, return_errors=True)
         if errors:
             problems.append(f"{frame.video} frame {frame.frame_index}: {'; '.join(errors)}")
         return not errors
@@ -195,26 +198,30 @@ def _checker(config: str, problems: list[str]) -> Callable[[FrameToReview, dict[
     return fits
 
 
-def _make(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, str]) -> _Made:
-    return _Made(frame, task_data(frame, params, why), prediction(frame, params))
+def _build(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, str]) -> _NewTask:
+    return _NewTask(frame, task_data(frame, params, why), prediction(frame, params))
 
 
-def _create(client: "LabelStudio", project: int, batch: Sequence[_Made], known: Mapping[str, _Known]) -> None:
-    # The SDK's type asks for what only the server can know, the task's id.
-    tasks: Any = [{"data": made.data, "predictions": [made.prediction]} for made in batch]
+def _create(
+    client: "LabelStudio", project: int, batch: Sequence[_NewTask], by_uid: Mapping[str, _Task]
+) -> None:
+    # The SDK's type requires the task's id, which only the server can know.
+    tasks: Any = [{"data": built.data, "predictions": [built.prediction]} for built in batch]
     client.projects.import_tasks(project, request=tasks)
 
 
-def _renew(client: "LabelStudio", project: int, batch: Sequence[_Made], known: Mapping[str, _Known]) -> None:
-    """Replace predictions. The data with its digest comes last: after a break it is done again."""
+def _renew(
+    client: "LabelStudio", project: int, batch: Sequence[_NewTask], by_uid: Mapping[str, _Task]
+) -> None:
+    """Replace predictions. The data with its digest is updated last, so an interrupted update is repeated."""
     from label_studio_sdk import PredictionRequest
 
-    ids = [known[made.frame.uid].id for made in batch]
+    ids = [by_uid[built.frame.uid].id for built in batch]
     client.actions.create(
         id="delete_tasks_predictions", project=project, selected_items={"all": False, "included": ids}
     )
-    made_of = list(zip(ids, batch, strict=True))
-    predictions = [PredictionRequest(task=id, **made.prediction) for id, made in made_of]
+    updates = list(zip(ids, batch, strict=True))
+    predictions = [PredictionRequest(task=id, **built.prediction) for id, built in updates]
     client.projects.import_predictions(project, request=predictions)
-    for id, made in made_of:
-        client.tasks.update(str(id), data=made.data)
+    for id, built in updates:
+        client.tasks.update(str(id), data=built.data)

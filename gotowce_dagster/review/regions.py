@@ -1,8 +1,8 @@
-"""Objects of a frame as Label Studio's regions, and regions as objects.
+"""Conversion between the objects of a frame and Label Studio's regions.
 
-A label gives a box `box-N` and a mask `mask-N`, N its detection_id; of polygons one a piece, `mask-N-0` and
-so on. Coordinates are percent of the frame's sides, float64 and never rounded: four decimals would cost 0.001
-pixel at 1080p.
+A label becomes a box `box-N` and a mask `mask-N`, with N its detection_id. A polygon mask becomes one region
+per piece: `mask-N-0` and so on. Coordinates are percent of the frame's sides, float64 and never rounded: four
+decimals would cost 0.001 pixel at 1080p.
 """
 
 import re
@@ -27,9 +27,9 @@ _OURS = re.compile(r"(?:box|mask)-(\d+)(?:-\d+)?")
 _SUBPIXEL_BITS = 4
 _SAME_OBJECT_IOU = 0.5
 _DRAWN = ("rectanglelabels", "bitmasklabels", "polygonlabels")
-# Percent of the frame: what is dragged far out of it is no place any more.
+# Percent of the frame: coordinates dragged farther out are invalid.
 _FARTHEST = 1000.0
-# Percents come back exactly; the pixels made of them may differ in the last bits.
+# Percents survive the round trip exactly; pixels computed from them may differ in the last bits.
 _UNMOVED_PX = 1e-6
 
 
@@ -42,11 +42,11 @@ class Size:
 def regions(
     objects: Iterable[tuple[ReviewedObject, float]], size: Size, masks: MaskForm, polygon_px: float = 0.5
 ) -> list[dict[str, Any]]:
-    """The result of a prediction.
+    """Convert objects to the result of a prediction.
 
     Args:
-        objects: each with its score, 0 to 1, and with a detection_id; boxes are cut at the frame's edges.
-        polygon_px: how far an outline may lie from the mask's edge.
+        objects: Each with its score, 0 to 1, and with a detection_id. Boxes are clipped to the frame.
+        polygon_px: Maximum distance of an outline from the mask's edge, in pixels.
     """
     return [
         {
@@ -68,20 +68,20 @@ def regions(
 def objects(
     result: Iterable[Mapping[str, Any]], size: Size, before: Iterable[ReviewedObject] = ()
 ) -> list[ReviewedObject]:
-    """What regions say there is.
+    """Convert regions to objects.
 
-    A box and a mask are one object if they come from one label, or if a mask and a box that are left over lie
-    on each other. A mask that a human drew alone has the box around it; the mask of a label whose box was
-    deleted goes with it. An empty mask is none.
+    A box and a mask form one object if they come from the same label. Remaining boxes and masks are paired by
+    overlap. A mask that a human drew without a box gets its bounding box. If a label's box was deleted, its
+    mask is dropped too. Empty masks are ignored.
 
     Args:
-        result: of an annotation or a prediction; what is neither box nor mask is passed over.
-        before: of the prediction that it was made from. Where box and mask disagree on the class, the one
-            that was changed tells it.
+        result: Regions of an annotation or a prediction; those that are neither box nor mask are ignored.
+        before: Objects of the prediction that the annotation started from. Where box and mask disagree on the
+            class, the class that was changed counts.
 
     Raises:
-        ValueError: a region has no class, no area, numbers that are none, or was drawn on a picture of
-            another size; it is named.
+        ValueError: A region has no class, no area, non-finite numbers, or was drawn on an image of another
+            size. The message names the region.
     """
     boxes: dict[int | str, tuple[str, Box]] = {}
     drawn: dict[int | str, tuple[str, list[str]]] = {}
@@ -90,7 +90,7 @@ def objects(
         if kind not in _DRAWN:
             continue
         try:
-            name, value = _drawn_on(region, size), region["value"]
+            name, value = _class_of(region, size), region["value"]
             if kind == "rectanglelabels":
                 boxes[_key(region["id"])] = name, _inside(pixel_box(value, size), size)
                 continue
@@ -109,11 +109,11 @@ def objects(
     pairs = {key: key for key in boxes if key in masks}
     pairs |= {
         bare[box]: orphans[mask]
-        for box, mask in matched(
-            [boxes[key][1] for key in bare], [_around(masks[key][1], size) for key in orphans]
+        for box, mask in match_boxes(
+            [boxes[key][1] for key in bare], [_mask_box(masks[key][1], size) for key in orphans]
         )
     }
-    were = {thing.detection_id: thing.class_name for thing in before}
+    before_names = {thing.detection_id: thing.class_name for thing in before}
     found = []
     for key, (name, box) in boxes.items():
         other = pairs.get(key)
@@ -121,7 +121,9 @@ def objects(
         names = [name] if other is None else [name, masks[other][0]]
         found.append(
             ReviewedObject(
-                class_name=next((n for n in names if label in were and n != were[label]), name),
+                class_name=next(
+                    (n for n in names if label in before_names and n != before_names[label]), name
+                ),
                 box=box,
                 rle=None if other is None else masks[other][1],
                 detection_id=label,
@@ -129,15 +131,15 @@ def objects(
         )
     alone = [key for key in orphans if key not in pairs.values() and _detection(key) is None]
     return found + [
-        ReviewedObject(class_name=name, box=_around(counts, size), rle=counts)
+        ReviewedObject(class_name=name, box=_mask_box(counts, size), rle=counts)
         for name, counts in (masks[key] for key in alone)
     ]
 
 
 def changes(before: Iterable[ReviewedObject], after: Iterable[ReviewedObject], size: Size) -> list[Change]:
-    """What was done to each object: first those there still are, then the added, then the deleted.
+    """List the change of each object: first of the remaining objects, then the added, then the deleted.
 
-    An object that was deleted and drawn anew at its place counts as changed.
+    An object that was deleted and drawn again in the same place counts as changed.
     """
     old, new = list(before), list(after)
     by_label = {thing.detection_id: number for number, thing in enumerate(old)}
@@ -148,7 +150,9 @@ def changes(before: Iterable[ReviewedObject], after: Iterable[ReviewedObject], s
     }
     fresh = [number for number in range(len(new)) if number not in pairs]
     gone = [number for number in range(len(old)) if number not in pairs.values()]
-    pairs |= {fresh[a]: gone[b] for a, b in matched([new[n].box for n in fresh], [old[n].box for n in gone])}
+    pairs |= {
+        fresh[a]: gone[b] for a, b in match_boxes([new[n].box for n in fresh], [old[n].box for n in gone])
+    }
     kept = [_change(old[pairs[number]], new[number], size) for number in sorted(pairs)]
     added = [
         Change(kind="added", class_name=thing.class_name, mask_iou=None if thing.rle is None else 0.0)
@@ -163,8 +167,8 @@ def changes(before: Iterable[ReviewedObject], after: Iterable[ReviewedObject], s
     return kept + added + deleted
 
 
-def matched(boxes: list[Box], others: list[Box]) -> list[tuple[int, int]]:
-    """Pairs of numbers of boxes that lie on each other, one to one (Hungarian method, scipy)."""
+def match_boxes(boxes: list[Box], others: list[Box]) -> list[tuple[int, int]]:
+    """Match two lists of boxes one to one by IoU (Hungarian method, scipy); returns pairs of indices."""
     if not boxes or not others:
         return []
     overlap = sv.box_iou_batch(np.array(boxes), np.array(others))
@@ -173,25 +177,25 @@ def matched(boxes: list[Box], others: list[Box]) -> list[tuple[int, int]]:
 
 
 def percent_box(box: Box, size: Size) -> dict[str, float]:
-    """x, y, width and height in percent of the frame, of a box in pixels cut at its edges."""
+    """Convert a box in pixels, clipped to the frame, to x, y, width and height in percent of the frame."""
     limits = np.array([size.width, size.height] * 2, float)
     x1, y1, x2, y2 = np.clip(box, 0, limits) / limits * 100
     return {"x": float(x1), "y": float(y1), "width": float(x2 - x1), "height": float(y2 - y1)}
 
 
 def pixel_box(value: Mapping[str, float], size: Size) -> Box:
-    """The box in pixels of a rectangle in percent; of one turned around x, y, the box around it.
+    """Convert a rectangle in percent to a box in pixels; a rectangle rotated around x, y to its bounding box.
 
-    It may stick out of the frame.
+    The box may extend beyond the frame.
 
     Raises:
-        ValueError: a number is none, far beyond any frame, or the rectangle has no area.
+        ValueError: A number is not finite or far beyond any frame, or the rectangle has no area.
     """
     names = ("x", "y", "width", "height", "rotation")
     numbers = np.array([value[name] for name in names[:4]] + [value.get("rotation") or 0], float)
     if not (np.abs(numbers) <= _FARTHEST).all() or (numbers[2:4] <= 0).any():
-        told = ", ".join(f"{name} {number:g}" for name, number in zip(names, numbers, strict=True))
-        raise ValueError(f"a rectangle of {told}; expected percent of the frame, width and height above 0")
+        given = ", ".join(f"{name} {number:g}" for name, number in zip(names, numbers, strict=True))
+        raise ValueError(f"a rectangle of {given}; expected percent of the frame, width and height above 0")
     side = np.array([size.width, size.height]) / 100
     origin = numbers[:2] * side
     width, height = numbers[2:4] * side
@@ -203,27 +207,27 @@ def pixel_box(value: Mapping[str, float], size: Size) -> Box:
 
 
 def percent_polygons(mask: np.ndarray, tolerance_px: float) -> list[list[list[float]]]:
-    """The outlines of a mask's pieces, x and y in percent; holes are lost, polygons cannot say them."""
+    """Outlines of a mask's pieces, x and y in percent; holes are filled, because polygons have none."""
     traced, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     side = np.array(mask.shape[::-1]) / 100
     pieces = []
     for outline in traced:
         points = cv2.approxPolyDP(outline, tolerance_px, True)[:, 0, :].astype(float)
-        # A piece of one or two pixels has no three corners.
+        # A piece of one or two pixels has fewer than three vertices.
         points = points[np.minimum(np.arange(max(3, len(points))), len(points) - 1)]
         pieces.append(((points + 0.5) / side).tolist())
     return pieces
 
 
 def polygon_to_mask(points: Iterable[Iterable[float]], size: Size) -> np.ndarray:
-    """The bool mask (H, W) of a polygon in percent, its outline included.
+    """Convert a polygon in percent to a bool mask (H, W), including its outline.
 
     Raises:
-        ValueError: a number is none or far beyond any frame, or there is no point.
+        ValueError: A number is not finite or far beyond any frame, or there are no points.
     """
     percent = np.array(list(points), float)
     if percent.ndim != 2 or percent.shape[1] != 2 or not (np.abs(percent) <= _FARTHEST).all():
-        raise ValueError("a polygon whose points are no pairs of percents of the frame")
+        raise ValueError("the points of the polygon are not pairs of percents of the frame")
     pixels = percent * [size.width / 100, size.height / 100] - 0.5
     canvas = np.zeros((size.height, size.width), np.uint8)
     fixed = np.round(pixels * 2**_SUBPIXEL_BITS).astype(np.int32)
@@ -231,32 +235,35 @@ def polygon_to_mask(points: Iterable[Iterable[float]], size: Size) -> np.ndarray
     return canvas.astype(bool)
 
 
-# An untouched mask is the prediction's own URL: each is read once for both.
+# An unedited mask has the same URL as its prediction: the cache decodes it once for both.
 @lru_cache(maxsize=64)
 def _url_to_rle(url: str, size: Size) -> str:
     return rle.encode(url_to_mask(url, (size.width, size.height)))
 
 
-def _drawn_on(region: Mapping[str, Any], size: Size) -> str:
-    """The class of a region that was drawn on a picture of this size.
+def _class_of(region: Mapping[str, Any], size: Size) -> str:
+    """The class of a region, which must have been drawn on an image of this size.
 
-    Raises: ValueError: it has none, or was drawn on a picture of another size.
+    Raises:
+        ValueError: The region has no class, or was drawn on an image of another size.
     """
     names = region["value"].get(region["type"])
     if not names or not isinstance(names[0], str):
         raise ValueError("it has no class")
-    told = (region.get("original_width") or size.width, region.get("original_height") or size.height)
-    if told != (size.width, size.height):
+    drawn_size = (region.get("original_width") or size.width, region.get("original_height") or size.height)
+    if drawn_size != (size.width, size.height):
         raise ValueError(
-            f"drawn on a picture of {told[0]} x {told[1]} pixels; the frame has {size.width} x {size.height}"
+            f"drawn on an image of {drawn_size[0]} x {drawn_size[1]} pixels; "
+            f"the frame has {size.width} x {size.height}"
         )
     return names[0]
 
 
 def _inside(box: Box, size: Size) -> Box:
-    """A box cut at the frame's edges, as that around a turned rectangle may need it.
+    """Clip a box to the frame; the bounding box of a rotated rectangle may extend beyond it.
 
-    Raises: ValueError: it lies outside the frame.
+    Raises:
+        ValueError: The box lies outside the frame.
     """
     x1, y1, x2, y2 = np.clip(box, 0, [size.width, size.height] * 2).tolist()
     if not (x1 < x2 and y1 < y2):
@@ -267,7 +274,7 @@ def _inside(box: Box, size: Size) -> Box:
 def _values(
     thing: ReviewedObject, size: Size, masks: MaskForm, polygon_px: float
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Name, kind and value of each region of one object."""
+    """Name, type and value of each region of one object."""
     number = thing.detection_id
     yield f"box-{number}", "rectanglelabels", {**percent_box(thing.box, size), "rotation": 0}
     if thing.rle is None:
@@ -307,7 +314,7 @@ def _union(pieces: list[str], size: Size) -> str:
     return coco.merge([_coco(counts, size) for counts in pieces])["counts"].decode("ascii")
 
 
-def _around(counts: str, size: Size) -> Box:
+def _mask_box(counts: str, size: Size) -> Box:
     x, y, width, height = map(float, coco.toBbox(_coco(counts, size)))
     return x, y, x + width, y + height
 

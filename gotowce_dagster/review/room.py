@@ -1,4 +1,4 @@
-"""A project in Label Studio: found by its title, and its tasks in pages."""
+"""Access to a Label Studio project by its title, and to its tasks in pages."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ _END: Any = object()
 
 
 def find_project(client: "LabelStudio", title: str) -> Any | None:
-    """The oldest project of exactly this title, or None."""
+    """Find the oldest project with exactly this title; None if there is none."""
     same = {p.id: p for p in client.projects.list(title=title) if p and p.title == title}
     return same[min(same)] if same else None
 
@@ -28,15 +28,15 @@ def list_tasks(
     ids: Sequence[int] = (),
     changed_after: str = "",
 ) -> Iterator[dict[str, Any]]:
-    """Tasks as plain JSON, by id.
+    """List tasks as plain JSON, sorted by id.
 
     Args:
-        fields: what each has; ``annotations`` and ``predictions`` are read whole.
-        ids: only these, if any are named.
-        changed_after: only those changed later; UTC with microseconds and a Z, anything else is an error
-            inside Label Studio.
+        fields: Fields of each task; ``annotations`` and ``predictions`` are read completely.
+        ids: If not empty, only these tasks.
+        changed_after: Only tasks changed later: UTC with microseconds and a Z. Label Studio fails on any
+            other format.
     """
-    # By id: a task that somebody submits between two pages keeps its place in them.
+    # Sorted by id, so that a task submitted between two pages keeps its position.
     query: dict[str, Any] = {"ordering": ["tasks:id"]}
     conditions = []
     if changed_after:
@@ -62,15 +62,15 @@ def list_tasks(
         yield task.model_dump(mode="json", include=set(fields))
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
-    """The items, each made while the caller is still busy with the one before: half of it is waiting."""
+def prefetch(items: Iterable[T]) -> Iterator[T]:
+    """Prefetch items: compute the next one in a thread while the caller processes the current one."""
     source = iter(items)
 
-    def following() -> Any:
+    def next_item() -> Any:
         return next(source, _END)
 
     with ThreadPoolExecutor(1) as worker:
-        coming = worker.submit(following)
-        while (item := coming.result()) is not _END:
-            coming = worker.submit(following)
+        pending = worker.submit(next_item)
+        while (item := pending.result()) is not _END:
+            pending = worker.submit(next_item)
             yield item

@@ -1,7 +1,7 @@
-"""The review room's server: a real Label Studio in an environment of its own, for this machine alone.
+"""Label Studio server of a project, in an isolated environment, for local access only.
 
-uv installs the pinned release beside nothing of ours (its libraries and the pipeline's do not agree) and
-keeps it in its cache, so a second start needs no network.
+uv installs the pinned release in an environment of its own, because its dependencies conflict with the
+pipeline's. uv caches it, so a second start needs no network.
 """
 
 import os
@@ -27,8 +27,8 @@ from gotowce_dagster.review.connection import (
     Secrets,
     ServerDownError,
     connect,
-    home,
     read_secrets,
+    server_folder,
     write_secrets,
 )
 
@@ -36,24 +36,24 @@ RELEASE = "1.23.2"
 EMAIL = "reviewer@gotowce.test"
 HOST = "127.0.0.1"
 
-# The first start makes the database: 33 to 86 s measured on two processor cores, others may be slower.
+# The first start creates the database: 33 to 86 s measured on two CPU cores; other machines may be slower.
 _START_S = 300
 _STOP_S = 15
 
-# Label Studio takes settings also from bare names such as HOST, PORT, DEBUG, USERNAME or PASSWORD, which mean
-# something else in most shells: only these reach it, and what begins like _MEANT.
-_HARMLESS = frozenset(
+# Label Studio also reads settings from bare names such as HOST, PORT, DEBUG, USERNAME or PASSWORD, which mean
+# something else in most shells. So it inherits these variables only, and those with _INHERITED_PREFIXES.
+_INHERITED = frozenset(
     {
         "HOME", "LANG", "LANGUAGE", "PATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP",
         "TMP", "TMPDIR", "TZ", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
     }
 )  # fmt: skip
-_MEANT = ("LC_", "LABEL_STUDIO_", "DJANGO_DB", "POSTGRE_")
+_INHERITED_PREFIXES = ("LC_", "LABEL_STUDIO_", "DJANGO_DB", "POSTGRE_")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server of ours."""
+    """The project's running server."""
 
     connection: Connection
     email: str
@@ -62,65 +62,68 @@ class Server:
 
 
 def find_uv(root: Path) -> Path:
-    """The program uv: the project's own, or the one on the PATH.
+    """Find the uv executable: the project's own, or the one on the PATH.
 
     Raises:
-        GotowceError: there is none.
+        GotowceError: There is none.
     """
     own = root / ".uv" / "bin" / "uv"
     found = own if own.exists() else shutil.which("uv")
     if found is None:
         raise GotowceError(
             f"uv, which installs Label Studio, is neither {own} nor on the PATH; run `make install`, or set "
-            f"LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to use a server that runs elsewhere"
+            f"LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to use an existing server"
         )
     return Path(found)
 
 
 def install(root: Path) -> Path:
-    """The program label-studio of the pinned release, installed by uv if it is not yet.
+    """Install the pinned release with uv if necessary; returns the label-studio executable.
 
     Raises:
-        GotowceError: uv is missing or cannot install it; the message has uv's last lines.
+        GotowceError: uv is missing or cannot install it; the message has the last lines of uv's output.
     """
     command = [
         *("tool", "run", "--python", sys.executable, "--from", f"label-studio=={RELEASE}"),
         *("python", "-c", "import sys; print(sys.executable)"),
     ]
     uv = find_uv(root)
-    # From its cache first: that needs no network and does not ask for newer releases of what it depends on.
+    # Try uv's cache first: it needs no network and looks for no newer releases of dependencies.
     for offline in ("--offline", "--no-offline"):
-        done = subprocess.run([uv, offline, *command], capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return Path(done.stdout.strip()).with_name("label-studio")
+        finished = subprocess.run([uv, offline, *command], capture_output=True, text=True, check=False)
+        if finished.returncode == 0:
+            return Path(finished.stdout.strip()).with_name("label-studio")
     raise GotowceError(
-        f"uv cannot install label-studio {RELEASE}: {' '.join(done.stderr.split())[-400:]}; check the network"
+        f"uv cannot install label-studio {RELEASE}: {' '.join(finished.stderr.split())[-400:]}; "
+        f"check the network"
     )
 
 
 def environment(
     paths: Paths, secrets: Secrets, inherited: Mapping[str, str], assist: bool = False
 ) -> dict[str, str]:
-    """The variables the server is started with; with ``assist`` it may ask a backend on this machine.
+    """Environment variables of the server; with ``assist`` it may call a backend on this machine.
 
-    Its database is SQLite unless Label Studio's own variables say PostgreSQL (DJANGO_DB=default and
-    POSTGRE_HOST, POSTGRE_PORT, POSTGRE_NAME, POSTGRE_USER, POSTGRE_PASSWORD); other settings of Label Studio
-    come through under their full names, LABEL_STUDIO_..., unless they are ours.
+    The database is SQLite, unless Label Studio's own variables select PostgreSQL (DJANGO_DB=default and
+    POSTGRE_HOST, POSTGRE_PORT, POSTGRE_NAME, POSTGRE_USER, POSTGRE_PASSWORD). Other settings of Label Studio
+    pass through under their full names, LABEL_STUDIO_..., unless we set them.
     """
     passed = {
-        name: value for name, value in inherited.items() if name in _HARMLESS or name.startswith(_MEANT)
+        name: value
+        for name, value in inherited.items()
+        if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
-    nowhere = "http://127.0.0.1:9"
-    # Its own guard against requests to this machine, less the addresses that clouds keep secrets at.
-    reach = {
+    dead_proxy = "http://127.0.0.1:9"
+    # Turn off its guard against requests to this machine, but keep blocking cloud metadata addresses.
+    local_access = {
         "LABEL_STUDIO_USE_DEFAULT_BANNED_SUBNETS": "false",
         "LABEL_STUDIO_USER_ADDITIONAL_BANNED_SUBNETS": "169.254.0.0/16",
     }
     return (
         passed
-        | (reach if assist else {})
+        | (local_access if assist else {})
         | {
-            "LABEL_STUDIO_BASE_DATA_DIR": str(home(paths.root) / "data"),
+            "LABEL_STUDIO_BASE_DATA_DIR": str(server_folder(paths.root) / "data"),
             "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
             "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(paths.data),
             "LABEL_STUDIO_USERNAME": secrets.email,
@@ -133,9 +136,9 @@ def environment(
             "LABEL_STUDIO_SENTRY_DSN": "",
             "LABEL_STUDIO_FRONTEND_SENTRY_DSN": "",
             "LABEL_STUDIO_LOG_LEVEL": "WARNING",
-            # What has no switch (tips on the first page) meets a proxy that is not there.
-            "HTTP_PROXY": nowhere,
-            "HTTPS_PROXY": nowhere,
+            # Requests that no setting turns off (tips on the first page) go to a proxy that does not exist.
+            "HTTP_PROXY": dead_proxy,
+            "HTTPS_PROXY": dead_proxy,
             "NO_PROXY": "127.0.0.1,localhost",
             "PYTHONUNBUFFERED": "1",
         }
@@ -146,16 +149,16 @@ def environment(
 def running(
     paths: Paths, port: int = 8080, progress: Progress = silent, *, assist: bool = False
 ) -> Generator[Server]:
-    """Run the project's server while the block lasts; at its end, however it comes, the server is stopped.
+    """Run the project's server inside the block; it is stopped when the block ends, even by an error.
 
     Args:
-        port: on 127.0.0.1.
-        assist: let it ask a backend on this machine (review/assist.py).
-        progress: told the seconds waited, and how many it will wait at most.
+        port: Port on 127.0.0.1.
+        progress: Called with the seconds waited, and the maximum.
+        assist: Allow calls to a backend on this machine (review/assist.py).
 
     Raises:
-        InputError: the port is taken, or the database was made with another token.
-        GotowceError: it cannot be installed, ends by itself or does not answer in time.
+        InputError: The port is in use, or the database was created with another token.
+        GotowceError: The server cannot be installed, exits, or does not respond in time.
     """
     secrets = read_secrets(paths.root) or Secrets(
         token=random.token_hex(20), email=EMAIL, password=random.token_urlsafe(12)
@@ -164,10 +167,10 @@ def running(
     _refuse_taken(port, Connection(secrets.url, secrets.token))
     program = install(paths.root)
     write_secrets(paths.root, secrets)
-    log = home(paths.root) / "server.log"
+    log = server_folder(paths.root) / "server.log"
     command = [program, "start", "--no-browser", "--internal-host", HOST, "--port", str(port)]
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C reaches us alone, and what it starts can be ended with it.
+        # In its own session Ctrl-C does not reach it, and its child processes can be stopped with it.
         process = subprocess.Popen(
             command,
             cwd=log.parent,
@@ -194,7 +197,8 @@ def _refuse_taken(port: int, connection: Connection) -> None:
         connect(connection)
     except GotowceError:
         raise InputError(
-            f"--port {port}: another program has it; choose another one, or stop what `ss -ltnp` names"
+            f"--port {port}: in use by another program; choose another port, or stop the process that "
+            f"`ss -ltnp` shows"
         ) from None
     raise InputError(f"--port {port}: this project's Label Studio already runs at {connection.url}")
 
@@ -204,7 +208,7 @@ def _wait(process: subprocess.Popen, connection: Connection, log: Path, progress
     while (waited := time.monotonic() - began) < _START_S:
         progress(int(waited), _START_S)
         if process.poll() is not None:
-            raise GotowceError(f"Label Studio ended by itself: {_last_lines(log)}")
+            raise GotowceError(f"Label Studio exited: {_last_lines(log)}")
         try:
             if httpx.get(f"{connection.url}/health", timeout=5).is_success:
                 break
@@ -212,17 +216,17 @@ def _wait(process: subprocess.Popen, connection: Connection, log: Path, progress
             pass
         time.sleep(0.5)
     else:
-        raise GotowceError(f"Label Studio did not answer in {_START_S} s: {_last_lines(log)}")
-    # It takes the next free port when its own is taken: what answers here must know our token.
+        raise GotowceError(f"Label Studio did not respond within {_START_S} s: {_last_lines(log)}")
+    # Label Studio takes the next free port if this one is in use: check that this server has our token.
     try:
         connect(connection)
     except ServerDownError:
         raise
     except InputError as error:
         raise InputError(
-            f"{connection.url} does not know this project's token ({error}); its database was made with "
-            f"another .labelstudio/server.json: put that file back, or make a token on its account page and "
-            f"set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
+            f"{connection.url} rejects this project's token ({error}); its database was created with "
+            f"another .labelstudio/server.json: restore that file, or create a token on the account page "
+            f"and set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
         ) from None
     progress(_START_S, _START_S)
 
@@ -239,4 +243,4 @@ def _stop(process: subprocess.Popen) -> None:
 
 def _last_lines(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return f"{' / '.join(lines[-3:]) or 'it said nothing'} (all of it in {log})"
+    return f"{' / '.join(lines[-3:]) or 'no output'} (full log: {log})"

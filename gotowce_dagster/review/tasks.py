@@ -1,4 +1,4 @@
-"""Frames as Label Studio's tasks, and tasks as what was said of frames."""
+"""Conversion of frames to Label Studio tasks, and of annotated tasks to reviews."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ from gotowce_dagster.review.bitmask import Colour, mask_to_url
 from gotowce_dagster.review.regions import Size, changes, objects, regions
 
 MODEL_VERSION = "labels"
-"""All our predictions carry one: Label Studio shows a project's reviewers those of a single version."""
+"""Version of all our predictions: Label Studio shows reviewers the predictions of one version only."""
 
 _PAGE = 1
-"""Of what stands beside the picture: a higher number makes all tasks anew that nobody has touched."""
+"""Version of the text beside the image. A higher number renews all tasks that no human has edited."""
 
-# Close-ups beside the picture: of how many labels, their side, and how much of the frame they show, in sides
-# of the label and at least in pixels.
+# Close-ups beside the image: maximum number of labels, side in pixels, and the part of the frame they show,
+# in sides of the label and its minimum in pixels.
 _CLOSEUPS, _CLOSEUP_PX, _CLOSEUP_MARGIN, _CLOSEUP_LEAST_PX = 4, 150, 2.5, 32.0
 _MASK_COLOUR = Colour(86, 180, 233, 130)
 
@@ -37,70 +37,70 @@ _BLIND = "Drawn at random. No hints here, so that the error rate is an honest on
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A frame shown beside the one asked about."""
+    """A neighbouring frame, shown beside the one to review."""
 
     file: Path
-    """Below data."""
+    """Path below data."""
     seconds: float
-    """From the frame asked about, negative before it."""
+    """Time relative to the frame to review; negative if earlier."""
 
 
 @dataclass(frozen=True)
 class FrameToReview:
-    """A frame that a human should see."""
+    """A frame for review."""
 
     video: str
     frame_index: int
     time_s: float
     file: Path
-    """Of its picture, below data."""
+    """Path of its image, below data."""
     frame_hash: str
     size: Size
     labels: Sequence[Mapping[str, Any]]
-    """Those that are shown: rows of tables.LABELS, as values by column."""
+    """The labels to show: rows of tables.LABELS, as values by column."""
     sample: Sample
     order: float
-    """0 to 1; the least is seen first."""
+    """Position in the queue, 0 to 1, lowest first."""
     neighbours: Sequence[Neighbour] = ()
     hints: Sequence[str] = ()
-    """What else to tell the reviewer, in sentences."""
+    """Further sentences for the reviewer."""
 
     @property
     def uid(self) -> str:
-        """What its task is looked up by."""
+        """Identifier of the frame's task."""
         return f"{self.video}/{self.frame_index}/{self.frame_hash}"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One of our tasks as Label Studio shows it."""
+class ReviewedTask:
+    """One of our tasks with its reviews, as read from Label Studio."""
 
     task: str
-    """Unique in all servers: a task that was made anew is another one."""
+    """Unique across servers; a task that was created again is another one."""
     video: str
     frame: ReviewedFrame
     problems: list[str]
 
 
-def content(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, str]) -> str:
-    """A digest of all that a task shows: equal means unchanged."""
-    told = [
+def content_digest(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, str]) -> str:
+    """Digest of everything that a task shows; an equal digest means an unchanged task."""
+    shown = [
         *(_PAGE, frame.uid, frame.time_s, frame.sample, params.masks, params.polygon_px),
         [(neighbour.file.as_posix(), neighbour.seconds) for neighbour in frame.neighbours],
         [(thing.model_dump(), score) for thing, score in _objects(frame.labels)],
         [[why.get(reason, reason) for reason in label["reasons"]] for label in frame.labels],
-        # Shown in frames of the audit sample neither; without any the digest is what it always was.
+        # Audit frames show no hints. Without hints the digest is the same as before hints existed.
         *([frame.hints] if frame.hints and frame.sample != "audit" else []),
     ]
-    text = json.dumps(told, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(shown, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
 def task_data(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str, str]) -> dict[str, Any]:
-    """What a task knows of its frame, with the digest of its content.
+    """The data of a frame's task, with the digest of its content.
 
     Args:
-        why: a sentence for each rule that labels name as a reason.
+        why: Message of each rule that labels name as a reason.
     """
     return {
         "uid": frame.uid,
@@ -112,36 +112,36 @@ def task_data(frame: FrameToReview, params: ReviewTasksParams, why: Mapping[str,
         "sample": frame.sample,
         "image": file_url(frame.file),
         "context": _context(frame, why),
-        "content": content(frame, params, why),
+        "content": content_digest(frame, params, why),
     }
 
 
 def prediction(frame: FrameToReview, params: ReviewTasksParams) -> dict[str, Any]:
-    """A frame's labels as Label Studio's pre-annotation."""
+    """Convert a frame's labels to a Label Studio prediction (pre-annotation)."""
     result = regions(_objects(frame.labels), frame.size, params.masks, params.polygon_px)
     return {"model_version": MODEL_VERSION, "score": frame.order, "result": result}
 
 
 def file_url(file: Path) -> str:
-    """Where a file below data is served by Label Studio, to those who are logged in."""
+    """URL at which Label Studio serves a file below data to logged-in users."""
     return f"/data/local-files/?d={quote(file.as_posix())}"
 
 
 def task_key(task: Mapping[str, Any]) -> str:
-    """Review.task of a task with id, project and created_at: one that was made anew has another."""
+    """Key of a task (Review.task), from its id, project and created_at; a recreated task gets a new key."""
     return f"{task['project']}/{task['id']}@{task['created_at']}"
 
 
-def read_task(task: Mapping[str, Any]) -> Seen | None:
-    """What a task says; None of one that is not ours.
+def read_task(task: Mapping[str, Any]) -> ReviewedTask | None:
+    """Read the reviews of a task; None if the task is not ours.
+
+    An unreadable annotation is reported as a problem; the others are read.
 
     Args:
-        task: with id, project, created_at, data, annotations and predictions; times as text.
-
-    An annotation that cannot be read becomes a problem, and the rest is read all the same.
+        task: Has id, project, created_at, data, annotations and predictions; times as text.
 
     Raises:
-        ValueError: it is ours and says of its frame what cannot be.
+        ValueError: The task is ours, but the data of its frame is invalid.
     """
     data = task["data"]
     parts = str(data.get("uid", "")).rsplit("/", 2)
@@ -150,7 +150,7 @@ def read_task(task: Mapping[str, Any]) -> Seen | None:
     video, index, digest = parts
     key = task_key(task)
     try:
-        blank = ReviewedFrame(
+        empty = ReviewedFrame(
             frame_index=int(index),
             frame_hash=digest,
             width=data.get("width"),
@@ -163,7 +163,7 @@ def read_task(task: Mapping[str, Any]) -> Seen | None:
         raise ValueError(f"task {task['id']} of {data['uid']}: {in_words(error)}") from None
     except ValueError as error:
         raise ValueError(f"task {task['id']}: {error}") from None
-    size = Size(blank.width, blank.height)
+    size = Size(empty.width, empty.height)
     predictions = {prediction["id"]: prediction for prediction in task["predictions"] or []}
     reviews: list[Review] = []
     problems: list[str] = []
@@ -171,13 +171,15 @@ def read_task(task: Mapping[str, Any]) -> Seen | None:
         try:
             reviews.append(_review(annotation, key, predictions, size))
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-            problems.append(f"{video} frame {index}, annotation {annotation.get('id')}: {fault(error)}")
+            problems.append(
+                f"{video} frame {index}, annotation {annotation.get('id')}: {describe_error(error)}"
+            )
     ordered = tuple(sorted(reviews, key=lambda review: (review.at, review.review_id)))
-    return Seen(key, video, blank.model_copy(update={"reviews": ordered}), problems)
+    return ReviewedTask(key, video, empty.model_copy(update={"reviews": ordered}), problems)
 
 
-def fault(error: Exception) -> str:
-    """What is wrong with an annotation that could not be read."""
+def describe_error(error: Exception) -> str:
+    """Describe why an annotation cannot be read."""
     if isinstance(error, ValidationError):
         return in_words(error)
     return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
@@ -196,14 +198,14 @@ def _review(
     if annotation["was_cancelled"]:
         return Review(**review, state="skipped")
     result = annotation["result"]
-    # The one it was made from may have been replaced since; then the newest tells best.
+    # The prediction it started from may have been replaced since; then compare with the newest.
     newest = predictions[max(predictions)] if predictions else None
     parent = predictions.get(annotation.get("parent_prediction"), newest)
     before = objects(parent["result"], size) if parent else []
     after = objects(result, size, before)
     verdicts = _choices(result, "verdict")
     if unknown := set(verdicts) - set(get_args(Verdict)):
-        raise ValueError(f"its verdict is {', '.join(sorted(unknown))}, not accept, fix or reject")
+        raise ValueError(f"the verdict is {', '.join(sorted(unknown))}; expected accept, fix or reject")
     for thing in after:
         thing.check_within(size.width, size.height)
     return Review(
@@ -230,7 +232,7 @@ def _person(completed_by: Any) -> int | None:
 
 
 def _objects(labels: Iterable[Mapping[str, Any]]) -> list[tuple[ReviewedObject, float]]:
-    """Each label as an object, with its quality."""
+    """Convert labels to objects, each with its quality."""
     return [
         (
             ReviewedObject(
@@ -246,7 +248,7 @@ def _objects(labels: Iterable[Mapping[str, Any]]) -> list[tuple[ReviewedObject, 
 
 
 def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
-    """What stands beside the picture, as HTML: whence it is, the doubts, close-ups, the frames around it."""
+    """The HTML beside the image: its source, the reasons for doubt, close-ups and the neighbouring frames."""
     blind = frame.sample == "audit"
     parts = [
         _paragraph(f"<b>{escape(frame.video)}</b> · frame {frame.frame_index} · {frame.time_s:.1f} s"),
@@ -271,7 +273,7 @@ def _doubts(labels: Iterable[Mapping[str, Any]], why: Mapping[str, str]) -> str:
 
 
 def _closeups(frame: FrameToReview, label: Mapping[str, Any]) -> str:
-    """The pixels around a label, enlarged by the browser: as they are, and with its mask on them."""
+    """The pixels around a label, enlarged by the browser, without and with its mask."""
     x1, y1, x2, y2 = (label[side] for side in ("x1", "y1", "x2", "y2"))
     shown_px = max(_CLOSEUP_LEAST_PX, _CLOSEUP_MARGIN * max(x2 - x1, y2 - y1))
     scale = _CLOSEUP_PX / shown_px
@@ -283,13 +285,13 @@ def _closeups(frame: FrameToReview, label: Mapping[str, Any]) -> str:
     stacks = [[picture]]
     if pd.notna(label["rle"]):
         mask = rle.decode(label["rle"], frame.size.height, frame.size.width)
-        # Only what is seen: the whole frame's mask would cost a page of text.
+        # Only the visible part: the mask of the whole frame would be a long data URL.
         x, y = max(0, int(left / scale)), max(0, int(top / scale))
         part = mask[y : y + int(shown_px) + 2, x : x + int(shown_px) + 2]
-        place = (
+        position = (
             f"{scale * x - left:.1f}px {scale * y - top:.1f}px / {scale * part.shape[1]:.1f}px auto no-repeat"
         )
-        stacks.append([f"url('{mask_to_url(part, _MASK_COLOUR)}') {place}", picture])
+        stacks.append([f"url('{mask_to_url(part, _MASK_COLOUR)}') {position}", picture])
     return "".join(
         f'<div style="display:inline-block;width:{_CLOSEUP_PX}px;height:{_CLOSEUP_PX}px;margin:0 8px 8px 0;'
         f'image-rendering:pixelated;background:{", ".join(stack)}"></div>'

@@ -1,9 +1,9 @@
-"""Objects through a video as Label Studio's video rectangles, and video rectangles as objects.
+"""Conversion between the tracks of a video and Label Studio's video rectangles.
 
-Label Studio keeps key frames. Between two of them a box moves evenly; after one that is not `enabled` there
-is none until the next; after the last one it stays to the video's end, if that is enabled. Its frames count
-from 1 and are times: frame n is shown at (n - 1) / rate. So they are our frame_index, plus one, where every
-frame lasts equally long, and only there.
+Label Studio stores key frames. Between two key frames a box is interpolated linearly. After a key frame that
+is not `enabled` the object is absent until the next one. After the last one the box stays to the end of the
+video, if that key frame is enabled. Label Studio counts frames from 1 and shows frame n at (n - 1) / rate.
+Its frame number is therefore our frame_index plus one, but only at a constant frame rate.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,24 +24,28 @@ _OURS = "track-"
 
 
 def refuse_variable_rate(path: Path, info: VideoInfo) -> None:
-    """Raises: InputError: frames last unequally long, so that a browser's times do not tell their numbers."""
+    """Refuse a video with a variable frame rate, where a browser's times do not give frame numbers.
+
+    Raises:
+        InputError: The frame rate is variable.
+    """
     if info.variable_rate:
         raise InputError(
-            f"{path}: its frames last unequally long, and Label Studio would number them wrong; make a copy "
-            f"of constant rate (ffmpeg -i IN -fps_mode cfr -r {round(info.fps)} OUT) and add that as a video"
+            f"{path}: variable frame rate, so Label Studio would misnumber its frames; make a copy with a "
+            f"constant rate (ffmpeg -i IN -fps_mode cfr -r {round(info.fps)} OUT) and add that as a video"
         )
 
 
-def tracks_of(rows: pd.DataFrame, looked_at: Iterable[int], tolerance_px: float) -> list[Track]:
-    """The objects of a video, with as few key frames as the tolerance allows.
+def tracks_of(rows: pd.DataFrame, sampled: Iterable[int], tolerance_px: float) -> list[Track]:
+    """Build the tracks of a video, with as few key frames as the tolerance allows.
 
     Args:
-        rows: with frame_index, object_id, class_name, x1, y1, x2 and y2, as tables.MASKS has them; an object
-            without a box is not seen in that frame.
-        looked_at: the frames in which objects would have been seen: where one was not, it is gone.
-        tolerance_px: how far any side of a box may lie off, in the frames of ``rows``.
+        rows: Rows with frame_index, object_id, class_name, x1, y1, x2 and y2, as in tables.MASKS; an object
+            without a box is not visible in that frame.
+        sampled: The frames that were processed; an object without a row in one of them is absent there.
+        tolerance_px: Maximum error of any side of a box, in pixels, in the frames of ``rows``.
     """
-    order = {frame: place for place, frame in enumerate(sorted({*looked_at, *rows["frame_index"]}))}
+    order = {frame: position for position, frame in enumerate(sorted({*sampled, *rows["frame_index"]}))}
     seen = rows.dropna(subset=_SIDES).sort_values("frame_index").drop_duplicates(["object_id", "frame_index"])
     tracks = []
     for name, of_object in seen.groupby("object_id", sort=True):
@@ -50,29 +54,29 @@ def tracks_of(rows: pd.DataFrame, looked_at: Iterable[int], tolerance_px: float)
         gaps = np.flatnonzero(np.diff([order[frame] for frame in frames.tolist()]) > 1) + 1
         key_frames = [
             KeyFrame(
-                frame_index=int(run[place]),
-                box=tuple(boxes[start + place].tolist()),
-                goes_on=place != len(run) - 1,
+                frame_index=int(run[position]),
+                box=tuple(boxes[start + position].tolist()),
+                goes_on=position != len(run) - 1,
             )
             for start, run in zip([0, *gaps.tolist()], np.split(frames, gaps), strict=True)
-            for place in bends(run, boxes[start : start + len(run)], tolerance_px)
+            for position in key_positions(run, boxes[start : start + len(run)], tolerance_px)
         ]
         class_name = str(of_object["class_name"].mode().iloc[0])
         tracks.append(Track(object_id=str(name), class_name=class_name, key_frames=tuple(key_frames)))
     return tracks
 
 
-def bends(frames: np.ndarray, boxes: np.ndarray, tolerance_px: float) -> list[int]:
-    """Which frames to keep so that even motion between them is nowhere farther off than the tolerance.
+def key_positions(frames: np.ndarray, boxes: np.ndarray, tolerance_px: float) -> list[int]:
+    """Select key frames such that linear interpolation between them stays within the tolerance.
 
-    Ramer's and Douglas and Peucker's way: the frame farthest off is kept, and both sides looked at again.
+    The Ramer-Douglas-Peucker algorithm: keep the frame with the largest error, then process both sides.
 
     Args:
-        frames: int (n,), rising.
+        frames: int (n,), increasing.
         boxes: float (n, 4) in pixels.
 
     Returns:
-        Places, rising; the first and the last are always among them.
+        Positions in ``frames``, increasing, always with the first and the last.
     """
     kept = {0, len(frames) - 1}
     todo = [(0, len(frames) - 1)]
@@ -81,7 +85,7 @@ def bends(frames: np.ndarray, boxes: np.ndarray, tolerance_px: float) -> list[in
         share = (frames[first : last + 1] - frames[first])[:, None] / max(1, frames[last] - frames[first])
         even = boxes[first] + share * (boxes[last] - boxes[first])
         off = np.abs(boxes[first : last + 1] - even).max(axis=1)
-        # The ends are exact, whatever rounding says.
+        # The ends are exact; ignore rounding errors there.
         off[[0, -1]] = 0
         worst = first + int(off.argmax())
         if off[worst - first] > tolerance_px:
@@ -91,7 +95,7 @@ def bends(frames: np.ndarray, boxes: np.ndarray, tolerance_px: float) -> list[in
 
 
 def video_regions(tracks: Iterable[Track], info: VideoInfo) -> list[dict[str, Any]]:
-    """The result of a prediction for a video."""
+    """Convert tracks to the result of a prediction for a video."""
     size = Size(info.width, info.height)
     return [
         {
@@ -120,13 +124,13 @@ def video_regions(tracks: Iterable[Track], info: VideoInfo) -> list[dict[str, An
 
 
 def read_regions(result: Iterable[Mapping[str, Any]], size: Size, frames: int) -> list[Track]:
-    """The tracks of an annotation or a prediction; what is no video rectangle is passed over.
+    """Convert the regions of an annotation or a prediction to tracks; other regions are ignored.
 
-    Of a rectangle that was turned, the box around it. Key frames beyond the video's end are left out.
+    A rotated rectangle becomes its bounding box. Key frames beyond the end of the video are left out.
 
     Raises:
-        ValueError: a rectangle has no class, no area, a frame below 1, or was drawn on a picture of another
-            size; it is named.
+        ValueError: A rectangle has no class, no area, a frame below 1, or was drawn on an image of another
+            size. The message names the object.
     """
     tracks = []
     for region in result:
@@ -135,15 +139,19 @@ def read_regions(result: Iterable[Mapping[str, Any]], size: Size, frames: int) -
         value = region["value"]
         if not value.get("labels"):
             raise ValueError(f"the object {region['id']} has no class")
-        told = (region.get("original_width") or size.width, region.get("original_height") or size.height)
-        if told != (size.width, size.height):
+        drawn_size = (
+            region.get("original_width") or size.width,
+            region.get("original_height") or size.height,
+        )
+        if drawn_size != (size.width, size.height):
             raise ValueError(
-                f"the object {region['id']} was drawn on a picture of {told[0]} x {told[1]} pixels"
+                f"the object {region['id']} was drawn on an image of {drawn_size[0]} x {drawn_size[1]} "
+                f"pixels; the video has {size.width} x {size.height}"
             )
-        # Of a frame that is told twice, the later word.
+        # If a frame occurs twice, the later key frame counts.
         by_frame = {_frame_of(key, region): key for key in value["sequence"]}
         if min(by_frame, default=1) < 1:
-            raise ValueError(f"the object {region['id']} is in frame {min(by_frame)}; they count from 1")
+            raise ValueError(f"the object {region['id']} is in frame {min(by_frame)}; frames count from 1")
         keys = tuple(
             _key_frame(frame, key, size, region["id"])
             for frame, key in sorted(by_frame.items())
@@ -173,13 +181,13 @@ def _key_frame(frame: int, key: Mapping[str, Any], size: Size, name: str) -> Key
 
 
 def write_truth(path: Path, video: str, rows: pd.DataFrame, frames: Sequence[int]) -> int:
-    """Write the objects of these frames as hand-checked boxes (tables.read_truth); how many there are.
+    """Write the objects of these frames as ground truth (tables.read_truth); returns the number of boxes.
 
     Raises:
-        InputError: there is such a file already; what somebody checked is not written over.
+        InputError: The file exists; checked boxes are never overwritten.
     """
     if path.exists():
-        raise InputError(f"{path}: there already; move it away first if these boxes are to take its place")
+        raise InputError(f"{path}: exists already; move it away first to replace it with these boxes")
     chosen = rows[rows["frame_index"].isin(frames)]
     table = chosen[["frame_index", *_SIDES]].assign(clip=video, label="object")
     with fresh_file(path) as new:

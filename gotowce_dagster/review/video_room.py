@@ -1,4 +1,4 @@
-"""A video's objects to Label Studio and back: one project of videos, one task a video."""
+"""Push and pull of a video's tracks: one Label Studio project for all videos, one task per video."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ from gotowce_dagster.review.frames import read_labels
 from gotowce_dagster.review.push import serve_files
 from gotowce_dagster.review.regions import Size
 from gotowce_dagster.review.room import find_project, list_tasks
-from gotowce_dagster.review.tasks import MODEL_VERSION, fault, file_url, task_key
+from gotowce_dagster.review.tasks import MODEL_VERSION, describe_error, file_url, task_key
 from gotowce_dagster.review.video_objects import (
     read_regions,
     refuse_variable_rate,
@@ -50,38 +50,38 @@ _TOUCHED = ("id", "data", "drafts", "total_annotations", "cancelled_annotations"
 
 @dataclass
 class PushedVideo:
-    """What sending a video did."""
+    """Result of pushing a video."""
 
     url: str
-    """Of its task."""
+    """URL of its task."""
     done: Literal["created", "renewed", "unchanged", "kept"]
-    """kept: its tracks had changed, but a human had touched them."""
+    """kept: its tracks had changed, but a human had edited them."""
     objects: int
     key_frames: int
 
 
 @dataclass
 class PulledVideo:
-    """What was read of a video."""
+    """Result of pulling a video."""
 
     file: str = ""
-    """Empty where nobody has said anything yet."""
+    """The review file; empty if there is no review yet."""
     reviews: int = 0
     objects: int = 0
-    """Of the newest review that was sent."""
+    """Objects of the newest submitted review."""
     frames: int = 0
-    """Boxes, one a frame an object is in."""
+    """Number of boxes: one per object and frame."""
     problems: list[str] = field(default_factory=list)
-    """Annotations that cannot be read."""
+    """Annotations that cannot be read, and why."""
 
 
 def title_of(project: Project) -> str:
-    """The project of videos stands beside that of frames."""
+    """Title of the project of videos, which is separate from that of frames."""
     return f"{project.params.review.tasks.project} videos"
 
 
 def video_config(classes: Sequence[str]) -> str:
-    """The labelling page for a video: boxes with key frames, of these classes."""
+    """Build the labelling page for a video: boxes of these classes, with key frames."""
     view = ElementTree.Element("View")
     labels = ElementTree.SubElement(view, "Labels", name="label", toName="video")
     for number, name in enumerate(classes):
@@ -94,21 +94,21 @@ def video_config(classes: Sequence[str]) -> str:
 
 
 def push_video(room: Room, project: Project, video: str) -> PushedVideo:
-    """Send a video with the objects that data/masks/VIDEO.parquet follows through it.
+    """Push a video with the tracks in data/masks/VIDEO.parquet.
 
-    A task that a human touched stays as it is; another one is renewed if its tracks have changed.
+    A task that a human has edited stays as it is; any other is renewed if its tracks have changed.
 
     Raises:
-        InputError: the video has no masks yet, or a variable frame rate; or the server refuses something.
-        ServerDownError: the server went away.
+        InputError: The video has no masks yet or a variable frame rate, or the server rejects a request.
+        ServerDownError: The server stopped responding.
     """
     paths, path = project.paths, project.raw(video)
     info = probe(path)
     refuse_variable_rate(path, info)
     masks = read_table(paths.masks(video), MASKS)
     frames = read_table(paths.frame_index(video), FRAMES)
-    looked_at = frames.loc[frames["kept"], "frame_index"]
-    tracks = tracks_of(masks, looked_at, project.params.review.video.tolerance_px)
+    sampled = frames.loc[frames["kept"], "frame_index"]
+    tracks = tracks_of(masks, sampled, project.params.review.video.tolerance_px)
     result = video_regions(tracks, info)
     data = {
         "uid": _uid(video),
@@ -124,14 +124,16 @@ def push_video(room: Room, project: Project, video: str) -> PushedVideo:
     in_use = {track.class_name for track in tracks} | set(read_labels(paths, labelled)["class_name"])
     classes = project.params.review.tasks.classes or sorted(in_use)
     with plain_errors(room.url):
-        there = _project(room.client, title_of(project), classes or ["target"])
-        serve_files(room.client, there.id, paths.raw)
-        known = next((t for t in list_tasks(room.client, there.id, _TOUCHED) if _is(t, project, video)), None)
-        task, done = _send(room.client, there.id, known, data, prediction)
-        if there.model_version != MODEL_VERSION:
-            room.client.projects.update(there.id, model_version=MODEL_VERSION)
+        remote = _project(room.client, title_of(project), classes or ["target"])
+        serve_files(room.client, remote.id, paths.raw)
+        existing = next(
+            (t for t in list_tasks(room.client, remote.id, _TOUCHED) if _is(t, project, video)), None
+        )
+        task, done = _send(room.client, remote.id, existing, data, prediction)
+        if remote.model_version != MODEL_VERSION:
+            room.client.projects.update(remote.id, model_version=MODEL_VERSION)
     return PushedVideo(
-        url=f"{room.url}/projects/{there.id}/data?task={task}",
+        url=f"{room.url}/projects/{remote.id}/data?task={task}",
         done=done,
         objects=len(tracks),
         key_frames=sum(len(track.key_frames) for track in tracks),
@@ -139,28 +141,26 @@ def push_video(room: Room, project: Project, video: str) -> PushedVideo:
 
 
 def pull_video(room: Room, project: Project, video: str) -> PulledVideo:
-    """Read what humans said of a video's objects into data/reviewed/tracks/VIDEO.json.
+    """Pull reviews of a video's tracks into data/reviewed/tracks/VIDEO.json.
 
-    What is home already is never dropped: a review that was deleted in Label Studio is marked withdrawn.
+    Pulled reviews are never dropped: one that was deleted in Label Studio is marked as withdrawn.
 
     Raises:
-        InputError: this video was never sent, or its file is damaged.
-        ServerDownError: the server went away; nothing was written.
+        InputError: This video was never pushed, or its file is damaged.
+        ServerDownError: The server stopped responding; nothing was written.
     """
     with plain_errors(room.url):
-        there = find_project(room.client, title_of(project))
+        remote = find_project(room.client, title_of(project))
         tasks = (
             []
-            if there is None
-            else [t for t in list_tasks(room.client, there.id, _FIELDS) if _is(t, project, video)]
+            if remote is None
+            else [t for t in list_tasks(room.client, remote.id, _FIELDS) if _is(t, project, video)]
         )
     if not tasks:
-        raise InputError(
-            f"{video}: Label Studio does not have it; `gotowce review push-video {video}` sends it"
-        )
+        raise InputError(f"{video}: not in Label Studio; push it with `gotowce review push-video {video}`")
     pulled = PulledVideo()
     path = project.paths.reviewed_tracks(video)
-    known = before = read_tracked(path)
+    existing = before = read_tracked(path)
     for task in tasks:
         try:
             seen = _tracked(video, task, pulled.problems)
@@ -168,28 +168,33 @@ def pull_video(room: Room, project: Project, video: str) -> PulledVideo:
             pulled.problems.append(f"{video}, task {task['id']}: {in_words(error)}")
             continue
         _check_size(project, video, seen)
-        known = merged(known, seen, task_key(task))
-    if known is None:
+        existing = merged(existing, seen, task_key(task))
+    if existing is None:
         return pulled
-    if known.reviews and known != before:
-        write_tracked(path, known)
-    pulled.file = str(path) if known.reviews else ""
-    pulled.reviews = len(known.reviews)
-    if known.decision:
-        pulled.objects = len(known.decision.tracks)
-        pulled.frames = len(frame_rows(known.decision.tracks, known.frames))
+    if existing.reviews and existing != before:
+        write_tracked(path, existing)
+    pulled.file = str(path) if existing.reviews else ""
+    pulled.reviews = len(existing.reviews)
+    if existing.decision:
+        pulled.objects = len(existing.decision.tracks)
+        pulled.frames = len(frame_rows(existing.decision.tracks, existing.frames))
     return pulled
 
 
 def save_truth(project: Project, video: str) -> int:
-    """Make hand-checked boxes (data/truth/VIDEO.csv) of the sampled frames from the newest review; how many.
+    """Write the newest review as ground truth of the sampled frames (data/truth/VIDEO.csv).
+
+    Returns:
+        The number of boxes.
 
     Raises:
-        InputError: nobody reviewed the video's objects, or there are such boxes already.
+        InputError: The video has no submitted review, or the file exists.
     """
     tracked = read_tracked(project.paths.reviewed_tracks(video))
     if tracked is None or tracked.decision is None:
-        raise InputError(f"{video}: nobody has sent its objects in Label Studio yet")
+        raise InputError(
+            f"{video}: no submitted review of its objects; submit one in Label Studio and pull it"
+        )
     frames = read_table(project.paths.frame_index(video), FRAMES)
     rows = frame_rows(tracked.decision.tracks, tracked.frames)
     return write_truth(
@@ -198,17 +203,21 @@ def save_truth(project: Project, video: str) -> int:
 
 
 def _check_size(project: Project, video: str, seen: TrackedVideo) -> None:
-    """Raises: InputError: another video than the one here was sent under this name."""
+    """Compare the size of the pushed video with the local one.
+
+    Raises:
+        InputError: Another video was pushed under this name.
+    """
     path = project.raw(video)
     if not path.exists():
         return  # not pulled; the dataset compares with the size of its frames
     info = probe(path)
-    here, sent = (info.width, info.height, info.frames), (seen.width, seen.height, seen.frames)
-    if here != sent:
+    local, sent = (info.width, info.height, info.frames), (seen.width, seen.height, seen.frames)
+    if local != sent:
         raise InputError(
-            f"{video}: Label Studio has it as {sent[0]} x {sent[1]} pixels and {sent[2]} frames, but {path} "
-            f"has {here[0]} x {here[1]} and {here[2]}; another video has taken the name: delete its task "
-            f"there and send it anew with `gotowce review push-video {video}`"
+            f"{video}: Label Studio has a video of {sent[0]} x {sent[1]} pixels and {sent[2]} frames, but "
+            f"{path} has {local[0]} x {local[1]} and {local[2]}; the name now belongs to another video: "
+            f"delete the task in Label Studio and push it again with `gotowce review push-video {video}`"
         )
 
 
@@ -217,12 +226,12 @@ def _uid(video: str) -> str:
 
 
 def _is(task: Mapping[str, Any], project: Project, video: str) -> bool:
-    """Whether a task shows the video, under any name that it has had."""
+    """Whether a task shows the video, under any of its past names."""
     return task["data"].get("uid") in {_uid(name) for name, key in project.names.items() if key == video}
 
 
 def _project(client: "LabelStudio", title: str, classes: Sequence[str]) -> Any:
-    """The project of that title, with a page that offers at least these classes."""
+    """Get or create the project with that title, with a page that offers at least these classes."""
     found = find_project(client, title)
     if found is None:
         return client.projects.create(
@@ -235,7 +244,7 @@ def _project(client: "LabelStudio", title: str, classes: Sequence[str]) -> Any:
         str(label.get("value"))
         for label in ElementTree.fromstring(found.label_config).iter("Label")  # noqa: S314 - our own server
     ]
-    # None is taken away: annotations may use it.
+    # No class is removed: annotations may use it.
     if new := [name for name in classes if name not in offered]:
         return client.projects.update(found.id, label_config=video_config([*offered, *new]))
     return found
@@ -244,23 +253,26 @@ def _project(client: "LabelStudio", title: str, classes: Sequence[str]) -> Any:
 def _send(
     client: "LabelStudio",
     project: int,
-    known: Mapping[str, Any] | None,
+    existing: Mapping[str, Any] | None,
     data: dict[str, Any],
     prediction: dict[str, Any],
 ) -> tuple[int, Literal["created", "renewed", "unchanged", "kept"]]:
-    """The task's number and what was done. The data comes last: after a break all is done again."""
+    """Create or renew a task; returns its id and what was done.
+
+    The data is updated last, so an interrupted update is repeated.
+    """
     from label_studio_sdk import PredictionRequest
 
-    if known is None:
-        # The SDK's type asks for what only the server can know, the task's id.
+    if existing is None:
+        # The SDK's type requires the task's id, which only the server can know.
         tasks: Any = [{"data": data, "predictions": [prediction]}]
         client.projects.import_tasks(project, request=tasks)
         made = next(t for t in list_tasks(client, project, ("id", "data")) if t["data"] == data)
         return made["id"], "created"
-    task = known["id"]
-    if known["data"] == data:
+    task = existing["id"]
+    if existing["data"] == data:
         return task, "unchanged"
-    if known["total_annotations"] or known["cancelled_annotations"] or known["drafts"]:
+    if existing["total_annotations"] or existing["cancelled_annotations"] or existing["drafts"]:
         return task, "kept"
     client.actions.create(
         id="delete_tasks_predictions", project=project, selected_items={"all": False, "included": [task]}
@@ -271,16 +283,16 @@ def _send(
 
 
 def _tracked(video: str, task: Mapping[str, Any], problems: list[str]) -> TrackedVideo:
-    """What one task says; an annotation that cannot be read becomes a problem."""
+    """Read the reviews of one task; an unreadable annotation is reported as a problem."""
     data = task["data"]
-    blank = TrackedVideo(
+    empty = TrackedVideo(
         video=video,
         frames=data.get("frames"),
         width=data.get("width"),
         height=data.get("height"),
         fps=data.get("fps"),
     )
-    size, frames = Size(blank.width, blank.height), blank.frames
+    size, frames = Size(empty.width, empty.height), empty.frames
     reviews = []
     for annotation in task["annotations"] or []:
         person = annotation.get("completed_by")
@@ -294,8 +306,8 @@ def _tracked(video: str, task: Mapping[str, Any], problems: list[str]) -> Tracke
                 state="skipped" if skipped else "done",
                 tracks=() if skipped else tuple(read_regions(annotation["result"], size, frames)),
             )
-            blank.check_review(review)
+            empty.check_review(review)
             reviews.append(review)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            problems.append(f"{video}, annotation {annotation.get('id')}: {fault(error)}")
-    return blank.model_copy(update={"reviews": tuple(reviews)})
+            problems.append(f"{video}, annotation {annotation.get('id')}: {describe_error(error)}")
+    return empty.model_copy(update={"reviews": tuple(reviews)})

@@ -17,7 +17,7 @@ from gotowce_dagster.detectors.detected import read_detected
 from gotowce_dagster.labels.export import label_file, yolo_lines
 from gotowce_dagster.labels.in_force import all_reviews_in_force
 from gotowce_dagster.labels.provenance import left_out, provenance_of
-from gotowce_dagster.labels.reviewed import precede
+from gotowce_dagster.labels.reviewed import apply_reviews
 from gotowce_dagster.labels.split import SPLITS, choose_negatives, split_frames, usable_frames
 from gotowce_dagster.pictures.read import is_whole_jpeg
 
@@ -34,7 +34,9 @@ def run(project: Project, progress: Progress) -> None:
     if not ready:
         raise InputError(f"{paths.data / 'labels'}: no video has labels yet; run the stages before first")
     said = all_reviews_in_force(project, ready)
-    labels = {video: precede(read_table(paths.labels(video), LABELS), said[video], video) for video in ready}
+    labels = {
+        video: apply_reviews(read_table(paths.labels(video), LABELS), said[video], video) for video in ready
+    }
     kept = pd.concat(
         usable_frames(video, read_table(paths.frame_index(video), FRAMES), rows, said[video])
         for video, rows in labels.items()

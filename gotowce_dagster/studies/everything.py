@@ -1,7 +1,7 @@
-"""Segment everything: a picture cut up without any prompt, and how well the pieces fit what is there.
+"""Segment everything: segmentation of an image without prompts, and the fit of its segments to ground truth.
 
-Two ways: SAM 2's automatic mask generator (Kirillov et al., Segment Anything, 2023, section 4: a grid of
-points, filtered by predicted IoU and stability), and SLIC superpixels (Achanta et al., TPAMI 2012).
+There are two methods: SAM 2's automatic mask generator (Kirillov et al., Segment Anything, 2023, section 4: a
+grid of points, filtered by predicted IoU and stability), and SLIC superpixels (Achanta et al., TPAMI 2012).
 """
 
 import time
@@ -19,12 +19,12 @@ from gotowce_dagster.core import rle
 from gotowce_dagster.core.crops import Crop
 
 _POINTS_AT_ONCE = 16
-"""Each of them has three masks of the whole picture in memory at once."""
+"""Batch size of points; each needs memory for three masks of the whole image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One segment of a picture."""
+    """One segment of an image."""
 
     window: Crop
     mask: np.ndarray
@@ -32,18 +32,18 @@ class Piece:
 
     @classmethod
     def of(cls, mask: np.ndarray) -> "Piece | None":
-        """From a bool mask (H, W) of the whole picture; None where it is empty."""
+        """Build a segment from a bool mask (H, W) of the whole image; None if it is empty."""
         window = Crop.of_mask(mask)
         return None if window is None else cls(window, window.cut(mask))
 
 
 Cutter = Callable[[np.ndarray], Sequence[Piece]]
-"""From RGB uint8 (H, W, 3) to pieces, which may overlap and leave gaps."""
+"""Maps RGB uint8 (H, W, 3) to segments, which may overlap and leave gaps."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """One picture cut up in one way."""
+    """The segments of one image by one method."""
 
     method: str
     pieces: Sequence[Piece]
@@ -51,29 +51,29 @@ class Cut:
 
     @property
     def boxes(self) -> np.ndarray:
-        """xyxy (n, 4) around the pieces."""
+        """Bounding boxes of the segments, xyxy (n, 4)."""
         return np.array([piece.window.box for piece in self.pieces]).reshape(-1, 4)
 
 
 def cut_up(method: str, cutter: Cutter, image: np.ndarray) -> Cut:
-    """Cut a picture up and take the time."""
+    """Segment an image and measure the time."""
     start = time.perf_counter()
     pieces = cutter(image)
     return Cut(method, pieces, time.perf_counter() - start)
 
 
 def sam2_generator(predictor: Any, params: SegmentEverythingParams) -> Cutter:
-    """SAM 2's automatic mask generator.
+    """Build SAM 2's automatic mask generator.
 
     Args:
-        predictor: of the sam2 package, as segmenters.sam2.predictor_of gives it.
+        predictor: Predictor of the sam2 package, from segmenters.sam2.predictor_of.
     """
     from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
     from gotowce_dagster.core.device import inference
 
     with warnings.catch_warnings():
-        # The package compiles its transforms with torch.jit.script, which torch has come to discourage.
+        # The package compiles its transforms with torch.jit.script, which torch has deprecated.
         warnings.simplefilter("ignore", FutureWarning)
         generator = SAM2AutomaticMaskGenerator(
             predictor.model,
@@ -83,7 +83,7 @@ def sam2_generator(predictor: Any, params: SegmentEverythingParams) -> Cutter:
             stability_score_thresh=params.least_stability,
             output_mode="coco_rle",
         )
-    # Its own one assumes an input of 1024 pixels.
+    # The generator's own predictor assumes an input of 1024 pixels.
     generator.predictor = predictor
 
     def cut(image: np.ndarray) -> list[Piece]:
@@ -96,7 +96,7 @@ def sam2_generator(predictor: Any, params: SegmentEverythingParams) -> Cutter:
 
 
 def superpixels(params: SegmentEverythingParams) -> Cutter:
-    """SLIC of scikit-image."""
+    """Build a SLIC superpixel segmenter (scikit-image)."""
 
     def cut(image: np.ndarray) -> list[Piece]:
         from skimage.measure import regionprops
@@ -110,14 +110,14 @@ def superpixels(params: SegmentEverythingParams) -> Cutter:
 
 
 def best_fit(cut: Cut, objects: np.ndarray) -> pd.DataFrame:
-    """How well the best piece fits each object.
+    """Find the best-fitting segment of each object.
 
     Args:
-        objects: xyxy (n, 4), hand-checked boxes.
+        objects: Ground-truth boxes, xyxy (n, 4).
 
     Returns:
-        One row an object: ``box_iou`` of the best piece's box with it, ``covered``, the share of the object's
-        box that this piece covers, and ``piece``, its number; 0, 0 and -1 where there is no piece.
+        One row per object: ``box_iou`` of the best segment's box, ``covered``, the share of the object's box
+        that this segment covers, and ``piece``, its index; 0, 0 and -1 if there are no segments.
     """
     if not len(cut.pieces) or not len(objects):
         return pd.DataFrame({"box_iou": np.zeros(len(objects)), "covered": 0.0, "piece": -1})

@@ -45,7 +45,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("token", "ok", "says"),
     [
-        pytest.param(TOKEN, True, "answers and knows the token", id="as review serve leaves it"),
+        pytest.param(TOKEN, True, "responds and accepts the token", id="as review serve leaves it"),
         pytest.param("x" * 40, False, "token", id="another token"),
         pytest.param(None, False, "`gotowce review serve`", id="never started"),
     ],

@@ -101,24 +101,24 @@ def test_intervals_cover_the_known_value(recall: float) -> None:
     for seed in range(200):
         hits = np.random.default_rng(seed).random(60) < recall
         cases = [case(n, boxes(*([0] if hit else [])), boxes(0)) for n, hit in enumerate(hits)]
-        told = with_intervals(Tally.of(cases), DRAW)
-        covered += told["recall_50_low"] <= recall <= told["recall_50_high"]
+        result = with_intervals(Tally.of(cases), DRAW)
+        covered += result["recall_50_low"] <= recall <= result["recall_50_high"]
     assert 180 <= covered <= 199
 
 
 def test_intervals_are_repeatable_and_around_the_value() -> None:
     tally = Tally.of(_random_cases(5))
-    told = with_intervals(tally, DRAW)
-    assert told == with_intervals(tally, DRAW)
+    result = with_intervals(tally, DRAW)
+    assert result == with_intervals(tally, DRAW)
     for name in MEASURES:
-        assert told[f"{name}_low"] < told[name] < told[f"{name}_high"]
+        assert result[f"{name}_low"] < result[name] < result[f"{name}_high"]
 
 
 @pytest.mark.parametrize(("frames", "truths"), [(1, 1), (0, 0)], ids=["one frame", "none"])
 def test_too_little_for_an_interval(frames: int, truths: int) -> None:
-    told = with_intervals(Tally.of([case(n, boxes(0), boxes(0)) for n in range(frames)]), DRAW)
-    assert np.isnan(told["f1_50_low"])
-    assert told["f1_50"] == pytest.approx(1 if truths else np.nan, nan_ok=True)
+    result = with_intervals(Tally.of([case(n, boxes(0), boxes(0)) for n in range(frames)]), DRAW)
+    assert np.isnan(result["f1_50_low"])
+    assert result["f1_50"] == pytest.approx(1 if truths else np.nan, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_too_little_for_an_interval(frames: int, truths: int) -> None:
     ids=["the surer is right", "the surer is wrong", "of one confidence", "nothing found"],
 )
 def test_best_threshold(found: list[float], confidence: list[float], expected: tuple[float, float]) -> None:
-    told = best_threshold([case(0, boxes(*found, confidence=confidence), boxes(0))])
-    assert told == pytest.approx(expected, nan_ok=True)
+    result = best_threshold([case(0, boxes(*found, confidence=confidence), boxes(0))])
+    assert result == pytest.approx(expected, nan_ok=True)
 
 
 def test_differences_are_paired() -> None:

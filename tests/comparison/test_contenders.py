@@ -1,4 +1,4 @@
-"""What can be named, and what is said of that which cannot run."""
+"""Contenders by name, and the reasons why some cannot run."""
 
 import pytest
 
@@ -24,16 +24,16 @@ def named(*names: str, send: bool = False) -> list[Contender]:
 
 
 def test_all_has_every_known_detector_and_every_other_kind() -> None:
-    told = {contender.name: contender for contender in named("all")}
+    contenders_by_name = {contender.name: contender for contender in named("all")}
     known = PARAMS.detector_comparison.detectors
     kinds = set(registry.KINDS) - {settings.kind for settings in known.values()}
-    assert set(told) == {*known, *kinds}
-    assert told["bracket"].obstacle is None
-    assert told["bracket"].by_profile
-    assert "yolo26n.pt" in (told["yolo26n"].obstacle or "")
+    assert set(contenders_by_name) == {*known, *kinds}
+    assert contenders_by_name["bracket"].obstacle is None
+    assert contenders_by_name["bracket"].by_profile
+    assert "yolo26n.pt" in (contenders_by_name["yolo26n"].obstacle or "")
     for name in ("yolo_world", "zero_shot", "kosmos2"):
-        assert "GOTOWCE_WEIGHTS_DIR" in (told[name].obstacle or "")
-    assert "params.yaml" in (told["hosted"].obstacle or "")
+        assert "GOTOWCE_WEIGHTS_DIR" in (contenders_by_name[name].obstacle or "")
+    assert "params.yaml" in (contenders_by_name["hosted"].obstacle or "")
 
 
 @pytest.mark.parametrize(
@@ -45,22 +45,22 @@ def test_all_has_every_known_detector_and_every_other_kind() -> None:
     ],
 )
 def test_one_by_name(name: str, against: str, setting: tuple[str, str]) -> None:
-    (told,) = named(name)
-    assert (told.name, told.against) == (name, against)
-    assert told.settings[setting[0]] == setting[1]
+    (contenders_by_name,) = named(name)
+    assert (contenders_by_name.name, contenders_by_name.against) == (name, against)
+    assert contenders_by_name.settings[setting[0]] == setting[1]
 
 
 @pytest.mark.parametrize("name", ["nobody", "hosted", "hosted:x", "nobody:x.pt"])
-def test_a_name_that_says_too_little_is_refused(name: str) -> None:
+def test_an_incomplete_name_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=name.partition(":")[0]):
         named(name)
 
 
 @pytest.mark.parametrize("send", [False, True])
-def test_nothing_is_sent_unless_told(send: bool) -> None:
+def test_nothing_is_sent_without_permission(send: bool) -> None:
     known = {"claude": HostedSettings(provider="anthropic", model="claude-x")}
-    (told,) = detectors(["claude"], known, PARAMS.detector_comparison, send)
-    assert told.settings["send"] is send
+    (contenders_by_name,) = detectors(["claude"], known, PARAMS.detector_comparison, send)
+    assert contenders_by_name.settings["send"] is send
 
 
 def test_segmenters() -> None:

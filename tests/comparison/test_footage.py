@@ -1,4 +1,4 @@
-"""Which frames are compared on, and what is known of them."""
+"""Frames of a comparison and their ground truth."""
 
 from pathlib import Path
 
@@ -38,10 +38,10 @@ def footage(video: Path, name: str, truth: pd.DataFrame | None) -> Footage:
     return Footage(name, video, Path(f"{name}.toml"), truth)
 
 
-def test_frames_with_truth_come_first_and_are_lossless(video: Path, tmp_path: Path) -> None:
+def test_frames_with_ground_truth_come_first_and_are_lossless(video: Path, tmp_path: Path) -> None:
     made = sample([footage(video, "a", TRUTH), footage(video, "b", None)], 9, tmp_path)
     assert [picture.frame for picture in made.pictures] == [("a", 2), ("a", 5), ("a", 7), ("a", 9)]
-    assert made.notes == ["b has no hand-checked boxes and was left out, since others have"]
+    assert made.notes == ["b: left out, because it has no ground truth and other videos have"]
     (frame,) = read_frames(video, [5])
     assert np.array_equal(read_rgb(made.pictures[1].file), frame.rgb())
 
@@ -51,7 +51,7 @@ def test_frames_with_truth_come_first_and_are_lossless(video: Path, tmp_path: Pa
     [(4, {"a": [3, 9], "b": [3, 9]}), (3, {"a": [3, 9], "b": [6]}), (1, {"a": [6], "b": [6]})],
     ids=["even", "one more", "at least one a video"],
 )
-def test_without_truth_frames_are_spread(
+def test_without_ground_truth_frames_are_evenly_spaced(
     video: Path, tmp_path: Path, count: int, expected: dict[str, list[int]]
 ) -> None:
     made = sample([footage(video, "a", None), footage(video, "b", None)], count, tmp_path)
@@ -60,11 +60,11 @@ def test_without_truth_frames_are_spread(
     assert made.notes == []
 
 
-def test_frames_that_are_not_there_are_told(video: Path, tmp_path: Path) -> None:
+def test_missing_frames_are_reported(video: Path, tmp_path: Path) -> None:
     late = pd.DataFrame([(3, 1, 1, 9, 9, "object"), (99, 1, 1, 9, 9, "object")], columns=COLUMNS)
     made = sample([footage(video, "a", late)], 9, tmp_path)
     assert [picture.frame_index for picture in made.pictures] == [3]
-    assert made.notes == ["a: frame 99 cannot be decoded and was left out"]
+    assert made.notes == ["a: frame 99 was left out, because it cannot be decoded"]
     with pytest.raises(InputError, match="no frame to compare on in a"):
         sample([footage(video, "a", late[1:])], 9, tmp_path)
 
@@ -81,7 +81,7 @@ def test_frames_that_are_not_there_are_told(video: Path, tmp_path: Path) -> None
     ],
     ids=["both", "half hidden", "none is there", "not looked at", "object", "an unmarked one may be there"],
 )
-def test_what_is_known(
+def test_ground_truth_of_a_frame(
     video: Path, tmp_path: Path, frame: int, against: str, expected: tuple[int, int] | None
 ) -> None:
     made = sample([footage(video, "a", TRUTH)], 9, tmp_path)
@@ -89,6 +89,6 @@ def test_what_is_known(
     assert (case and (len(case.truth), len(case.ignored))) == expected
 
 
-def test_segmenters_are_told_designators_that_hold_a_known_object(video: Path, tmp_path: Path) -> None:
+def test_segmenters_get_designators_with_a_ground_truth_object(video: Path, tmp_path: Path) -> None:
     (picture,) = sample([footage(video, "a", TRUTH)], 9, tmp_path).designated()
     assert (picture.frame_index, picture.designators) == (2, [(10, 10, 50, 50)])

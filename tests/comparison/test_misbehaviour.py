@@ -1,4 +1,4 @@
-"""The whole command, in fresh processes, against a server that misbehaves: every bad answer is counted."""
+"""The whole command, in new processes, with a misbehaving server: every bad response is counted."""
 
 import json
 import os
@@ -32,8 +32,8 @@ eye = { input = 1.0, output = 5.0 }
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the command said and did."""
+class Outcome:
+    """Exit code and output of the command."""
 
     code: int
     rows: dict[str, dict[str, Any]]
@@ -49,7 +49,7 @@ class Case:
     server: Server
     elsewhere: Server
 
-    def compare(self, *words: str) -> Told:
+    def compare(self, *words: str) -> Outcome:
         """`gotowce compare` of bracket and the server on every frame."""
         out = self.folder / "out"
         files = ["--truth", "truth.csv", "--profile", "drawn.toml", "--out", str(out)]
@@ -62,9 +62,9 @@ class Case:
             text=True,
             check=False,
         )
-        told = json.loads(done.stdout)
+        outcome = json.loads(done.stdout)
         page = (out / "report.html").read_text(encoding="utf-8")
-        return Told(done.returncode, {row["name"]: row for row in told["detectors"]}, page)
+        return Outcome(done.returncode, {row["name"]: row for row in outcome["detectors"]}, page)
 
     def box(self, frame_index: int) -> tuple[float, float, float, float]:
         rows = self.truth[(self.truth["frame_index"] == frame_index) & (self.truth["label"] == "designator")]
@@ -94,7 +94,7 @@ def case(tmp_path: Path) -> Iterator[Case]:
         yield Case(tmp_path, truth, server, elsewhere)
 
 
-def test_every_bad_answer_is_counted_and_nothing_sent_before_a_yes(case: Case) -> None:
+def test_bad_responses_are_counted_and_nothing_is_sent_without_yes(case: Case) -> None:
     refused = case.compare()
     assert case.server.requests == []
     assert refused.code == 0
@@ -125,11 +125,11 @@ def test_every_bad_answer_is_counted_and_nothing_sent_before_a_yes(case: Case) -
             Turn(boxes()),  # nothing, and nothing is there
         ]
     )
-    told = case.compare("--yes")
-    row = told.rows["eye"]
+    outcome = case.compare("--yes")
+    row = outcome.rows["eye"]
     unanswered = 5  # a refusal, a box outside, broken JSON, a redirect, a server that never recovers
     replies = FRAMES - 2
-    assert told.code == 0
+    assert outcome.code == 0
     assert not case.server.turns
     assert len(case.server.requests) == FRAMES + 4
     assert case.elsewhere.requests == []
@@ -141,7 +141,7 @@ def test_every_bad_answer_is_counted_and_nothing_sent_before_a_yes(case: Case) -
     assert row["f1_50"] == row["f1_75"] == 1, "swapped corners and shares are put right"
     assert (row["tokens_in"], row["tokens_out"]) == (1000 * replies, 100 * replies)
     assert row["money_per_1000"] == pytest.approx(1000 * replies * 0.0015 / FRAMES)
-    assert "5 of 12 answers could not be used" in row["reason"]
-    assert told.rows["bracket"]["scored_frames"] == FRAMES
-    assert told.rows["bracket"]["f1_50"] == 1
-    assert "5 frames got no usable answer" in told.page
+    assert "5 of 12 responses were unparseable" in row["reason"]
+    assert outcome.rows["bracket"]["scored_frames"] == FRAMES
+    assert outcome.rows["bracket"]["f1_50"] == 1
+    assert "5 frames have no usable response" in outcome.page

@@ -1,4 +1,4 @@
-"""What the fresh process does, done in this one."""
+"""The measuring process, run in this process."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def events(kind: str, made: list[dict]) -> list[dict]:
     return [event for event in made if event["event"] == kind]
 
 
-def test_one_that_is_good(tmp_path: Path) -> None:
+def test_a_good_detector(tmp_path: Path) -> None:
     made = list(measure(job(tmp_path, "good")))
     (loaded,) = events("loaded", made)
     assert loaded["device"] == "cpu"
@@ -27,30 +27,30 @@ def test_one_that_is_good(tmp_path: Path) -> None:
     assert all(0 < frame["seconds"] < 1 and frame["memory_mb"] > 20 for frame in frames)
 
 
-def test_a_frame_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_a_failing_frame_does_not_stop_the_others(tmp_path: Path) -> None:
     frames = events("frame", list(measure(job(tmp_path, "stumbles"))))
     assert [frame.get("error") for frame in frames] == [None, "ValueError: this one is too dark", None]
     assert "seconds" not in frames[1]
 
 
-def test_boxes_that_are_none_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_invalid_boxes_are_left_out_and_counted(tmp_path: Path) -> None:
     frame, *_ = events("frame", list(measure(job(tmp_path, "rubbish"))))
     assert [box[:4] for box in frame["boxes"]] == [BOX]
     assert frame["dropped"] == 2
 
 
-def test_fewer_answers_than_pictures_is_an_error_of_that_frame(tmp_path: Path) -> None:
+def test_fewer_results_than_images_is_an_error_of_that_frame(tmp_path: Path) -> None:
     frames = events("frame", list(measure(job(tmp_path, "silent"))))
-    assert {frame["error"] for frame in frames} == {"ValueError: 0 answers to 1 pictures"}
+    assert {frame["error"] for frame in frames} == {"ValueError: 0 results for 1 images"}
 
 
-def test_it_is_made_anew_for_every_profile(tmp_path: Path) -> None:
+def test_it_is_rebuilt_for_every_profile(tmp_path: Path) -> None:
     made = list(measure(job(tmp_path, "profiled", 2, profiles=("a", "b"))))
     assert [frame["boxes"][0][5] for frame in events("frame", made)] == ["a", "a", "b", "b"]
     assert len(events("loaded", made)) == 1
 
 
-def test_money_is_counted_and_a_budget_ends_it(tmp_path: Path) -> None:
+def test_money_is_counted_and_a_budget_stops_it(tmp_path: Path) -> None:
     made = []
     with pytest.raises(GotowceError, match="the budget is spent"):
         made.extend(measure(job(tmp_path, "costs", 5, settings={"budget": 0.8})))
@@ -82,7 +82,7 @@ def test_a_second_profile_does_not_give_a_second_budget(tmp_path: Path) -> None:
     ],
     ids=["all", "not a power of two", "no time", "no memory", "paid ones are asked once"],
 )
-def test_how_many_at_once(tmp_path: Path, rogue: str, limits: Limits, sizes: list[int]) -> None:
+def test_batch_sizes(tmp_path: Path, rogue: str, limits: Limits, sizes: list[int]) -> None:
     made = list(measure(job(tmp_path, rogue, 2, limits=limits, settings={"budget": 9})))
     batches = events("batch", made)
     assert [batch["size"] for batch in batches] == sizes
@@ -101,7 +101,7 @@ def test_how_many_at_once(tmp_path: Path, rogue: str, limits: Limits, sizes: lis
     ],
     ids=["a path for a video", "dots", "a picture above", "a profile above", "before the start", "no number"],
 )
-def test_a_job_that_leads_out_of_its_folder_is_refused(tmp_path: Path, changed: dict, says: str) -> None:
+def test_a_job_with_a_path_out_of_its_folder_is_refused(tmp_path: Path, changed: dict, says: str) -> None:
     good = job(tmp_path, "good", 1).model_dump(mode="json")
     Job.model_validate(good)
     with pytest.raises(ValidationError, match=says):

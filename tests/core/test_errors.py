@@ -35,7 +35,7 @@ class Cv2Error(Exception):
         (IsADirectoryError(errno.EISDIR, "x", "/a"), "/a: a folder, expected a file"),
         (NotADirectoryError(errno.ENOTDIR, "x", "/a/b"), "/a/b: a part of this path is a file"),
         (FileNotFoundError(errno.ENOENT, "x", "/a"), "/a: not there"),
-        (OSError(errno.ELOOP, "x", "/a"), "/a: links that lead in a circle"),
+        (OSError(errno.ELOOP, "x", "/a"), "/a: circular links"),
         (OSError(errno.EMFILE, "x", "/a"), "too many files are open"),
         (OSError(errno.EDQUOT, "x", "/a"), "quota"),
         (OSError(errno.EIO, "x", "/a"), "the disk reports a fault"),

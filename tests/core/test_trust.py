@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_an_unknown_file_is_refused_with_what_to_do(root: Path, file: Path) -> None:
     with pytest.raises(
-        InputError, match=r"best\.pt: not trusted here \(SHA-256 [0-9a-f]{16}.*gotowce trust .*best\.pt"
+        InputError, match=r"best\.pt: not trusted \(SHA-256 [0-9a-f]{16}.*gotowce trust .*best\.pt"
     ):
         trust.require_trusted(file)
 

@@ -154,7 +154,7 @@ def test_a_file_of_yours_that_is_not_the_published_one_is_named_and_left_alone(
     mine.parent.mkdir()
     mine.write_bytes(archive(b"mine"))
     with pytest.raises(
-        MissingWeightsError, match=r"mine/yolo26n\.pt: not yolo26n\.pt as published \(SHA-256"
+        MissingWeightsError, match=r"mine/yolo26n\.pt: not the published yolo26n\.pt \(SHA-256"
     ):
         weights.require("yolo26n.pt")
     assert mine.read_bytes() == archive(b"mine")
@@ -223,7 +223,7 @@ def test_a_file_that_was_damaged_later_is_set_aside_and_fetched_again(home: Serv
 def test_where_no_digest_is_known_the_first_one_is_noted_and_said(unknown: Server, cache: Path) -> None:
     path = weights.require("yolo26n.pt")
     assert weights.is_published(path, sha256(CONTENT).hexdigest())
-    assert "no digest is known here" in doctor._weights("yolo26n.pt").says
+    assert "no known digest" in doctor._weights("yolo26n.pt").says
     path.write_bytes(archive(b"another"))
     assert weights.find("yolo26n.pt") is None, "whole, but another file"
     unknown.answers.clear()
@@ -408,4 +408,6 @@ def test_a_whole_folder_of_yours_comes_first(hub: Server, tmp_path: Path) -> Non
     (mine / "model.safetensors").write_bytes(TENSORS)
     assert ask(hub, tmp_path)["found"] == [str(mine)]
     (mine / "model.safetensors").write_bytes(TENSORS[:-1])
-    assert f"{mine}: not Some/model as published (model.safetensors: it has" in ask(hub, tmp_path)["found"][0]
+    assert (
+        f"{mine}: not the published Some/model (model.safetensors: it has" in ask(hub, tmp_path)["found"][0]
+    )

@@ -25,7 +25,7 @@ def rows(*found: Found) -> pd.DataFrame:
     return table.assign(prompt="p-" + table["detector"].astype(str), visible_corners=corners)
 
 
-def told(**other: Any) -> ConsensusParams:
+def params(**other: Any) -> ConsensusParams:
     return TOLD.model_copy(update=other)
 
 
@@ -43,9 +43,9 @@ def test_boxes_are_means_weighted_by_confidence() -> None:
 
 def test_a_detector_can_count_more() -> None:
     boxes = rows(("a", 0, 0, 100, 100, 0.8, "x"), ("b", 10, 0, 110, 100, 0.8, "x"))
-    one = agree(boxes, ["a", "b"], told(weights={"a": 4.0})).rows.iloc[0]
+    one = agree(boxes, ["a", "b"], params(weights={"a": 4.0})).rows.iloc[0]
     assert one["x1"] == pytest.approx(2)
-    alone = agree(boxes[:1], ["a", "b"], told(weights={"a": 4.0})).rows.iloc[0]
+    alone = agree(boxes[:1], ["a", "b"], params(weights={"a": 4.0})).rows.iloc[0]
     assert alone["confidence"] == pytest.approx(0.8 * 4 / 5)
 
 
@@ -60,7 +60,7 @@ def test_a_detector_can_count_more() -> None:
     ],
     ids=["all the same", "missed by one", "found by one", "another class", "missed and another class"],
 )
-def test_who_found_it_is_told_by_name(votes: str, everyone: str, expected: str | None) -> None:
+def test_who_found_an_object(votes: str, everyone: str, expected: str | None) -> None:
     kept = [dict(zip(("detector", "class_name"), vote.split(":"), strict=True)) for vote in votes.split()]
     assert who_found(kept, "x", everyone) == expected
 
@@ -70,17 +70,17 @@ def test_a_quorum_decides_what_stays_and_the_rest_is_counted(quorum: int, kept: 
     boxes = rows(
         ("a", 0, 0, 100, 100, 0.9, "x"), ("b", 0, 0, 100, 100, 0.9, "x"), ("c", 500, 0, 600, 100, 0.9, "x")
     )
-    made = agree(boxes, ["a", "b", "c"], told(quorum=quorum))
+    made = agree(boxes, ["a", "b", "c"], params(quorum=quorum))
     assert (len(made.rows), made.short) == (kept, 2 - kept)
 
 
-def test_a_detector_has_one_vote_an_object() -> None:
+def test_a_detector_has_one_vote_per_object() -> None:
     boxes = rows(("a", 0, 0, 100, 100, 0.9, "x"), ("a", 5, 0, 105, 100, 0.8, "x"))
     made = agree(boxes, ["a", "b"], TOLD)
     assert made.rows["detector"].tolist() == ["a", "a"]
 
 
-def test_nothing_found_agrees_on_nothing() -> None:
+def test_no_boxes_give_no_objects() -> None:
     made = agree(rows(), ["a", "b"], TOLD)
     assert made.rows.empty
     assert "votes" in made.rows
@@ -106,8 +106,8 @@ def test_the_order_of_rows_and_detectors_changes_nothing(
     shuffled, detectors = list(found), list("abc")
     random.shuffle(shuffled)
     random.shuffle(detectors)
-    one = agree(rows(*found), list("abc"), told(quorum=quorum))
-    other = agree(rows(*shuffled), detectors, told(quorum=quorum))
+    one = agree(rows(*found), list("abc"), params(quorum=quorum))
+    other = agree(rows(*shuffled), detectors, params(quorum=quorum))
     pd.testing.assert_frame_equal(one.rows, other.rows)
     assert one.short == other.short
 
@@ -139,7 +139,7 @@ def test_the_table_of_detections_keeps_the_votes(tmp_path: Path) -> None:
     assert kept["detector"].tolist() == ["left+right", "left"] * 2
     assert kept["confidence"].tolist() == pytest.approx([0.8, 0.4] * 2)
     assert kept["detection_id"].tolist() == [0, 1] * 2
-    strict = detect_frames("clip", [(3, image), (7, image)], detectors, told(quorum=2))
+    strict = detect_frames("clip", [(3, image), (7, image)], detectors, params(quorum=2))
     assert (strict.rows["detector"].tolist(), strict.notes()) == (["left+right"] * 2, {"short": 2})
     write_table(kept, DETECTIONS, tmp_path / "again.parquet")
     one = detect_frames("clip", [(3, image)], detectors[:1], TOLD).rows
@@ -149,7 +149,7 @@ def test_the_table_of_detections_keeps_the_votes(tmp_path: Path) -> None:
     assert apart["votes"].isna().all()
 
 
-def test_who_could_not_look_has_missed_nothing() -> None:
+def test_detectors_without_a_response_are_not_counted_as_missing() -> None:
     image = np.zeros((200, 400, 3), np.uint8)
     box = (10.0, 10.0, 50.0, 50.0, 0.8)
     for unanswered, confidence in (("no answer in time", 0.8), ("", 0.4)):
@@ -168,7 +168,7 @@ def test_who_could_not_look_has_missed_nothing() -> None:
         (2, {"quorum": 2}, None),
     ],
 )
-def test_parameters_that_cannot_be_met(count: int, consensus: dict[str, Any], match: str | None) -> None:
+def test_impossible_parameters_are_refused(count: int, consensus: dict[str, Any], match: str | None) -> None:
     content = {
         "detectors": {f"d{n}": {"kind": "bracket"} for n in range(count)},
         "max_per_frame": 4,

@@ -9,7 +9,7 @@ import pytest
 import supervision as sv
 
 from gotowce_dagster.evaluation.scoring import (
-    FALSE_ALARM,
+    FALSE_POSITIVE,
     IGNORED,
     Case,
     matches,
@@ -39,15 +39,15 @@ def _case(found: sv.Detections, truth: sv.Detections, ignored: tuple[float, ...]
     [
         ((0,), (0,), (), 0.5, [0]),
         ((), (0,), (), 0.5, []),
-        ((0,), (), (), 0.5, [FALSE_ALARM]),
+        ((0,), (), (), 0.5, [FALSE_POSITIVE]),
         ((3,), (0,), (), 0.5, [0]),
-        ((4,), (0,), (), 0.5, [FALSE_ALARM]),
-        ((2,), (0,), (), 0.75, [FALSE_ALARM]),
-        ((0, 1), (0,), (), 0.5, [0, FALSE_ALARM]),
+        ((4,), (0,), (), 0.5, [FALSE_POSITIVE]),
+        ((2,), (0,), (), 0.75, [FALSE_POSITIVE]),
+        ((0, 1), (0,), (), 0.5, [0, FALSE_POSITIVE]),
         ((1, 0), (0, 2), (), 0.5, [1, 0]),
         ((50,), (0,), (50,), 0.5, [IGNORED]),
         ((54,), (0,), (50,), 0.5, [IGNORED]),
-        ((56,), (0,), (50,), 0.5, [FALSE_ALARM]),
+        ((56,), (0,), (50,), 0.5, [FALSE_POSITIVE]),
         ((0,), (0,), (0,), 0.5, [0]),
     ],
     ids=[
@@ -73,7 +73,7 @@ def test_matches(found: tuple, truth: tuple, ignored: tuple, iou: float, expecte
 def test_matches_by_class() -> None:
     case = _case(_boxes(0, names=["neutral"]), _boxes(0, names=["hostile"]))
     assert matches(case, 0.5).tolist() == [0]
-    assert matches(case, 0.5, by_class=True).tolist() == [FALSE_ALARM]
+    assert matches(case, 0.5, by_class=True).tolist() == [FALSE_POSITIVE]
 
 
 @pytest.mark.parametrize(

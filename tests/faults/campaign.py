@@ -236,7 +236,7 @@ class Campaign:
                 if code:
                     self.report.problems.append(f"{way} {step.name}: repair failed: {text[-1500:]}")
                     return
-                outcome.then = "repaired, went on" if "cut short" in text else outcome.then
+                outcome.then = "repaired, went on" if "truncated" in text else outcome.then
         begun = time.monotonic()
         code, text = runner.run(step.words)
         if code:

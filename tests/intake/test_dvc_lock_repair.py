@@ -96,7 +96,7 @@ def test_a_cut_lock_is_repaired_to_what_it_was(
         # Nothing tells that stages are missing but DVC itself: it takes them from its run cache.
         dvc(repo.root, "repro", "-q")
     else:
-        assert "dvc.lock was cut short" in caplog.text
+        assert "dvc.lock was truncated" in caplog.text
         assert len(repaired.kept) + len(repaired.from_copy) + len(repaired.from_run_cache) == 4
         assert repaired.missing == []
         assert (repo.root / "data/.work/dvc/dvc.lock.cut").read_text() == whole[: cut(whole)]
@@ -264,7 +264,7 @@ def test_a_torn_list_of_files_in_use_does_not_stop_dvc_for_ever(
 ) -> None:
     (repo.root / ".dvc" / "tmp" / "rwlock").write_text('{"read": {')
     assert repo.is_current("double@a")
-    assert "rwlock was cut short" in caplog.text
+    assert "rwlock was truncated" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "outs:\n- md5: 0cc175b9", "outs:\n- md5: 0cc1\n  size: 1\n"])
@@ -281,11 +281,11 @@ def test_a_torn_dvc_file_is_written_anew(
     tracked.write_text(content)
     repo.repair()
     assert tracked.read_text() == whole
-    assert "duel.mp4.dvc was cut short and is written anew" in caplog.text
+    assert "duel.mp4.dvc was truncated and is written again" in caplog.text
     assert video.read_text() == "a video"
 
     video.unlink()
     tracked.write_text(content)
     repo.repair()
-    assert "get it back with `git checkout`" in caplog.text
+    assert "restore it with `git checkout`" in caplog.text
     assert repo.stale() == [], "DVC works again"

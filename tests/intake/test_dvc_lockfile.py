@@ -3,7 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.intake.dvc_lockfile import CutShortError, mended, read_lock, stage_keys, surviving
+from gotowce_dagster.intake.dvc_lockfile import (
+    CutShortError,
+    complete_entries,
+    merge_entries,
+    read_lock,
+    stage_keys,
+)
 
 LONG = "designator_detections@" + "x" * 120
 # As DVC writes it: a file, a folder, a command that is folded, and a name that is too long for a plain key.
@@ -65,7 +71,7 @@ def test_a_cut_at_any_byte_is_seen_or_lies_between_two_stages(end: int) -> None:
         assert end in {TEXT.index("  ? "), TEXT.index("  evaluation:")}
         assert len(stage_keys(cut)) == len(entries) < len(ENTRIES)
     # What survives is true, and misses at most the stage that was cut.
-    kept = surviving(cut)
+    kept = complete_entries(cut)
     assert kept == {name: ENTRIES[name] for name in NAMES[: len(kept)]}
     assert len(kept) >= len(stage_keys(cut)) - 1
 
@@ -74,7 +80,7 @@ def test_a_cut_at_any_byte_is_seen_or_lies_between_two_stages(end: int) -> None:
 def test_newer_entries_replace_those_of_the_copy_in_its_order(in_copy: set[str], survived: int) -> None:
     good = {name: {"cmd": "old"} for name in NAMES if name in in_copy}
     cut = {name: {"cmd": "new"} for name in NAMES[:survived]}
-    both = mended(cut, good)
+    both = merge_entries(cut, good)
     assert list(both)[: len(good)] == list(good)
     assert both == {**good, **cut}
 

@@ -262,9 +262,9 @@ def test_removing_and_restoring_survive_kills(copy: Callable[[str], Project]) ->
     ("arrange", "old", "new", "says"),
     [
         pytest.param(None, "ghost", "b", "no video named 'ghost'", id="unknown"),
-        pytest.param(None, "scene_1", "scene_2", "a video of this name already", id="taken"),
+        pytest.param(None, "scene_1", "scene_2", "another video has this name", id="taken"),
         pytest.param(None, "scene_1", "A b", "such as 'a_b'", id="no slug"),
-        pytest.param(None, "scene_1", "none", r"none\.csv: in the way", id="the empty points"),
+        pytest.param(None, "scene_1", "none", r"none\.csv: exists, and", id="the empty points"),
         pytest.param(
             lambda p: p.reviewed("scene_1").unlink(),
             "scene_1",
@@ -302,8 +302,8 @@ def test_what_stands_in_the_way_of_a_restore_is_named(copy: Callable[[str], Proj
     folder = remove(project, "scene_1")
     intake.sync(Project(paths))
     shutil.copyfile(Project(paths).raw("scene_2"), paths.raw / "scene_1.mp4")
-    with pytest.raises(InputError, match="another video of this name"):
+    with pytest.raises(InputError, match="another video has this name now"):
         restore(Project(paths), folder.name)
-    with pytest.raises(InputError, match=rf"nothing named 'x' was removed; there is {folder.name}"):
+    with pytest.raises(InputError, match=rf"no removed video is named 'x'; available: {folder.name}"):
         restore(Project(paths), "x")
     assert (folder / "data" / "raw" / "scene_1.mp4").exists()

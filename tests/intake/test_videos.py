@@ -136,7 +136,7 @@ def test_sync_without_news_writes_nothing(clone: Project) -> None:
     [
         (
             lambda p: (film(p.paths.raw / "duel.mp4"), profile(p, "one", "due*"), profile(p, "two", "d*el")),
-            "profiles one and two both claim the video duel",
+            "profiles one and two both match the video duel",
         ),
     ],
     ids=["two profiles for one video"],
@@ -154,7 +154,7 @@ def test_an_ambiguous_video_does_not_stop_the_others(clone: Project) -> None:
     profile(clone, "two", "d*el")
     (clone.paths.profiles / "broken.toml").write_text("name = ", encoding="utf-8")
     profile(clone, "three", "oth*")
-    with pytest.raises(PartlyDoneError, match=r"broken\.toml: not valid TOML.*both claim the video duel"):
+    with pytest.raises(PartlyDoneError, match=r"broken\.toml: not valid TOML.*both match the video duel"):
         intake.sync(clone)
     assert {key: video["profile"] for key, video in videos_of(clone).items()} == {
         "duel": "none",

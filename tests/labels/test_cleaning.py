@@ -58,7 +58,7 @@ def test_a_detection_without_a_mask_is_rejected_not_dropped(tables: Tables) -> N
     assert pd.isna(label["rle"])
 
 
-def test_what_detectors_disagree_about_is_asked_first(tables: Tables) -> None:
+def test_objects_that_detectors_disagree_on_go_to_review_first(tables: Tables) -> None:
     detections, masks, frames = tables
     box = detections[["x1", "y1", "x2", "y2", "class_name"]].assign(confidence=0.9).to_dict("records")
     votes = [[{"detector": name, **row} for name in ("bracket", "world", "eye")] for row in box]
@@ -125,13 +125,11 @@ def test_bare_yaml_words_are_modes() -> None:
         assert rule(0.5, mode=parse_yaml(f"mode: {mode}", "params.yaml")["mode"]).mode == mode
 
 
-def test_params_name_every_rule_and_say_why() -> None:
+def test_params_have_a_message_for_every_rule() -> None:
     assert set(labels_params().rules) == set(RULES)
 
 
-def test_an_object_carried_into_a_frame_is_judged_without_a_designator(
-    tables: Tables, tmp_path: Path
-) -> None:
+def test_a_propagated_object_is_judged_without_a_designator(tables: Tables, tmp_path: Path) -> None:
     detections, masks, frames = tables
     number = len(detections) - 1
     last = detections["frame_index"].max()
@@ -155,7 +153,7 @@ def test_an_object_carried_into_a_frame_is_judged_without_a_designator(
     assert "followed" in new["reasons"][8]
 
 
-def test_a_frame_that_was_not_kept_gets_no_carried_label(tables: Tables) -> None:
+def test_a_frame_that_was_not_kept_gets_no_propagated_label(tables: Tables) -> None:
     detections, masks, frames = tables
     between = masks.iloc[[0]].assign(frame_index=masks["frame_index"][0] + 1, detection_id=0, state="sure")
     labels = clean(detections, pd.concat([masks, between]), frames, labels_params())

@@ -26,7 +26,7 @@ def _label(box: tuple[float, ...], mask: np.ndarray | None = None, name: str = "
 
 
 def _painted(line: str) -> np.ndarray:
-    """The mask that ultralytics' polygon2mask paints from a line: whole numbers, then cv2.fillPoly."""
+    """The mask that ultralytics' polygon2mask rasterizes from a line: integers, then cv2.fillPoly."""
     points = np.array(line.split()[1:], np.float32).reshape(-1, 2) * [WIDTH, HEIGHT]
     canvas = np.zeros((HEIGHT, WIDTH), np.uint8)
     return cv2.fillPoly(canvas, [points.astype(np.int32)], 1).astype(bool)
@@ -68,7 +68,7 @@ def test_polygon_without_a_mask_is_the_box() -> None:
         ([(slice(10, 20), slice(x, x + 10)) for x in range(10, 100, 20)], 0.9, "five pieces in a row"),
     ],
 )
-def test_one_object_is_one_polygon_and_comes_back(pieces: list, least: float, what: str) -> None:
+def test_one_object_is_one_polygon_and_round_trips(pieces: list, least: float, what: str) -> None:
     mask = np.zeros((HEIGHT, WIDTH), bool)
     for piece in pieces:
         mask[piece] = True
@@ -83,8 +83,8 @@ def test_one_object_is_one_polygon_and_comes_back(pieces: list, least: float, wh
 
 @given(some.arrays(bool, (24, 32), elements=st.booleans()))
 @settings(max_examples=60, deadline=None)
-def test_a_solid_mask_comes_back_whole(noise: np.ndarray) -> None:
-    """Holes cannot be said in YOLO text and lines that join pieces add pixels: take the largest, filled."""
+def test_a_solid_mask_round_trips_exactly(noise: np.ndarray) -> None:
+    """YOLO text has no holes, and lines that connect pieces add pixels: use the largest piece, filled."""
     numbered, count = ndimage.label(noise, structure=np.ones((3, 3)))
     if not count:
         return

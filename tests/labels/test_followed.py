@@ -36,12 +36,12 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
     assert [key.frame_index for key in tracked.reviews[0].tracks[0].key_frames] == [3, 9]
 
 
-def test_an_object_may_leave_the_picture(tmp_path: Path) -> None:
+def test_an_object_may_leave_the_frame(tmp_path: Path) -> None:
     assert read_tracked(_file(tmp_path, _key(box=[-30, 20, 0, 60]))) is not None
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ({**_GOOD, "video": "other"}, "holds tracks of the video 'other', not of duel"),
         ({**_GOOD, "video": "../duel"}, "video: '../duel' is a path"),
@@ -52,13 +52,13 @@ def test_an_object_may_leave_the_picture(tmp_path: Path) -> None:
         ({**_GOOD, "fps": 0}, "fps: expected more than 0"),
         (_key(box=[math.nan, 20, 40, 60]), "box.0: expected a finite number, got nan"),
         (_key(box=[40, 20, 10, 60]), "a box needs x1 < x2"),
-        (_key(box=[1000, 20, 1040, 60]), "far outside a picture of 160 x 96 pixels"),
+        (_key(box=[1000, 20, 1040, 60]), "far outside a frame of 160 x 96 pixels"),
         (_key(frame_index=10), "frame 10 of a video of 10 frames"),
         (_key(frame_index=-1), "frame_index: expected at least 0"),
         (_key(goes_on="yes"), "goes_on: expected true or false, got 'yes'"),
         (_track(class_name=""), "class_name: a name must hold"),
-        (_track(key_frames=[_KEY, _KEY]), "frames must rise, not [3, 3]"),
-        (_track(key_frames=[{**_KEY, "frame_index": 9}, _KEY]), "frames must rise, not [9, 3]"),
+        (_track(key_frames=[_KEY, _KEY]), "frame_index must increase, got [3, 3]"),
+        (_track(key_frames=[{**_KEY, "frame_index": 9}, _KEY]), "frame_index must increase, got [9, 3]"),
         ([], "expected a table"),
     ],
     ids=[
@@ -67,9 +67,9 @@ def test_an_object_may_leave_the_picture(tmp_path: Path) -> None:
         "before the start", "a word for a truth", "no class", "a frame twice", "back in time", "a list",
     ],
 )  # fmt: skip
-def test_a_hostile_file_is_refused_with_file_and_field(tmp_path: Path, content: dict, says: str) -> None:
+def test_a_hostile_file_is_refused_with_file_and_field(tmp_path: Path, content: dict, message: str) -> None:
     path = _file(tmp_path, content)
     with pytest.raises(InputError) as error:
         read_tracked(path)
     assert str(error.value).startswith(f"{path}: ")
-    assert says in str(error.value)
+    assert message in str(error.value)

@@ -22,13 +22,13 @@ from tests.review.frames import AT, change, review, reviewed, thing
 _LATER = AT.replace("2026", "2027")
 
 
-def _home(*reviews) -> ReviewedVideo:
+def _pulled(*reviews) -> ReviewedVideo:
     return ReviewedVideo(video="duel", frames=(reviewed(*reviews),))
 
 
-def test_a_file_tells_what_was_written(tmp_path: Path) -> None:
+def test_a_file_round_trips(tmp_path: Path) -> None:
     path = tmp_path / "reviewed" / "duel.json"
-    known = _home(
+    known = _pulled(
         review(
             objects=(thing(1.123456789012345, 2, 3, 4),), changes=(change(moved_px=0.1),), quality=("blur",)
         )
@@ -60,26 +60,26 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     ],
     ids=[
         "seen again",
-        "said otherwise",
-        "deleted and said anew",
+        "another verdict",
+        "deleted and reviewed again",
         "deleted in Label Studio",
-        "another project, nothing said there",
-        "another project, said there too",
+        "another project, not reviewed there",
+        "another project, reviewed there too",
     ],
 )
-def test_nothing_that_a_human_said_is_dropped(seen_task: str, seen: list, states: dict[str, str]) -> None:
-    (frame,) = merged(_home(review("1")), [(seen_task, reviewed(*seen))]).frames
+def test_no_review_is_dropped(seen_task: str, seen: list, states: dict[str, str]) -> None:
+    (frame,) = merged(_pulled(review("1")), [(seen_task, reviewed(*seen))]).frames
     assert {one.review_id: one.state for one in frame.reviews} == states
 
 
-def test_frames_nobody_spoke_of_stay_and_empty_ones_are_not_written() -> None:
-    known = _home(review())
+def test_unread_frames_stay_and_frames_without_reviews_are_not_added() -> None:
+    known = _pulled(review())
     assert merged(known, [("1/2@t", reviewed(index=99))]) == known
     added = merged(known, [("1/2@t", reviewed(review("5", task="1/2@t"), index=10))])
     assert [frame.frame_index for frame in added.frames] == [10, 30]
 
 
-def test_the_newest_judgement_decides() -> None:
+def test_the_newest_verdict_decides() -> None:
     skipped = review("3", at=AT.replace("2026", "2028"), state="skipped", verdict=None)
     both = reviewed(review("1"), review("2", at=_LATER, verdict="reject"), skipped)
     assert both.decision is not None
@@ -104,7 +104,7 @@ def _with(content: dict, *path: str | int, value: object) -> dict:
 
 
 _GOOD = json.loads(
-    _home(
+    _pulled(
         review(objects=(thing(10, 20, 40, 60, label=0),), changes=(change(moved_px=0.5),))
     ).model_dump_json()
 )
@@ -132,7 +132,7 @@ HOSTILE = {
     "a mask of another size": ((*_OBJECT, "rle"), _FOREIGN, "object 0: no mask of 160 x 96 pixels"),
     "a mask cut off": ((*_OBJECT, "rle"), "`", "object 0: no mask of 160 x 96 pixels"),
     "a mask that is no mask": ((*_OBJECT, "rle"), "\u20ac\x00", "object 0: no mask of 160 x 96 pixels"),
-    "a mask without a pixel": ((*_OBJECT, "rle"), _NOTHING, "a mask without any pixel"),
+    "a mask without a pixel": ((*_OBJECT, "rle"), _NOTHING, "the mask has no pixels"),
     "an id of 2^40": ((*_OBJECT, "detection_id"), 2**40, "detection_id: expected at most 2147483647"),
     "a negative id": ((*_OBJECT, "detection_id"), -1, "detection_id: expected at least 0"),
     "an id and a half": ((*_OBJECT, "detection_id"), 1.5, "detection_id: expected a whole number"),
@@ -177,7 +177,7 @@ def test_a_hostile_file_is_refused_with_file_and_field(
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe", b"[]", b"null", b"{", b'{"video": "duel"', b"[" * 100_000, b"\x00" * 64]
 )
-def test_what_is_no_file_of_reviews_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "duel.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"duel\.json: not readable as reviews"):
@@ -210,20 +210,20 @@ def _frames(draw: st.DrawFn) -> ReviewedFrame:
                 "detection_id": draw(st.none() | st.integers(0, 2**31 - 1)),
             }
         )
-    said = review(objects=objects, seconds=draw(st.none() | st.floats(0, 1e6)))
+    written = review(objects=objects, seconds=draw(st.none() | st.floats(0, 1e6)))
     return ReviewedFrame(
         frame_index=draw(st.integers(0, 2**31 - 1)),
         frame_hash="h",
         width=width,
         height=height,
         sample="all",
-        reviews=(said,),
+        reviews=(written,),
     )
 
 
 @settings(max_examples=50)
 @given(st.lists(_frames(), max_size=3))
-def test_all_that_can_be_said_is_read_as_it_was_written(frames: list[ReviewedFrame]) -> None:
+def test_any_review_round_trips(frames: list[ReviewedFrame]) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "duel.json"
         written = ReviewedVideo(video="duel", frames=tuple(frames))

@@ -62,7 +62,7 @@ def vote(detector: str, moved: float = 0.0, class_name: str = "ship") -> dict[st
     ],
     ids=["one detector", "all agree", "one found it alone", "another class", "another box"],
 )
-def test_each_way_to_disagree_has_its_rule(
+def test_each_kind_of_disagreement_has_its_rule(
     votes: list[dict[str, Any]] | None, expected: tuple[float, ...]
 ) -> None:
     everyone = candidate(votes=[vote("a"), vote("b"), vote("c")])
@@ -77,7 +77,7 @@ def test_each_way_to_disagree_has_its_rule(
     [({"c"}, 1 / 2), ({"b", "c"}, 1), ({"a", "b", "c"}, 1), ({"a", "b"}, 1 / 2)],
     ids=["one is silent", "all others are", "the finder answered in part", "so did it, and one has looked"],
 )
-def test_who_did_not_answer_has_missed_nothing(silent: set[str], expected: float) -> None:
+def test_detectors_without_a_response_are_not_counted_as_missing(silent: set[str], expected: float) -> None:
     everyone = candidate(votes=[vote("a"), vote("b"), vote("c")])
     alone = candidate(votes=[vote("a")], silent=frozenset(silent))
     assert scores("votes", everyone, alone) == pytest.approx([1, expected])
@@ -124,7 +124,7 @@ def test_each_fault_fails_its_rule(name: str, fault: dict[str, Any]) -> None:
         ("sharp", {"relative_sharpness": np.nan}),
     ],
 )
-def test_what_is_not_known_is_no_fault(name: str, unknown: dict[str, Any]) -> None:
+def test_missing_values_do_not_fail_a_rule(name: str, unknown: dict[str, Any]) -> None:
     assert scores(name, candidate(**unknown)) == [1.0]
 
 
@@ -197,5 +197,5 @@ class TestSingle:
 
 
 @pytest.mark.parametrize(("state", "score"), [("sure", 1.0), ("doubtful", 0.5), (None, 1.0)])
-def test_an_object_followed_in_doubt_is_doubtful(state: str | None, score: float) -> None:
+def test_an_object_propagated_in_doubt_is_doubtful(state: str | None, score: float) -> None:
     assert scores("followed", candidate(state=state)) == [score]

@@ -105,7 +105,7 @@ def test_adding_videos_moves_no_old_frame(more: list[str], seed: int) -> None:
     pd.testing.assert_frame_equal(old, alone[columns])
 
 
-def test_recordings_go_whole_and_stay_when_one_is_added() -> None:
+def test_recordings_stay_whole_and_keep_their_split_when_one_is_added() -> None:
     params = PARAMS.model_copy(update={"split_by": "recording"})
     names = [f"clip-{number}" for number in range(14)]
     few = split_frames(pd.concat([_recording(name, 10) for name in names[:12]]), params)
@@ -136,7 +136,7 @@ def test_auto(videos: dict[str, tuple[str, ...]], expected: int) -> None:
 @pytest.mark.parametrize(
     ("frames", "update", "message"),
     [
-        (_recording("a", 60, ("",)), {}, "no frame has only accepted labels"),
+        (_recording("a", 60, ("",)), {}, "no frame has accepted labels only"),
         (_recording("a", 2), {}, "no leak-free split: by recording: .*; by blocks: .*has no object"),
         (_recording("a", 20), {"gap_s": 60}, "train has no object.*gap_s .60 s"),
         (
@@ -152,7 +152,7 @@ def test_auto(videos: dict[str, tuple[str, ...]], expected: int) -> None:
         "one recording cannot be whole in three",
     ],
 )
-def test_no_split_is_said_not_shuffled(frames: pd.DataFrame, update: dict, message: str) -> None:
+def test_an_impossible_split_is_an_error(frames: pd.DataFrame, update: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         split_frames(frames, PARAMS.model_copy(update=update))
 
@@ -190,7 +190,7 @@ def test_near_duplicates(phash: str, moved: float, leaks: bool) -> None:
             lambda rows: pd.concat([rows, rows.iloc[[0]].assign(split="test")]),
             "a frame 0 is in .* more than once",
         ),
-        (lambda rows: rows.assign(split=["train", "val"] * 30), "a frame 10 .val. comes less than 2 s after"),
+        (lambda rows: rows.assign(split=["train", "val"] * 30), "a frame 10 .val. is less than 2 s after"),
         (
             lambda rows: rows.assign(split=["train"] * 30 + ["test"] * 30, cluster=0),
             "cluster 0 .* several splits",
@@ -216,7 +216,7 @@ def test_negatives_come_from_every_shot_and_stay() -> None:
     assert (choose_negatives(frames, 0.0, seed=1)["objects"] > 0).all()
 
 
-def test_negatives_that_a_human_confirmed_all_stay() -> None:
+def test_negatives_confirmed_by_a_human_all_stay() -> None:
     empty = _recording("c", 40, ("",)).assign(confirmed=[number % 8 == 0 for number in range(40)])
     frames = pd.concat([_recording("a", 8), empty], ignore_index=True)
     for share in (0.0, 0.2, 0.8):

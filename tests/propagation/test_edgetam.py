@@ -225,7 +225,7 @@ def test_weights_are_found_as_a_whole_folder_only(
     assert weights.find(NAME) is None
     (tmp_path / NAME / "model.safetensors").write_bytes(b"cut short")
     edgetam_model.model.cache_clear()
-    with pytest.raises(MissingWeightsError, match=r"EdgeTAM-hf: not EdgeTAM-hf as published .*cut short"):
+    with pytest.raises(MissingWeightsError, match=r"EdgeTAM-hf: not the published EdgeTAM-hf .*cut short"):
         EdgeTamPropagator(NAME, params)
     monkeypatch.setattr(edgetam_model, "require", lambda name: tmp_path / NAME)
     with pytest.raises(MissingWeightsError, match="EdgeTAM-hf: damaged, or not EdgeTAM"):

@@ -1,4 +1,4 @@
-"""A model that answers clicks without weights: everything of one colour, counted."""
+"""Interactive segmenter without weights, for tests: it segments one colour and counts calls."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _ALIKE = 60
 
 
 class Flood:
-    """The piece of one colour under each point on the object or a box's middle, less those clicked away."""
+    """The component of one colour under each positive point or the box's centre, minus negative points."""
 
     name = "flood"
     weights = ""

@@ -1,4 +1,4 @@
-"""A real Label Studio, started once by our own code, and rooms and worlds to fill it from."""
+"""Fixtures: a real Label Studio, started once by our own code, and projects to push to it."""
 
 import socket
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.labels.reviews import ReviewedFrame, read_reviewed
 from gotowce_dagster.review.connection import Room, connect
-from gotowce_dagster.review.frames import frames_to_review, why
+from gotowce_dagster.review.frames import frames_to_review, rule_messages
 from gotowce_dagster.review.pull import Pulled, pull
 from gotowce_dagster.review.push import Pushed, push
 from gotowce_dagster.review.room import find_project, list_tasks
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Running:
-    """The server, and the project that it belongs to: its pictures are those below that project's data."""
+    """The server, and the project it belongs to: it serves the images below that project's data."""
 
     server: Server
     root: Path
@@ -38,7 +38,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Desk:
-    """A project of files, and its project in Label Studio."""
+    """A project on disk, and its project in Label Studio."""
 
     room: Room
     token: str
@@ -48,7 +48,7 @@ class Desk:
     def push(self, progress: Progress = silent, **changes: object) -> Pushed:
         params = self.world.params.review.tasks.model_copy(update={"project": self.title, **changes})
         frames = frames_to_review(self.world.paths, self.world.videos, params)
-        reasons = why(self.world.params.cleaned_labels)
+        reasons = rule_messages(self.world.params.cleaned_labels)
         folder = self.world.paths.data / "frames"
         return push(self.room, frames, folder, params, why=reasons, progress=progress)
 
@@ -66,7 +66,7 @@ class Desk:
         return sorted(found, key=lambda task: task["data"]["frame_index"])
 
     def say(self, task: dict[str, Any], verdict: str, regions: list[dict] | None = None, **more: Any) -> int:
-        """Annotate by the API, as the page does: with the prediction's regions if no others are told."""
+        """Annotate through the API, as the page does; by default with the prediction's regions."""
         (prediction,) = task["predictions"]
         said = {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices"}
         result = [
@@ -94,7 +94,7 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def desk(label_studio: Running, tmp_path: Path) -> Desk:
-    """A world of one video of six frames, one of them empty, served by Label Studio."""
+    """A project of one video with six frames, one of them empty, served by Label Studio."""
     root = label_studio.root / "data" / tmp_path.name
     world = make_world(root, {"duel": ["hostile", "hostile", None, "neutral", "hostile", "hostile"]})
     connection = label_studio.server.connection

@@ -1,4 +1,4 @@
-"""Frames to review, made of a few numbers."""
+"""Synthetic frames for review."""
 
 from pathlib import Path
 from typing import Any

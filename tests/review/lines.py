@@ -1,4 +1,4 @@
-"""A line to a server that can be cut at any moment, as if the server had been killed."""
+"""A proxy to a server that can be cut at any moment, as if the server had been killed."""
 
 import select
 import socket
@@ -11,7 +11,7 @@ from gotowce_dagster.core.progress import Progress
 
 
 class Line:
-    """Passes bytes on between whoever connects to ``url`` and a server, until it is cut."""
+    """Forwards bytes between clients of ``url`` and a server, until it is cut."""
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
@@ -31,7 +31,7 @@ class Line:
                 end.close()
 
     def cut_at(self, done: int) -> Progress:
-        """A progress callback that cuts the line once so much is done."""
+        """A progress callback that cuts the connection at this progress."""
         return lambda now, total: self.cut() if now == done else None
 
     def _listen(self) -> None:

@@ -1,4 +1,4 @@
-"""Clicks answered with masks: the protocol by hand, through the real server, and with a mouse."""
+"""Interactive segmentation: the protocol by hand, through the real server, and with a mouse."""
 
 import socket
 from collections.abc import Iterator
@@ -130,7 +130,7 @@ def test_every_click_of_a_region_counts(backend: TestClient, model: Flood) -> No
     assert answer["result"][0]["value"]["bitmasklabels"] == ["neutral"]
 
 
-def test_another_click_in_the_designator_only_asks(backend: TestClient, model: Flood) -> None:
+def test_a_second_click_in_the_designator_reuses_the_embedding(backend: TestClient, model: Flood) -> None:
     x, y = middle(0)
     backend.post("/predict", json=request(click(x, y)))
     encoded = len(model.encoded)
@@ -142,13 +142,13 @@ def test_another_click_in_the_designator_only_asks(backend: TestClient, model: F
     assert len(model.encoded) == encoded + 2
 
 
-def test_a_page_of_polygons_gets_polygons(backend: TestClient) -> None:
+def test_polygon_pages_get_polygons(backend: TestClient) -> None:
     config = labelling_config(["hostile"], "polygon")
     (answer,) = backend.post("/predict", json=request(click(*middle(0)), config=config)).json()["results"]
     assert {region["type"] for region in answer["result"]} == {"polygonlabels"}
 
 
-def test_without_clicks_there_is_nothing_to_say(backend: TestClient, model: Flood) -> None:
+def test_no_clicks_give_no_results(backend: TestClient, model: Flood) -> None:
     (answer,) = backend.post("/predict", json=request()).json()["results"]
     assert answer["result"] == []
     assert not model.encoded
@@ -156,7 +156,7 @@ def test_without_clicks_there_is_nothing_to_say(backend: TestClient, model: Floo
     assert backend.post("/webhook", json={"action": "ANNOTATION_CREATED"}).is_success
 
 
-def test_the_token_of_setup_goes_nowhere(backend: TestClient, told: list[str]) -> None:
+def test_the_token_in_setup_is_not_logged(backend: TestClient, told: list[str]) -> None:
     answer = backend.post("/setup", json={"project": "1.2", "access_token": TOKEN, "schema": CONFIG})
     assert answer.json() == {"model_version": "flood"}
     assert TOKEN not in answer.text + " ".join(told)
@@ -181,8 +181,8 @@ def test_only_the_projects_frames_are_read(
 ) -> None:
     answer = backend.post("/predict", json=request(click(5, 5), file=file))
     assert (answer.status_code, model.encoded) == (400, []), why
-    assert "none of the frames" in answer.json()["detail"]
-    assert "none of the frames" in told[0]
+    assert "not a frame in" in answer.json()["detail"]
+    assert "not a frame in" in told[0]
 
 
 @pytest.mark.parametrize(
@@ -191,11 +191,11 @@ def test_only_the_projects_frames_are_read(
         ([click(5, 5, positive=False)], "click on the object first"),
         ([click(5, 5) | {"value": {"x": 1, "y": 1}}], "choose a class"),
         ([{"type": "brushlabels", "value": {}}], "neither a click nor a box"),
-        ([{"type": "keypointlabels", "value": {"x": "a"}}], "not a request of Label Studio's"),
-        ([{}], "not a request of Label Studio's"),
+        ([{"type": "keypointlabels", "value": {"x": "a"}}], "not a request from Label Studio"),
+        ([{}], "not a request from Label Studio"),
     ],
 )
-def test_what_cannot_be_answered_is_said_in_a_sentence(
+def test_invalid_requests_get_a_one_sentence_error(
     backend: TestClient, regions: list[dict[str, Any]], words: str
 ) -> None:
     answer = backend.post("/predict", json=request(*regions))
@@ -204,7 +204,7 @@ def test_what_cannot_be_answered_is_said_in_a_sentence(
     assert "Traceback" not in answer.text
 
 
-def test_other_names_of_this_machine_are_refused(world: Project, model: Flood) -> None:
+def test_other_host_names_are_refused(world: Project, model: Flood) -> None:
     app = application(Assistant(world, model), print, PASSWORD)
     with TestClient(app, base_url="http://rebound.example") as client:
         assert client.get("/health").status_code == 400
@@ -221,7 +221,7 @@ WRONG = [
 
 @pytest.mark.parametrize("auth", WRONG)
 @pytest.mark.parametrize("path", ["/", "/health", "/setup", "/predict", "/webhook", "/elsewhere"])
-def test_who_does_not_know_the_token_is_told_nothing(
+def test_requests_without_the_token_are_refused(
     backend: TestClient, model: Flood, told: list[str], path: str, auth: tuple[str, str] | None
 ) -> None:
     asked = request(click(*middle(0)))
@@ -235,7 +235,7 @@ def test_who_does_not_know_the_token_is_told_nothing(
 
 
 @pytest.mark.parametrize("told_as", ["Basic", "Basic !!", "Bearer " + PASSWORD, "Basic Z290b3djZQ==", "\xff"])
-def test_a_malformed_authorization_is_none(backend: TestClient, told_as: str) -> None:
+def test_malformed_authorization_is_refused(backend: TestClient, told_as: str) -> None:
     with TestClient(backend.app, base_url="http://127.0.0.1") as stranger:
         answer = stranger.get("/health", headers={b"Authorization": told_as.encode("latin-1")})
     assert answer.status_code == 401
@@ -245,7 +245,7 @@ def test_a_malformed_authorization_is_none(backend: TestClient, told_as: str) ->
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
 )
-def test_what_a_web_page_may_send_without_asking_is_refused(
+def test_simple_cross_origin_requests_are_refused(
     backend: TestClient, model: Flood, path: str, kind: str
 ) -> None:
     answer = backend.post(path, content=b"{}", headers={"Content-Type": kind} if kind else {})
@@ -277,8 +277,8 @@ def test_bodies_are_bounded(backend: TestClient, model: Flood, body: bytes, stat
     assert (answer.status_code, model.encoded) == (status, [])
 
 
-def test_a_body_without_an_end_is_not_kept() -> None:
-    """Read by pieces and refused after a few: 300 MB never lie in memory."""
+def test_an_endless_body_is_refused() -> None:
+    """The body is read in chunks and refused after a few: 300 MB are never in memory."""
     read = []
 
     async def receive() -> dict[str, Any]:
@@ -286,30 +286,30 @@ def test_a_body_without_an_end_is_not_kept() -> None:
         return {"type": "http.request", "body": b" " * 1_000_000, "more_body": len(read) < 300}
 
     scope = {"type": "http", "headers": [(b"content-type", b"application/json")]}
-    with pytest.raises(RefusedError, match="bytes at most"):
+    with pytest.raises(RefusedError, match=r"exceeds \d+ bytes"):
         anyio.run(_read_json, Request(scope, receive))
     assert sum(read) <= BODY_BYTES + 1_000_000
 
 
-def test_it_listens_on_loopback_and_ends(world: Project, model: Flood) -> None:
+def test_it_listens_on_loopback_and_stops(world: Project, model: Flood) -> None:
     app = application(Assistant(world, model), print, PASSWORD)
     with serving(app, 0) as url:
         assert url.startswith("http://127.0.0.1:")
         assert httpx.get(f"{url}/health", auth=AUTH).is_success
         port = int(url.rpartition(":")[2])
-        with pytest.raises(InputError, match=f"--port {port}: cannot be had"), serving(app, port):
+        with pytest.raises(InputError, match=f"--port {port}: not available"), serving(app, port):
             pytest.fail("it must not start")
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_a_segmenter_that_knows_no_clicks_is_refused(world: Project) -> None:
-    with pytest.raises(InputError, match=r"grabcut cannot be asked by clicks.*--engine"):
+def test_a_segmenter_without_clicks_is_refused(world: Project) -> None:
+    with pytest.raises(InputError, match=r"grabcut does not accept clicks.*--engine"):
         build_model("grabcut", world)
 
 
 @pytest.mark.parametrize("form", ["bitmask", "polygon"])
-def test_the_tools_come_and_go(form: MaskForm) -> None:
+def test_smart_tools_are_added_and_removed(form: MaskForm) -> None:
     plain = labelling_config(["hostile", "neutral"], form)
     smart = with_smart_tools(plain)
     assert smart.count('smart="true"') == 2
@@ -320,7 +320,7 @@ def test_the_tools_come_and_go(form: MaskForm) -> None:
 
 
 @pytest.mark.integration
-def test_label_studio_asks_us_and_the_page_is_left_as_it_was(desk: Desk, model: Flood) -> None:
+def test_label_studio_calls_the_backend_and_the_page_is_restored(desk: Desk, model: Flood) -> None:
     desk.push(select="all")
     client = desk.room.client
     before = find_project(client, desk.title)
@@ -345,7 +345,7 @@ def test_label_studio_asks_us_and_the_page_is_left_as_it_was(desk: Desk, model: 
         ).json()
         (region,) = answer["data"]["result"]
         assert iou(url_to_mask(region["value"]["imageDataURL"]), square(0)) > 0.85
-        # Reviewers go on seeing our labels, and a push goes on as well.
+        # Reviewers still see our labels, and a push still works.
         assert client.projects.get(before.id).model_version == "labels"
         assert desk.push(select="all").unchanged == 5
     after = client.projects.get(before.id)
@@ -359,8 +359,8 @@ _REGIONS = "window.Htx.annotationStore.selected.regionStore.regions"
 
 
 @pytest.mark.integration
-def test_a_reviewer_clicks_and_sends_the_mask(label_studio: Running, page: Page, model: Flood) -> None:
-    """The wrong mask goes, two clicks ask for another one: on the target, and with Alt beside it."""
+def test_a_reviewer_clicks_and_submits_the_mask(label_studio: Running, page: Page, model: Flood) -> None:
+    """Delete a wrong mask, then click for a new one: once on the target, once beside it with Alt."""
     server = label_studio.server
     world = make_world(label_studio.root, {"clicked": ["hostile"] * 6})
     desk = Desk(connect(server.connection), server.connection.token, world, "with clicks")
@@ -379,10 +379,10 @@ def test_a_reviewer_clicks_and_sends_the_mask(label_studio: Running, page: Page,
             page.keyboard.press("Backspace")
             page.wait_for_function(f"() => {_REGIONS}.length === {region}")
         page.locator(".lsf-toolbar .lsf-tool_smart").first.hover()
-        # The menu closes as soon as the mouse is elsewhere for a moment.
+        # The menu closes as soon as the mouse leaves it for a moment.
         page.locator("[aria-label=key-point-tool]").evaluate("button => button.click()")
         for at, keys in (((x, y), ()), ((x, aside), ("Alt",))):
-            # The key of the class: a box's, a mask's, a click's.
+            # The hotkey of the class: for boxes, masks and clicks.
             page.keyboard.press("3")
             page.wait_for_timeout(300)
             with page.expect_response(lambda response: "interactive-annotating" in response.url) as answer:
@@ -405,7 +405,7 @@ def test_a_reviewer_clicks_and_sends_the_mask(label_studio: Running, page: Page,
 
 
 @pytest.mark.integration
-def test_without_a_project_it_says_what_makes_it(desk: Desk) -> None:
+def test_a_missing_project_names_the_command_that_creates_it(desk: Desk) -> None:
     with (
         pytest.raises(InputError, match="review push"),
         registered(desk.room, "not there", "http://127.0.0.1:9", PASSWORD),
@@ -414,7 +414,7 @@ def test_without_a_project_it_says_what_makes_it(desk: Desk) -> None:
 
 
 @pytest.mark.weights
-def test_a_real_model_answers_a_click_on_a_real_frame(tmp_path: Path) -> None:
+def test_a_real_model_segments_a_click_on_a_real_frame(tmp_path: Path) -> None:
     weights = "sam2_hiera_tiny_image.pt"
     needs(weights)
     image, designator, target = truth_frames("oolite_red_sample.mp4", 1)[0]

@@ -27,14 +27,14 @@ _MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40))
 
 
 @given(_MASKS)
-def test_bitmasks_come_back_bit_by_bit(mask: np.ndarray) -> None:
+def test_bitmasks_round_trip_exactly(mask: np.ndarray) -> None:
     assert np.array_equal(url_to_mask(mask_to_url(mask)), mask)
     assert np.array_equal(url_to_mask(mask_to_url(np.asfortranarray(mask))), mask)
 
 
 @given(_MASKS)
-def test_another_reader_sees_the_same(mask: np.ndarray) -> None:
-    """Pillow stands for the browser."""
+def test_pillow_decodes_the_same_mask(mask: np.ndarray) -> None:
+    """Pillow encodes as a browser would."""
     for colour in (Colour(255, 255, 255, 255), Colour(86, 180, 233, 130)):
         seen = np.asarray(_picture(mask_to_url(mask, colour)).convert("RGBA"))
         assert np.array_equal(seen[:, :, 3] > 0, mask)
@@ -42,33 +42,33 @@ def test_another_reader_sees_the_same(mask: np.ndarray) -> None:
 
 
 @given(_MASKS)
-def test_pictures_that_others_wrote_are_read(mask: np.ndarray) -> None:
+def test_images_of_other_encoders_are_decoded(mask: np.ndarray) -> None:
     rgba = np.dstack([np.full((*mask.shape, 3), 200, np.uint8), mask * np.uint8(255)])
     assert np.array_equal(url_to_mask(_url(rgba)), mask)
 
 
-def test_of_soft_edges_the_more_opaque_half_is_mask() -> None:
+def test_alpha_above_half_is_mask() -> None:
     rgba = np.zeros((1, 4, 4), np.uint8)
     rgba[0, :, 3] = [0, 127, 128, 255]
     assert url_to_mask(_url(rgba)).tolist() == [[False, False, True, True]]
 
 
 @pytest.mark.parametrize("cut", [20, 50, 150], ids=["in the head", "in the palette", "in the pixels"])
-def test_a_damaged_picture_is_told(cut: int) -> None:
+def test_a_damaged_image_is_refused(cut: int) -> None:
     rng = np.random.default_rng(0)
     data = base64.b64decode(mask_to_url(rng.random((50, 50)) < 0.5).partition(",")[2])
     with pytest.raises((ValueError, OSError)):
         url_to_mask("data:image/png;base64," + base64.b64encode(data[:cut]).decode())
 
 
-def test_a_picture_of_another_size_is_refused_before_it_is_decoded() -> None:
+def test_another_size_is_refused_before_decoding() -> None:
     url = mask_to_url(np.ones((9, 7), bool))
     assert url_to_mask(url, (7, 9)).all()
-    with pytest.raises(ValueError, match=r"a mask of \(7, 9\) pixels on a frame of \(9, 7\)"):
+    with pytest.raises(ValueError, match=r"the mask has \(7, 9\) pixels, but the frame has \(9, 7\)"):
         url_to_mask(url, (9, 7))
 
 
-def test_pixels_beyond_the_picture_are_not_unpacked() -> None:
+def test_decompression_stops_at_the_image_size() -> None:
     data = base64.b64decode(mask_to_url(np.ones((9, 7), bool)).partition(",")[2])
     start = data.index(b"IDAT") - 4
     (length,) = struct.unpack_from(">I", data, start)

@@ -1,4 +1,4 @@
-"""A reviewer at work: a real browser, the real page, and what comes home of it."""
+"""A reviewer's session: a real browser, the real page, and the pulled reviews."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from tests.worlds import HEIGHT, WIDTH, box_at, make_world
 
 pytestmark = pytest.mark.integration
 
-_BOX, _MASK = 0, 1  # places in the list of regions
-_SHOWN = """before => {
+_BOX, _MASK = 0, 1  # positions in the list of regions
+_NEXT_TASK_SHOWN = """before => {
   const task = window.Htx?.task, chosen = window.Htx?.annotationStore?.selected
   const isWhole = task?.id && task.id !== before && chosen?.regionStore?.regions?.length >= 2 &&
     chosen.objects.find(o => o.type === 'image')?.imageIsLoaded
@@ -25,7 +25,7 @@ _SHOWN = """before => {
 
 @dataclass
 class Reviewer:
-    """Somebody with a mouse and a keyboard."""
+    """A reviewer with a mouse and a keyboard."""
 
     page: Page
 
@@ -47,24 +47,24 @@ class Reviewer:
         self.wait_for_task(None)
 
     def wait_for_task(self, before: int | None) -> None:
-        """The task that is shown once another one than before is, with its regions, and stays."""
+        """Wait until the next task and its regions are shown and stable; returns the task."""
         while True:
-            shown = self.page.wait_for_function(_SHOWN, arg=before, timeout=60_000).json_value()
+            shown = self.page.wait_for_function(_NEXT_TASK_SHOWN, arg=before, timeout=60_000).json_value()
             self.page.wait_for_selector(".konvajs-content", timeout=60_000)
-            # While one task makes way for the next, the page holds parts of both.
+            # While the page changes tasks, it contains parts of both.
             self.page.wait_for_timeout(300)
-            if self.page.evaluate(_SHOWN, before) == shown:
+            if self.page.evaluate(_NEXT_TASK_SHOWN, before) == shown:
                 return
 
     def submit(self, verdict: str) -> None:
-        """Press a verdict's key and send, and see the next task."""
+        """Press a verdict's key, submit, and wait for the next task."""
         task = self.page.evaluate("() => window.Htx.task.id")
         self.page.keyboard.press(verdict)
         self.page.click("[data-testid=bottombar-submit-button]")
         self.wait_for_task(task)
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where a pixel of the frame is on the screen."""
+        """Screen position of a pixel of the frame."""
         box = self.page.locator(".konvajs-content").first.bounding_box()
         assert box is not None
         scale = min(box["width"] / WIDTH, box["height"] / HEIGHT)
@@ -72,14 +72,14 @@ class Reviewer:
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         self.page.mouse.move(*self.at(*start))
-        # The page looks under the mouse when it next draws.
+        # The page checks what is under the mouse when it next draws.
         self.page.wait_for_timeout(300)
         self.page.mouse.down()
         self.page.mouse.move(*self.at(*end), steps=8)
         self.page.mouse.up()
 
     def select(self, region: int) -> None:
-        """Choose a region in the list beside the picture."""
+        """Select a region in the list beside the image."""
         self.page.locator(".lsf-tree__node").nth(region).click()
         self.page.wait_for_timeout(300)
 
@@ -95,13 +95,13 @@ def reviewer(page: Page) -> Iterator[Reviewer]:
 
 @pytest.fixture
 def desk(label_studio: Running) -> Desk:
-    """The project that the server belongs to, whose pictures are seen."""
+    """The project that the server belongs to, whose images it serves."""
     connection = label_studio.server.connection
     world = make_world(label_studio.root, {"duel": ["hostile"] * 6})
     return Desk(connect(connection), connection.token, world, "in the browser")
 
 
-def test_a_reviewer_at_work(label_studio: Running, desk: Desk, reviewer: Reviewer) -> None:
+def test_a_review_session_in_the_browser(label_studio: Running, desk: Desk, reviewer: Reviewer) -> None:
     outside: list[str] = []
     reviewer.page.on("request", lambda request: outside.append(request.url))
     missing: list[str] = []
@@ -113,7 +113,7 @@ def test_a_reviewer_at_work(label_studio: Running, desk: Desk, reviewer: Reviewe
     reviewer.begin(url)
     page, done = reviewer.page, {}
 
-    # Nothing goes without a verdict.
+    # Nothing can be submitted without a verdict.
     page.click("[data-testid=bottombar-submit-button]")
     page.get_by_text("Choose accept, fix or reject first").wait_for()
     page.keyboard.press("Escape")
@@ -151,9 +151,9 @@ def test_a_reviewer_at_work(label_studio: Running, desk: Desk, reviewer: Reviewe
         page.click("[data-testid=bottombar-skip-button]")
 
     assert desk.pull().videos == ["duel"]
-    home = desk.reviewed("duel")
-    said = {what: home[frame].reviews[0] for what, frame in done.items()}
-    assert {what: (review.state, review.verdict) for what, review in said.items()} == {
+    pulled = desk.reviewed("duel")
+    reviews = {what: pulled[frame].reviews[0] for what, frame in done.items()}
+    assert {what: (review.state, review.verdict) for what, review in reviews.items()} == {
         "accepted": ("done", "accept"),
         "moved": ("done", "fix"),
         "erased": ("done", "fix"),
@@ -161,23 +161,25 @@ def test_a_reviewer_at_work(label_studio: Running, desk: Desk, reviewer: Reviewe
         "rejected": ("done", "reject"),
         "skipped": ("skipped", None),
     }
-    assert [change.kind for what in ("accepted", "rejected") for change in said[what].changes] == ["none"] * 2
+    assert [change.kind for what in ("accepted", "rejected") for change in reviews[what].changes] == [
+        "none"
+    ] * 2
 
-    (moved,) = said["moved"].changes
+    (moved,) = reviews["moved"].changes
     before = box_at(done["moved"] // 10)
     assert (moved.kind, moved.mask_iou) == ("changed", 1.0)
     # The mouse hits within a pixel of the frame, which is four on the screen.
-    assert np.subtract(said["moved"].objects[0].box, before) == pytest.approx([0, 0, 9, 6], abs=1.0)
+    assert np.subtract(reviews["moved"].objects[0].box, before) == pytest.approx([0, 0, 9, 6], abs=1.0)
 
-    (erased,) = said["erased"].changes
+    (erased,) = reviews["erased"].changes
     assert (erased.kind, erased.moved_px) == ("changed", 0.0)
     assert erased.mask_iou is not None
     assert 0 < erased.mask_iou < 0.9
 
-    assert [change.kind for change in said["drawn anew"].changes] == ["added", "deleted"]
-    (drawn,) = said["drawn anew"].objects
+    assert [change.kind for change in reviews["drawn anew"].changes] == ["added", "deleted"]
+    (drawn,) = reviews["drawn anew"].objects
     assert drawn.box == pytest.approx((away, 60, away + 30, 80), abs=1.0)
-    assert all(review.seconds for review in said.values())
+    assert all(review.seconds for review in reviews.values())
 
     assert not missing
     assert not [url for url in outside if not url.startswith((desk.room.url, "data:", "blob:"))]

@@ -40,7 +40,7 @@ def test_the_most_doubtful_come_first() -> None:
     ],
     ids=["verdict", "quality", "disagreement", "temporal outlier"],
 )
-def test_each_kind_of_doubt_counts_by_its_weight(change: dict, part: str) -> None:
+def test_each_component_of_doubt_counts_by_its_weight(change: dict, part: str) -> None:
     sure: dict[str, Any] = {"quality": 1.0, "scores": _SURE}
     labels = pd.DataFrame([label_row(0, **sure), label_row(1, **(sure | change))])
     weights = {"verdict": 0.0, "quality": 0.0, "disagreement": 0.0, "temporal": 0.0}
@@ -49,7 +49,7 @@ def test_each_kind_of_doubt_counts_by_its_weight(change: dict, part: str) -> Non
         assert found.tolist() == [1.0 if other == part else 0.0]
 
 
-def test_the_audit_sample_knows_nothing_of_doubts() -> None:
+def test_the_audit_sample_does_not_depend_on_doubt() -> None:
     params = tasks_params(audit_share=0.2, doubtful=30)
     labels = _labels()
     audit = choose(labels, params).query("sample == 'audit'").set_index("frame_index")["order"]
@@ -62,7 +62,7 @@ def test_the_audit_sample_knows_nothing_of_doubts() -> None:
     assert abs(np.corrcoef(audit, labels.set_index("frame_index")["quality"][audit.index])[0, 1]) < 0.35
 
 
-def test_a_frame_once_drawn_stays_drawn_when_videos_are_added() -> None:
+def test_a_sampled_frame_stays_sampled_when_videos_are_added() -> None:
     params = tasks_params(audit_share=0.2, doubtful=0)
     before = choose(_labels(), params)
     more = pd.concat([_labels(seed=5).assign(video="another"), _labels()], ignore_index=True)

@@ -15,7 +15,7 @@ from gotowce_dagster.labels.followed import TrackedVideo, TrackReview, write_tra
 from gotowce_dagster.labels.reviews import ReviewedVideo, frame_hash, write_reviewed
 from gotowce_dagster.review.disagreements import disagreements, rank_frames
 from gotowce_dagster.review.frames import frames_to_review
-from gotowce_dagster.review.tasks import content, task_data
+from gotowce_dagster.review.tasks import content_digest, task_data
 from tests.review.frames import AT, review, reviewed, tasks_params
 from tests.worlds import COLOURS, HEIGHT, WIDTH, make_world
 
@@ -97,7 +97,7 @@ def test_disagreements_come_first_and_say_why(tmp_path: Path) -> None:
     assert "does not see the neutral" in task_data(frames[0], params, {})["context"]
     (plain,) = (f for f in frames_to_review(world.paths, ["duel"], params) if f.frame_index == 0)
     (same,) = (f for f in frames if f.frame_index == 0)
-    assert content(plain, params, {}) == content(same, params, {})
+    assert content_digest(plain, params, {}) == content_digest(same, params, {})
 
 
 def test_a_frame_without_a_label_is_asked_about_and_is_never_an_audit(tmp_path: Path) -> None:

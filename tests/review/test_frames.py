@@ -7,7 +7,7 @@ from gotowce_dagster.review.frames import frames_to_review
 from tests.worlds import make_world
 
 
-def test_reviewers_are_told_which_detectors_found_it(tmp_path: Path) -> None:
+def test_hints_name_the_detectors_that_found_an_object(tmp_path: Path) -> None:
     world = make_world(
         tmp_path, {"duel": ["hostile"] * 3}, review={"tasks": {"select": "all", "audit_share": 0.0}}
     )

@@ -1,4 +1,4 @@
-"""A server that is killed while we send or read, and started again."""
+"""A server that is killed during a push or a pull, and restarted."""
 
 import os
 import shutil
@@ -12,7 +12,13 @@ import pytest
 
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.review import pull as pulling
-from gotowce_dagster.review.connection import ServerDownError, connect, home, read_secrets, write_secrets
+from gotowce_dagster.review.connection import (
+    ServerDownError,
+    connect,
+    read_secrets,
+    server_folder,
+    write_secrets,
+)
 from gotowce_dagster.review.server import Server, running
 from tests.review.conftest import Desk, Running, free_port
 from tests.worlds import ROOT, make_world
@@ -21,12 +27,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 def _copy_server(source: Path, root: Path) -> None:
-    """Give a root a server of its own with the database of another's, which took a minute to make."""
+    """Copy another project's server database to this project: creating one takes a minute."""
     secrets = read_secrets(source)
     assert secrets is not None
     write_secrets(root, secrets)
     (root / ".uv").symlink_to(ROOT / ".uv")
-    old, new = (home(folder) / "data" for folder in (source, root))
+    old, new = (server_folder(folder) / "data" for folder in (source, root))
     new.mkdir()
     shutil.copyfile(old / ".env", new / ".env")
     name = "label_studio.sqlite3"
@@ -35,7 +41,7 @@ def _copy_server(source: Path, root: Path) -> None:
 
 
 def _kill_at(server: Server, done: int) -> Progress:
-    """A progress callback that kills the server once so much is done."""
+    """A progress callback that kills the server at this progress."""
     return lambda now, total: os.killpg(server.process.pid, signal.SIGKILL) if now == done else None
 
 
@@ -47,7 +53,7 @@ def test_a_killed_server_loses_nothing(
     world = make_world(tmp_path, {"duel": ["hostile"] * 7})
     with running(world.paths, free_port()) as server:
         desk = Desk(connect(server.connection), server.connection.token, world, "killed")
-        with pytest.raises(ServerDownError, match="stopped answering"):
+        with pytest.raises(ServerDownError, match="stopped responding"):
             desk.push(_kill_at(server, 2), batch=2)
 
     with running(world.paths, free_port()) as server:
@@ -62,8 +68,8 @@ def test_a_killed_server_loses_nothing(
 
         for task in tasks:
             desk.say(task, "accept")
-        with pytest.raises(ServerDownError, match="stopped answering"):
+        with pytest.raises(ServerDownError, match="stopped responding"):
             desk.pull(_kill_at(server, 2))
         assert not world.paths.reviewed("duel").exists()
-        with pytest.raises(ServerDownError, match=r"does not answer.*start it with `gotowce review serve`"):
+        with pytest.raises(ServerDownError, match=r"does not respond.*start it with `gotowce review serve`"):
             connect(server.connection)

@@ -1,4 +1,4 @@
-"""The whole loop with a real server: asked, judged, home, and then another dataset, model and evaluation."""
+"""The whole loop with a real server: push, review, pull, then a new dataset, model and evaluation."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ _SIZE = Size(640, 360)
 
 @pytest.fixture(scope="module")
 def desk(label_studio: Running) -> Iterator[Desk]:
-    """A clone with one short video whose labels are made, in reach of the server."""
+    """A clone with one short labelled video that the server can read."""
     connection = label_studio.server.connection
     with pytest.MonkeyPatch.context() as patch:
         world = make_clone(label_studio.root / "data" / "loop", patch)
@@ -66,7 +66,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def _repro(world: Project, *targets: str) -> list[str]:
-    """Let DVC bring the pipeline up to date; the stages that it ran."""
+    """Run `dvc repro`; returns the stages that it ran."""
     done = subprocess.run(
         ["dvc", "repro", *targets], cwd=world.paths.root, check=True, capture_output=True, text=True
     )
@@ -112,15 +112,15 @@ def _untouched(desk: Desk) -> list[dict[str, Any]]:
     return [task for task in desk.tasks("predictions", "annotations") if not task["annotations"]]
 
 
-def test_from_the_push_to_another_model(desk: Desk, instance: dg.DagsterInstance) -> None:
+def test_from_push_to_a_new_model(desk: Desk, instance: dg.DagsterInstance) -> None:
     world = desk.world
     before = _provenance(world)
 
-    told = _metadata(_materialize(instance, "review_tasks"))
+    metadata = _metadata(_materialize(instance, "review_tasks"))
     tasks = {task["data"]["frame_index"]: task for task in desk.tasks("predictions")}
-    assert told["created"] == len(tasks) >= 12
-    assert told["project"].startswith(f"{desk.room.url}/projects/")
-    assert told["picture"].startswith("![the first to be seen](data:image/jpeg;base64,")
+    assert metadata["created"] == len(tasks) >= 12
+    assert metadata["project"].startswith(f"{desk.room.url}/projects/")
+    assert metadata["picture"].startswith("![first frames of the queue](data:image/jpeg;base64,")
     assert _metadata(_materialize(instance, "review_tasks"))["unchanged"] == len(tasks)
 
     taught = list(before.query("split == 'train' and objects == 1").index)
@@ -135,7 +135,7 @@ def test_from_the_push_to_another_model(desk: Desk, instance: dg.DagsterInstance
     for index in tested:
         desk.say(tasks[index], "accept")
 
-    # Dagster: the sensor reads it, and asks for the rest.
+    # Dagster: the sensor pulls the reviews and requests the downstream assets.
     asked, cursor = _tick(instance)
     assert isinstance(asked, dg.SensorResult)
     assert len(asked.run_requests or []) == 1
@@ -166,7 +166,7 @@ def test_from_the_push_to_another_model(desk: Desk, instance: dg.DagsterInstance
     card = (world.paths.model / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert f"{len(human)} of {len(after)} images" in card
 
-    # DVC finds nothing left to do; the skipped frame, judged now, costs the last three stages and no more.
+    # DVC has nothing left to do. Reviewing the skipped frame reruns only the last three stages.
     assert _repro(world, "evaluation") == []
     desk.say(tasks[skipped], "reject")
     assert CliRunner().invoke(app, ["review", "pull"]).exit_code == 0
@@ -174,7 +174,7 @@ def test_from_the_push_to_another_model(desk: Desk, instance: dg.DagsterInstance
     assert skipped not in _provenance(world).index
     assert _repro(world, "evaluation") == []
 
-    # A review that decides nothing about the dataset reaches the evaluation, and no training.
+    # A review that does not change the dataset reruns the evaluation, but not the training.
     desk.say(tasks[rejected], "reject")
     few, cursor = _tick(instance, cursor)
     assert isinstance(few, dg.SensorResult)
@@ -182,21 +182,21 @@ def test_from_the_push_to_another_model(desk: Desk, instance: dg.DagsterInstance
     assert set(_repro(world, "evaluation")) == {"yolo_dataset", "evaluation"}
 
 
-def test_an_asset_reads_reviews_and_a_check_warns(desk: Desk, instance: dg.DagsterInstance) -> None:
+def test_the_asset_pulls_reviews_and_the_check_warns(desk: Desk, instance: dg.DagsterInstance) -> None:
     for task in _untouched(desk):
         desk.say(task, "reject")
-    told = _metadata(_materialize(instance, "reviewed_labels"))
-    assert told["share_reviewed"] == 1
-    assert told["frames_read"] >= 1
-    assert 0 < told["error_rate_low"] < told["error_rate"] <= told["error_rate_high"] <= 1
-    assert told["edits_per_100_frames"] > 0
+    metadata = _metadata(_materialize(instance, "reviewed_labels"))
+    assert metadata["share_reviewed"] == 1
+    assert metadata["frames_read"] >= 1
+    assert 0 < metadata["error_rate_low"] < metadata["error_rate"] <= metadata["error_rate_high"] <= 1
+    assert metadata["edits_per_100_frames"] > 0
     found = automatic_labels_right_enough()
     assert isinstance(found, dg.AssetCheckResult)
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "audited frames have a wrong automatic label" in str(found.description)
 
 
-def test_no_server_loses_nothing(
+def test_without_a_server_nothing_is_lost(
     desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = desk.world.paths.reviewed("scene_1")
@@ -206,26 +206,28 @@ def test_no_server_loses_nothing(
     assert not failed.success
     (event,) = (event for event in failed.all_events if event.is_step_failure)
     assert "start it with `gotowce review serve`" in str(event.step_failure_data.error)
-    told = _metadata(_materialize(instance, "reviewed_labels"))
-    assert told["how"].startswith("nothing was read, and nothing changed: Label Studio does not answer")
-    assert told["frames_reviewed"] == sum(frame.decision is not None for frame in read_reviewed(home).frames)
+    metadata = _metadata(_materialize(instance, "reviewed_labels"))
+    assert metadata["how"].startswith("no reviews read, nothing changed: Label Studio does not respond")
+    assert metadata["frames_reviewed"] == sum(
+        frame.decision is not None for frame in read_reviewed(home).frames
+    )
     by_hand = CliRunner().invoke(app, ["review", "pull"])
     assert isinstance(by_hand.exception, ServerDownError)
-    told = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)
-    assert told["frames_reviewed"] >= 1
-    assert told["server"].startswith("Label Studio does not answer at")
+    metadata = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)
+    assert metadata["frames_reviewed"] >= 1
+    assert metadata["server"].startswith("Label Studio does not respond at")
     assert home.read_bytes() == before
     newest = max(frame.reviews[-1].at for frame in read_reviewed(home).frames)
     skipped, _ = _tick(instance, newest.isoformat())
-    assert "does not answer" in str(getattr(skipped, "skip_message", ""))
+    assert "does not respond" in str(getattr(skipped, "skip_message", ""))
 
     monkeypatch.delenv("LABEL_STUDIO_URL")
     monkeypatch.delenv("LABEL_STUDIO_API_KEY")
     skipped, _ = _tick(instance, newest.isoformat())
-    assert "no Label Studio was started here yet" in str(getattr(skipped, "skip_message", ""))
+    assert "this project has no Label Studio yet" in str(getattr(skipped, "skip_message", ""))
 
 
-def test_reviews_that_somebody_else_brought_home_are_seen(
+def test_reviews_pulled_by_somebody_else_are_noticed(
     desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_URL", f"http://127.0.0.1:{free_port()}")
@@ -235,15 +237,15 @@ def test_reviews_that_somebody_else_brought_home_are_seen(
     assert reviews_in_force(desk.world, "scene_1")
 
 
-def test_the_models_disagreements_are_sent(desk: Desk) -> None:
+def test_model_disagreements_are_pushed(desk: Desk) -> None:
     change(desk.world, review={"tasks": {"project": "by the model"}})
     done = CliRunner().invoke(app, ["review", "push", "--ranked-by", "model", "--json"])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["looked_at"] >= 1
+    metadata = json.loads(done.stdout)
+    assert metadata["looked_at"] >= 1
 
 
-def test_objects_through_a_video_are_a_source_too(desk: Desk) -> None:
+def test_reviewed_tracks_are_a_source_too(desk: Desk) -> None:
     world = desk.world
     assert CliRunner().invoke(app, ["review", "push-video", "scene_1"]).exit_code == 0
     project = find_project(desk.room.client, title_of(Project(world.paths)))
@@ -257,7 +259,7 @@ def test_objects_through_a_video_are_a_source_too(desk: Desk) -> None:
     home = world.paths.reviewed_tracks("scene_1")
     assert DvcRepo(world.paths.root).is_recorded(home)
     assert reviews_version(world.paths) != before, "Dagster sees that the dataset is out of date"
-    # Git shows the note of DVC for the next commit, and not the file itself.
+    # Git shows DVC's pointer file for the next commit, not the file itself.
     seen = subprocess.run(
         ["git", "status", "--short", "--untracked-files=all", "data/reviewed"],
         cwd=world.paths.root,

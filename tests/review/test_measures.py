@@ -39,7 +39,7 @@ def test_what_counts_as_wrong(verdict: str, changes: list, wrong: bool) -> None:
     assert is_wrong(review(verdict=verdict, changes=tuple(changes)), _PARAMS) is wrong
 
 
-def test_error_rate_is_of_the_audit_sample_with_wilsons_interval() -> None:
+def test_error_rate_of_the_audit_sample_has_a_wilson_interval() -> None:
     wrong = [reviewed(review(verdict="reject"), index=n) for n in range(3)]
     right = [reviewed(review(), index=n) for n in range(3, 30)]
     doubtful = [reviewed(review(verdict="reject"), index=n, sample="doubtful") for n in range(30, 90)]
@@ -67,6 +67,6 @@ def test_summary() -> None:
     assert (numbers["audit_frames"], numbers["error_rate"]) == (1, 1.0)
 
 
-def test_summary_of_nothing_says_no_rates() -> None:
+def test_summary_without_reviews_has_no_rates() -> None:
     numbers = summary([], set(), _PARAMS)
     assert not {"share_reviewed", "error_rate", "edits_per_100_frames"} & set(numbers)

@@ -1,4 +1,4 @@
-"""A renamed video keeps its tasks and reviews; those of a removed one stay in Label Studio, reported."""
+"""A renamed video keeps its tasks and reviews; those of a removed video are reported and stay."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from tests.review.test_tasks import _annotation, _task
 
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> Room:
-    """A room with one task, of the video `duel`, that a human accepted."""
+    """A server with one task, of the video `duel`, that a human accepted."""
     task = _task([_annotation([])], updated_at="2026-11-01T12:00:00Z", total_annotations=1, drafts=[])
     task |= {"cancelled_annotations": 0}
 
@@ -31,7 +31,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Room:
     for module in (pulling, pushing):
         monkeypatch.setattr(module, "list_tasks", list_tasks)
     monkeypatch.setattr(pulling, "find_project", lambda client, title: project)
-    nobody: Any = SimpleNamespace()  # never asked: list_tasks answers
+    nobody: Any = SimpleNamespace()  # never called: list_tasks is patched
     return Room(nobody, "http://ls.test")
 
 
@@ -41,10 +41,10 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Room:
         pytest.param(None, "duel", None, id="as it is"),
         pytest.param({"duel": "duel"}, "duel", None, id="known"),
         pytest.param({"duel": "rival", "rival": "rival"}, "rival", None, id="renamed"),
-        pytest.param({"rival": "rival"}, None, "duel: not in this project", id="removed"),
+        pytest.param({"rival": "rival"}, None, "duel: not a video of this project", id="removed"),
     ],
 )
-def test_reviews_go_to_the_video_whose_name_it_was(
+def test_reviews_follow_a_renamed_video(
     tmp_path: Path, room: Room, names: dict[str, str] | None, video: str | None, problem: str | None
 ) -> None:
     paths = Paths(tmp_path)
@@ -57,14 +57,14 @@ def test_reviews_go_to_the_video_whose_name_it_was(
     assert [text.partition(",")[0] for text in pulled.problems] == ([problem] if problem else [])
 
 
-def test_the_task_of_a_renamed_video_is_known_by_its_new_name(room: Room) -> None:
-    known = pushing._known(room.client, 2, {"duel": "rival"})
+def test_the_task_of_a_renamed_video_is_found_by_its_new_name(room: Room) -> None:
+    known = pushing._tasks_by_uid(room.client, 2, {"duel": "rival"})
     _, _, rest = frame().uid.partition("/")
     assert list(known) == [f"rival/{rest}"]
-    assert list(pushing._known(room.client, 2, {})) == [frame().uid]
+    assert list(pushing._tasks_by_uid(room.client, 2, {})) == [frame().uid]
 
 
-def test_a_name_belongs_to_the_video_that_has_it_now(tmp_path: Path) -> None:
+def test_a_reused_name_belongs_to_its_current_video(tmp_path: Path) -> None:
     project = Project(Paths(tmp_path))
     videos = {
         "rival": Video(file="rival.mp4", profile="none", formerly=("duel", "old")),

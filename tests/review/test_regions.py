@@ -24,24 +24,24 @@ _PLACE = st.floats(0, 1)
 
 
 @given(_SIDE, _SIDE, _PLACE, _PLACE, _PLACE, _PLACE)
-def test_boxes_come_back(width: int, height: int, a: float, b: float, c: float, d: float) -> None:
+def test_boxes_round_trip(width: int, height: int, a: float, b: float, c: float, d: float) -> None:
     size = Size(width, height)
     assume(abs(a - c) > 1e-6 and abs(b - d) > 1e-6)
     box = (min(a, c) * width, min(b, d) * height, max(a, c) * width, max(b, d) * height)
     assert pixel_box(percent_box(box, size), size) == pytest.approx(box, abs=1e-9)
 
 
-def test_a_box_is_cut_at_the_edges_of_the_frame() -> None:
+def test_a_box_is_clipped_to_the_frame() -> None:
     assert percent_box((-8, -8, 80, 200), SIZE) == {"x": 0, "y": 0, "width": 50, "height": 100}
 
 
-def test_a_turned_box_has_its_box_around_it() -> None:
+def test_a_rotated_rectangle_becomes_its_bounding_box() -> None:
     # A quarter turn around its upper left corner: 20 x 10 px at (80, 48) lies left of that corner.
     value = {"x": 50, "y": 50, "width": 12.5, "height": 100 * 10 / 96, "rotation": 90}
     assert pixel_box(value, SIZE) == pytest.approx((70, 48, 80, 68))
 
 
-def test_polygons_keep_pieces_and_their_edge() -> None:
+def test_polygons_keep_pieces_and_edges() -> None:
     mask = square(10, 10, 60, 50) | square(100, 20, 101, 21) | square(120, 30, 150, 90)
     mask[10:20, 10:20] = False
     polygons = percent_polygons(mask, 0.5)
@@ -52,7 +52,7 @@ def test_polygons_keep_pieces_and_their_edge() -> None:
 
 
 @pytest.mark.parametrize("masks", ["bitmask", "polygon"])
-def test_objects_come_back(masks: MaskForm) -> None:
+def test_objects_round_trip(masks: MaskForm) -> None:
     sent = [
         thing(10, 20, 40, 60, label=0),
         thing(100.25, 5.5, 120.75, 30, name="drone", label=7, mask=False),
@@ -117,12 +117,12 @@ _OTHER_CLASS = {**_MASK, "value": {**_MASK["value"], "bitmasklabels": ["drone"]}
         "mask wiped out",
     ],
 )
-def test_what_is_one_object(result: list[dict], found: list[tuple]) -> None:
+def test_boxes_and_masks_are_paired(result: list[dict], found: list[tuple]) -> None:
     before = [thing(10, 20, 40, 60, label=0)]
     assert [(o.class_name, o.detection_id, o.rle is not None) for o in objects(result, SIZE, before)] == found
 
 
-def test_a_mask_drawn_alone_has_the_box_around_it() -> None:
+def test_a_mask_drawn_alone_gets_its_bounding_box() -> None:
     (drawn,) = objects([{**_MASK, "id": "drawn"}], SIZE)
     assert drawn.box == (10, 20, 40, 60)
 
@@ -166,7 +166,7 @@ _A, _B = thing(10, 20, 40, 60, label=0), thing(100, 20, 140, 60, label=1)
         "deleted and drawn anew at its place",
     ],
 )
-def test_what_was_changed(after: list[ReviewedObject], expected: list[tuple]) -> None:
+def test_changes(after: list[ReviewedObject], expected: list[tuple]) -> None:
     found = [(c.kind, c.detection_id, c.moved_px, c.mask_iou) for c in changes([_A, _B], after, SIZE)]
     assert found == expected
 
@@ -181,7 +181,7 @@ def _changed(region: dict, **value: object) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("region", "says"),
+    ("region", "message"),
     [
         (_changed(_BOX, x=float("nan")), "rectangle of x nan"),
         (_changed(_BOX, y=float("inf")), "rectangle of x 6.25, y inf"),
@@ -193,7 +193,7 @@ def _changed(region: dict, **value: object) -> dict:
         (_changed(_BOX, rectanglelabels=[]), "it has no class"),
         (_changed(_BOX, rectanglelabels=[""]), "readable on one line"),
         (_changed(_BOX, rectanglelabels=["a\nb"]), "readable on one line"),
-        ({**_BOX, "original_width": 1920, "original_height": 1080}, "drawn on a picture of 1920 x 1080"),
+        ({**_BOX, "original_width": 1920, "original_height": 1080}, "drawn on an image of 1920 x 1080"),
         ({**_BOX, "id": f"box-{2**40}"}, "detection_id"),
         ({**_BOX, "value": {"rectanglelabels": ["ship"]}}, "it lacks 'x'"),
         (
@@ -235,19 +235,19 @@ def _changed(region: dict, **value: object) -> dict:
         "an id that no table holds",
         "without a place",
         "mask of another size",
-        "mask that is no picture",
+        "mask that is not an image",
         "mask that is a number",
         "polygon without points",
         "polygon with a hole in its numbers",
         "polygon beyond all pictures",
     ],
 )
-def test_what_no_reviewer_can_draw_is_refused_by_name(region: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_invalid_regions_are_refused_by_name(region: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         objects([region], SIZE)
 
 
-def test_a_turned_box_at_the_edge_is_cut_there() -> None:
+def test_a_rotated_rectangle_at_the_edge_is_clipped() -> None:
     turned = _changed(_BOX, x=2.0, y=2.0, width=20.0, height=20.0, rotation=45)
     (found,) = objects([turned], SIZE)
     assert found.box[0] == 0
@@ -258,7 +258,7 @@ def test_a_turned_box_at_the_edge_is_cut_there() -> None:
 @given(
     st.text(max_size=40), st.dictionaries(st.text(max_size=8), st.floats() | st.text(max_size=5) | st.none())
 )
-def test_whatever_a_region_holds_it_is_read_or_refused_in_words(name: str, value: dict) -> None:
+def test_any_region_is_read_or_refused_with_a_message(name: str, value: dict) -> None:
     kinds = ("rectanglelabels", "bitmasklabels", "polygonlabels")
     for kind in kinds:
         whole = {"x": 1, "y": 1, "width": 9, "height": 9, "points": [[1, 1]], "imageDataURL": "", kind: ["a"]}

@@ -1,4 +1,4 @@
-"""The round trip with a real server: frames sent, judged by the API, read back."""
+"""The round trip with a real server: push frames, review through the API, pull."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ def _change_labels(desk: Desk, change: Callable[[pd.DataFrame], pd.DataFrame]) -
     write_table(change(read_table(path, LABELS)), LABELS, path)
 
 
-def test_labels_go_out_and_come_back_untouched(desk: Desk) -> None:
+def test_labels_round_trip_unchanged(desk: Desk) -> None:
     assert desk.push().created == 5
     tasks = desk.tasks("predictions")
     for task in tasks:
@@ -45,7 +45,7 @@ def test_labels_go_out_and_come_back_untouched(desk: Desk) -> None:
         assert frame.decision.seconds == 3.5
 
 
-def test_sending_twice_makes_nothing_twice(desk: Desk) -> None:
+def test_pushing_twice_creates_tasks_once(desk: Desk) -> None:
     desk.push()
     before = desk.tasks("predictions")
     again = desk.push()
@@ -58,7 +58,7 @@ def test_sending_twice_makes_nothing_twice(desk: Desk) -> None:
     assert len(desk.room.client.import_storage.local.list(project=project.id)) == 1
 
 
-def test_new_labels_replace_what_nobody_touched_and_nothing_else(desk: Desk) -> None:
+def test_new_labels_replace_unedited_tasks_only(desk: Desk) -> None:
     desk.push()
     first, second, third, *_ = desk.tasks("predictions")
     desk.say(first, "reject")
@@ -76,7 +76,7 @@ def test_new_labels_replace_what_nobody_touched_and_nothing_else(desk: Desk) -> 
     assert desk.push().unchanged == 3
 
 
-def test_a_push_that_broke_goes_on(desk: Desk) -> None:
+def test_an_interrupted_push_continues(desk: Desk) -> None:
     def break_off(done: int, total: int) -> None:
         if done == 2:
             raise KeyboardInterrupt
@@ -88,7 +88,7 @@ def test_a_push_that_broke_goes_on(desk: Desk) -> None:
     assert len(desk.tasks()) == 5
 
 
-def test_every_kind_of_edit_is_told(desk: Desk) -> None:
+def test_every_kind_of_edit_is_recorded(desk: Desk) -> None:
     desk.push()
     moved, wiped, drawn, _, skipped = desk.tasks("predictions")
     size = Size(WIDTH, HEIGHT)
@@ -111,30 +111,30 @@ def test_every_kind_of_edit_is_told(desk: Desk) -> None:
     assert (frames[50].reviews[0].state, frames[50].decision) == ("skipped", None)
 
 
-def test_only_what_is_new_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_new_reviews_are_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulling, "_SETTLED_S", 0.0)
     desk.push()
     first, second, *_ = desk.tasks("predictions")
     desk.say(first, "accept")
     assert desk.pull().frames == 1
     assert desk.pull().frames == 0
-    said = desk.say(second, "accept")
+    annotation = desk.say(second, "accept")
     assert desk.pull().frames == 1
     # The same human changes their mind, in the same annotation.
     result = [
         {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices"}
         | {"value": {"choices": ["reject"]}}
     ]
-    desk.room.client.annotations.update(said, result=result)
+    desk.room.client.annotations.update(annotation, result=result)
     assert desk.pull().videos == ["duel"]
     (review,) = desk.reviewed("duel")[10].reviews
     assert review.verdict == "reject"
-    # What was removed at home is read again.
+    # A file removed locally is pulled again.
     desk.world.paths.reviewed("duel").unlink()
     assert desk.pull().frames == 2
 
 
-def test_two_reviewers_and_one_who_takes_it_back(desk: Desk) -> None:
+def test_two_reviewers_and_a_withdrawn_review(desk: Desk) -> None:
     desk.push()
     task, *_ = desk.tasks("predictions")
     me = desk.room.client.users.whoami().id
@@ -143,8 +143,8 @@ def test_two_reviewers_and_one_who_takes_it_back(desk: Desk) -> None:
     second = desk.say(task, "reject", completed_by=other)
     desk.pull()
     frame = desk.reviewed("duel")[0]
-    said = [(review.annotator, review.verdict) for review in frame.reviews]
-    assert said == [(me, "accept"), (other, "reject")]
+    judged = [(review.annotator, review.verdict) for review in frame.reviews]
+    assert judged == [(me, "accept"), (other, "reject")]
     assert frame.decision == frame.reviews[1]
 
     desk.room.client.annotations.delete(second)
@@ -154,30 +154,30 @@ def test_two_reviewers_and_one_who_takes_it_back(desk: Desk) -> None:
     assert frame.decision == frame.reviews[0]
 
 
-def test_judged_frames_make_way_for_others(desk: Desk) -> None:
+def test_reviewed_frames_are_not_pushed_again(desk: Desk) -> None:
     few: dict[str, Any] = {"doubtful": 2, "audit_share": 0.0}
     assert desk.push(**few).created == 2
     first, second = desk.tasks("predictions")
     desk.say(first, "accept")
-    # Not home yet: it still counts.
+    # Not pulled yet: it still counts.
     assert desk.push(**few).created == 0
     desk.pull()
     pushed = desk.push(**few)
     assert (pushed.created, pushed.unchanged) == (1, 1)
     assert [task["id"] for task in desk.tasks()][:2] == [first["id"], second["id"]]
-    # A label of the judged frame that has changed since leaves its task as it is.
+    # A task stays as it is when a label of its reviewed frame changes.
     _change_labels(desk, lambda labels: labels.assign(quality=labels["quality"] - 0.1))
     pushed = desk.push(**few)
     assert (pushed.created, pushed.renewed, pushed.kept) == (0, 2, 0)
     assert desk.tasks("predictions")[0]["predictions"] == first["predictions"]
-    # A judgement that was withdrawn is asked for again, in its old task.
-    (said,) = desk.tasks("annotations")[0]["annotations"]
-    desk.room.client.annotations.delete(said["id"])
+    # A frame whose review was withdrawn is pushed again, in its old task.
+    (annotation,) = desk.tasks("annotations")[0]["annotations"]
+    desk.room.client.annotations.delete(annotation["id"])
     desk.pull()
     assert desk.push(**few).created == 0
 
 
-def test_a_picture_that_was_made_anew_is_asked_about_again(desk: Desk) -> None:
+def test_a_frame_extracted_again_is_pushed_again(desk: Desk) -> None:
     desk.push(select="all")
     first, *_ = desk.tasks("predictions")
     desk.say(first, "accept")
@@ -188,7 +188,7 @@ def test_a_picture_that_was_made_anew_is_asked_about_again(desk: Desk) -> None:
     assert desk.push(select="all").created == 1
 
 
-def test_a_project_that_a_human_deletes_takes_nothing_with_it(desk: Desk) -> None:
+def test_deleting_the_project_loses_no_reviews(desk: Desk) -> None:
     desk.push()
     for task in desk.tasks("predictions")[:3]:
         desk.say(task, "accept")
@@ -203,7 +203,7 @@ def test_a_project_that_a_human_deletes_takes_nothing_with_it(desk: Desk) -> Non
     assert desk.world.paths.reviewed("duel").read_bytes() == before
 
 
-def test_a_page_that_a_human_changed_is_kept_or_refused(desk: Desk) -> None:
+def test_an_edited_page_is_kept_or_refused(desk: Desk) -> None:
     desk.push()
     project = find_project(desk.room.client, desk.title)
     assert project is not None
@@ -220,15 +220,15 @@ def test_a_page_that_a_human_changed_is_kept_or_refused(desk: Desk) -> None:
         desk.push()
 
 
-def test_a_class_that_the_page_lacks_is_never_sent(desk: Desk) -> None:
+def test_a_class_missing_from_the_page_is_never_pushed(desk: Desk) -> None:
     with pytest.raises(InputError, match="labels have the class neutral"):
         desk.push(classes=["hostile"])
     desk.push()
-    with pytest.raises(InputError, match="made for the other form"):
+    with pytest.raises(InputError, match="created for the other form"):
         desk.push(masks="polygon")
 
 
-def test_a_prediction_that_does_not_fit_the_page_is_told_and_not_sent(desk: Desk) -> None:
+def test_a_prediction_that_does_not_fit_the_page_is_reported(desk: Desk) -> None:
     desk.push(doubtful=0, audit_share=0.0, classes=["hostile", "neutral"])
     project = find_project(desk.room.client, desk.title)
     assert project is not None
@@ -256,7 +256,7 @@ def test_polygons(desk: Desk) -> None:
 
 def test_names_in_any_script(label_studio: Running) -> None:
     video = "bitwa-łódź 船 (1)"
-    # In the folder that the server belongs to, so that pictures are seen.
+    # In the folder that the server belongs to, so that it serves the images.
     world = make_world(label_studio.root, {video: ["hostile", "hostile"]})
     token = label_studio.server.connection.token
     desk = Desk(connect(label_studio.server.connection), token, world, "odd ąę")
@@ -272,25 +272,25 @@ def test_names_in_any_script(label_studio: Running) -> None:
     assert desk.reviewed(video)[0].sample == "audit"
 
 
-def test_a_server_that_dies_in_the_middle_loses_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_failure_midway_loses_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulling, "_BATCH", 2)
     token = desk.token
 
-    with cut_line(desk.room.url) as line, pytest.raises(ServerDownError, match="stopped answering"):
+    with cut_line(desk.room.url) as line, pytest.raises(ServerDownError, match="stopped responding"):
         replace(desk, room=connect(Connection(line.url, token))).push(line.cut_at(2), batch=2)
     assert len(desk.tasks()) == 2
     assert desk.push().created == 3
 
     for task in desk.tasks("predictions"):
         desk.say(task, "accept")
-    with cut_line(desk.room.url) as line, pytest.raises(ServerDownError, match="stopped answering"):
+    with cut_line(desk.room.url) as line, pytest.raises(ServerDownError, match="stopped responding"):
         replace(desk, room=connect(Connection(line.url, token))).pull(line.cut_at(2))
     assert not desk.world.paths.reviewed("duel").exists()
     assert desk.pull().frames == 5
 
 
 @pytest.mark.filterwarnings("ignore:The `parse_obj` method:DeprecationWarning")  # inside the SDK
-def test_a_personal_access_token_will_do(label_studio: Running) -> None:
+def test_a_personal_access_token_works(label_studio: Running) -> None:
     server = label_studio.server
     with httpx.Client(base_url=server.connection.url, follow_redirects=True) as person:
         person.get("/user/login")
@@ -302,11 +302,11 @@ def test_a_personal_access_token_will_do(label_studio: Running) -> None:
 
 
 def test_no_server_is_one_clear_sentence() -> None:
-    with pytest.raises(ServerDownError, match=r"does not answer at .*start it with `gotowce review serve`"):
+    with pytest.raises(ServerDownError, match=r"does not respond at .*start it with `gotowce review serve`"):
         connect(Connection(f"http://127.0.0.1:{free_port()}", "token"))
 
 
 @pytest.mark.parametrize("token", ["0" * 40, "no token"])
 def test_a_wrong_token_is_one_clear_sentence(label_studio: Running, token: str) -> None:
-    with pytest.raises(InputError, match="refuses the token; set LABEL_STUDIO_API_KEY"):
+    with pytest.raises(InputError, match="rejects the token; set LABEL_STUDIO_API_KEY"):
         connect(Connection(label_studio.server.connection.url, token))

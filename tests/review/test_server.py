@@ -13,14 +13,14 @@ import pytest
 from gotowce_dagster.cli.review import serve
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.errors import GotowceError, InputError
-from gotowce_dagster.review.connection import Secrets, home
+from gotowce_dagster.review.connection import Secrets, server_folder
 from gotowce_dagster.review.server import environment, find_uv, running
 from tests.review.conftest import Running, free_port
 
 _SECRETS = Secrets(token="t" * 40, email="a@b.test", password="secret")
 
 
-def test_only_what_is_meant_for_label_studio_reaches_it(tmp_path: Path) -> None:
+def test_only_variables_for_label_studio_are_inherited(tmp_path: Path) -> None:
     accidents = dict.fromkeys(("HOST", "PORT", "DEBUG", "USERNAME", "PASSWORD", "HEARTEX_DEBUG", "CI"), "x")
     meant = {
         "DJANGO_DB": "default",
@@ -39,7 +39,9 @@ def test_only_what_is_meant_for_label_studio_reaches_it(tmp_path: Path) -> None:
     assert given["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"] == str(tmp_path / "data")
 
 
-def test_without_uv_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_uv_names_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GotowceError, match=r"make install.*LABEL_STUDIO_URL"):
         find_uv(tmp_path)
@@ -49,27 +51,27 @@ def test_without_uv_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.Mo
     assert find_uv(tmp_path) == own
 
 
-def test_a_port_that_another_program_has_is_refused(tmp_path: Path) -> None:
+def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
         port = other.server_address[1]
         with (
-            pytest.raises(InputError, match=f"--port {port}: another program has it"),
+            pytest.raises(InputError, match=f"--port {port}: in use by another program"),
             running(Paths(tmp_path), port),
         ):
             pytest.fail("it must not start")
         other.shutdown()
-    assert not home(tmp_path).exists()
+    assert not server_folder(tmp_path).exists()
 
 
-def test_with_a_server_of_yours_none_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_an_existing_server_none_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABEL_STUDIO_URL", "https://labels.example")
-    with pytest.raises(InputError, match=r"use https://labels.example, as LABEL_STUDIO_URL says"):
+    with pytest.raises(InputError, match=r"LABEL_STUDIO_URL is set to https://labels.example"):
         serve()
 
 
 @pytest.mark.integration
-def test_it_listens_here_alone_and_is_not_started_twice(label_studio: Running) -> None:
+def test_it_listens_on_loopback_only_and_is_not_started_twice(label_studio: Running) -> None:
     port = int(label_studio.server.connection.url.rpartition(":")[2])
     process = psutil.Process(label_studio.server.process.pid)
     owners = [process, *process.children(recursive=True)]
@@ -84,8 +86,10 @@ def test_it_listens_here_alone_and_is_not_started_twice(label_studio: Running) -
 
 @pytest.mark.integration
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_ends_with_its_server(label_studio: Running, tmp_path: Path, how: signal.Signals) -> None:
-    """A second server, of the same database: starting anew with the old secrets works too."""
+def test_the_command_exits_with_its_server(
+    label_studio: Running, tmp_path: Path, how: signal.Signals
+) -> None:
+    """A second server with the same database: a restart with the old secrets works too."""
     port = free_port()
     command = [sys.executable, "-m", "gotowce_dagster.cli.main", "review", "serve", "--port", str(port)]
     environment = os.environ | {"GOTOWCE_ROOT": str(label_studio.root), "DEBUG": "nonsense"}

@@ -26,7 +26,7 @@ def _task(annotations: list[dict], **changes: object) -> dict[str, Any]:
 
 
 def _annotation(result: list[dict], verdict: str | None = "accept", **changes: object) -> dict[str, Any]:
-    said = [
+    choices = [
         {"id": "c", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": [v]}}
         for v in [verdict]
         if v
@@ -39,7 +39,7 @@ def _annotation(result: list[dict], verdict: str | None = "accept", **changes: o
         "lead_time": 2.5,
         "was_cancelled": False,
         "parent_prediction": 9,
-        "result": result + said,
+        "result": result + choices,
     } | changes
 
 
@@ -50,7 +50,7 @@ def _review(task: dict[str, Any]) -> Review:
     return seen.frame.reviews[-1]
 
 
-def test_the_digest_changes_with_what_is_shown_and_with_nothing_else() -> None:
+def test_the_digest_changes_only_with_shown_content() -> None:
     same = _data()["content"]
     assert _data()["content"] == same
     others = [
@@ -63,7 +63,7 @@ def test_the_digest_changes_with_what_is_shown_and_with_nothing_else() -> None:
     assert len({same, *(other["content"] for other in others)}) == 6
 
 
-def test_names_are_quoted_in_addresses_and_escaped_in_html() -> None:
+def test_names_are_quoted_in_urls_and_escaped_in_html() -> None:
     neighbour = Neighbour(frame().file.with_name('ä "b"&c.jpg'), 0.5)
     rows = frame(label_row(class_name="<b>x", reasons=["steady"]), neighbours=[neighbour], video="łódź")
     context = _data(rows)["context"]
@@ -73,13 +73,13 @@ def test_names_are_quoted_in_addresses_and_escaped_in_html() -> None:
     assert _data(rows)["uid"] == "łódź/30/0123456789abcdef"
 
 
-def test_frames_drawn_at_random_come_without_hints() -> None:
+def test_audit_frames_have_no_hints() -> None:
     label = label_row(reasons=["steady"])
     assert "flickers" in _data(frame(label))["context"]
     assert "flickers" not in _data(frame(label, sample="audit"))["context"]
 
 
-def test_accepted_as_it_was() -> None:
+def test_accepted_without_changes() -> None:
     task = _task([])
     review = _review(task | {"annotations": [_annotation(task["predictions"][0]["result"])]})
     assert (review.verdict, review.state, review.annotator, review.seconds) == ("accept", "done", 3, 2.5)
@@ -89,7 +89,7 @@ def test_accepted_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("parent", [9, None, 8], ids=["its own", "none", "deleted since"])
-def test_changes_are_told_against_the_prediction_it_was_made_from(parent: int | None) -> None:
+def test_changes_are_relative_to_the_parent_prediction(parent: int | None) -> None:
     review = _review(_task([_annotation([], "fix", parent_prediction=parent)]))
     assert [change.kind for change in review.changes] == ["deleted"]
 
@@ -108,9 +108,9 @@ def test_two_reviewers_are_both_kept_the_newest_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotation", "says"),
+    ("annotation", "message"),
     [
-        (_annotation([], "maybe"), "its verdict is maybe"),
+        (_annotation([], "maybe"), "the verdict is maybe"),
         (_annotation([], updated_at="yesterday"), "annotation 11"),
         (
             _annotation(
@@ -121,12 +121,12 @@ def test_two_reviewers_are_both_kept_the_newest_last() -> None:
     ],
     ids=["unknown verdict", "no time", "no picture"],
 )
-def test_one_that_cannot_be_read_is_told_and_stops_no_other(annotation: dict, says: str) -> None:
+def test_an_unreadable_annotation_is_reported_and_others_are_read(annotation: dict, message: str) -> None:
     seen = read_task(_task([annotation, _annotation([], id=12)]))
     assert seen is not None
     assert [review.review_id for review in seen.frame.reviews] == [f"12@{AT}"]
     assert len(seen.problems) == 1
-    assert says in seen.problems[0]
+    assert message in seen.problems[0]
 
 
 @pytest.mark.parametrize(
@@ -134,12 +134,12 @@ def test_one_that_cannot_be_read_is_told_and_stops_no_other(annotation: dict, sa
     [{}, {"uid": "nonsense", "sample": "all"}],
     ids=["somebody's own", "no uid of ours"],
 )
-def test_what_is_not_ours_is_passed_over(data: dict) -> None:
+def test_other_tasks_are_ignored(data: dict) -> None:
     assert read_task(_task([], data=data | {"width": 1, "height": 1})) is None
 
 
 @pytest.mark.parametrize(
-    ("changed", "says"),
+    ("changed", "message"),
     [
         ({"uid": "../../x/1/h"}, "is a path"),
         ({"uid": ".hidden/1/h"}, "begins with a dot"),
@@ -150,7 +150,7 @@ def test_what_is_not_ours_is_passed_over(data: dict) -> None:
     ],
     ids=["a way out of the folder", "hidden", "a frame beyond tables", "no width", "no height", "too wide"],
 )
-def test_a_task_of_ours_that_cannot_be_is_refused_by_name(changed: dict, says: str) -> None:
+def test_invalid_task_data_is_refused_by_name(changed: dict, message: str) -> None:
     task = _task([])
-    with pytest.raises(ValueError, match=rf"task 5.*{says}"):
+    with pytest.raises(ValueError, match=rf"task 5.*{message}"):
         read_task({**task, "data": task["data"] | changed})

@@ -1,4 +1,4 @@
-"""As many tasks as an afternoon of footage makes: all out, all home, nothing twice."""
+"""Push and pull as many tasks as an afternoon of footage has, each exactly once."""
 
 from typing import Any
 
@@ -22,11 +22,11 @@ def test_five_thousand_tasks(label_studio: Running) -> None:
     world = make_world(label_studio.root / "data" / "thousands", {"duel": shown})
     connection = label_studio.server.connection
     desk = Desk(connect(connection), connection.token, world, "thousands")
-    said: list[int] = []
+    reported: list[int] = []
     every: dict[str, Any] = {"select": "all", "batch": 500}
-    pushed = desk.push(lambda done, total: said.append(done), **every)
+    pushed = desk.push(lambda done, total: reported.append(done), **every)
     assert (pushed.created, pushed.problems) == (_COUNT, [])
-    assert said == sorted(said)
+    assert reported == sorted(reported)
     again = desk.push(**every)
     assert (again.created, again.renewed, again.unchanged) == (0, 0, _COUNT)
 

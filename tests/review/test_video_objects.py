@@ -1,4 +1,4 @@
-"""Tracks and Label Studio's video rectangles: geometry and round trips, and frame numbers read off a clip."""
+"""Tracks and Label Studio's video rectangles: geometry, round trips, and frame numbers of a clip."""
 
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,10 @@ keyed = st.lists(
 
 
 @given(paths, st.floats(0, 20))
-def test_no_box_lies_farther_off_than_the_tolerance(path: list, tolerance: float) -> None:
+def test_no_box_error_exceeds_the_tolerance(path: list, tolerance: float) -> None:
     frames = [frame for frame, *_ in path]
     rows = rows_of(frames, [(x, y, x + side, y + side / 2) for _, x, y, side in path])
-    # Nobody looked anywhere else: one object through all of them.
+    # No other frame was sampled: one object through all of them.
     (found,) = tracks_of(rows, frames, tolerance)
     back = frame_rows([found], FRAMES).set_index("frame_index")
     assert np.abs(back.loc[frames, SIDES].to_numpy() - rows[SIDES].to_numpy()).max() <= tolerance + 1e-9
@@ -78,8 +78,8 @@ def test_no_box_lies_farther_off_than_the_tolerance(path: list, tolerance: float
 
 
 @given(st.lists(paths, min_size=1, max_size=3))
-def test_there_and_back_every_seen_frame_is_as_it_was(objects: list) -> None:
-    """With no tolerance, and every frame looked at: exactly the frames it was seen in."""
+def test_round_trip_keeps_every_frame(objects: list) -> None:
+    """Without tolerance and with every frame sampled: exactly the frames in which it was seen."""
     rows = pd.concat(
         [
             rows_of([p[0] for p in path], [(x, y, x + side, y + side) for _, x, y, side in path], f"0/{n}")
@@ -92,14 +92,14 @@ def test_there_and_back_every_seen_frame_is_as_it_was(objects: list) -> None:
     sort = ["frame_index", "object_id"]
     wanted = rows.sort_values(sort, ignore_index=True)
     assert back[sort].values.tolist() == wanted[sort].values.tolist()
-    # Boxes are cut at the frame's edges, as all that we send.
+    # Boxes are clipped to the frame, like all that we push.
     clipped = wanted[SIDES].clip(0, [SIZE.width, SIZE.height] * 2, axis=1).to_numpy()
     assert np.abs(back[SIDES].to_numpy() - clipped).max() < 1e-9
 
 
 @given(keyed)
-def test_lifespans_and_motion_are_label_studios_own(one: Track) -> None:
-    """The same frames and boxes as the code gives by which Label Studio exports every frame."""
+def test_lifespans_and_interpolation_match_label_studio(one: Track) -> None:
+    """The same frames and boxes as Label Studio's own export of every frame."""
     from label_studio_sdk._extensions.label_studio_tools.postprocessing.video import extract_key_frames
 
     region = video_regions([one], INFO)[0]
@@ -122,11 +122,11 @@ def test_lifespans_and_motion_are_label_studios_own(one: Track) -> None:
         ([key(59, 0)], [59], "the last frame"),
     ],
 )
-def test_in_which_frames_an_object_is(keys: list[KeyFrame], frames: list[int], what: str) -> None:
+def test_frames_of_an_object(keys: list[KeyFrame], frames: list[int], what: str) -> None:
     assert frame_rows([track(*keys)], FRAMES)["frame_index"].tolist() == frames, what
 
 
-def test_it_moves_evenly() -> None:
+def test_boxes_are_interpolated_linearly() -> None:
     rows = frame_rows([track(key(0, 0), key(4, 40, False))], FRAMES)
     assert rows["x1"].tolist() == [0, 10, 20, 30, 40]
 
@@ -139,7 +139,7 @@ def test_straight_motion_needs_two_key_frames_and_a_bend_one_more() -> None:
     assert [(k.frame_index, k.goes_on) for k in found.key_frames] == [(0, True), (20, True), (40, False)]
 
 
-def test_a_frame_looked_at_in_vain_ends_a_life() -> None:
+def test_a_sampled_frame_without_the_object_ends_its_run() -> None:
     rows = rows_of([0, 5, 10, 20, 25], [(5, 5, 9, 9)] * 5)
     lost = rows.assign(**dict.fromkeys(SIDES, np.nan), frame_index=[1, 6, 15, 21, 26])
     (found,) = tracks_of(pd.concat([rows, lost.iloc[[2]]]), range(0, 60, 5), 1.0)
@@ -158,7 +158,7 @@ def test_a_frame_looked_at_in_vain_ends_a_life() -> None:
         ({"sequence": [{"frame": 0, "x": 1, "y": 1, "width": 1, "height": 1}]}, "count from 1"),
     ],
 )
-def test_a_region_that_cannot_be_right_is_refused(change: dict[str, Any], words: str) -> None:
+def test_an_invalid_region_is_refused(change: dict[str, Any], words: str) -> None:
     (region,) = video_regions([track(key(0, 0))], INFO)
     with pytest.raises(ValueError, match=words):
         read_regions([region | {"value": region["value"] | change}], SIZE, FRAMES)
@@ -171,7 +171,7 @@ def test_key_frames_after_the_end_are_left_out() -> None:
 
 
 def numbered(number: int) -> np.ndarray:
-    """A frame that shows its own number, from 0, and a square whose place tells it too."""
+    """A frame that shows its own number, from 0, and a square whose position encodes it too."""
     picture = np.full((SIZE.height, SIZE.width, 3), 40, np.uint8)
     cv2.putText(picture, f"{number:03d}", (8, 60), cv2.FONT_HERSHEY_SIMPLEX, 2, (255, 255, 255), 4)
     x1, y1, x2, y2 = np.array(box_in(number)).astype(int)
@@ -184,7 +184,7 @@ def box_in(number: int) -> tuple[float, float, float, float]:
 
 
 def number_in(picture: np.ndarray) -> int:
-    """The number burnt into a frame: the digits whose picture is most like it."""
+    """Read the number burnt into a frame, by template matching of its digits."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:80]
     alike = [
         cv2.matchTemplate(
@@ -225,7 +225,7 @@ def test_frame_numbers_are_those_burnt_into_the_clip(tmp_path: Path, fps: float,
         assert (x1, y1, x2, y2) == pytest.approx(box_in(number))
         inside = frame.rgb()[round(y1) + 2 : round(y2) - 2, round(x1) + 2 : round(x2) - 2]
         assert inside[..., 0].min() > 180, "the box is where the picture shows it"
-        # What a browser shows for Label Studio's frame: the one whose time it is.
+        # A browser shows the frame at the time of Label Studio's frame number.
         assert frame.time_s == pytest.approx(frame.index / info.fps, abs=0.1 / info.fps)
 
 
@@ -233,7 +233,7 @@ def test_a_variable_rate_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "uneven.mp4"
     times = np.cumsum([0.04, 0.04, 0.2] * 5)
     write_video(path, (numbered(n) for n in range(15)), times_s=times)
-    with pytest.raises(InputError, match=r"uneven.mp4: its frames last unequally long.*cfr"):
+    with pytest.raises(InputError, match=r"uneven.mp4: variable frame rate.*cfr"):
         refuse_variable_rate(path, probe(path))
 
 
@@ -250,7 +250,7 @@ def tracked(*reviews: TrackReview) -> TrackedVideo:
     )
 
 
-def test_what_was_deleted_is_withdrawn_and_the_newest_decides() -> None:
+def test_deleted_reviews_are_withdrawn_and_the_newest_counts() -> None:
     elsewhere = review("a", task="2/9@u", minute=1)
     known = tracked(elsewhere, review("b", minute=2), review("c", minute=3))
     now = merged(known, tracked(review("b", minute=2), review("d", minute=4, state="skipped")), "1/1@t")
@@ -260,7 +260,7 @@ def test_what_was_deleted_is_withdrawn_and_the_newest_decides() -> None:
     assert now.decision.review_id == "b"
 
 
-def test_the_file_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_the_file_round_trips(tmp_path: Path) -> None:
     path = tmp_path / "tracks" / "duel.json"
     assert read_tracked(path) is None
     write_tracked(path, tracked(review("a")))
@@ -270,7 +270,7 @@ def test_the_file_comes_back_as_it_was(tmp_path: Path) -> None:
         read_tracked(path)
 
 
-def test_objects_as_truth(tmp_path: Path) -> None:
+def test_tracks_as_ground_truth(tmp_path: Path) -> None:
     path = tmp_path / "duel.csv"
     rows = frame_rows([track(key(0, 0), key(10, 20, False)), track(key(5, 90, False), name="r")], FRAMES)
     assert write_truth(path, "duel", rows, [0, 5, 30]) == 3
@@ -280,5 +280,5 @@ def test_objects_as_truth(tmp_path: Path) -> None:
         ["duel", 5, 10.0, "object"],
         ["duel", 5, 90.0, "object"],
     ]
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="exists already"):
         write_truth(path, "duel", rows, [0])

@@ -1,4 +1,4 @@
-"""A video's objects sent to a real Label Studio, corrected there, and brought home."""
+"""A video's tracks, pushed to a real Label Studio, corrected there, and pulled."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def room(label_studio: Running) -> Room:
 
 @pytest.fixture
 def world(label_studio: Running, tmp_path: Path) -> Project:
-    """A video of 51 frames, looked at in every tenth; in the third of these there is nothing."""
+    """A video of 51 frames, every tenth sampled; the third sampled frame shows nothing."""
     made = make_world(
         label_studio.root / "data" / tmp_path.name,
         {"duel": ["hostile", "hostile", None, "neutral", "neutral", "neutral"]},
@@ -53,13 +53,13 @@ def _move_masks(world: Project, by: float) -> None:
 
 
 @pytest.mark.integration
-def test_a_videos_objects_go_out_and_come_home(room: Room, world: Project) -> None:
+def test_tracks_are_pushed_corrected_and_pulled(room: Room, world: Project) -> None:
     pushed = push_video(room, world, "duel")
     assert (pushed.done, pushed.objects) == ("created", 1)
     assert push_video(room, world, "duel").done == "unchanged"
     _move_masks(world, 0.5)
     assert push_video(room, world, "duel").done == "renewed"
-    with pytest.raises(InputError, match="nobody has sent"):
+    with pytest.raises(InputError, match="no submitted review"):
         save_truth(world, "duel")
     assert pull_video(room, world, "duel").file == ""
 
@@ -81,7 +81,7 @@ def test_a_videos_objects_go_out_and_come_home(room: Room, world: Project) -> No
             ],
         },
     }
-    said = room.client.annotations.create(task["id"], result=[*prediction["result"], drawn])
+    annotation = room.client.annotations.create(task["id"], result=[*prediction["result"], drawn])
     pulled = pull_video(room, world, "duel")
     assert (pulled.reviews, pulled.objects, pulled.problems) == (1, 2, [])
 
@@ -105,7 +105,7 @@ def test_a_videos_objects_go_out_and_come_home(room: Room, world: Project) -> No
 
     _move_masks(world, 0.5)
     assert push_video(room, world, "duel").done == "kept"
-    room.client.annotations.delete(said.id)
+    room.client.annotations.delete(annotation.id)
     pull_video(room, world, "duel")
     tracked = read_tracked(world.paths.reviewed_tracks("duel"))
     assert tracked is not None
@@ -113,12 +113,12 @@ def test_a_videos_objects_go_out_and_come_home(room: Room, world: Project) -> No
 
 
 @pytest.mark.integration
-def test_what_was_never_sent_cannot_be_read(room: Room, world: Project) -> None:
+def test_a_video_that_was_never_pushed_cannot_be_pulled(room: Room, world: Project) -> None:
     with pytest.raises(InputError, match="push-video duel"):
         pull_video(room, world, "duel")
 
 
-def test_the_page_offers_the_classes_and_the_videos_rate() -> None:
+def test_the_page_offers_the_classes_and_the_frame_rate() -> None:
     from label_studio_sdk.label_interface import LabelInterface
 
     config = video_config(["hostile", 'a "b" <c>'])

@@ -227,7 +227,7 @@ def test_wrong_weights_are_refused(content: str, tmp_path: Path, monkeypatch: py
     else:
         path.write_bytes(found.read_bytes()[:1_000_000] if content == "half a file" else b"<html>")
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
-    with pytest.raises(MissingWeightsError, match=r"hiera_small\.pt: not .* as published \(.*SHA-256"):
+    with pytest.raises(MissingWeightsError, match=r"hiera_small\.pt: not the published .* \(.*SHA-256"):
         build_segmenter("sam2:sam2.1_hiera_small.pt", masks_params(input_px=64))
     # And where no digest would tell, the loader does.
     monkeypatch.setattr("gotowce_dagster.segmenters.sam2.require", lambda name: path)

@@ -139,8 +139,8 @@ def test_files_without_truth_from_the_command_line(
     assert [row["f1_50"] for row in told["detectors"]] == [None, None]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Agreement" in page
-    assert "nobody knows who is right" in page
-    assert "What 7,200 frames would take" in page
+    assert "so accuracy is unknown" in page
+    assert "Time and money for 7,200 frames" in page
 
 
 def test_a_folder_with_something_else_is_left_alone(
@@ -149,7 +149,7 @@ def test_a_folder_with_something_else_is_left_alone(
     monkeypatch.setenv("GOTOWCE_ROOT", str(project.paths.root))
     (tmp_path / "mine.txt").write_text("precious", encoding="utf-8")
     assert run(monkeypatch, "compare", "known", "--detectors", "bracket", "--out", str(tmp_path)) == 2
-    assert "holds something else than a comparison" in capsys.readouterr().err
+    assert "is not the folder of a comparison" in capsys.readouterr().err
     assert (tmp_path / "mine.txt").exists()
 
 

@@ -64,7 +64,7 @@ def test_a_leaking_dataset_is_not_trained_on(tmp_path: Path) -> None:
     rows = read_table(path, PROVENANCE)
     rows["split"] = ["train", "val"] * (len(rows) // 2) + ["test"] * (len(rows) % 2)
     write_table(rows, PROVENANCE, path)
-    with pytest.raises(InputError, match="comes less than 2 s after a frame of"):
+    with pytest.raises(InputError, match="is less than 2 s after a frame of"):
         finetuned_model.run(made, silent)
     assert not made.paths.model.exists()
 

@@ -78,7 +78,7 @@ def test_weights_of_an_earlier_round(mine: Path, tmp_path: Path, monkeypatch: py
     (tmp_path / "data" / "model" / "best.pt").write_bytes((mine / "small.pt").read_bytes())
     monkeypatch.setenv("GOTOWCE_ROOT", str(tmp_path))
     settings = YoloSettings(weights="data/model/best.pt", imgsz=64, min_confidence=0)
-    with pytest.raises(InputError, match=r"data/model/best\.pt: not trusted here"):
+    with pytest.raises(InputError, match=r"data/model/best\.pt: not trusted"):
         Yolo("y", settings)
     trust.note_trained(tmp_path / "data" / "model" / "best.pt", tmp_path)
     (answer,) = Yolo("y", settings).detect([np.zeros((48, 64, 3), np.uint8)])
