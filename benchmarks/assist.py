@@ -1,9 +1,9 @@
-"""Seconds from a click to its mask, through the backend's own HTTP: the first and the second on each frame.
+"""Latency from a click to its mask through the HTTP backend: first and second click on each frame.
 
     python benchmarks/assist.py [ENGINE] [--frames 4]
 
-The frames are the samples' with known targets. First with the designators known (the click falls into one),
-then without. IoU is of the mask's box with the hand-checked one.
+Uses the frames of the samples with ground truth, first with designators (the click falls into one), then
+without. IoU is that of the mask's box with ground truth.
 """
 
 import argparse
@@ -41,28 +41,33 @@ _CONFIG = labelling_config(["target"], "bitmask")
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("engine", nargs="?", default="sam2:sam2_hiera_tiny_image.pt")
-    arguments.add_argument("--frames", type=int, default=4, help="of each sample")
-    asked = arguments.parse_args()
+    arguments.add_argument("--frames", type=int, default=4, help="number of frames of each sample")
+    options = arguments.parse_args()
     here = Project.find(Path(__file__).parent)
     truth = read_truth(_SAMPLES / "truth.csv")
     with TemporaryDirectory() as folder:
         paths = Paths(Path(folder))
         (paths.root / "params.yaml").write_bytes(here.paths.params.read_bytes())
         project = Project(paths)
-        model, token = build_model(asked.engine, project), new_token()
-        for is_known in (True, False):
+        model, token = build_model(options.engine, project), new_token()
+        for has_designators in (True, False):
             rows = []
             with serving(application(Assistant(project, model), lambda _: None, token), 0) as bare:
                 url = bare.replace("://", f"://{TITLE}:{token}@")
                 for clip, of_clip in truth.groupby("clip"):
-                    rows += _of_clip(url, paths, str(clip), of_clip, limit=asked.frames, is_known=is_known)
+                    rows += _of_clip(
+                        url, paths, str(clip), of_clip, limit=options.frames, has_designators=has_designators
+                    )
             table = pd.DataFrame(rows, columns=["clip", "first_s", "second_s", "iou"])
-            print(f"\n{asked.engine} on {model.device}, designators {'known' if is_known else 'unknown'}")
+            print(
+                f"\n{options.engine} on {model.device}, "
+                f"{'with' if has_designators else 'without'} designators"
+            )
             print(table.groupby("clip").agg(["median", "min", "max"]).round(2).to_string())
 
 
 def _of_clip(
-    url: str, paths: Paths, clip: str, truth: pd.DataFrame, *, limit: int, is_known: bool
+    url: str, paths: Paths, clip: str, truth: pd.DataFrame, *, limit: int, has_designators: bool
 ) -> list[tuple[str, float, float, float]]:
     targets = truth[truth["label"] == "object"].drop_duplicates("frame_index")
     designators = truth[truth["label"] == "designator"].drop_duplicates("frame_index")
@@ -73,11 +78,11 @@ def _of_clip(
     found = designators[["frame_index", *_SIDES]].assign(
         video=video, detection_id=0, confidence=1.0, class_name="target", detector="hand", prompt="mark"
     )
-    write_table(found if is_known else found.head(0), DETECTIONS, paths.detections(video))
+    write_table(found if has_designators else found.head(0), DETECTIONS, paths.detections(video))
     paths.frames(video).mkdir(parents=True, exist_ok=True)
     rows = []
     for frame in read_frames(_SAMPLES / clip, both["frame_index"].tolist()):
-        name = f"{frame.index:06d}{'k' if is_known else 'u'}.jpg"
+        name = f"{frame.index:06d}{'k' if has_designators else 'u'}.jpg"
         cv2.imwrite(str(paths.frames(video) / name), frame.bgr(), [cv2.IMWRITE_JPEG_QUALITY, 95])
         height, width = frame.luma().shape
         box = both.loc[both["frame_index"] == frame.index, _SIDES].to_numpy(float)[0]

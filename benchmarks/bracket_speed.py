@@ -2,8 +2,8 @@
 
     python benchmarks/bracket_speed.py VIDEO PROFILE.toml [--frames 200]
 
-Beside it one cv2.inRange over the same frames, the least that looking at every pixel costs. Times are of
-this process's processor, so other work on the machine does not count.
+The baseline is one cv2.inRange over the same frames, the minimum cost of reading every pixel. Times are CPU
+times of this process, so other load on the machine does not count.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from gotowce_dagster.video.decode import probe, read_frames
 
 
 def milliseconds(work: Callable[[np.ndarray], object], images: Sequence[np.ndarray]) -> float:
-    """Processor time per image, the best of three rounds."""
+    """CPU time per image, the best of three rounds."""
     rounds = []
     for _ in range(3):
         start = time.process_time()
@@ -34,7 +34,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("video", type=Path)
     parser.add_argument("profile", type=Path)
-    parser.add_argument("--frames", type=int, default=200, help="how many, evenly spaced; all are held")
+    parser.add_argument(
+        "--frames", type=int, default=200, help="number of frames, evenly spaced; all are held in memory"
+    )
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     info = probe(arguments.video)
@@ -47,8 +49,8 @@ def main() -> None:
     print(
         f"{arguments.video.name}, {len(images)} frames of {info.width}x{info.height}, "
         f"{len(profile.designators)} designators, one core\n"
-        f"bracket      {ours:6.2f} ms a frame, {1000 / ours:6.0f} frames a second\n"
-        f"cv2.inRange  {floor:6.2f} ms a frame, {1000 / floor:6.0f} frames a second\n"
+        f"bracket      {ours:6.2f} ms per frame, {1000 / ours:6.0f} frames a second\n"
+        f"cv2.inRange  {floor:6.2f} ms per frame, {1000 / floor:6.0f} frames a second\n"
         f"ratio        {ours / floor:6.1f}"
     )
 

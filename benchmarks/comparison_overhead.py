@@ -1,12 +1,11 @@
-"""What the comparison adds to the detectors it measures, and what several pictures at once gain.
+"""Overhead of the comparison over the detectors it measures, and the gain of batches.
 
     python benchmarks/comparison_overhead.py VIDEO PROFILE.toml [--frames 12] [--rounds 5]
 
-1. Overhead: what the comparison does for each frame beside the detector, measured with a detector that does
-   nothing, against what each detector takes when it is called directly. Reading frames, which any loop has to
-   do, is apart.
-2. Batches: frames a second with 2, 4, ... at once against one at a time, and the tiles of a frame seen four
-   at once against one after the other.
+1. Overhead: the comparison's own time per frame, measured with a detector that does nothing, relative to the
+   time of each detector called directly. Reading frames, which any loop must do, is reported separately.
+2. Batches: frames a second with batches of 2, 4, ... relative to single frames, and tiles of a frame in
+   batches of four relative to single tiles.
 
 yolo26n.pt must be in GOTOWCE_WEIGHTS_DIR.
 """
@@ -51,15 +50,15 @@ def job(
 
 
 def nothing(name: str, settings: dict[str, Any], profile: Path) -> Subject:
-    """A detector that costs nothing and finds one box."""
+    """A detector that takes no time and returns one box."""
     found = sv.Detections(np.array([[1.0, 1.0, 9.0, 9.0]]), confidence=np.ones(1))
     return Subject(lambda images, designators: [found for _ in images], Cost(), (), "cpu")
 
 
 def direct(settings: dict[str, Any], pictures: list[Picture]) -> np.ndarray:
-    """A fresh detector without the comparison: seconds of each frame (frames,)."""
-    told = TypeAdapter(DetectorSettings).validate_python(settings)
-    made = build_detector("it", told, read_profile(pictures[0].profile))
+    """Time a new detector without the comparison: seconds per frame (frames,)."""
+    parsed = TypeAdapter(DetectorSettings).validate_python(settings)
+    made = build_detector("it", parsed, read_profile(pictures[0].profile))
     images = [read_rgb(picture.file) for picture in pictures]
     made.detect(images[:1])
     return np.array([timed(lambda image=image: made.detect([image])) for image in images])
@@ -72,7 +71,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def around(pictures: list[Picture]) -> np.ndarray:
-    """(3, frames) seconds: of the comparison's loop over nothing, what it reports, and of reading alone."""
+    """Time the comparison with the empty detector: seconds (3, frames) of loop, report and reading."""
     events = measure(job({}, pictures, maker="__main__:nothing"))
     next(events)
     taken = []
@@ -86,7 +85,7 @@ def around(pictures: list[Picture]) -> np.ndarray:
 
 
 def overhead(pictures: list[Picture], rounds: int) -> None:
-    # The best of each frame: other work on the machine only adds.
+    # The minimum per frame: other load on the machine only adds.
     best = 1000 * np.array([around(pictures) for _ in range(10 * rounds)]).min(axis=0)
     loop, reported, reading = np.median(best, axis=-1)
     adds = loop - reading

@@ -1,11 +1,11 @@
-"""Accuracy of the bracket detector on hand-checked footage.
+"""Accuracy of the bracket detector on footage with ground truth.
 
     python benchmarks/designator_accuracy.py FOOTAGE_FOLDER [--draws 20]
 
-Learns a profile for each clip from at most 5 of its boxes and scores it on all its other rows. Then, to see
-how much depends on which boxes those are, learns from random draws of 3 to 5 boxes, each edge off by up to
-2 pixels, and scores on all rows that were not drawn. Clips whose names begin alike (`naev_`) are of one game;
-all its profiles together, and each alone, run over 300 frames of its clips that show no designator.
+Calibrates a profile for each clip from at most 5 of its boxes and scores it on all other rows. Then, to
+measure the dependence on the choice of boxes, calibrates from random draws of 3 to 5 boxes, with each edge
+off by up to 2 pixels, and scores on all rows that were not drawn. Clips with the same prefix (`naev_`) are of
+one game; all its profiles together, and each alone, run on 300 frames of its clips without a designator.
 """
 
 import argparse
@@ -33,11 +33,11 @@ class Score:
     """Counts over frames."""
 
     ious: list[float] = field(default_factory=list)
-    """Best IoU with a detection, for every true box; 0 where nothing was found."""
+    """Best IoU with a detection for every ground truth box; 0 for a false negative."""
     wrong: int = 0
-    """Detections that are no true box at IoU 0.5."""
+    """False positives at IoU 0.5."""
     on_empty: int = 0
-    """Detections in frames without a designator."""
+    """False positives in frames without a designator."""
 
     def add(self, found: sv.Detections, truth: np.ndarray) -> None:
         iou = sv.box_iou_batch(truth, found.xyxy) if len(truth) and len(found) else np.zeros((len(truth), 0))
@@ -60,7 +60,7 @@ class Score:
 
 
 def truth_images(folder: Path, truth: pd.DataFrame) -> Images:
-    """The frames that the truth speaks of, RGB by (clip, frame_index)."""
+    """Read the frames with ground truth, RGB by (clip, frame_index)."""
     return {
         (str(clip), frame.index): frame.rgb()
         for clip, rows in truth.groupby("clip")
@@ -69,7 +69,7 @@ def truth_images(folder: Path, truth: pd.DataFrame) -> Images:
 
 
 def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Evenly spaced rows."""
+    """Select evenly spaced rows."""
     return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))]
 
 
@@ -107,7 +107,7 @@ def without(rows: pd.DataFrame, used: pd.DataFrame) -> pd.DataFrame:
 
 
 def evaluate(clip: str, rows: pd.DataFrame, images: Images, draws: int) -> Designator:
-    """Print the scores of one clip; give the designator learned from evenly spaced boxes."""
+    """Print the scores of one clip; return the designator learned from evenly spaced boxes."""
     full = rows[rows["label"].eq("designator")]
     used = spread(full, BOXES)
     designator = learned(used, images, clip.split(".", maxsplit=1)[0])
@@ -141,7 +141,7 @@ def _sides(rows: pd.DataFrame) -> str:
 
 
 def on_negatives(folder: Path, clips: Sequence[str], designators: Sequence[Designator]) -> None:
-    """Detections in clips that show no designator, of all designators together and of each alone."""
+    """Count detections in clips without a designator, for all designators together and for each alone."""
     groups = [designators, *([d] for d in designators if len(designators) > 1)]
     for clip in clips:
         count = probe(folder / clip).frames
@@ -162,7 +162,7 @@ def on_negatives(folder: Path, clips: Sequence[str], designators: Sequence[Desig
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, help="clips and their truth.csv")
-    parser.add_argument("--draws", type=int, default=20, help="random choices of boxes a clip")
+    parser.add_argument("--draws", type=int, default=20, help="random draws of boxes per clip")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     truth = read_truth(arguments.folder / "truth.csv")

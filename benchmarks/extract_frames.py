@@ -1,12 +1,12 @@
-"""Speed and memory of frame extraction against the plain loop.
+"""Speed and memory of frame extraction, compared with a plain loop.
 
     python benchmarks/extract_frames.py [VIDEO] [--repeats 5]
 
-With TMPDIR=/dev/shm files go to memory: to create one on a disk can cost as much as to decode a frame.
+With TMPDIR=/dev/shm files are kept in memory: creating one on disk can take as long as decoding a frame.
 
-The plain loop is supervision's frame generator and image sink, which write JPEGs of the same quality and
-score nothing. Every measurement is a process of its own; of the repeats, taken in turn, the fastest counts.
-The video (by default a sample) is repeated without encoding anew to 75 seconds, and to 10 minutes for memory.
+The plain loop is supervision's frame generator and image sink, which write JPEGs of the same quality without
+scoring. Every measurement runs in its own process; rounds are interleaved, and the fastest one counts. The
+video (by default a sample) is repeated without re-encoding to 75 seconds, and to 10 minutes for memory.
 """
 
 import argparse
@@ -35,12 +35,12 @@ SHORT_S, LONG_S = 75, 600
 
 
 def params(fps: float) -> FramesParams:
-    """The project's own, but that nothing short of an equal picture is a duplicate: all are to be written."""
+    """The project's parameters, but only identical images are duplicates, so that all frames are written."""
     return PARAMS.model_copy(update={"fps": fps, "duplicate_bits": 0, "duplicate_change": 0.0})
 
 
 def decode(video: Path, folder: Path) -> int:
-    """Decoding alone, nothing converted or looked at."""
+    """Decode only, without conversion or scoring."""
     with av.open(str(video)) as container:
         container.streams.video[0].thread_type = "AUTO"
         return sum(1 for _ in container.decode(video=0))
@@ -86,13 +86,13 @@ def measure_here(case: str, video: Path) -> dict[str, float]:
 
 
 def measure(case: str, video: Path) -> dict[str, float]:
-    """Run one case in a fresh process."""
+    """Run one case in its own process."""
     command = [sys.executable, __file__, str(video), "--case", case]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def repeat(video: Path, target: Path, seconds: float) -> Path:
-    """Copy a video's packets again and again until it is so long."""
+    """Repeat a video's packets until it has the given length."""
     length = probe(video).duration_s
     with av.open(str(target), "w") as out:
         stream = None
@@ -110,7 +110,7 @@ def repeat(video: Path, target: Path, seconds: float) -> Path:
 
 
 def rounds(video: Path, repeats: int) -> dict[str, dict[str, float]]:
-    """Of each case the fastest of so many rounds; the cases take turns, so that all meet the same weather."""
+    """Measure the fastest round of each case; rounds are interleaved, so that all cases see the same load."""
     results = [{case: measure(case, video) for case in CASES} for _ in range(repeats)]
     return {case: min((r[case] for r in results), key=lambda one: one["seconds"]) for case in CASES}
 

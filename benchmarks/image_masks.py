@@ -1,13 +1,13 @@
-"""Masks from designators with SAM 2: against the plain way of asking it, and what each ingredient is worth.
+"""Masks from designators with SAM 2: comparison with a plain box prompt, and an ablation.
 
     python benchmarks/image_masks.py [FOOTAGE_FOLDER] [--weights NAME]
 
-Looks at the frames of benchmarks/truth_rows.py, and once more at those whose target is large when enlarged
-eight times, as if it were near. Measured is the IoU of the mask's box with the hand-checked one.
+Uses the frames of benchmarks/truth_rows.py, and again those whose target is large when enlarged eight times,
+as if it were near. The measure is the IoU of the mask's box with the ground truth box.
 
-The plain way is one box prompt, the designator, on the whole frame at 1024 pixels, as the sam2 package
-computes it by itself (float32), and in the precision we compute in. Ours is params.yaml. The ablation takes
-one ingredient away, or leaves one alone; it works on candidates found once, and is drawn in
+The plain method is one box prompt, the designator, on the whole frame at 1024 pixels, in the default
+precision of the sam2 package (float32) and in ours. Ours uses the settings of params.yaml. The ablation
+removes one part, or keeps only one; it uses the same candidates for all and is plotted in
 docs/pictures/ablation.png.
 """
 
@@ -53,8 +53,8 @@ Trust = Callable[[pd.DataFrame], pd.Series]
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way of getting from a designator to a mask."""
+class Method:
+    """A method to get from a designator to a mask."""
 
     input_px: int = 448
     scales: tuple[str, ...] = ("2", "3")
@@ -62,15 +62,15 @@ class Way:
     trust: Trust = score
     vote: bool = True
     second_look: bool = False
-    """Only where the first crop leaves a doubt; else all crops are looked at."""
+    """Whether further crops are used only if the first leaves a doubt; else all crops are used."""
     neighbours: bool = False
 
     @property
-    def asked(self) -> list[str]:
+    def prompt_names(self) -> list[str]:
         return [f"{prompt}@{scale}" for prompt in self.prompts for scale in self.scales]
 
     @property
-    def asked_first(self) -> list[str]:
+    def first_prompt_names(self) -> list[str]:
         return [f"{prompt}@{self.scales[0]}" for prompt in self.prompts]
 
 
@@ -86,9 +86,9 @@ def without_designator(measures: pd.DataFrame) -> pd.Series:
     return measures["agreement"].fillna(1) * measures["stability"]
 
 
-ALONE = Way()
-SMALL = Way(input_px=256, scales=("3",))
-WAYS = {
+ALONE = Method()
+SMALL = Method(input_px=256, scales=("3",))
+METHODS = {
     "ours": replace(ALONE, second_look=True, neighbours=True),
     "without neighbours in time": replace(ALONE, second_look=True),
     "both crops of every target": ALONE,
@@ -97,9 +97,9 @@ WAYS = {
     "only the point": replace(ALONE, prompts=("point",)),
     "only the ring": replace(ALONE, prompts=("ring",)),
     "only the box": replace(ALONE, prompts=("box",)),
-    "chosen by the model's own score": replace(ALONE, trust=own_score),
-    "chosen without agreement": replace(ALONE, trust=without_agreement),
-    "chosen without inside and mark": replace(ALONE, trust=without_designator),
+    "selected by the model's own score": replace(ALONE, trust=own_score),
+    "selected without agreement": replace(ALONE, trust=without_agreement),
+    "selected without inside and mark": replace(ALONE, trust=without_designator),
     "no vote": replace(ALONE, vote=False),
     "no vote, by the model's own score": replace(ALONE, vote=False, trust=own_score),
     "no vote, without agreement": replace(ALONE, vote=False, trust=without_agreement),
@@ -111,8 +111,8 @@ WAYS = {
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A case, or a frame half a second away from it, with what a model of each input size proposes."""
+class FrameCandidates:
+    """A case, or a frame half a second from it, with the candidates of each input size."""
 
     time_s: float
     designator: np.ndarray
@@ -121,7 +121,7 @@ class Seen:
 
 
 def main() -> None:
-    """Print both tables and draw the second."""
+    """Print both tables and plot the second."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -135,46 +135,46 @@ def main() -> None:
     print(f"\n{arguments.weights}, {len(cases)} frames, each with one target")
     print(summary(compared).to_string())
     print(speed(compared).to_string())
-    ours = compared[compared["way"] == "ours"]
+    ours = compared[compared["method"] == "ours"]
     print(f"accepted {(ours['verdict'] == 'accept').sum()} of {len(ours)}, "
           f"lowest IoU among them {ours.loc[ours['verdict'] == 'accept', 'iou'].min():.2f}; "
           f"wrong (below {WRONG}) {(ours['iou'] < WRONG).sum()}")  # fmt: skip
-    plain = compared[compared["way"] == "plain, float32"].assign(way="plain: the box on the whole frame")
+    plain = compared[compared["method"] == "plain, float32"].assign(method="plain: box on the whole frame")
     table = pd.concat([ablation(arguments.footage, cases, arguments.weights, project), plain])
-    print("\nWhat each ingredient is worth: IoU of boxes")
-    print(worth(table).to_string())
-    write_picture(
-        strips(table, "way", "game", "iou", "IoU of the mask's box with the hand-checked one"), PICTURE
-    )
-    print(f"drawn in {PICTURE}")
+    print("\nAblation: IoU of boxes")
+    print(ablation_summary(table).to_string())
+    write_picture(strips(table, "method", "game", "iou", "IoU of the mask's box with ground truth"), PICTURE)
+    print(f"plotted in {PICTURE}")
 
 
 def against_plain(cases: Sequence[Case], weights: str, project: Project) -> pd.DataFrame:
-    """One row a case and way: game, way, iou, seconds, verdict (of ours)."""
+    """Compare with the plain method: columns game, method, iou, seconds, verdict (of ours)."""
     params = project.params.masks
     segmenter = build_segmenter(f"sam2:{weights}", params)
     plain = plain_predictor(weights)
-    ways = {
+    methods = {
         "ours": lambda case: segment_targets(case.image, case.detection, segmenter, params),
         "plain, float32": lambda case: plain_box(plain, case, segmenter.device, half=False),
     }
     if half_precision(segmenter.device):
-        ways["plain, bfloat16"] = lambda case: plain_box(plain, case, segmenter.device, half=True)
-    for way in ways.values():  # the first call of a process loads and plans
-        way(cases[0])
+        methods["plain, bfloat16"] = lambda case: plain_box(plain, case, segmenter.device, half=True)
+    for method in methods.values():  # warm-up: the first call loads and plans
+        method(cases[0])
     rows = []
     for case in cases:
-        for name, way in ways.items():
+        for name, method in methods.items():
             start = time.perf_counter()
-            found = way(case)
+            found = method(case)
             seconds = time.perf_counter() - start
-            judged = verdict(case, found, project)[0] if name == "ours" else ""
-            rows.append((case.game, name, iou(found[BOX].to_numpy(float), case.truth), seconds, judged))
-    return pd.DataFrame(rows, columns=["game", "way", "iou", "seconds", "verdict"])
+            label_verdict = verdict(case, found, project)[0] if name == "ours" else ""
+            rows.append(
+                (case.game, name, iou(found[BOX].to_numpy(float), case.truth), seconds, label_verdict)
+            )
+    return pd.DataFrame(rows, columns=["game", "method", "iou", "seconds", "verdict"])
 
 
 def plain_predictor(weights: str):
-    """SAM2ImagePredictor as its README makes it."""
+    """Build SAM2ImagePredictor as in its README."""
     from sam2.sam2_image_predictor import SAM2ImagePredictor
 
     model = build(CONFIGS[weights], 1024)
@@ -183,7 +183,7 @@ def plain_predictor(weights: str):
 
 
 def plain_box(predictor, case: Case, device: str, half: bool) -> pd.DataFrame:
-    """The box of the mask for the designator as a prompt."""
+    """Predict the box of the mask with the designator as a box prompt."""
     import torch
 
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
@@ -194,28 +194,36 @@ def plain_box(predictor, case: Case, device: str, half: bool) -> pd.DataFrame:
 
 
 def ablation(footage: Path, cases: Sequence[Case], weights: str, project: Project) -> pd.DataFrame:
-    """One row a case and way: game, way, iou."""
+    """Run the ablation: columns game, method, iou, one row per case and method."""
     params = project.params.masks
     segmenters = {
         px: build_segmenter(f"sam2:{weights}", params.model_copy(update={"input_px": px, "second_look": 1.0}))
         for px in SIZES
     }
-    beside = {way.input_px: segmenters[way.input_px] for way in WAYS.values() if way.neighbours}
+    beside = {
+        method.input_px: segmenters[method.input_px] for method in METHODS.values() if method.neighbours
+    }
     rows = []
     for case in cases:
         near = neighbours(footage, case, project)
-        seen = [look(case, 0.0, segmenters, params)]
-        seen += [look(other, time_s, beside, params) for other, time_s in near]
-        rows += [(case.game, name, iou(box_by(way, seen, params), case.truth)) for name, way in WAYS.items()]
+        seen = [candidates_of_case(case, 0.0, segmenters, params)]
+        seen += [candidates_of_case(other, time_s, beside, params) for other, time_s in near]
+        rows += [
+            (case.game, name, iou(box_by(method, seen, params), case.truth))
+            for name, method in METHODS.items()
+        ]
     for case in map(enlarged, cases):
         if np.ptp(case.truth[[0, 2]]) >= ENLARGED_LEAST:
-            seen = [look(case, 0.0, segmenters, params)]
-            rows += [(LARGE, name, iou(box_by(way, seen, params), case.truth)) for name, way in WAYS.items()]
-    return pd.DataFrame(rows, columns=["game", "way", "iou"])
+            seen = [candidates_of_case(case, 0.0, segmenters, params)]
+            rows += [
+                (LARGE, name, iou(box_by(method, seen, params), case.truth))
+                for name, method in METHODS.items()
+            ]
+    return pd.DataFrame(rows, columns=["game", "method", "iou"])
 
 
 def neighbours(footage: Path, case: Case, project: Project) -> list[tuple[Case, float]]:
-    """The same object in the sampled frames before and after, and how many seconds away they are."""
+    """Find the same object in the sampled frames before and after, with their distance in seconds."""
     path = footage / case.clip
     step = round(float(probe(path).fps) / project.params.extracted_frames.fps)
     detector = detector_of(case.clip, project)
@@ -239,7 +247,7 @@ def neighbours(footage: Path, case: Case, project: Project) -> list[tuple[Case, 
 
 
 def enlarged(case: Case) -> Case:
-    """The surroundings of the designator as if they were near."""
+    """Enlarge the surroundings of the designator, as if they were near."""
     window = around(case.designator, ENLARGED_SIDES, *case.image.shape[:2])
     image = cv2.resize(window.cut(case.image), None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
     designator, truth = (ENLARGED * window.to_crop(box) for box in (case.designator, case.truth))
@@ -250,36 +258,38 @@ def one(box: np.ndarray | pd.Series) -> sv.Detections:
     return sv.Detections(np.asarray(box, float)[None])
 
 
-def look(case: Case, time_s: float, segmenters: dict[int, Segmenter], params: MasksParams) -> Seen:
+def candidates_of_case(
+    case: Case, time_s: float, segmenters: dict[int, Segmenter], params: MasksParams
+) -> FrameCandidates:
     proposed = {
         px: candidates_table(find_targets(case.image, one(case.designator), segmenter, params))
         for px, segmenter in segmenters.items()
     }
-    return Seen(time_s, case.designator, proposed)
+    return FrameCandidates(time_s, case.designator, proposed)
 
 
-def box_by(way: Way, seen: Sequence[Seen], params: MasksParams) -> np.ndarray:
-    """The box of the first frame's mask, float (1, 4), or (0, 4) where there is none."""
-    if not way.vote:
-        params = params.model_copy(update={"min_voters": len(way.asked) * 3 + 1})
-    seen = seen if way.neighbours else seen[:1]
+def box_by(method: Method, seen: Sequence[FrameCandidates], params: MasksParams) -> np.ndarray:
+    """The box of the first frame's mask, float (1, 4), or (0, 4) if there is none."""
+    if not method.vote:
+        params = params.model_copy(update={"min_voters": len(method.prompt_names) * 3 + 1})
+    seen = seen if method.neighbours else seen[:1]
 
     def candidates(frame: int, _: int) -> Sequence[Candidate]:
-        proposed = seen[frame].candidates[way.input_px]
-        first = read_candidates(proposed[proposed["prompt"].isin(way.asked_first)])
-        if way.second_look and best_score(first, seen[frame].designator, params) > params.second_look:
+        proposed = seen[frame].candidates[method.input_px]
+        first = read_candidates(proposed[proposed["prompt"].isin(method.first_prompt_names)])
+        if method.second_look and best_score(first, seen[frame].designator, params) > params.second_look:
             return first
-        return read_candidates(proposed[proposed["prompt"].isin(way.asked)])
+        return read_candidates(proposed[proposed["prompt"].isin(method.prompt_names)])
 
     rows = [
         {"frame_index": number, "detection_id": 0, "object_id": "0/0", **mask_columns(choice)}
         for number, frame in enumerate(seen)
-        if (choice := choose(candidates(number, 0), frame.designator, params, trust=way.trust))
+        if (choice := choose(candidates(number, 0), frame.designator, params, trust=method.trust))
     ]
     if not rows or rows[0]["frame_index"] != 0:
         return np.zeros((0, 4))
     masks = pd.DataFrame(rows)
-    if way.neighbours:
+    if method.neighbours:
         known = [seen[number] for number in masks["frame_index"]]
         designators = np.array([frame.designator for frame in known])
         times = np.array([frame.time_s for frame in known])
@@ -288,22 +298,22 @@ def box_by(way: Way, seen: Sequence[Seen], params: MasksParams) -> np.ndarray:
 
 
 def summary(compared: pd.DataFrame) -> pd.DataFrame:
-    """By way: median and lowest IoU of each game."""
-    return compared.pivot_table("iou", "way", "game", aggfunc=["median", "min"], sort=False).round(3)
+    """Median and lowest IoU of each game by method."""
+    return compared.pivot_table("iou", "method", "game", aggfunc=["median", "min"], sort=False).round(3)
 
 
 def speed(compared: pd.DataFrame) -> pd.DataFrame:
-    """By way: median seconds a frame, and how many times ours they are."""
-    seconds = compared.groupby("way", sort=False)["seconds"].median()
+    """Median seconds per frame by method, and their ratio to ours."""
+    seconds = compared.groupby("method", sort=False)["seconds"].median()
     return pd.DataFrame({"seconds": seconds.round(2), "times_ours": (seconds / seconds["ours"]).round(1)})
 
 
-def worth(table: pd.DataFrame) -> pd.DataFrame:
-    """By way: median and lowest IoU of each game; by how much the mean of the footage differs from ours."""
-    shown = table.pivot_table("iou", "way", "game", aggfunc=["median", "min"], sort=False)
-    footage = table[table["game"] != LARGE].groupby("way")["iou"].mean()
+def ablation_summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Median and lowest IoU of each game by method, and the difference of the mean from ours."""
+    shown = table.pivot_table("iou", "method", "game", aggfunc=["median", "min"], sort=False)
+    footage = table[table["game"] != LARGE].groupby("method")["iou"].mean()
     shown["mean", "to ours"] = footage - footage["ours"]
-    return shown.reindex(table["way"].unique()).round(3)
+    return shown.reindex(table["method"].unique()).round(3)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Objects carried from one hand-checked box to the next by an image model alone.
+"""Tracking from one ground truth box to the next with an image model alone.
 
     python benchmarks/image_track.py FOOTAGE_FOLDER [--weights FILE] [--plain-every N] [--sheet FOLDER]
 
-For every two `object` rows of FOOTAGE_FOLDER/truth.csv that are the next to each other and at most 150 frames
-apart, the object's box in the first is told; after that every frame is visited and nothing helps. Printed:
-the IoU of the mask's box with the true one at the end, seconds a frame, and frames by state.
+For every two consecutive `object` rows of FOOTAGE_FOLDER/truth.csv at most 150 frames apart, the box in the
+first frame is the prompt; then every frame is visited without further prompts. Prints the IoU of the mask's
+box with ground truth in the last frame, seconds per frame, and frames by state.
 
-Beside it the plain way: the whole frame at 1024 pixels, prompted by the box of the last mask, the answer with
-the model's best score. It visits every N-th frame only, to keep time; 0 leaves it out.
+The baseline prompts the whole frame at 1024 pixels with the box of the last mask, and takes the mask with the
+highest predicted IoU. It visits only every N-th frame, to save time; 0 disables it.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from gotowce_dagster.segmenters.sam2 import Sam2
 from gotowce_dagster.video.decode import Frame, read_frames
 
 _BOX = ["x1", "y1", "x2", "y2"]
-_FARTHEST = 150
+_MAX_FRAMES = 150
 _PLAIN_PX = 1024
 _TILE = 60
 _COLOURS = {"sure": (0, 255, 0), "doubtful": (255, 200, 0), "lost": (255, 0, 0)}
@@ -41,7 +41,7 @@ _COLOURS = {"sure": (0, 255, 0), "doubtful": (255, 200, 0), "lost": (255, 0, 0)}
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a clip with the object's true box, xyxy (4,), at both ends."""
+    """A part of a clip with ground truth boxes of the object, xyxy (4,), at both ends."""
 
     video: Path
     start: int
@@ -50,11 +50,11 @@ class Segment:
     last: np.ndarray
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
-        """From end to end, both among them."""
+        """Read the frames, including both ends."""
         return read_frames(self.video, {*range(self.start, self.end, every), self.end})
 
     def iou(self, mask: np.ndarray) -> float:
-        """Of the mask's box with the true one at the end."""
+        """IoU of the mask's box with ground truth in the last frame."""
         window = Crop.of_mask(mask)
         return 0.0 if window is None else float(sv.box_iou_batch(window.box[None], self.last[None])[0, 0])
 
@@ -65,7 +65,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("footage", type=Path)
-    parser.add_argument("--clips", default="naev_", help="how the names of the clips begin")
+    parser.add_argument("--clips", default="naev_", help="prefix of the clips' names")
     parser.add_argument("--weights", default="sam2_hiera_tiny_image.pt")
     parser.add_argument("--plain-every", type=int, default=10)
     parser.add_argument("--sheet", type=Path, help="folder for pictures of every segment")
@@ -84,25 +84,25 @@ def main() -> None:
         rows.append({"clip": segment.video.stem, "from": segment.start, "to": segment.end, **figures})
         print(pd.DataFrame(rows[-1:]).round(3).to_string(index=False, header=len(rows) == 1), flush=True)
     table = pd.DataFrame(rows)
-    print(f"lowest IoU {table['iou'].min():.3f}, {table['s'].median():.2f} s a frame on {track.device}")
+    print(f"lowest IoU {table['iou'].min():.3f}, {table['s'].median():.2f} s per frame on {track.device}")
 
 
-def segments(footage: Path, begins: str) -> Iterator[Segment]:
-    """From the truth's boxes of objects."""
+def segments(footage: Path, prefix: str) -> Iterator[Segment]:
+    """Build segments from the ground truth boxes of objects."""
     truth = tables.read_truth(footage / "truth.csv")
-    truth = truth[(truth["label"] == "object") & truth["clip"].str.startswith(begins)]
+    truth = truth[(truth["label"] == "object") & truth["clip"].str.startswith(prefix)]
     truth = truth.sort_values("frame_index")
     for clip, rows in truth.groupby("clip"):
-        known = zip(rows["frame_index"].astype(int), rows[_BOX].to_numpy(float), strict=True)
-        for (start, first), (end, last) in pairwise(known):
-            if end - start <= _FARTHEST:
+        boxes = zip(rows["frame_index"].astype(int), rows[_BOX].to_numpy(float), strict=True)
+        for (start, first), (end, last) in pairwise(boxes):
+            if end - start <= _MAX_FRAMES:
                 yield Segment(footage / str(clip), start, end, first, last)
 
 
 def follow(
     track: ImageTrack, segment: Segment, params: MasksParams, tiles: list[np.ndarray] | None
 ) -> dict[str, float]:
-    """Our way: the IoU at the end, median seconds a frame, and the number of frames in each state."""
+    """Track with ImageTrack: IoU at the end, median seconds per frame, and frames in each state."""
     history = History(usual_frames=params.propagation.usual_frames)
     track.begin()
     seconds, states, found = [], [], None
@@ -126,18 +126,18 @@ def follow(
 
 
 def follow_plainly(weights: str, segment: Segment, params: MasksParams, every: int) -> dict[str, float]:
-    """The plain way."""
+    """Track with the baseline: IoU at the end and median seconds per frame."""
     model = Sam2(weights, params.model_copy(update={"input_px": _PLAIN_PX}))
     box: np.ndarray | None = segment.first
     seconds, mask = [], np.zeros((1, 1), bool)
     for frame in segment.frames(every):
         image = frame.rgb()
         start = time.perf_counter()
-        answer = model.ask([image], [[whole(box)]])[0][0] if box is not None else None
+        prediction = model.predict([image], [[whole(box)]])[0][0] if box is not None else None
         seconds.append(time.perf_counter() - start)
-        if answer is None:
+        if prediction is None:
             break
-        mask = answer.logits[int(answer.scores.argmax())] > 0
+        mask = prediction.logits[int(prediction.scores.argmax())] > 0
         window = Crop.of_mask(mask)
         box = None if window is None else window.box
     return {"plain_iou": 0.0 if box is None else segment.iou(mask), "plain_s": float(np.median(seconds))}

@@ -1,6 +1,6 @@
-"""How long `gotowce repair` takes on a dvc.lock that was cut in half: python benchmarks/lock_repair.py 2 200
+"""Time of `gotowce repair` on a dvc.lock cut in half: python benchmarks/lock_repair.py 2 200
 
-Synthetic videos: files of a few bytes in the place of every stage's output, recorded as DVC does.
+The videos are synthetic: files of a few bytes replace every stage's outputs and are recorded as DVC does.
 """
 
 import contextlib

@@ -1,15 +1,15 @@
-"""Does a carried mask say when it is wrong? Clips with exact masks, tracked by an image model and gated.
+"""Detection of wrong propagated masks by the quality gates, on synthetic clips with exact masks.
 
     python benchmarks/losses.py [--weights FILE] [--seeds N] [--sheet FOLDER]
 
-Every clip starts from the object's true box in its first frame; after that nothing helps, and nothing starts
-anew. A frame is right if the mask has an IoU of 0.5 with the exact one, or the object is behind something and
-the mask is empty. It is wrong otherwise. Printed for each ordeal and ground:
+Every clip is prompted with the object's exact box in its first frame, and tracked without further prompts. A
+frame is right if the mask has an IoU of 0.5 with the exact one, or the object is occluded and the mask is
+empty; otherwise it is wrong. Prints for each ordeal and ground:
 
     caught   share of the wrong frames whose state is not sure
     shown    the same of those wrong frames that have a mask at all
-    alarms   share of the right frames with a mask whose state is not sure
-    kept     share of the frames with the object in sight that are both right and sure
+    alarms   share of the right frames with a mask whose state is not sure (false alarms)
+    kept     share of the frames with a visible object that are both right and sure
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def run(track: ImageTrack, trial: Trial, params: MasksParams, sheet: Path | None = None) -> pd.DataFrame:
-    """One row a frame after the first: the mask's IoU, its measures and its state."""
+    """Track one clip: one row per frame after the first, with the mask's IoU, measures and state."""
     track.begin()
     history = History(usual_frames=params.propagation.usual_frames)
     rows, tiles = [], []
@@ -65,9 +65,9 @@ def run(track: ImageTrack, trial: Trial, params: MasksParams, sheet: Path | None
         image, truth = trial.picture(index), trial.mask(index)
         if index == 0:
             window = Crop.of_mask(truth)
-            assert window is not None, "a trial begins with its object in sight"
-            told = track.prompt(0, image, {"object": Prompt(box=window.box)})["object"]
-            history.add(told, image, 0)
+            assert window is not None, "a trial starts with a visible object"
+            prompted = track.prompt(0, image, {"object": Prompt(box=window.box)})["object"]
+            history.add(prompted, image, 0)
             continue
         found = track.step(index, image, ["object"])["object"]
         measures = measure(history, found, image, index, None)
@@ -96,7 +96,7 @@ def run(track: ImageTrack, trial: Trial, params: MasksParams, sheet: Path | None
 
 
 def figures(frames: pd.DataFrame) -> pd.Series:
-    """What the module's docstring says."""
+    """Compute the figures described in the module's docstring."""
     right = (frames["seen"] & (frames["iou"] >= RIGHT)) | (~frames["seen"] & ~frames["has_mask"])
     unsure = frames["state"] != "sure"
     return pd.Series(

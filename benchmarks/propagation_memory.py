@@ -1,12 +1,11 @@
-"""Memory and speed of carrying masks: ours against the sam2 package's own video predictor.
+"""Memory and speed of propagation, compared with the sam2 package's own video predictor.
 
     python benchmarks/propagation_memory.py [--frames 2000] [--picture docs/pictures/propagation_memory.png]
 
-Both run SAM 2.1 tiny with the same random weights at a small input size, as only memory and the cost of a
-frame are measured: five objects, prompted in the first frame, carried forward, from the same JPEG files to
-masks, in the same precision, each in a process of its own. Prints peaks and seconds of processor a frame and
-draws the memory of both over the frames. Six to
-ten minutes on two processor cores.
+Both run SAM 2.1 tiny with the same random weights at a small input size, because only memory and the cost per
+frame are measured: five objects, prompted in the first frame and propagated forward, from the same JPEG files
+to masks, in the same precision, each in its own process. Prints peak memory and CPU seconds per frame, and
+plots memory over frames. Takes six to ten minutes on two CPU cores.
 """
 
 import argparse
@@ -36,18 +35,18 @@ WEIGHTS = "sam2.1_hiera_tiny.pt"
 SIDE = 128
 HEIGHT, WIDTH = 270, 480
 SHORT, LONG = 200, 400
-"""Frames of the runs compared, and of the longer run of the reference."""
+"""Number of frames of the compared runs, and of the longer run of the reference."""
 _OURS, _THEIRS = "#0072b2", "#d55e00"
 
 POINTS = {f"object {number}": np.array([(80.0 * (number + 1), 135)]) for number in range(5)}
 
 
 def main() -> None:
-    """Run everything, print the table, draw the picture."""
+    """Run everything, print the table, plot the figure."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--frames", type=int, default=2000, help="of our long run")
+    parser.add_argument("--frames", type=int, default=2000, help="number of frames of our long run")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--child", nargs=3, metavar=("WHO", "FOLDER", "FRAMES"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -72,7 +71,7 @@ def main() -> None:
 
 
 def prepare(folder: Path, frames: int) -> None:
-    """Random weights under the official name, and JPEG files of a moving pattern."""
+    """Write random weights under the official name, and JPEG files of a moving pattern."""
     import torch
 
     torch.manual_seed(0)
@@ -90,7 +89,7 @@ def prepare(folder: Path, frames: int) -> None:
 
 
 def fresh_process(who: str, folder: Path, frames: int) -> dict:
-    """What ``measure`` gives in a process of its own."""
+    """Run ``measure`` in its own process."""
     command = [sys.executable, "-m", "benchmarks.propagation_memory", "--child", who, folder, str(frames)]
     environment = os.environ | {
         "GOTOWCE_WEIGHTS_DIR": str(folder),
@@ -104,7 +103,7 @@ def fresh_process(who: str, folder: Path, frames: int) -> dict:
 
 
 def measure(who: str, folder: Path, frames: int) -> dict:
-    """Resident memory in MB after each frame, its peak, and seconds of processor a frame."""
+    """Measure resident memory in MB after each frame, its peak, and CPU seconds per frame."""
     walk = {"ours": ours, "reference": reference}[who](folder, frames)
     next(walk)
     held = []
@@ -117,10 +116,10 @@ def measure(who: str, folder: Path, frames: int) -> dict:
 
 
 def ours(folder: Path, frames: int) -> Iterator[None]:
-    """Yields once when the model is there, then after every frame."""
+    """Run our propagator: yield once when the model is loaded, then after every frame."""
     params = Project.find(Path(__file__).parent).params.masks
-    carried = params.propagation.model_copy(update={"input_px": SIDE})
-    propagator = Sam2Propagator(WEIGHTS, params.model_copy(update={"propagation": carried}))
+    propagation = params.propagation.model_copy(update={"input_px": SIDE})
+    propagator = Sam2Propagator(WEIGHTS, params.model_copy(update={"propagation": propagation}))
     yield
     for index in range(frames):
         image = np.array(Image.open(folder / "long" / f"{index}.jpg"))
@@ -131,7 +130,7 @@ def ours(folder: Path, frames: int) -> Iterator[None]:
 
 
 def reference(folder: Path, frames: int) -> Iterator[None]:
-    """The same by the package's SAM2VideoPredictor."""
+    """Run the package's SAM2VideoPredictor in the same way."""
     model = build(
         CONFIGS[WEIGHTS],
         SIDE,
@@ -150,43 +149,43 @@ def reference(folder: Path, frames: int) -> Iterator[None]:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process now."""
+    """Current resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def report(runs: dict[tuple[str, int], dict], frames: int) -> None:
-    """Peaks, and seconds of processor a frame, which other work on the machine changes little."""
-    print(f"SAM 2.1 tiny, random weights, at {SIDE} pixels, {len(POINTS)} objects, on the processor")
+    """Print peaks and CPU seconds per frame, which other load on the machine hardly changes."""
+    print(f"SAM 2.1 tiny, random weights, at {SIDE} pixels, {len(POINTS)} objects, on the CPU")
     for (who, count), run in runs.items():
-        cost = f"{run['seconds']:.3f} s of processor a frame"
+        cost = f"{run['seconds']:.3f} CPU s per frame"
         print(f"{who:>9}, {count:5d} frames: peak {run['peak']:6.0f} MB, {cost}")
     ratio = runs["ours", frames]["peak"] / runs["ours", SHORT]["peak"]
     print(f"ours: peak at {frames} frames is {ratio:.3f} times that at {SHORT}")
-    expected = extended(runs, frames)
+    expected = extrapolated(runs, frames)
     ratio = expected / runs["reference", SHORT]["peak"]
     print(f"reference: {expected:.0f} MB at {frames} by its runs of {SHORT} and {LONG}: {ratio:.2f} times")
     faster = runs["reference", SHORT]["seconds"] / runs["ours", SHORT]["seconds"]
     print(f"speed on the same {SHORT} frames: ours {faster:.2f} times the reference's")
 
 
-def extended(runs: dict[tuple[str, int], dict], frames: int) -> float:
-    """Peak of the reference at so many frames, by what it added between its two runs."""
+def extrapolated(runs: dict[tuple[str, int], dict], frames: int) -> float:
+    """Extrapolate the peak of the reference to a number of frames from its two runs."""
     short, long = (runs["reference", count]["peak"] for count in (SHORT, LONG))
     return long + (long - short) / (LONG - SHORT) * (frames - LONG)
 
 
 def draw(runs: dict[tuple[str, int], dict], frames: int) -> np.ndarray:
-    """Memory over frames, RGB uint8 (H, W, 3)."""
+    """Plot memory over frames, RGB uint8 (H, W, 3)."""
     figure, (axis,) = figure_of(1, width=7.0)
     axis.plot(runs["reference", LONG]["held"], color=_THEIRS, label="SAM2VideoPredictor of sam2")
     lengths = np.array([SHORT, LONG, frames])
-    peaks = [extended(runs, count) for count in lengths]
-    axis.plot(lengths, peaks, ":", color=_THEIRS, label="its peak by length of the video, extended")
+    peaks = [extrapolated(runs, count) for count in lengths]
+    axis.plot(lengths, peaks, ":", color=_THEIRS, label="its peak by length of the video, extrapolated")
     axis.plot(lengths[:2], peaks[:2], "o", color=_THEIRS)
     axis.plot(runs["ours", frames]["held"], color=_OURS, label="gotowce-dagster")
     axis.set(
-        xlabel="frames carried through",
+        xlabel="propagated frames",
         ylabel="resident memory, MB",
         ylim=(0, None),
         xlim=(0, frames),

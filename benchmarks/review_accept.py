@@ -1,9 +1,9 @@
-"""How long a reviewer waits: from the key that accepts a frame to the next frame, in a real browser.
+"""Latency for a reviewer: from the key that accepts a frame to the next frame, in a real browser.
 
     gotowce review serve &
     python benchmarks/review_accept.py [--frames 20] [--masks 3]
 
-Frames of 1080p with that many boxes and masks each, in a project of their own that is deleted at the end.
+Frames of 1080p with that many boxes and masks each, in a separate project that is deleted at the end.
 Needs Chromium on the PATH.
 """
 
@@ -41,7 +41,7 @@ def log_in(page: Page, project: Project, url: str) -> None:
 
 
 def waits(page: Page, url: str, frames: int, regions: int) -> list[float]:
-    """Seconds of each accept but the last."""
+    """Seconds of each accept except the last."""
     page.goto(f"{url}/data?labeling=1")
     task = page.wait_for_function(_SHOWN, arg=[None, regions], timeout=120_000).json_value()
     page.wait_for_timeout(3000)
@@ -53,14 +53,14 @@ def waits(page: Page, url: str, frames: int, regions: int) -> list[float]:
         shown = page.wait_for_function(_SHOWN, arg=[task, regions], timeout=120_000, polling="raf")
         seconds.append(time.perf_counter() - start)
         task = shown.json_value()
-        page.wait_for_timeout(1000)  # to look at it; the page is then at rest
+        page.wait_for_timeout(1000)  # as if looking at it; the page is then idle
     return seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--frames", type=int, default=20)
-    parser.add_argument("--masks", type=int, default=3, help="of each frame")
+    parser.add_argument("--masks", type=int, default=3, help="masks per frame")
     arguments = parser.parse_args()
     project = Project.find()
     room = connect(find(project.paths.root))

@@ -1,10 +1,10 @@
-"""Seconds to send frames to Label Studio, to bring reviews home, and to ask when there is nothing new.
+"""Time to push frames to Label Studio, to pull reviews, and to pull when there is nothing new.
 
     gotowce review serve &
     python benchmarks/review_room.py [--frames 1000] [--masks 1]
 
-Frames of 1080p with that many boxes and masks each, in a project of their own that is deleted at the end.
-Every review accepts, by Label Studio's own action that copies predictions.
+Frames of 1080p with that many boxes and masks each, in a separate project that is deleted at the end.
+Every review accepts, through Label Studio's own action that copies predictions.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _TITLE = "benchmark"
 
 
 def made_up(count: int, masks: int) -> list[FrameToReview]:
-    """Frames whose labels are ellipses, all different."""
+    """Create frames whose labels are different ellipses."""
     rng = np.random.default_rng(1)
     return [
         FrameToReview(
@@ -67,7 +67,7 @@ def _label(rng: np.random.Generator, number: int) -> dict[str, Any]:
 
 
 def timed(what: str, work: Callable[[], object]) -> None:
-    """Print the seconds it took, those of them that were our own work, and how busy the machine was."""
+    """Print the elapsed seconds, the share of our own code, and the load of the machine."""
     start, own = time.perf_counter(), time.process_time()
     work()
     took, own = time.perf_counter() - start, time.process_time() - own
@@ -77,7 +77,7 @@ def timed(what: str, work: Callable[[], object]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--frames", type=int, default=1000)
-    parser.add_argument("--masks", type=int, default=1, help="of each frame")
+    parser.add_argument("--masks", type=int, default=1, help="masks per frame")
     arguments = parser.parse_args()
     project = Project.find()
     room = connect(find(project.paths.root))
@@ -98,7 +98,7 @@ def main() -> None:
             room.client.actions.create(
                 id="predictions_to_annotations", project=number, selected_items=everything
             )
-            # Changes of the last seconds are read twice, in case one was still being made.
+            # Changes of the last seconds are read twice, in case one was still in progress.
             time.sleep(6)
             timed("pull", lambda: pull(room, Paths(Path(home)), _TITLE))
             for _ in range(3):

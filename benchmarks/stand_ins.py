@@ -3,9 +3,9 @@
     python -m benchmarks.stand_ins FOLDER
 
 FOLDER/grounding_dino is for the kind zero_shot, FOLDER/kosmos2 for kosmos2; the same ones that the tests use.
-They are loaded and run as the real ones are, so a comparison with them shows the way of every frame, row and
-picture, but their boxes mean nothing: Grounding DINO's lie anywhere, Kosmos-2 says one sentence of every
-picture.
+They are loaded and run like the real models, so a comparison with them exercises every frame, row and
+picture, but their boxes are meaningless: those of Grounding DINO are random, and Kosmos-2 gives the same
+response for every image.
 """
 
 import argparse
@@ -13,16 +13,16 @@ from pathlib import Path
 
 from tests.detectors import standins
 
-# "A square", from place 430 to 561 of 32 by 32: a box in the middle of the picture.
-SAYS = ["▁a", "<phrase>", "▁square", "</phrase>"]
+# "A square", from patch 430 to 561 of 32 by 32: a box in the centre of the image.
+RESPONSE = ["▁a", "<phrase>", "▁square", "</phrase>"]
 PLACES = ["<object>", "<patch_index_0430>", "<patch_index_0561>", "</object>"]
 
 
 def build(folder: Path) -> list[Path]:
-    """Write both; give their folders."""
+    """Write both and return their folders."""
     return [
         standins.grounding_dino(folder / "grounding_dino"),
-        standins.kosmos2(folder / "kosmos2", [*SAYS, *PLACES]),
+        standins.kosmos2(folder / "kosmos2", [*RESPONSE, *PLACES]),
     ]
 
 

@@ -1,9 +1,9 @@
-"""Boxes of the targets against hand-checked ones, segmenter by segmenter.
+"""Accuracy of target boxes against ground truth, by segmenter.
 
     python benchmarks/target_boxes.py FOOTAGE_FOLDER [ENGINE ...]
 
-Looks at the frames of benchmarks/truth_rows.py. Every frame is judged alone, by the rules of params.yaml.
-What each part of the way to a mask is worth is told by benchmarks/image_masks.py.
+Uses the frames of benchmarks/truth_rows.py. Every frame is rated alone, by the rules of params.yaml.
+benchmarks/image_masks.py has the ablation of mask selection.
 """
 
 import argparse
@@ -37,17 +37,17 @@ def main() -> None:
         print(summary(results).to_string())
         accepted = results[results["verdict"] == "accept"]
         wrong = (accepted["iou"] < WRONG).mean() if len(accepted) else 0.0
-        print(f"wrong among accepted {wrong:.1%}; {results['seconds'].median():.2f} s a frame")
+        print(f"wrong among accepted {wrong:.1%}; {results['seconds'].median():.2f} s per frame")
         refused = results[results["verdict"] != "accept"]
         for row in refused.itertuples():
             print(f"  {row.verdict}: {row.clip} {row.frame_index}, IoU {row.iou:.2f}: {row.reasons}")
 
 
 def run(engine: str, cases: list[Case], project: Project) -> pd.DataFrame:
-    """One row a case: how good the box is and what became of it."""
+    """Evaluate a segmenter: one row per case with the IoU of its box and its verdict."""
     params = project.params.masks
     segmenter = build_segmenter(engine, params)
-    segmenter.segment(cases[0].image, cases[0].detection.xyxy)  # the first call of a process loads and plans
+    segmenter.segment(cases[0].image, cases[0].detection.xyxy)  # warm-up: the first call loads and plans
     results = []
     for case in cases:
         start = time.perf_counter()

@@ -1,8 +1,8 @@
-"""The frames of hand-checked footage that have a designator and an object, for the benchmarks of masks.
+"""Frames with ground truth for a designator and an object, for the benchmarks of masks.
 
-The folder holds clips and truth.csv (tables.read_truth); clips whose names begin alike (`naev_`) are of one
-game. The prompt is the designator as the bracket detector finds it with the clip's profile, or the true
-one where it finds none.
+The folder contains clips and truth.csv (tables.read_truth); clips with the same prefix (`naev_`) are of one
+game. The prompt is the designator found by the bracket detector with the clip's profile, or the ground truth
+designator if it finds none.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ class Case:
 
 
 def read_cases(footage: Path, project: Project) -> Iterator[Case]:
-    """Every frame of the truth that has a designator and an object."""
+    """Read every frame with ground truth for a designator and an object."""
     truth = tables.read_truth(footage / "truth.csv")
     boxes = truth[truth["label"].isin(["designator", "object"])].pivot_table(
         index=["clip", "frame_index"], columns="label", values=BOX, aggfunc="first"
@@ -70,7 +70,7 @@ def read_cases(footage: Path, project: Project) -> Iterator[Case]:
 
 
 def detector_of(clip: str, project: Project) -> Detector:
-    """The bracket detector with the profile that the clip's name calls for."""
+    """Build the bracket detector with the profile for the clip's name."""
     return build_detector(
         "bracket",
         BracketSettings(),
@@ -79,7 +79,7 @@ def detector_of(clip: str, project: Project) -> Detector:
 
 
 def verdict(case: Case, rows: pd.DataFrame, project: Project) -> tuple[str, str]:
-    """What the rules of params.yaml say of a mask, judged alone, and why.
+    """Rate a single mask with the rules of params.yaml: verdict and reasons.
 
     Args:
         rows: what segment_targets gave.
@@ -111,7 +111,7 @@ def verdict(case: Case, rows: pd.DataFrame, project: Project) -> tuple[str, str]
 
 
 def iou(boxes: np.ndarray, truth: np.ndarray) -> float:
-    """Of the best of the boxes (n, 4) with the true one (4,); 0 where there is none."""
+    """Highest IoU of boxes (n, 4) with the ground truth box (4,); 0 without boxes."""
     return float(sv.box_iou_batch(boxes, truth[None]).max(initial=0)) if len(boxes) else 0.0
 
 

@@ -201,10 +201,10 @@ def test_the_memory_of_a_propagation(trap: Trap, tmp_path: Path) -> None:
         def _encode(self, image: Any) -> Any:
             raise AssertionError(image)
 
-        def _ask(self, frame: Any, prompt: Any, shape: Any) -> Any:
+        def _decode_prompt(self, frame: Any, prompt: Any, shape: Any) -> Any:
             raise AssertionError(prompt)
 
-        def _follow(self, frame: Any, views: Any, reverse: bool) -> Any:
+        def _track(self, frame: Any, views: Any, reverse: bool) -> Any:
             raise AssertionError(views)
 
     half = Half()

@@ -1,4 +1,4 @@
-"""What several detectors make of the same frames, side by side."""
+"""Comparison of several detectors on the same frames, side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,15 +15,15 @@ from gotowce_dagster.pictures.overlay import closeup, draw
 _WIDTH = 1300
 _COLUMNS = 4
 _LEAST_PX = 120
-"""A close-up shows so many pixels of the frame at least, a side."""
+"""Minimum side of a close-up, in pixels of the frame."""
 _LEGEND_LETTERS = 110
-"""That many stand beside each other in the scatter's legend."""
+"""Maximum characters per row of the scatter plot's legend."""
 _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
 _MARKERS = "osD^vP"
 
 
 def scatter(table: pd.DataFrame) -> np.ndarray | None:
-    """F1 at IoU 0.5 against the seconds of a frame and, where anything is paid, against money.
+    """Plot F1 at IoU 0.5 over seconds per frame and, if any detector is paid, over cost.
 
     Args:
         table: rows of compare.TABLE.
@@ -73,30 +73,31 @@ def side_by_side(
     found: Mapping[str, Mapping[tuple[str, int], sv.Detections]],
     truth: Mapping[tuple[str, int], np.ndarray],
 ) -> list[tuple[str, np.ndarray]]:
-    """The same frames under every detector: a row a frame, a column a detector, four at most on a sheet.
+    """Draw the same frames for every detector: one row per frame, one column per detector, at most four a
+    sheet.
 
     Args:
         images: RGB uint8 (H, W, 3) by frame.
-        found: boxes by frame, by detector; where a detector has not seen a frame, or gave no answer,
-            its place says so.
-        truth: xyxy (n, 4) that are known to be there, drawn white.
+        found: detections by frame, by detector; a frame that a detector has not seen, or gave no response
+            for, is marked.
+        truth: ground truth boxes, xyxy (n, 4), drawn white.
 
     Returns:
-        Captions and sheets: for every four detectors whole frames, then close-ups.
+        Captions and sheets: for every four detectors the whole frames, then close-ups.
     """
     names = list(found)
-    # All detectors look close at one place: what is there, else the surest that anyone has found.
+    # All detectors get the same close-up: ground truth, else the most confident detection of any of them.
     focus = {
         frame: _focus(truth[frame], [found[name][frame] for name in names if frame in found[name]])
         for frame in images
     }
-    near = {frame: image for frame, image in images.items() if focus[frame] is not None}
+    with_focus = {frame: image for frame, image in images.items() if focus[frame] is not None}
     sheets = []
     for start in range(0, len(names), _COLUMNS):
         some = {name: found[name] for name in names[start : start + _COLUMNS]}
         sheets.append(("Whole frames", _sheet(images, some, truth, dict.fromkeys(images))))
-        if near:
-            sheets.append(("Close up", _sheet(near, some, truth, focus)))
+        if with_focus:
+            sheets.append(("Close up", _sheet(with_focus, some, truth, focus)))
     return sheets
 
 
@@ -111,14 +112,14 @@ def _sheet(
     for frame, image in images.items():
         for name, of_frames in found.items():
             boxes = of_frames.get(frame)
-            tiles.append(_look(image, boxes, truth[frame], focus[frame], width))
-            seen = "has no answer here" if boxes is None else f"{len(boxes)} found"
-            captions.append(f"{name}\n{seen}\n{frame[0]} frame {frame[1]}")
+            tiles.append(_tile(image, boxes, truth[frame], focus[frame], width))
+            count = "no response for this frame" if boxes is None else f"{len(boxes)} detected"
+            captions.append(f"{name}\n{count}\n{frame[0]} frame {frame[1]}")
     return contact_sheet(tiles, captions, columns=len(found), tile_width=width)
 
 
 def worst_sheet(cases: Sequence[Case], images: Mapping[tuple[str, int], np.ndarray]) -> np.ndarray:
-    """Close-ups of all that was found in some frames, and of all that is there, in white.
+    """Draw close-ups of the detections in some frames, with ground truth in white.
 
     Args:
         images: RGB uint8 (H, W, 3) by frame.
@@ -128,21 +129,20 @@ def worst_sheet(cases: Sequence[Case], images: Mapping[tuple[str, int], np.ndarr
         both = np.concatenate([case.truth.xyxy, case.found.xyxy, case.ignored]).astype(float)
         focus = np.concatenate([both[:, :2].min(axis=0), both[:, 2:].max(axis=0)]) if len(both) else None
         image = images[case.video, case.frame_index]
-        tiles.append(_look(image, case.found, case.truth.xyxy, focus, _WIDTH // _COLUMNS - 8))
-        captions.append(
-            f"{case.video} frame {case.frame_index}\n{len(case.truth)} there, {len(case.found)} found"
-        )
+        tiles.append(_tile(image, case.found, case.truth.xyxy, focus, _WIDTH // _COLUMNS - 8))
+        counts = f"{len(case.truth)} in ground truth, {len(case.found)} detected"
+        captions.append(f"{case.video} frame {case.frame_index}\n{counts}")
     return contact_sheet(tiles, captions, columns=_COLUMNS, tile_width=_WIDTH // _COLUMNS - 8)
 
 
-def _look(
+def _tile(
     image: np.ndarray, found: sv.Detections | None, truth: np.ndarray, focus: np.ndarray | None, width: int
 ) -> np.ndarray:
-    """The frame, or what lies around ``focus``, at the size it is shown at, so that lines stay readable.
+    """Draw the frame, or the area around ``focus``, at its final size, so that lines stay readable.
 
     Args:
-        found: None makes it dark.
-        focus: xyxy (4,), or None for all of the frame.
+        found: detections; None darkens the picture.
+        focus: xyxy (4,), or None for the whole frame.
     """
     shown = sv.Detections.empty() if found is None else found
     if focus is None:
@@ -153,14 +153,14 @@ def _look(
         side = float((focus[2:] - focus[:2]).max())
         margin = max(0.25, (_LEAST_PX / side - 1) / 2)
         picture = closeup(image, shown, _captions(shown), box=focus, side=width, margin=margin)
-        reach = max(8.0, side * (0.5 + margin))  # as closeup reckons
+        reach = max(8.0, side * (0.5 + margin))  # as in closeup
         scale, origin = width / (2 * reach), np.tile((focus[:2] + focus[2:]) / 2 - reach, 2)
     picture = _framed(picture, (truth - origin) * scale)
     return picture // 3 if found is None else picture
 
 
 def _framed(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """With a thin white frame just outside each box."""
+    """Draw a thin white frame just outside each box."""
     picture = image.copy()
     for x1, y1, x2, y2 in np.round(truth).astype(int).tolist():
         cv2.rectangle(picture, (x1 - 3, y1 - 3), (x2 + 2, y2 + 2), (255, 255, 255), 1)
@@ -177,13 +177,13 @@ def _captions(found: sv.Detections) -> list[str]:
 
 
 def _focus(truth: np.ndarray, found: Sequence[sv.Detections]) -> np.ndarray | None:
-    """What a close-up looks at: all that is there, else the surest that anyone found."""
+    """The area of a close-up: all ground truth boxes, else the most confident detection."""
     if len(truth):
         return np.concatenate([truth[:, :2].min(axis=0), truth[:, 2:].max(axis=0)])
-    surest = [
+    most_confident = [
         (_confidence(boxes).max(), boxes.xyxy[_confidence(boxes).argmax()]) for boxes in found if len(boxes)
     ]
-    return max(surest, key=lambda one: one[0])[1].astype(float) if surest else None
+    return max(most_confident, key=lambda one: one[0])[1].astype(float) if most_confident else None
 
 
 def _confidence(found: sv.Detections) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Which engine each stage runs with on this machine.
+"""Selection of the engine that each stage uses on this machine.
 
-params.yaml names engines in order of preference; `gotowce sync` writes the first that can run here to
-data/engines.yaml. It stays until --refresh, so another engine is a change that DVC sees, never a surprise.
+params.yaml lists engines in order of preference; `gotowce sync` writes the first one that can run here to
+data/engines.yaml. The choice stays until --refresh, so that a different engine is always a change DVC tracks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from gotowce_dagster.core.trust import untrusted
 from gotowce_dagster.core.yaml_files import read_texts, write_yaml
 
 UNUSED = "unused"
-"""The engine of what params.yaml does not ask for."""
+"""The engine of a part that params.yaml does not use."""
 
 ENGINES = {
     "masks": ("sam2", "edgetam", "mobile_sam", "grabcut"),
@@ -23,17 +23,17 @@ ENGINES = {
 }
 """The engines by name; segmenters/registry.py and propagation/registry.py build them."""
 
-_USUAL = (
+_DEFAULTS = (
     "sam2:sam2.1_hiera_tiny.pt",
     "edgetam:EdgeTAM-hf",
     "sam2_image_track:sam2_hiera_tiny_image.pt",
     "mobile_sam:mobile_sam.pt",
     "grabcut",
 )
-"""How each engine is asked about where params.yaml does not name it."""
+"""The default weights of each engine that params.yaml does not list."""
 
-_WHOLE = ("mobile_sam", "grabcut")
-"""What computes in float32 everywhere."""
+_FLOAT32_ONLY = ("mobile_sam", "grabcut")
+"""Engines that always compute in float32."""
 
 _HEADER = (
     "# Written by `gotowce sync`: what each stage runs with. Choose anew with `gotowce sync --refresh`.\n"
@@ -41,26 +41,26 @@ _HEADER = (
 
 
 def preferences(params: Params) -> dict[str, list[str]]:
-    """What there is a choice of, and the engines for it, best first."""
-    carried = params.masks.mode == "video"
+    """The parts with a choice of engines, and their engines in order of preference."""
+    is_video = params.masks.mode == "video"
     return {
         "masks": params.masks.segmenter,
-        "propagation": params.masks.propagation.engine if carried else [UNUSED],
+        "propagation": params.masks.propagation.engine if is_video else [UNUSED],
         "finetuned_model": params.finetuned_model.weights,
     }
 
 
 def every_engine(params: Params) -> dict[str, list[str]]:
-    """What a stage could run with: what params.yaml lists, used or not, then the other engines there are."""
+    """All engines of each part: those that params.yaml lists, used or not, then the other registered ones."""
     named = preferences(params) | {"propagation": params.masks.propagation.engine}
     for stage, registry in ENGINES.items():
         names = {_name(engine) for engine in named[stage]}
-        named[stage] = named[stage] + [e for e in _USUAL if _name(e) in registry and _name(e) not in names]
+        named[stage] = named[stage] + [e for e in _DEFAULTS if _name(e) in registry and _name(e) not in names]
     return named
 
 
 def unknown(stage: str, engine: str) -> str | None:
-    """That there is no such engine for a stage, with those there are; None if there is."""
+    """An error message if a stage has no such engine, listing its engines; None if it has."""
     registry = ENGINES.get(stage)
     if registry is None or engine == UNUSED or _name(engine) in registry:
         return None
@@ -68,29 +68,29 @@ def unknown(stage: str, engine: str) -> str | None:
 
 
 def precision(engine: str, device: str) -> str:
-    """The numbers that an engine's model computes with: bfloat16 or float32."""
-    is_half = half_precision(device) and not any(name in engine for name in _WHOLE)
+    """The precision of an engine's inference: bfloat16 or float32."""
+    is_half = half_precision(device) and not any(name in engine for name in _FLOAT32_ONLY)
     return "bfloat16" if is_half else "float32"
 
 
 def engines_of(stage: str, chosen: Mapping[str, str]) -> dict[str, str]:
-    """What a stage runs with, by what there was a choice of; nothing that is not used."""
+    """The engines that a stage uses, by part, without unused ones."""
     names = [stage, "propagation"] if stage == "masks" else [stage]
     return {name: chosen[name] for name in names if chosen.get(name, UNUSED) != UNUSED}
 
 
 def weights_of(engine: str) -> str | None:
-    """The weights an engine needs: of ``NAME:WEIGHTS`` or a bare ``FILE.pt``; None if it needs none."""
-    _, told, name = engine.rpartition(":")
-    return name if told or name.endswith((".pt", ".safetensors")) else None
+    """The weights of an engine ``NAME:WEIGHTS`` or of a bare ``FILE.pt``; None if it needs none."""
+    _, separator, name = engine.rpartition(":")
+    return name if separator or name.endswith((".pt", ".safetensors")) else None
 
 
 def obstacle(engine: str) -> str | None:
-    """Why an engine cannot run here, or None if it can."""
+    """The reason why an engine cannot run on this machine, or None if it can."""
     name = weights_of(engine)
     if name is None:
         return None
-    # Other engines read tensors into an architecture of ours: nobody need vouch for those.
+    # Other engines load tensors into an architecture of this package and need no trust.
     file = weights.find(name) if engine == name else None
     return (untrusted(file) if file else None) or weights.obstacle(name)
 
@@ -98,26 +98,27 @@ def obstacle(engine: str) -> str | None:
 def choose(
     params: Params, kept: dict[str, str], obstacle: Callable[[str], str | None] = obstacle
 ) -> dict[str, str]:
-    """The engine of each stage: the kept one while params.yaml still lists it, else the first that can run.
+    """Choose the engine of each part: the kept one if params.yaml still lists it, else the first that can
+    run.
 
     Raises:
         InputError: params.yaml lists an engine that does not exist.
-        MissingWeightsError: none of a stage's engines can run here.
+        MissingWeightsError: none of a part's engines can run on this machine.
     """
-    known = preferences(params)
-    unused = {stage: UNUSED for stage, engines in known.items() if engines == [UNUSED]}
-    kept = {stage: engine for stage, engine in kept.items() if engine in known.get(stage, ())} | unused
-    return kept | first_of({s: engines for s, engines in known.items() if s not in kept}, obstacle)
+    preferred = preferences(params)
+    unused = {stage: UNUSED for stage, engines in preferred.items() if engines == [UNUSED]}
+    kept = {stage: engine for stage, engine in kept.items() if engine in preferred.get(stage, ())} | unused
+    return kept | first_of({s: engines for s, engines in preferred.items() if s not in kept}, obstacle)
 
 
 def first_of(
     preferences: Mapping[str, Sequence[str]], obstacle: Callable[[str], str | None] = obstacle
 ) -> dict[str, str]:
-    """The first engine of each list that can run here.
+    """Select the first engine of each list that can run on this machine.
 
     Raises:
         InputError: a list has an engine that does not exist.
-        MissingWeightsError: none of a list can.
+        MissingWeightsError: no engine of a list can run.
     """
     chosen = {}
     for stage, engines in preferences.items():
@@ -130,13 +131,13 @@ def first_of(
                 break
             reasons[engine] = reason
         else:
-            told = "; ".join(f"{engine}: {reason}" for engine, reason in reasons.items())
-            raise MissingWeightsError(f"{stage}: none of its engines can run here: {told}")
+            details = "; ".join(f"{engine}: {reason}" for engine, reason in reasons.items())
+            raise MissingWeightsError(f"{stage}: none of its engines can run here: {details}")
     return chosen
 
 
 def write_engines(path: Path, params: Params, refresh: bool = False) -> dict[str, str]:
-    """Write data/engines.yaml, keeping earlier choices unless ``refresh``; give what it now says."""
+    """Write data/engines.yaml, keeping earlier choices unless ``refresh``, and return the choices."""
     kept = _kept(path) if path.exists() and not refresh else {}
     chosen = choose(params, kept)
     if chosen != kept:
@@ -150,7 +151,7 @@ def _kept(path: Path) -> dict[str, str]:
     except InputError as error:
         raise InputError(f"{error}; choose anew with `gotowce sync --refresh`") from None
     if not isinstance(kept, dict):
-        raise InputError(f"{path}: expected a table stage: engine; run `gotowce sync --refresh`")
+        raise InputError(f"{path}: expected a mapping stage: engine; run `gotowce sync --refresh`")
     return kept
 
 

@@ -1,4 +1,4 @@
-"""Square windows around designators, and the way between their pixels and the frame's."""
+"""Square crops around designators, and conversion between crop and frame coordinates."""
 
 from dataclasses import dataclass
 
@@ -31,25 +31,25 @@ class Crop:
         return np.ascontiguousarray(image[self.y1 : self.y2, self.x1 : self.x2])
 
     def to_crop(self, xy: np.ndarray) -> np.ndarray:
-        """Frame pixels to window pixels; the last axis alternates x, y, so boxes work too."""
+        """Convert frame to window coordinates; the last axis alternates x, y, so boxes work too."""
         return xy - np.resize([self.x1, self.y1], np.shape(xy)[-1])
 
     def to_frame(self, xy: np.ndarray) -> np.ndarray:
-        """Window pixels to frame pixels; the inverse of to_crop."""
+        """Convert window to frame coordinates; the inverse of to_crop."""
         return xy + np.resize([self.x1, self.y1], np.shape(xy)[-1])
 
     def paste(self, mask: np.ndarray, height: int, width: int) -> np.ndarray:
-        """A mask of the window as a bool mask (height, width) of the frame, empty elsewhere."""
+        """Paste a mask of the window into an empty bool mask (height, width) of the frame."""
         whole = np.zeros((height, width), bool)
         whole[self.y1 : self.y2, self.x1 : self.x2] = mask
         return whole
 
 
 def around(box: np.ndarray, scale: float, height: int, width: int) -> Crop:
-    """A square of ``scale`` sides of a box (xyxy, pixels) around its centre.
+    """Compute the square crop of ``scale`` sides of a box (xyxy, pixels) around its centre.
 
-    At the frame's edge it is moved inward before it is cut, so that the model sees a square wherever
-    the frame has room for one.
+    At the edge of the frame the crop is moved inward before it is clipped, so that the model gets a square
+    wherever the frame is large enough.
 
     Raises:
         ValueError: the box lies outside the frame.

@@ -1,11 +1,11 @@
-"""What this machine computes with."""
+"""The device and precision of inference."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 
 
 def best_device() -> str:
-    """``cuda``, ``mps`` or ``cpu``: the first that is here."""
+    """Select ``cuda``, ``mps`` or ``cpu``: the first that is available."""
     import torch
 
     if torch.cuda.is_available():
@@ -14,9 +14,9 @@ def best_device() -> str:
 
 
 def half_precision(device: str) -> bool:
-    """Whether the device computes bfloat16 itself; elsewhere it would only be imitated, slowly.
+    """Whether the device supports bfloat16 in hardware; emulation would be slow.
 
-    On a processor that does, SAM 2 takes less than half the time, and the same masks win.
+    On a CPU with support, SAM 2 takes less than half the time, and the same masks are selected.
     """
     import torch
 
@@ -28,7 +28,7 @@ def half_precision(device: str) -> bool:
 
 @contextmanager
 def inference(device: str) -> Generator[None]:
-    """No gradients, and bfloat16 where the device is built for it."""
+    """Context for inference: no gradients, and bfloat16 where the hardware supports it."""
     import torch
 
     with (

@@ -1,18 +1,18 @@
 """Masks as text: COCO's compressed run-length encoding, as pycocotools writes it.
 
-A target is small in its frame, so both ways look only at the columns it lies in; pycocotools walks through
-all of the frame, column by column, which takes several times as long at 1080p.
+A target is small in its frame, so encoding and decoding process only the columns it covers; pycocotools
+processes the whole frame, which takes several times as long at 1080p.
 """
 
 import numpy as np
 from pycocotools import mask as coco
 
 _LONGEST_NUMBER = 8
-"""Characters; five bits each hold every mask there can be, and more would not fit the arithmetic here."""
+"""Maximum characters of a number: with five bits each they cover every mask, and more would overflow here."""
 
 
 def encode(mask: np.ndarray) -> str:
-    """The counts of a bool mask (H, W)."""
+    """Encode a bool mask (H, W) as counts."""
     columns = np.flatnonzero(mask.any(axis=0))
     first, end = (columns[0], columns[-1] + 1) if len(columns) else (0, 0)
     pixels = mask[:, first:end].ravel(order="F")
@@ -22,25 +22,25 @@ def encode(mask: np.ndarray) -> str:
 
 
 def area(counts: str, height: int, width: int) -> int:
-    """How many pixels the mask (height, width) behind counts has; it is not drawn for that.
+    """Count the pixels of an encoded mask (height, width) without decoding it.
 
     Raises:
-        ValueError: as decode.
+        ValueError: see decode.
     """
     return int(_checked_runs(counts, height, width)[1::2].sum())
 
 
 def decode(counts: str, height: int, width: int) -> np.ndarray:
-    """The bool mask (height, width) behind counts.
+    """Decode counts to a bool mask (height, width).
 
     Raises:
-        ValueError: they are not those of a mask of this size.
+        ValueError: the counts are not those of a mask of this size.
     """
     runs = _checked_runs(counts, height, width)
     mask = np.zeros((height, width), bool)
     first = runs[0] // height
     runs[0] -= first * height
-    if len(runs) % 2:  # the last run is of what is no mask: so much of it as fills its first column
+    if len(runs) % 2:  # the last run is background: keep only what completes its first column
         runs[-1] = -runs[:-1].sum() % height
     pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     part = pixels.reshape(-1, height).T
@@ -49,9 +49,9 @@ def decode(counts: str, height: int, width: int) -> np.ndarray:
 
 
 def _checked_runs(counts: str, height: int, width: int) -> np.ndarray:
-    """The lengths of the runs of a mask of this size."""
+    """Decode the run lengths of a mask and check them against its size."""
     codes = np.frombuffer(counts.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
-    # Else it ends in the middle of a number, or no COCO wrote it.
+    # Otherwise the text ends in the middle of a number, or is not COCO's encoding.
     is_whole = len(codes) > 0 and codes[-1] < 32 and ((codes >= 0) & (codes < 64)).all()
     runs = _runs(codes) if is_whole else np.zeros(0, np.int64)
     if not is_whole or runs.sum() != height * width or (runs < 0).any():
@@ -60,12 +60,13 @@ def _checked_runs(counts: str, height: int, width: int) -> np.ndarray:
 
 
 def _runs(codes: np.ndarray) -> np.ndarray:
-    """The lengths of the runs, the first of what is no mask (rleFrString in COCO's maskApi.c).
+    """Decode run lengths, the first of background (rleFrString in COCO's maskApi.c).
 
-    Five bits a character, the least first; from the fourth run on the difference from the last but one.
+    Each character holds five bits, least significant first; from the fourth run on the numbers are
+    differences from the run two before.
 
     Args:
-        codes: int64, 0 to 63, one a character.
+        codes: int64, 0 to 63, one per character.
     """
     ends = np.flatnonzero(codes < 32)
     starts = np.append(0, ends[:-1] + 1)

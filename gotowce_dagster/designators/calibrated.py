@@ -1,4 +1,4 @@
-"""What a calibration learned, to look at: does it see the mark, the whole mark, and nothing but the mark?"""
+"""Preview of a calibration: does it detect the mark, the whole mark, and nothing but the mark?"""
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ _SHOWN = 6
 
 
 def calibration_picture(calibration: Calibration) -> np.ndarray:
-    """Examples close up with the box that is found, the pixels taken for the mark, its colours and numbers.
+    """Draw close-ups of examples with the detected box and mark pixels, and the colours and numbers learned.
 
     Returns:
         RGB uint8 (H, W, 3).
@@ -25,12 +25,12 @@ def calibration_picture(calibration: Calibration) -> np.ndarray:
     designator = calibration.designator
     first = calibration.fits[0].example
     images = [_swatches(designator), _mask_picture(first.image, designator)]
-    captions = [_numbers(designator), f"frame {first.frame_index}, all of it\npixels of the mark's colours"]
+    captions = [_numbers(designator), f"frame {first.frame_index}, whole\npixels of the mark's colours"]
     for fit in calibration.fits[:_SHOWN]:
         images += _close_ups(fit, designator)
         frame = fit.example.frame_index
         captions += [
-            f"frame {frame}, confidence {fit.confidence:.2f}\nthe box as it is found",
+            f"frame {frame}, confidence {fit.confidence:.2f}\nthe detected box",
             f"frame {frame}\npixels of the mark's colours",
         ]
     return contact_sheet(images, captions, columns=4, tile_width=_SIDE)
@@ -49,7 +49,7 @@ def _mask_picture(image: np.ndarray, designator: Designator) -> np.ndarray:
 
 
 def _swatches(designator: Designator) -> np.ndarray:
-    """For each colour a row from its darkest to its brightest, from least to most coloured downwards."""
+    """Draw each colour as a row from dark to bright, with saturation increasing downwards."""
     rows = [_swatch(colour) for colour in designator.colours]
     return cv2.resize(np.concatenate(rows), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
 

@@ -1,4 +1,4 @@
-"""A page to mark example boxes on frames, for calibration: one self-contained HTML file, no server needed."""
+"""A page to annotate example boxes for calibration: one self-contained HTML file that needs no server."""
 
 import base64
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ _JPEG_QUALITY = 95
 
 
 def marking_page(clip: str, frames: Iterable[tuple[int, np.ndarray]]) -> str:
-    """A page that shows frames, lets boxes be drawn on them, and gives them back as CSV.
+    """Render a page on which users draw boxes on frames and save them as CSV.
 
     Args:
-        clip: the video file's name, written into every row.
+        clip: file name of the video, written to every row.
         frames: (frame_index, RGB uint8 (H, W, 3)).
 
     Returns:
-        HTML whose button saves rows as tables.read_truth reads them.
+        HTML; its button saves rows in the format of tables.read_truth.
     """
     pictures = [{"index": index, "source": _source(image)} for index, image in frames]
     template = files("gotowce_dagster.designators").joinpath("marking.html.jinja").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""How much of a mask is painted in the colour of the mark around it.
+"""Own colour: the share of a mask in the colour of the mark around it.
 
 A HUD may draw more than its mark in the mark's colour: a dot or a line inside it, which stands out so well
-that it is cut out instead of the target.
+that it is segmented instead of the target.
 """
 
 import numpy as np
@@ -23,14 +23,14 @@ def own_colour_shares(
     profile: Profile,
     images: Images,
 ) -> pd.Series:
-    """Share of each mask's pixels that have its mark's own colour, 0 to 1.
+    """Compute the share of each mask's pixels in the colour of its mark, 0 to 1.
 
-    NaN where that is not known: no mask, no decodable frame, no designator in the profile, or a grey one.
+    NaN where it is unknown: no mask, no decodable frame, no designator in the profile, or a grey one.
 
     Args:
         masks, detections: columns of tables.MASKS and DETECTIONS of one video.
-        profile: of the video.
-        images: gives frames by their numbers.
+        profile: the designator profile of the video.
+        images: returns frames by frame_index.
     """
     prompts = detections.drop_duplicates(_KEY).set_index(_KEY)["prompt"].to_dict()
     shares = pd.Series(np.nan, masks.index, dtype=float)
@@ -44,13 +44,15 @@ def own_colour_shares(
 
 
 def _colours(profile: Profile, prompt: str | None, class_name: str) -> list[Colour]:
-    """Of the designator that a detection was found by; else of those of its class; else of all."""
-    ways = (
+    """Colours of the detection's designator, else of all designators of its class, else of all."""
+    choices = (
         [d for d in profile.designators if d.name == prompt],
         [d for d in profile.designators if d.class_name == class_name],
         list(profile.designators),
     )
-    return [colour for designator in next(way for way in ways if way) for colour in designator.colours]
+    return [
+        colour for designator in next(choice for choice in choices if choice) for colour in designator.colours
+    ]
 
 
 def _share(image: np.ndarray, mask: np.ndarray, colours: list[Colour]) -> float:

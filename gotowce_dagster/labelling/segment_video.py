@@ -1,4 +1,4 @@
-"""`gotowce segment`: masks through any video file, from a human's points or by its designators."""
+"""`gotowce segment`: propagate masks through any video file, from a human's points or its designators."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from gotowce_dagster.labelling.images import decoded
 from gotowce_dagster.labelling.propagate import propagate
 from gotowce_dagster.labelling.segment import segment as segment_targets
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.propagation.follow import BACK, ON
+from gotowce_dagster.propagation.follow import BACKWARD, FORWARD
 from gotowce_dagster.propagation.pictures import annotated, prompt_grid, timeline
 from gotowce_dagster.propagation.points import COLUMNS, read_points
 from gotowce_dagster.propagation.registry import build_propagator
@@ -38,14 +38,14 @@ _NO_POINTS = pd.DataFrame({name: [] for name in COLUMNS}).astype({"frame_index":
 
 @dataclass(frozen=True)
 class Segmented:
-    """What was written, and what is in it."""
+    """The result of a run: what was written, and a summary."""
 
     out: Path
-    """Holds the table masks.parquet and the pictures VIDEO, PROMPTS and TIMELINE."""
+    """The folder with the table masks.parquet and the files VIDEO, PROMPTS and TIMELINE."""
     engine: str
     device: str
     precision: str
-    """What the engine computes in, bfloat16 or float32."""
+    """Precision of inference, bfloat16 or float32."""
     objects: int
     frames: int
     states: dict[str, int]
@@ -60,20 +60,21 @@ def segment(
     engines: dict[str, str],
     start: Callable[[str], Progress],
 ) -> Segmented:
-    """Carry masks through a video file and write the table, an annotated video and two pictures.
+    """Propagate masks through a video file and write the table, an annotated video and two pictures.
 
     Args:
-        prompted_by: a human's points, or a profile: then the objects are those that designators mark.
-        out: a folder. A killed run goes on where it stopped when it is called again.
-        start: gives the progress callback of each part of the work, by its name.
+        prompted_by: a file of a human's points, or a profile: then the targets of designators are the
+            objects.
+        out: the output folder. An interrupted run resumes when it is called again.
+        start: returns the progress callback for each part of the work, by name.
 
     Raises:
-        InputError: the video or the points are wrong.
-        MissingWeightsError: the engine's weights are neither here nor reachable.
+        InputError: the video or the points are invalid.
+        MissingWeightsError: the engine's weights are not on this machine and cannot be fetched.
     """
     info = probe(path)
-    told = read_points(prompted_by, info) if isinstance(prompted_by, Path) else _NO_POINTS
-    work = _work(out, path, f"{told.to_csv()} {prompted_by} {engines} {params}")
+    points = read_points(prompted_by, info) if isinstance(prompted_by, Path) else _NO_POINTS
+    work = _work(out, path, f"{points.to_csv()} {prompted_by} {engines} {params}")
     frames = index_frames(path, params.extracted_frames, start("frames"))
     detections, masks = empty(DETECTIONS), empty(MASKS)
     if not isinstance(prompted_by, Path):
@@ -88,12 +89,12 @@ def segment(
             progress=start("masks"),
         )
     propagator = build_propagator(engines["propagation"], params.masks)
-    carried = propagate(
+    propagated = propagate(
         path,
         frames,
         detections,
         masks,
-        told,
+        points,
         video=path.stem,
         info=info,
         propagator=propagator,
@@ -101,17 +102,17 @@ def segment(
         work=work,
         progress=start("frames with masks"),
     )
-    write_table(carried, MASKS, out / "masks.parquet")
-    _show(path, carried, told, out, start("annotated video"))
+    write_table(propagated, MASKS, out / "masks.parquet")
+    _show(path, propagated, points, out, start("annotated video"))
     remove(work.parent)
     return Segmented(
         out=out,
         engine=engines["propagation"],
         device=propagator.device,
         precision=precision(engines["propagation"], propagator.device),
-        objects=carried["object_id"].nunique(),
-        frames=carried["frame_index"].nunique(),
-        states=carried["state"].value_counts().to_dict(),
+        objects=propagated["object_id"].nunique(),
+        frames=propagated["frame_index"].nunique(),
+        states=propagated["state"].value_counts().to_dict(),
     )
 
 
@@ -126,30 +127,30 @@ def _detect(
 
 def _show(path: Path, masks: pd.DataFrame, points: pd.DataFrame, out: Path, progress: Progress) -> None:
     """Write the annotated video, the prompts and the timeline."""
-    seen = np.unique(masks["frame_index"])
-    step = int(np.median(np.diff(seen))) if len(seen) > 1 else 1
-    # Evenly, or it would stutter: a human's points may lie between the frames that were visited.
-    wanted = range(seen[0] - seen[0] % step, seen[-1] + 1, step) if len(seen) else range(1)
+    visited = np.unique(masks["frame_index"])
+    step = int(np.median(np.diff(visited))) if len(visited) > 1 else 1
+    # Evenly spaced, or the video would stutter: a human's points may lie between visited frames.
+    wanted = range(visited[0] - visited[0] % step, visited[-1] + 1, step) if len(visited) else range(1)
     times: dict[int, float] = {}
 
-    def noted() -> Iterator[Frame]:
+    def timed_frames() -> Iterator[Frame]:
         for frame in tracked(read_frames(path, wanted), len(wanted), progress):
             times[frame.index] = frame.time_s
             yield frame
 
     with fresh_file(out / VIDEO) as new:
         fps, options = probe(path).fps / step, {"crf": "20", "preset": "veryfast"}
-        write_video(new, annotated(noted(), masks), fps=fps, options=options, container_format="mp4")
-    prompted = masks.loc[~masks["prompt"].isin([ON, BACK]), "frame_index"].unique()[:_SHOWN]
+        write_video(new, annotated(timed_frames(), masks), fps=fps, options=options, container_format="mp4")
+    prompted = masks.loc[~masks["prompt"].isin([FORWARD, BACKWARD]), "frame_index"].unique()[:_SHOWN]
     images = ((frame.index, frame.rgb()) for frame in read_frames(path, prompted.tolist()))
     write_picture(prompt_grid(images, masks, points), out / PROMPTS)
     write_picture(timeline(masks, pd.Series(times, dtype=float)), out / TIMELINE)
 
 
-def _work(out: Path, path: Path, told: str) -> Path:
-    """Where what is done so far lies; work that began with other inputs is removed."""
+def _work(out: Path, path: Path, settings: str) -> Path:
+    """The folder for unfinished work on these inputs; unfinished work on other inputs is removed."""
     state = path.stat()
-    inputs = f"{path.resolve()} {state.st_size} {state.st_mtime_ns} {told}"
+    inputs = f"{path.resolve()} {state.st_size} {state.st_mtime_ns} {settings}"
     folder = out / ".work" / hashlib.sha256(inputs.encode()).hexdigest()[:16]
     if folder.parent.exists():
         for other in set(folder.parent.iterdir()) - {folder}:

@@ -1,4 +1,4 @@
-"""Many small pictures on one, each with a caption."""
+"""Contact sheets: many small images in one picture, each with a caption."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,12 @@ def contact_sheet(
 
     Args:
         images: RGB uint8 (H, W, 3) of any sizes; tiles take the first one's shape, at most square.
-        captions: one an image; ``\\n`` starts another line, and lines too long are cut.
-        columns: tiles a row; fewer are used when there are fewer images.
+        captions: one per image; ``\\n`` starts a new line, and long lines are truncated.
+        columns: tiles per row; fewer with fewer images.
         tile_width: pixels.
 
     Returns:
-        RGB uint8 (H, W, 3). Without images, one empty tile that says so.
+        RGB uint8 (H, W, 3). Without images, one empty tile with a note.
 
     Raises:
         ValueError: images and captions differ in number.

@@ -1,4 +1,4 @@
-"""Curves and bars, drawn by matplotlib without its global state."""
+"""Curves and bars, drawn with matplotlib without its global state."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,14 +12,14 @@ _COLOURS = [
     "#cc79a7",
     "#e69f00",
     "#56b4e9",
-]  # Okabe and Ito: safe for all eyes
+]  # Okabe and Ito: safe for colour-blind readers
 
 
 def training_curves(history: pd.DataFrame) -> np.ndarray:
-    """Losses and scores by epoch, RGB uint8 (H, W, 3).
+    """Plot losses and scores by epoch, RGB uint8 (H, W, 3).
 
     Args:
-        history: one row an epoch; columns train_*_loss, val_*_loss, precision, recall, mAP50, mAP50_95.
+        history: one row per epoch; columns train_*_loss, val_*_loss, precision, recall, mAP50, mAP50_95.
     """
     losses = [name for name in history.columns if name.endswith("_loss")]
     panels = {
@@ -42,7 +42,7 @@ def training_curves(history: pd.DataFrame) -> np.ndarray:
 
 
 def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Precision over recall for several things measured, RGB uint8 (H, W, 3).
+    """Plot precision over recall for several series, RGB uint8 (H, W, 3).
 
     Args:
         curves: recall and precision, each (n,), by name.
@@ -58,11 +58,11 @@ def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.
 
 
 def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: str) -> np.ndarray:
-    """Scores from 0 to 1 side by side, RGB uint8 (H, W, 3).
+    """Plot scores from 0 to 1 as grouped bars, RGB uint8 (H, W, 3).
 
     Args:
-        groups: what stands along the axis, for instance videos.
-        series: for each name one value a group; NaN draws nothing.
+        groups: labels along the axis, for instance videos.
+        series: for each name one value per group; NaN draws nothing.
     """
     figure, (axis,) = figure_of(1)
     places = np.arange(len(groups))
@@ -79,7 +79,7 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: st
 
 
 def figure_of(panels: int, width: float = 5.8, height: float = 4.1):
-    """A figure and its axes side by side, each of a size in inches; ``painted`` makes it a picture."""
+    """Create a figure with axes side by side, each of a size in inches; ``painted`` renders it."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * panels, height), dpi=110, layout="constrained")
@@ -91,13 +91,13 @@ def figure_of(panels: int, width: float = 5.8, height: float = 4.1):
 
 
 def _legend(figure) -> None:
-    """Below the axes, where it hides nothing."""
+    """Place the legend below the axes, where it hides nothing."""
     if any(axis.get_legend_handles_labels()[0] for axis in figure.axes):
         figure.legend(fontsize=8, loc="outside lower center", ncols=2)
 
 
 def painted(figure) -> np.ndarray:
-    """A figure as RGB uint8 (H, W, 3)."""
+    """Render a figure as RGB uint8 (H, W, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

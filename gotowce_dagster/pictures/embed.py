@@ -1,4 +1,4 @@
-"""Pictures inside pages."""
+"""Pictures embedded in HTML pages."""
 
 import base64
 
@@ -7,10 +7,10 @@ import numpy as np
 
 
 def data_uri(picture: np.ndarray, limit: int, width: int = 1320) -> str:
-    """An RGB picture as a JPEG data URI of at most about ``limit`` bytes.
+    """Encode an RGB picture as a JPEG data URI of at most about ``limit`` bytes.
 
     Args:
-        width: of the result at most, pixels; smaller and coarser until it fits.
+        width: maximum width in pixels; size and quality are reduced until the result fits.
     """
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     scale = min(1.0, width / bgr.shape[1])

@@ -1,4 +1,4 @@
-"""Boxes, masks and captions over a frame, whole or close up."""
+"""Boxes, masks and captions drawn on a frame, whole or close up."""
 
 import zlib
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ _PALETTE = sv.ColorPalette.from_hex(["#00e5ff", "#ffd400", "#ff5ca8", "#7dff5c",
 
 
 def draw(image_rgb: np.ndarray, detections: sv.Detections, labels: Sequence[str]) -> np.ndarray:
-    """Draw detections on a copy of a frame; captions stand where they cover neither boxes nor each other.
+    """Draw detections on a copy of a frame; captions avoid boxes and each other.
 
     Args:
-        image_rgb: RGB uint8 (H, W, 3); left as it is.
-        detections: boxes, with masks if they have them; ``data["class_name"]`` chooses the colour, the
+        image_rgb: RGB uint8 (H, W, 3); not modified.
+        detections: boxes, with masks if present; ``data["class_name"]`` selects the colour, which is the
             same for a class in every picture.
-        labels: one caption a box; empty for none.
+        labels: one caption per box; empty for none.
 
     Returns:
         RGB uint8 (H, W, 3), of the same size.
@@ -55,13 +55,13 @@ def closeup(
 
     Args:
         image_rgb: RGB uint8 (H, W, 3).
-        detections, labels: as for draw, in pixels of the whole frame.
-        box: xyxy (4,) in pixels, the middle of the picture.
-        side: of the result, pixels.
-        margin: shown on each side of the box, in sides of the box.
+        detections, labels: see draw; in pixels of the whole frame.
+        box: xyxy (4,) in pixels, shown in the centre.
+        side: side of the result in pixels.
+        margin: margin on each side of the box, in sides of the box.
 
     Returns:
-        RGB uint8 (side, side, 3); black where the square leaves the frame.
+        RGB uint8 (side, side, 3); black outside the frame.
     """
     middle = (box[:2] + box[2:]) / 2
     reach = max(8.0, float((box[2:] - box[:2]).max()) * (0.5 + margin))
@@ -78,10 +78,10 @@ def closeup(
         data=dict(detections.data),
     )
     x1, y1, x2, y2 = moved.xyxy.T
-    seen = np.flatnonzero((x2 > 0) & (y2 > 0) & (x1 < side) & (y1 < side))
-    inside = moved[seen]
+    visible = np.flatnonzero((x2 > 0) & (y2 > 0) & (x1 < side) & (y1 < side))
+    inside = moved[visible]
     assert isinstance(inside, sv.Detections)
-    return draw(cut, inside, [labels[row] for row in seen])
+    return draw(cut, inside, [labels[row] for row in visible])
 
 
 def _warp_masks(masks: np.ndarray, shift: np.ndarray, side: int) -> np.ndarray:
@@ -114,15 +114,15 @@ def _write(
 def caption_places(
     boxes: np.ndarray, shown: np.ndarray, sizes: np.ndarray, picture: tuple[int, int]
 ) -> np.ndarray:
-    """Where captions stand: over no other caption and no box where there is room, near their own box.
+    """Place captions near their boxes, covering no other caption and no box if possible.
 
     supervision's smart positions push captions apart, which moves them over boxes and out of the picture.
 
     Args:
         boxes: xyxy (n, 4) in pixels.
-        shown: rows (m,) of the boxes that have a caption.
-        sizes: (m, 2) width and height of the captions, pixels.
-        picture: its width and height.
+        shown: indices (m,) of the boxes with a caption.
+        sizes: (m, 2) width and height of the captions in pixels.
+        picture: width and height of the picture in pixels.
 
     Returns:
         xyxy (m, 4) in pixels.
@@ -140,7 +140,7 @@ def caption_places(
 
 
 def _candidates(box: np.ndarray, size: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """xyxy (k, 4): eight places around a box, then places all over the picture."""
+    """Candidate places, xyxy (k, 4): eight around a box, then a grid over the whole picture."""
     (x1, y1, x2, y2), (width, height) = box, size
     around = np.array(
         [
@@ -157,7 +157,7 @@ def _candidates(box: np.ndarray, size: np.ndarray, picture: np.ndarray) -> np.nd
 
 
 def _covered(places: np.ndarray, taken: np.ndarray) -> np.ndarray:
-    """Pixels (k,) of what is taken (n, 4) under each place (k, 4)."""
+    """Pixels (k,) of the taken boxes (n, 4) that each place (k, 4) covers."""
     overlap = np.minimum(places[:, None, 2:], taken[:, 2:]) - np.maximum(places[:, None, :2], taken[:, :2])
     return overlap.clip(min=0).prod(axis=2).sum(axis=1)
 
@@ -170,7 +170,7 @@ def _gap(box: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _colours(detections: sv.Detections) -> np.ndarray:
-    """A palette index for each box: by its class's name, else by its place in the list."""
+    """A palette index for each box: by class name, else by its index."""
     names = detections.data.get("class_name")
     if names is None:
         return np.arange(len(detections))

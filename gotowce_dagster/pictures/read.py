@@ -1,4 +1,4 @@
-"""Pictures from disk."""
+"""Reading images from disk."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from gotowce_dagster.core.errors import InputError
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """An image file as RGB uint8 (H, W, 3).
+    """Read an image file as RGB uint8 (H, W, 3).
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: the file is missing or damaged.
     """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise InputError(f"{path}: not there or not an image; run the stage that makes it again")
-    return np.asarray(picture)
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise InputError(f"{path}: missing or not an image; run the stage that writes it again")
+    return np.asarray(image)
 
 
 def is_whole_jpeg(path: Path) -> bool:
-    """Whether a file begins and ends as a JPEG does; cheap, for its middle is not looked at."""
+    """Whether a file begins and ends like a JPEG; cheap, because the rest is not read."""
     if not path.is_file() or path.stat().st_size < 4:
         return False
     with path.open("rb") as file:

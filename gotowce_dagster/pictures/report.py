@@ -1,4 +1,4 @@
-"""A report as one page that needs nothing else: no network, no files beside it."""
+"""A report as one self-contained HTML page: no network, no other files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Value = float | int | str | None
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings. Numbers are shown to three digits, None as a dash."""
+    """A table with headings. Numbers are shown to three digits, None as a dash."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[Value]]
@@ -22,12 +22,12 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A part of the report, with parts of its own."""
+    """A section of the report, with subsections."""
 
     title: str
     text: str = ""
     notes: Sequence[str] = ()
-    """What went wrong or is worth a look, in sentences."""
+    """Warnings and remarks, in sentences."""
     numbers: Mapping[str, Value] = field(default_factory=dict)
     tables: Sequence[Table] = ()
     pictures: Sequence[tuple[str, np.ndarray]] = ()
@@ -36,11 +36,11 @@ class Section:
 
 
 def render_report(title: str, summary: Mapping[str, Value], sections: Sequence[Section], limit: int) -> str:
-    """The page as HTML.
+    """Render the report as an HTML page.
 
     Args:
-        summary: the few numbers that stand on top.
-        limit: bytes of all pictures together, about; each gets an even share.
+        summary: the few numbers at the top.
+        limit: approximate bytes of all pictures together; each gets an equal share.
     """
     count = sum(_pictures(section) for section in sections)
     share = max(20_000, limit // max(count, 1))

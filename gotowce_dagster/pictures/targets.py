@@ -1,4 +1,4 @@
-"""A target close up: its designator, and the outline of its mask over untouched pixels."""
+"""Close-ups of targets: the designator, and the outline of the mask on the original pixels."""
 
 import cv2
 import numpy as np
@@ -12,10 +12,10 @@ GREEN, AMBER, RED, WHITE = (90, 230, 110), (255, 190, 60), (255, 85, 85), (225, 
 def target_closeup(
     image_rgb: np.ndarray, box: np.ndarray, mask: np.ndarray | None, colour: Colour, side: int = 320
 ) -> np.ndarray:
-    """Cut twice a designator's size out of a frame, enlarge it and outline what was found.
+    """Crop a frame to twice the designator's size, enlarge it and outline the mask.
 
     Args:
-        image_rgb: uint8 (H, W, 3), left as it is.
+        image_rgb: uint8 (H, W, 3), not modified.
         box: the designator, xyxy (4,) in pixels.
         mask: bool (H, W) of the target, or None.
         colour: RGB of the outline and of the picture's border.

@@ -1,4 +1,4 @@
-"""Text in pictures: an anti-aliased font that knows more than ASCII, and lines cut to fit."""
+"""Text in pictures: an anti-aliased font with more than ASCII, and lines truncated to fit."""
 
 from functools import cache
 
@@ -14,7 +14,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def fit(line: str, size: int, width: float) -> str:
-    """Cut one line to ``width`` pixels, with an ellipsis where something was cut."""
+    """Truncate a line to ``width`` pixels, with an ellipsis if it is longer."""
     line = " ".join(line.split())
     face = font(size)
     if face.getlength(line) <= width:

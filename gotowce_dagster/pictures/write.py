@@ -1,4 +1,4 @@
-"""Pictures to disk."""
+"""Writing pictures to disk."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from gotowce_dagster.core.files import fresh_file
 
 
 def write_picture(picture: np.ndarray, path: Path) -> None:
-    """Write RGB uint8 (H, W, 3) as a PNG, or as a JPEG if the name says so; whole or not at all."""
+    """Write RGB uint8 (H, W, 3) as PNG, or as JPEG by the suffix; the file is written whole or not at all."""
     jpeg = path.suffix.lower() in {".jpg", ".jpeg"}
     with fresh_file(path) as new:
         Image.fromarray(picture).save(

@@ -12,7 +12,7 @@ from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.targets import GREEN, target_closeup
 from gotowce_dagster.previews.base import Preview
-from gotowce_dagster.propagation.follow import BACK, ON
+from gotowce_dagster.propagation.follow import BACKWARD, FORWARD
 from gotowce_dagster.propagation.pictures import prompt_grid, timeline
 from gotowce_dagster.propagation.points import read_points
 from gotowce_dagster.video.decode import probe, read_frames
@@ -57,7 +57,7 @@ def _of_video(
 ) -> dict[str, np.ndarray]:
     path = project.raw(video)
     points = read_points(project.paths.points(project.video(video).points), probe(path))
-    prompted = masks[~masks["prompt"].isin([ON, BACK])].drop_duplicates("frame_index")
+    prompted = masks[~masks["prompt"].isin([FORWARD, BACKWARD])].drop_duplicates("frame_index")
     wanted = prompted["frame_index"].iloc[evenly(len(prompted), _SHOWN)].tolist()
     images = ((frame.index, frame.rgb()) for frame in read_frames(path, wanted))
     times = frames.set_index("frame_index")["time_s"]

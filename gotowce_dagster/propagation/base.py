@@ -1,7 +1,7 @@
-"""What a propagator is: it carries the masks of objects through the frames of a shot.
+"""The common interface of propagators, which track the masks of objects through the frames of a shot.
 
-One file a propagator; the table that names them is in propagation/registry.py. It knows nothing of
-detections, states and re-prompting: those are the work of gates.py and carry.py, the same for all.
+Each propagator is one module; propagation/registry.py lists them by name. A propagator knows nothing about
+detections, states and re-prompting: gates.py and carry.py handle those in the same way for all of them.
 """
 
 from collections.abc import Collection
@@ -16,28 +16,28 @@ from gotowce_dagster.segmenters.prompts import Prompt
 
 @dataclass(frozen=True)
 class Observation:
-    """What a propagator sees of one object in one frame."""
+    """A propagator's prediction for one object in one frame."""
 
     mask: np.ndarray
-    """bool (H, W), of the whole frame; empty where it sees nothing."""
+    """bool (H, W), of the whole frame; empty if the object was not found."""
     predicted_iou: float
-    """The model's own guess of the mask's quality; NaN where it makes none."""
+    """The model's own estimate of the mask's quality; NaN if it gives none."""
     object_score: float
-    """Logit of the object being in sight, above 0 if it is; NaN where the model makes no such guess."""
+    """Logit of the object being visible, above 0 if it is; NaN if the model gives none."""
     stability: float
-    """IoU of the mask under a shift of its threshold; NaN where there is none."""
+    """IoU of the mask under a shift of its threshold; NaN if there is none."""
 
 
 class Propagator(Protocol):
-    """Masks of several objects, from frame to frame, forward or backward, in bounded memory.
+    """Tracks the masks of several objects frame by frame, forward or backward, in bounded memory.
 
-    Frames are named by their number in the original video, and may be visited with gaps. Between ``begin``
+    Frames are identified by their index in the original video and may be visited with gaps. Between ``begin``
     and the next ``begin`` all frames belong to one shot and have one size.
     """
 
     name: str
     weights: str
-    """Name of the weights' file."""
+    """Name of the weights file."""
     device: str
 
     def begin(self) -> None:
@@ -47,22 +47,26 @@ class Propagator(Protocol):
     def prompt(
         self, frame_index: int, image: np.ndarray, prompts: dict[str, Prompt]
     ) -> dict[str, Observation]:
-        """Tell what objects are in a frame, old ones or new ones.
+        """Prompt new or existing objects in a frame.
 
-        What was found or told of these objects in this frame before is replaced; others are left alone.
+        Earlier predictions and prompts of these objects in this frame are replaced; other objects are
+        unchanged.
 
         Args:
             image: RGB uint8 (H, W, 3).
             prompts: by object_id, in pixels of the frame.
+
+        Returns:
+            One observation per prompted object.
         """
         ...
 
     def step(
         self, frame_index: int, image: np.ndarray, objects: Collection[str], reverse: bool = False
     ) -> dict[str, Observation]:
-        """Find known objects in the next frame of a pass, forward or in reverse.
+        """Track prompted objects into the next frame of a pass, forward or in reverse.
 
-        A frame in which an object was prompted gives what the prompt gave.
+        If an object was prompted in this frame, the observation is that of the prompt.
         """
         ...
 
@@ -71,9 +75,9 @@ class Propagator(Protocol):
         ...
 
     def save(self, path: Path) -> None:
-        """Write all memory to a file, for a run that is killed and goes on elsewhere."""
+        """Save all memory to a file, so that an interrupted run can resume in another process."""
         ...
 
     def load(self, path: Path) -> None:
-        """Take up what ``save`` wrote; what follows equals what would have followed there."""
+        """Restore what ``save`` wrote; tracking then continues with identical results."""
         ...

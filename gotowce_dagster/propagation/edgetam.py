@@ -1,7 +1,7 @@
-"""EdgeTAM (Zhou et al. 2025) for videos: SAM 2's course with a smaller backbone and a smaller memory.
+"""EdgeTAM (Zhou et al. 2025) for videos: the architecture of SAM 2 with a smaller backbone and memory.
 
-``transformers`` streams it too, but keeps every frame and every output for ever; its session also keeps to
-itself the predicted IoU. This walks the same model with the same results and the memory of memory.py.
+The streaming session of ``transformers`` keeps every frame and every output, and does not return the
+predicted IoU. This propagator runs the same model with the same results and the bounded memory of memory.py.
 """
 
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ from gotowce_dagster.segmenters.prompts import Prompt, as_points
 
 @dataclass(frozen=True)
 class _Frame:
-    """A frame as the model sees it."""
+    """Image features of one frame."""
 
     finer: list[Any]
-    """Features (1, C, h, w), finest first."""
+    """Feature maps (1, C, h, w) of all levels but the coarsest, finest first."""
     coarse: Any
-    """Tokens (h * w, 1, C) of the coarsest."""
+    """Tokens (h * w, 1, C) of the coarsest level."""
     positions: Any
-    """Their position encoding."""
+    """Position encoding of those tokens."""
 
 
 class EdgeTamPropagator(Streaming):
-    """Loaded once a process.
+    """Propagator with the video model of EdgeTAM; the model is loaded once per process.
 
     Raises:
-        InputError: the model cannot work at this input size.
-        MissingWeightsError: the weights are neither here nor reachable, or damaged.
+        InputError: the model does not support this input size.
+        MissingWeightsError: the weights are not on this machine and cannot be fetched, or are damaged.
     """
 
     name = "edgetam"
@@ -50,8 +50,8 @@ class EdgeTamPropagator(Streaming):
         super().__init__(weights, device, memory, params.propagation.max_conditioning)
 
     def _encode(self, image: np.ndarray) -> _Frame:
-        seen = edgetam_model.pixels([image], self._side, self.device)
-        encoded = self._model.get_image_features(seen, return_dict=True)
+        inputs = edgetam_model.pixels([image], self._side, self.device)
+        encoded = self._model.get_image_features(inputs, return_dict=True)
         *finer, coarse = encoded.fpn_hidden_states
         sizes = self._model.backbone_feature_sizes
         return _Frame(
@@ -63,21 +63,22 @@ class EdgeTamPropagator(Streaming):
             encoded.fpn_position_encoding[-1],
         )
 
-    def _ask(self, frame: _Frame, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
+    def _decode_prompt(self, frame: _Frame, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
         if prompt.mask is not None:
             tokens = frame.coarse.permute(1, 2, 0)
             coarse = tokens.reshape(1, -1, *self._model.backbone_feature_sizes[-1])
             found = self._model._use_mask_as_output(coarse, frame.finer, self._mask(prompt.mask))
         else:
-            found = self._find(frame, View(0, {}, {}), self._points(prompt, shape), first=True)
-        return self._decoded(frame, found, told=True)
+            found = self._decode_object(frame, View(0, {}, {}), self._points(prompt, shape), first=True)
+        return self._decoded(frame, found, from_prompt=True)
 
-    def _follow(self, frame: _Frame, views: list[View], reverse: bool) -> list[Decoded]:
+    def _track(self, frame: _Frame, views: list[View], reverse: bool) -> list[Decoded]:
         return [
-            self._decoded(frame, self._find(frame, view, None, reverse=reverse), told=False) for view in views
+            self._decoded(frame, self._decode_object(frame, view, None, reverse=reverse), from_prompt=False)
+            for view in views
         ]
 
-    def _find(
+    def _decode_object(
         self,
         frame: _Frame,
         view: View,
@@ -85,10 +86,10 @@ class EdgeTamPropagator(Streaming):
         first: bool = False,
         reverse: bool = False,
     ) -> Any:
-        memory = {"cond_frame_outputs": view.told, "non_cond_frame_outputs": view.seen}
+        memory = {"cond_frame_outputs": view.prompted, "non_cond_frame_outputs": view.tracked}
         conditioned = self._model._prepare_memory_conditioned_features(
             inference_session=SimpleNamespace(output_dict_per_obj={0: memory}),
-            frame_idx=view.here,
+            frame_idx=view.position,
             obj_idx=0,
             is_initial_conditioning_frame=first,
             current_vision_features=frame.coarse,
@@ -104,12 +105,12 @@ class EdgeTamPropagator(Streaming):
             multimask_output=self._model._use_multimask(first, points),
         )
 
-    def _decoded(self, frame: _Frame, found: Any, told: bool) -> Decoded:
+    def _decoded(self, frame: _Frame, found: Any, from_prompt: bool) -> Decoded:
         features, positions = self._model._encode_new_memory(
             current_vision_feats=frame.coarse,
             pred_masks_high_res=found.high_res_masks,
             object_score_logits=found.object_score_logits,
-            is_mask_from_pts=told,
+            is_mask_from_pts=from_prompt,
         )
         return Decoded(
             found.pred_masks,
@@ -123,7 +124,7 @@ class EdgeTamPropagator(Streaming):
         )
 
     def _points(self, prompt: Prompt, shape: tuple[int, int]) -> dict[str, Any]:
-        """Points in pixels of the model's input."""
+        """Scale points to pixels of the model input."""
         import torch
 
         points, labels = as_points(prompt)
@@ -134,7 +135,7 @@ class EdgeTamPropagator(Streaming):
         }
 
     def _mask(self, mask: np.ndarray) -> Any:
-        """A mask (1, 1, h, w) of 0 and 1 at the model's input size."""
+        """Resize a mask to the model input: (1, 1, h, w) of 0 and 1."""
         import torch
         from torch.nn.functional import interpolate
 

@@ -1,4 +1,4 @@
-"""What is known of a video's objects before any mask is carried: detections' masks and a human's points."""
+"""Inputs of propagation: the masks of detections and a human's points."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from gotowce_dagster.propagation.points import POSITIVE
 from gotowce_dagster.segmenters.prompts import Prompt
 
 BY_POINTS = "points"
-"""What stands for the prompt of an object that a human's points name, and begins that object's name."""
+"""The value of ``prompt`` for an object prompted by a human's points, and the prefix of its object_id."""
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """A detection's own mask of one object in one frame."""
+class DetectedMask:
+    """The mask of one detection in one frame."""
 
     detection_id: int
     track: str
@@ -31,49 +31,51 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The detections and points of one video."""
+    """The detected masks and human points of one video."""
 
-    sightings: pd.DataFrame
-    """Masks of detections: frame_index, detection_id, object_id (of the track), class_name, rle, height,
-    width, prompt, and trust, from 0 to 1."""
+    detected_masks: pd.DataFrame
+    """One row per detection with a mask: frame_index, detection_id, object_id (of the track), class_name,
+    rle, height, width, prompt, and trust from 0 to 1."""
     points: Mapping[int, Mapping[str, Prompt]]
-    """Of a human, by frame and object_id."""
-    least_trust: float
-    """From which a detection may prompt."""
+    """A human's point prompts by frame_index and object_id."""
+    min_trust: float
+    """Minimum trust of a detection that may prompt."""
 
     @cached_property
     def by_frame(self) -> dict[int, list[dict[str, Any]]]:
-        groups = self.sightings.groupby("frame_index")
+        """The rows of detected_masks by frame_index."""
+        groups = self.detected_masks.groupby("frame_index")
         return {rows["frame_index"].iloc[0].item(): rows.to_dict("records") for _, rows in groups}
 
     def starts(self, frames: pd.Series) -> dict[int, dict[str, str]]:
-        """By frame the objects that begin in it, each with its track of detections, empty for a human's.
+        """Map each frame to the objects that start in it, and each object to its track.
 
-        An object begins at its most trusted detection, or at a human's first positive point on it.
+        An object starts at its most trusted detection, or at a human's first positive point on it. The
+        track of an object prompted by points is empty.
         """
-        is_here = self.sightings["frame_index"].isin(frames)
-        trusted = self.sightings[is_here & self.sightings["trust"].ge(self.least_trust)]
+        in_frames = self.detected_masks["frame_index"].isin(frames)
+        trusted = self.detected_masks[in_frames & self.detected_masks["trust"].ge(self.min_trust)]
         best = trusted.sort_values("trust", ascending=False, kind="stable").drop_duplicates("object_id")
         starts: dict[int, dict[str, str]] = {}
         for track, frame in zip(best["object_id"], best["frame_index"].tolist(), strict=True):
             starts.setdefault(frame, {})[track] = track
         named: set[str] = set()
         for frame in sorted(set(self.points) & set(frames.tolist())):
-            for name, prompt in self.told(frame).items():
+            for name, prompt in self.point_prompts(frame).items():
                 if name not in named and POSITIVE in np.asarray(prompt.labels):
                     starts.setdefault(frame, {})[name] = ""
                     named.add(name)
         return starts
 
-    def seen(self, index: int) -> Iterator[Sighting]:
-        """The detections of a frame that have a mask."""
+    def detections(self, index: int) -> Iterator[DetectedMask]:
+        """Decode the detected masks of a frame."""
         for row in self.by_frame.get(index, ()):
             mask = rle.decode(row["rle"], row["height"], row["width"])
-            trusted = row["trust"] >= self.least_trust
-            yield Sighting(
+            trusted = row["trust"] >= self.min_trust
+            yield DetectedMask(
                 row["detection_id"], row["object_id"], row["class_name"], mask, trusted, row["prompt"]
             )
 
-    def told(self, index: int) -> dict[str, Prompt]:
-        """What a human says of a frame, by object."""
+    def point_prompts(self, index: int) -> dict[str, Prompt]:
+        """A human's point prompts in a frame, by object."""
         return {f"{BY_POINTS}/{name}": prompt for name, prompt in self.points.get(index, {}).items()}

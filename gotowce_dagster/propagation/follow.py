@@ -1,6 +1,6 @@
-"""Follow objects from frame to frame in one direction: judge, prompt again in doubt, give up in time.
+"""Track objects frame by frame in one direction: gate each mask, re-prompt in doubt, drop lost objects.
 
-What has to be remembered between frames, but for the propagator's own memory, is a Way, which is text.
+All state between frames, except the propagator's own memory, is in a Pass, which serializes to JSON.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,224 +14,239 @@ from gotowce_dagster.config.params import PropagationParams
 from gotowce_dagster.core import rle
 from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.propagation.base import Observation, Propagator
-from gotowce_dagster.propagation.evidence import BY_POINTS, Evidence, Sighting
+from gotowce_dagster.propagation.evidence import BY_POINTS, DetectedMask, Evidence
 from gotowce_dagster.propagation.gates import History, measure, scene_jump, state
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.video.decode import Frame, read_frames
 
-ON, BACK = "carried", "carried back"
-"""What stands for the prompt of a mask that comes from the frame before or after."""
+FORWARD, BACKWARD = "carried", "carried back"
+"""The values of ``prompt`` for a mask propagated from the previous or from the next frame."""
 
 Row = dict[str, Any]
-"""Of tables.CARRIED."""
+"""A row of tables.PROPAGATED."""
 
 Covered = Mapping[int, Mapping[str, Row]]
-"""Rows with a mask, by frame and object."""
+"""Rows with a mask, by frame_index and object_id."""
 
 _SAME = 0.5
-"""IoU from which a carried mask and the mask of another detection are one object."""
+"""Minimum IoU at which a propagated mask and the mask of another detection are the same object."""
 
 _BACKWARD_FRAMES = 16
-"""Decoded frames held while going backward; each lot is decoded from the key frame before it."""
+"""Decoded frames held in a backward pass; each lot is decoded from the key frame before it."""
 
 
-class Followed(BaseModel):
-    """What is remembered of one object on the way in one direction."""
+class TrackedObject(BaseModel):
+    """The state of one object in one pass."""
 
     class_name: str
     history: History
     sure_s: float
-    following: bool = True
+    active: bool = True
 
 
-class Way(BaseModel):
-    """What is remembered on the way through one shot in one direction, but for the propagator's memory."""
+class Pass(BaseModel):
+    """The state of a pass through one shot in one direction, without the propagator's memory."""
 
     reverse: bool
     starts: dict[int, dict[str, str]]
-    """By frame the objects that begin there, each with its track of detections (empty for a human's)."""
-    objects: dict[str, Followed] = Field(default_factory=dict)
+    """By frame the objects that start in it, each with its track (empty for a human's points)."""
+    objects: dict[str, TrackedObject] = Field(default_factory=dict)
     names: dict[str, str] = Field(default_factory=dict)
-    """Of a track of detections, the object it turned out to be, where that is not called like it."""
+    """The object that a track of detections belongs to, where it does not have the track's name."""
     before: int | None = None
-    """The frame looked at before; none while nothing is followed."""
+    """The previous frame visited; None while no object is active."""
 
     def name(self, track: str) -> str:
+        """The object that a track of detections belongs to."""
         return self.names.get(track, track)
 
     @property
-    def following(self) -> list[str]:
-        return [name for name, followed in self.objects.items() if followed.following]
+    def active(self) -> list[str]:
+        """Names of the objects being tracked."""
+        return [name for name, tracked in self.objects.items() if tracked.active]
 
 
-class Follower:
-    """Goes through the frames of a chunk and writes down, in the way, what has to be remembered."""
+class Tracker:
+    """Tracks objects through the frames of a chunk and keeps the state in a Pass."""
 
     def __init__(
         self, path: Path, evidence: Evidence, propagator: Propagator, params: PropagationParams
     ) -> None:
         self._path, self._evidence, self._propagator, self._params = path, evidence, propagator, params
 
-    def take(self, way: Way, covered: Covered) -> None:
-        """Go on this way; ``covered`` has the masks of the way there, which are not made again."""
-        self._way, self._covered = way, covered
+    def resume(self, current: Pass, covered: Covered) -> None:
+        """Continue a pass; ``covered`` holds the masks of the forward pass, which are not computed again."""
+        self._pass, self._covered = current, covered
         self._before = None
-        if way.before is not None:
-            self._before = next(frame.rgb() for frame in read_frames(self._path, [way.before]))
+        if current.before is not None:
+            self._before = next(frame.rgb() for frame in read_frames(self._path, [current.before]))
 
     def frames(self, wanted: list[int]) -> Iterator[Frame]:
-        """Decode the frames in the way's order; not those in which nothing can happen."""
-        lot = _BACKWARD_FRAMES if self._way.reverse else len(wanted)
+        """Decode the frames in the order of the pass; skip those where no object is active or can start."""
+        lot = _BACKWARD_FRAMES if self._pass.reverse else len(wanted)
         for start in range(0, len(wanted), lot):
             part = wanted[start : start + lot]
-            if self._way.following or any(map(self._may_begin, part)):
+            if self._pass.active or any(map(self._may_begin, part)):
                 frames = read_frames(self._path, part)
-                yield from reversed(list(frames)) if self._way.reverse else frames
+                yield from reversed(list(frames)) if self._pass.reverse else frames
 
     def visit(self, frame: Frame) -> list[Row]:
-        """Rows of the objects followed in one frame."""
-        way, index = self._way, frame.index
-        for name in way.following:
+        """Track all active objects into one frame and return their rows."""
+        current, index = self._pass, frame.index
+        for name in current.active:
             if name in self._covered.get(index, ()):
-                way.objects[name].following = False
-        if not way.following and not self._may_begin(index):
-            self._before = way.before = None
+                current.objects[name].active = False
+        if not current.active and not self._may_begin(index):
+            self._before = current.before = None
             return []
         image = frame.rgb()
         if self._before is not None and scene_jump(self._before, image, self._params):
             self._propagator.begin()
-            for followed in way.objects.values():
-                followed.following = False
-        self._before, way.before = image, index
-        if way.reverse:
-            way.names |= {track: name for name, track in way.starts.get(index, {}).items() if track}
-        following = way.following
-        carried = self._propagator.step(index, image, following, way.reverse) if following else {}
-        told = {name: p for name, p in self._evidence.told(index).items() if self._has_begun(index, name)}
-        sightings = self._sightings(index, carried)
-        trusted = {name: s for name, s in sightings.items() if s.trusted and name not in told}
+            for tracked in current.objects.values():
+                tracked.active = False
+        self._before, current.before = image, index
+        if current.reverse:
+            current.names |= {track: name for name, track in current.starts.get(index, {}).items() if track}
+        active = current.active
+        propagated = self._propagator.step(index, image, active, current.reverse) if active else {}
+        points = {
+            name: p for name, p in self._evidence.point_prompts(index).items() if self._has_begun(index, name)
+        }
+        detections = self._detections(index, propagated)
+        trusted = {name: s for name, s in detections.items() if s.trusted and name not in points}
         rows = [
-            self._judge(name, observation, image, frame, sightings.get(name))
-            for name, observation in carried.items()
-            if name not in told
+            self._gate(name, observation, image, frame, detections.get(name))
+            for name, observation in propagated.items()
+            if name not in points
         ]
         in_doubt = {row["object_id"] for row in rows if row["state"] != "sure"}
         due = [
             name
             for name in trusted
-            if name in in_doubt or (name not in carried and self._has_begun(index, name))
+            if name in in_doubt or (name not in propagated and self._has_begun(index, name))
         ]
         rows = [row for row in rows if row["object_id"] not in due]
-        again = {self._identity(name, trusted[name], image, frame.time_s): trusted[name] for name in due}
-        prompts = told | {name: Prompt(mask=sighting.mask) for name, sighting in again.items()}
-        rows = self._start(prompts, image, frame, sightings | again) + rows
-        return self._without_doubles(rows, self._covered.get(index, {}))
+        reprompted = {self._identity(name, trusted[name], image, frame.time_s): trusted[name] for name in due}
+        prompts = points | {name: Prompt(mask=detection.mask) for name, detection in reprompted.items()}
+        rows = self._start(prompts, image, frame, detections | reprompted) + rows
+        return self._without_duplicates(rows, self._covered.get(index, {}))
 
     def _may_begin(self, index: int) -> bool:
-        way = self._way
-        return index in way.starts or (bool(way.objects) and index in self._evidence.by_frame)
+        current = self._pass
+        return index in current.starts or (bool(current.objects) and index in self._evidence.by_frame)
 
     def _has_begun(self, index: int, name: str) -> bool:
-        """Whether an object may be prompted here: it begins, or did already and this frame lacks it."""
-        way = self._way
-        return name in way.starts.get(index, ()) or (
-            name in way.objects and name not in self._covered.get(index, ())
+        """Whether an object may be prompted: it starts in this frame, or has started and lacks a mask."""
+        current = self._pass
+        return name in current.starts.get(index, ()) or (
+            name in current.objects and name not in self._covered.get(index, ())
         )
 
-    def _without_doubles(self, rows: list[Row], covered: Mapping[str, Row]) -> list[Row]:
-        """The rows that are new: two objects with one mask are one, and the one known longer goes on."""
+    def _without_duplicates(self, rows: list[Row], covered: Mapping[str, Row]) -> list[Row]:
+        """Drop rows that repeat a mask: of two objects with the same mask only the older one is kept."""
         kept: list[Row] = []
         for row in rows:
             others = [*covered.values(), *kept]
             if row["object_id"] in covered:
                 continue
             if any(_overlap(row, other) >= _SAME for other in others):
-                self._way.objects[str(row["object_id"])].following = False
+                self._pass.objects[str(row["object_id"])].active = False
                 self._propagator.forget(str(row["object_id"]))
             else:
                 kept.append(row)
         return kept
 
-    def _sightings(self, index: int, carried: Mapping[str, Observation]) -> dict[str, Sighting]:
-        """The frame's detections by object; a new track that lies on a carried mask is that object's."""
-        found = {self._way.name(sighting.track): sighting for sighting in self._evidence.seen(index)}
-        for name in [name for name in found if name not in self._way.objects and found[name].trusted]:
-            free = [other for other in carried if other not in found]
-            overlap = {other: _iou(carried[other].mask, found[name].mask) for other in free}
+    def _detections(self, index: int, propagated: Mapping[str, Observation]) -> dict[str, DetectedMask]:
+        """The frame's detections by object; a new track that overlaps a propagated mask joins that object."""
+        found = {
+            self._pass.name(detection.track): detection for detection in self._evidence.detections(index)
+        }
+        for name in [name for name in found if name not in self._pass.objects and found[name].trusted]:
+            free = [other for other in propagated if other not in found]
+            overlap = {other: _iou(propagated[other].mask, found[name].mask) for other in free}
             best = max(free, key=overlap.__getitem__, default=None)
             if best is not None and overlap[best] >= _SAME:
-                self._way.names[found[name].track] = best
+                self._pass.names[found[name].track] = best
                 found[best] = found.pop(name)
         return found
 
-    def _judge(
-        self, name: str, observation: Observation, image: np.ndarray, frame: Frame, sighting: Sighting | None
+    def _gate(
+        self,
+        name: str,
+        observation: Observation,
+        image: np.ndarray,
+        frame: Frame,
+        detection: DetectedMask | None,
     ) -> Row:
-        """The row of a carried mask; one in doubt for too long is given up."""
-        followed = self._way.objects[name]
-        detected = sighting.mask if sighting and sighting.trusted else None
-        measures = measure(followed.history, observation, image, frame.time_s, detected)
-        judged = state(measures, self._params.gates)
-        if judged == "sure":
-            followed.history.add(observation, image, frame.time_s)
-            followed.sure_s = frame.time_s
-        elif abs(frame.time_s - followed.sure_s) > self._params.give_up_s:
-            judged = "lost"
-            followed.following = False
+        """Apply the quality gates to a propagated mask; drop an object that is in doubt for too long."""
+        tracked = self._pass.objects[name]
+        detected = detection.mask if detection and detection.trusted else None
+        measures = measure(tracked.history, observation, image, frame.time_s, detected)
+        verdict = state(measures, self._params.gates)
+        if verdict == "sure":
+            tracked.history.add(observation, image, frame.time_s)
+            tracked.sure_s = frame.time_s
+        elif abs(frame.time_s - tracked.sure_s) > self._params.give_up_s:
+            verdict = "lost"
+            tracked.active = False
             self._propagator.forget(name)
         return _row(
             observation,
             measures,
-            judged,
+            verdict,
             frame_index=frame.index,
-            detection_id=sighting and sighting.detection_id,
+            detection_id=detection and detection.detection_id,
             object_id=name,
-            class_name=followed.class_name,
-            prompt=BACK if self._way.reverse else ON,
+            class_name=tracked.class_name,
+            prompt=BACKWARD if self._pass.reverse else FORWARD,
         )
 
-    def _identity(self, name: str, sighting: Sighting, image: np.ndarray, time_s: float) -> str:
-        """The object's name if the detection looks like it, else a new one."""
-        followed, gate = self._way.objects.get(name), self._params.gates.get("appearance")
-        if followed is None or gate is None:
+    def _identity(self, name: str, detection: DetectedMask, image: np.ndarray, time_s: float) -> str:
+        """The name of the object if the detection looks like it, else a new name."""
+        tracked, gate = self._pass.objects.get(name), self._params.gates.get("appearance")
+        if tracked is None or gate is None:
             return name
-        seen = Observation(sighting.mask, np.nan, np.nan, np.nan)
-        if not measure(followed.history, seen, image, time_s, None)["appearance"] < gate.lost:
+        observation = Observation(detection.mask, np.nan, np.nan, np.nan)
+        if not measure(tracked.history, observation, image, time_s, None)["appearance"] < gate.lost:
             return name
-        followed.following = False
+        tracked.active = False
         self._propagator.forget(name)
-        again = sum(other.startswith(f"{sighting.track}+") for other in self._way.objects)
-        self._way.names[sighting.track] = f"{sighting.track}+{again + 1}"
-        return self._way.names[sighting.track]
+        again = sum(other.startswith(f"{detection.track}+") for other in self._pass.objects)
+        self._pass.names[detection.track] = f"{detection.track}+{again + 1}"
+        return self._pass.names[detection.track]
 
     def _start(
-        self, prompts: dict[str, Prompt], image: np.ndarray, frame: Frame, sightings: Mapping[str, Sighting]
+        self,
+        prompts: dict[str, Prompt],
+        image: np.ndarray,
+        frame: Frame,
+        detections: Mapping[str, DetectedMask],
     ) -> list[Row]:
-        """Prompt objects, new ones or again; what was usual before does not count any more."""
-        way, rows = self._way, []
+        """Prompt new and existing objects; their histories start anew."""
+        current, rows = self._pass, []
         answers = self._propagator.prompt(frame.index, image, prompts) if prompts else {}
         for name, observation in answers.items():
-            before, sighting = way.objects.get(name), sightings.get(name)
-            if not way.reverse and not (before and before.following):
-                way.starts.setdefault(frame.index, {})[name] = sighting.track if sighting else ""
+            before, detection = current.objects.get(name), detections.get(name)
+            if not current.reverse and not (before and before.active):
+                current.starts.setdefault(frame.index, {})[name] = detection.track if detection else ""
             history = History(usual_frames=self._params.usual_frames, least_step=1 / self._params.fps)
-            trusted = sighting.mask if sighting and sighting.trusted else None
+            trusted = detection.mask if detection and detection.trusted else None
             measures = measure(history, observation, image, frame.time_s, trusted)
-            judged = state(measures, self._params.gates)
+            verdict = state(measures, self._params.gates)
             history.add(observation, image, frame.time_s)
-            known = before.class_name if before else self._params.point_class
-            class_name = sighting.class_name if sighting else known
-            way.objects[name] = Followed(
-                class_name=class_name, history=history, sure_s=frame.time_s, following=judged != "lost"
+            fallback = before.class_name if before else self._params.point_class
+            class_name = detection.class_name if detection else fallback
+            current.objects[name] = TrackedObject(
+                class_name=class_name, history=history, sure_s=frame.time_s, active=verdict != "lost"
             )
-            prompt = sighting.prompt if sighting and prompts[name].mask is not None else BY_POINTS
+            prompt = detection.prompt if detection and prompts[name].mask is not None else BY_POINTS
             rows.append(
                 _row(
                     observation,
                     measures,
-                    judged,
+                    verdict,
                     frame_index=frame.index,
-                    detection_id=sighting and sighting.detection_id,
+                    detection_id=detection and detection.detection_id,
                     object_id=name,
                     class_name=class_name,
                     prompt=prompt,
@@ -240,12 +255,12 @@ class Follower:
         return rows
 
 
-def _row(observation: Observation, measures: dict[str, float], judged: str, **known: object) -> Row:
-    """A row of tables.CARRIED; ``known`` tells frame_index, detection_id, object_id, class_name, prompt."""
+def _row(observation: Observation, measures: dict[str, float], verdict: str, **columns: object) -> Row:
+    """Build a row of tables.PROPAGATED; ``columns`` has its index, ids, class_name and prompt."""
     height, width = observation.mask.shape
-    row = {**known, **measures, "height": height, "width": width, "area_px": 0, "state": judged}
+    row = {**columns, **measures, "height": height, "width": width, "area_px": 0, "state": verdict}
     window = Crop.of_mask(observation.mask)
-    if judged == "lost" or window is None:
+    if verdict == "lost" or window is None:
         return row | dict.fromkeys(("x1", "y1", "x2", "y2", "rle"))
     return row | {
         **dict(zip(("x1", "y1", "x2", "y2"), window.box, strict=True)),
@@ -255,7 +270,7 @@ def _row(observation: Observation, measures: dict[str, float], judged: str, **kn
 
 
 def _overlap(one: Row, other: Row) -> float:
-    """IoU of the masks of two rows; 0 where one has none."""
+    """Compute the IoU of the masks of two rows; 0 if either has none."""
     if one["rle"] is None or other["rle"] is None:
         return 0.0
     apart = one["x2"] <= other["x1"] or other["x2"] <= one["x1"]

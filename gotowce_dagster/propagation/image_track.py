@@ -1,13 +1,13 @@
-"""Masks carried by an image model alone: no video weights, so it runs wherever image masks do.
+"""Tracking with an image model alone: no video weights, so it runs wherever image segmentation does.
 
-For each object a crop around the place where constant velocity leads it is encoded once and asked several
-ways; of all masks the one is taken that continues the object's past best, by area, place and colours, and
-is stable. What does not continue it (gates.py) gives an empty mask: behind another object, among
-look-alikes or after a jump of zoom this ends the object rather than guess. It is looked for again where it
-would be by now, and found only if it is as it was; doubtful masks are shown but never learned from.
+For each object, a crop around the position predicted by constant velocity is encoded once and prompted in
+several ways. The mask that best continues the object's history, by area, position, colours and stability, is
+selected. If none passes the gates (gates.py), the mask is empty: behind another object, among look-alikes or
+after a jump of zoom the object is lost rather than guessed. The search goes on at the extrapolated position,
+and accepts only a mask that matches the history. Doubtful masks are returned but never enter the history.
 
-The idea of tracking by prompting anew from the last box is that of Segment and Track Anything (Cheng et
-al., 2023); to remember what is sure only, of DAM4SAM (Videnovic et al., CVPR 2025).
+Tracking by prompting again from the last box follows Segment and Track Anything (Cheng et al., 2023);
+remembering only sure masks follows DAM4SAM (Videnovic et al., CVPR 2025).
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -25,8 +25,16 @@ from gotowce_dagster.core.crops import Crop, around
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_file
 from gotowce_dagster.propagation.base import Observation
-from gotowce_dagster.propagation.gates import History, Look, evidence, likely_place, look_of, measure, state
-from gotowce_dagster.segmenters.base import Answer, Candidate, Promptable
+from gotowce_dagster.propagation.gates import (
+    History,
+    Snapshot,
+    evidence,
+    likely_place,
+    measure,
+    snapshot_of,
+    state,
+)
+from gotowce_dagster.segmenters.base import Candidate, Prediction, Promptable
 from gotowce_dagster.segmenters.choose import agreement, clean_up, mask_iou, tidy, vote
 from gotowce_dagster.segmenters.mobile_sam import MobileSam
 from gotowce_dagster.segmenters.prompts import Prompt, point, ring, whole
@@ -38,35 +46,36 @@ MODELS: tuple[tuple[Callable[[str, MasksParams], Promptable], Collection[str]], 
     (Sam2, CONFIGS),
     (MobileSam, ("mobile_sam.pt",)),
 )
-"""Which image model takes which weights."""
+"""Image models and the weights that each supports."""
 
 _SCALE = 3.5
-"""Side of the crop, in sides of the object: it may have moved by more than its own size."""
+"""Side of the crop, in sides of the object, which may have moved by more than its own size."""
 
 _LEAST_CROP = 48
-"""Pixels; closer up, the model sees single pixels."""
+"""Minimum side of a crop, in pixels; in a smaller one the model would see single pixels."""
 
 _POINT_CROPS = (96, 256)
-"""Sides of crops around points, in pixels, beside one as large as the frame: nobody said how large it is."""
+"""Sides of crops around points, in pixels, in addition to one as large as the frame: the object's size is
+unknown."""
 
 _STRICT = 8.0
-"""How fast a mask loses as it looks less like the object; with more, parts of the object win."""
+"""How fast a mask's score falls as its colours differ; with a higher value, parts of the object win."""
 
 _SAME_PLACE = 0.1
-"""In sides of the object: where two places are nearer than this, only one is asked about."""
+"""In sides of the object: of two positions closer than this, only one is prompted."""
 
 Direction = Literal["forward", "reverse"]
 
 
-class _Told(BaseModel):
-    """What a prompt gave in its frame."""
+class _Prompted(BaseModel):
+    """The observation that a prompt gave in its frame."""
 
     counts: str
     height: int
     width: int
     predicted_iou: float
     stability: float
-    look: Look | None
+    snapshot: Snapshot | None
 
     def observation(self) -> Observation:
         mask = rle.decode(self.counts, self.height, self.width)
@@ -74,16 +83,16 @@ class _Told(BaseModel):
 
 
 class _Trail(BaseModel):
-    """How far one object was followed in one direction."""
+    """The last frame and the history of one object in one direction."""
 
     frame_index: int
     history: History
 
 
 class _Object(BaseModel):
-    """All memory of one object; prompts by their frames."""
+    """All memory of one object; prompts by frame_index."""
 
-    told: dict[int, _Told] = Field(default_factory=dict)
+    prompted: dict[int, _Prompted] = Field(default_factory=dict)
     trails: dict[Direction, _Trail] = Field(default_factory=dict)
 
 
@@ -92,11 +101,11 @@ class _Memory(BaseModel):
 
 
 class ImageTrack:
-    """The propagator; see base.Propagator. Its weights are those of an image segmenter.
+    """A propagator with the weights of an image segmenter; see base.Propagator.
 
     Raises:
-        InputError: weights that no image model is known for.
-        MissingWeightsError: the weights are neither here nor reachable.
+        InputError: no image model supports these weights.
+        MissingWeightsError: the weights are not on this machine and cannot be fetched.
     """
 
     name = "sam2_image_track"
@@ -113,38 +122,40 @@ class ImageTrack:
         self._memory = _Memory()
 
     def forget(self, object_id: str) -> None:
-        """Drop all memory of one object; one never told of is no error."""
+        """Drop all memory of one object; an unknown object is no error."""
         self._memory.objects.pop(object_id, None)
 
     def save(self, path: Path) -> None:
-        """Write all memory as JSON."""
+        """Save all memory as JSON."""
         with fresh_file(path) as new:
             new.write_text(self._memory.model_dump_json(), encoding="utf-8")
 
     def load(self, path: Path) -> None:
-        """Take up what ``save`` wrote, exactly."""
+        """Restore exactly what ``save`` wrote."""
         self._memory = _Memory.model_validate_json(path.read_text(encoding="utf-8"))
 
     def prompt(
         self, frame_index: int, image: np.ndarray, prompts: dict[str, Prompt]
     ) -> dict[str, Observation]:
-        """Tell what objects are in a frame; see base.Propagator.
+        """Prompt objects in a frame; see base.Propagator.
 
-        A mask is taken as it is. Points and boxes are asked on several crops, and the mask on which the
-        answers agree is taken; where there is none, it is empty.
+        A mask is used as it is. Points and boxes are predicted on several crops, and the mask on which the
+        predictions agree is selected; without one, the mask is empty.
         """
         shape = image.shape[:2]
-        asked = {name: prompt for name, prompt in prompts.items() if prompt.mask is None}
-        crops = {name: _crops(prompt, *shape) for name, prompt in asked.items()}
-        found = dict.fromkeys(asked, _nothing(shape))
+        to_predict = {name: prompt for name, prompt in prompts.items() if prompt.mask is None}
+        crops = {name: _crops(prompt, *shape) for name, prompt in to_predict.items()}
+        found = dict.fromkeys(to_predict, _empty(shape))
         flat = [(name, crop) for name, of_one in crops.items() for crop in of_one]
-        ways = [_ways_of(asked[name], crop) for name, crop in flat]
-        answers = self._model.ask([crop.cut(image) for _, crop in flat], [list(w.values()) for w in ways])
-        candidates: dict[str, list[Candidate]] = {name: [] for name in asked}
-        for (name, crop), way, answer in zip(flat, ways, answers, strict=True):
-            candidates[name] += self._candidates(way, answer, crop, shape, f"@{crop.x2 - crop.x1}")
-        for name, prompt in asked.items():
-            found[name] = self._as_told(candidates[name], prompt) or _nothing(shape)
+        prompt_sets = [_prompt_variants(to_predict[name], crop) for name, crop in flat]
+        predictions = self._model.predict(
+            [crop.cut(image) for _, crop in flat], [list(w.values()) for w in prompt_sets]
+        )
+        candidates: dict[str, list[Candidate]] = {name: [] for name in to_predict}
+        for (name, crop), prompt_set, prediction in zip(flat, prompt_sets, predictions, strict=True):
+            candidates[name] += self._candidates(prompt_set, prediction, crop, shape, f"@{crop.x2 - crop.x1}")
+        for name, prompt in to_predict.items():
+            found[name] = self._best_for_prompt(candidates[name], prompt) or _empty(shape)
         for name, prompt in prompts.items():
             if prompt.mask is not None:
                 found[name] = Observation(prompt.mask, np.nan, np.nan, np.nan)
@@ -154,80 +165,83 @@ class ImageTrack:
     def step(
         self, frame_index: int, image: np.ndarray, objects: Collection[str], reverse: bool = False
     ) -> dict[str, Observation]:
-        """Find known objects in the next frame of a pass; see base.Propagator.
+        """Track objects into the next frame of a pass; see base.Propagator.
 
-        An object that no frame before told of, in the direction of the pass, is not seen.
+        An object without a prompt in an earlier frame, in the direction of the pass, gets an empty mask.
         """
         shape = image.shape[:2]
         direction: Direction = "reverse" if reverse else "forward"
-        found = dict.fromkeys(objects, _nothing(shape))
+        found = dict.fromkeys(objects, _empty(shape))
         searches: dict[str, tuple[_Trail, Crop, dict[str, Prompt]]] = {}
         for name in objects:
-            known = self._memory.objects.get(name, _Object())
-            trail = self._trail(known, frame_index, direction)
-            if frame_index in known.told:
-                found[name] = known.told[frame_index].observation()
-            elif trail is not None and trail.history.looks:
+            memory = self._memory.objects.get(name, _Object())
+            trail = self._trail(memory, frame_index, direction)
+            if frame_index in memory.prompted:
+                found[name] = memory.prompted[frame_index].observation()
+            elif trail is not None and trail.history.snapshots:
                 trail.frame_index = frame_index
                 box = trail.history.expected(frame_index)
                 if _is_within(box, shape):
                     crop = _around(box, shape)
                     colours = evidence(trail.history, image, crop)
                     likely = likely_place(trail.history, colours, crop, frame_index)
-                    searches[name] = trail, crop, _ways(crop.to_crop(box), crop.to_crop(likely))
-        ways = [way for *_, way in searches.values()]
-        answers = self._model.ask(
-            [crop.cut(image) for _, crop, _ in searches.values()], [list(way.values()) for way in ways]
+                    searches[name] = trail, crop, _search_prompts(crop.to_crop(box), crop.to_crop(likely))
+        prompt_sets = [prompt_set for *_, prompt_set in searches.values()]
+        predictions = self._model.predict(
+            [crop.cut(image) for _, crop, _ in searches.values()],
+            [list(prompt_set.values()) for prompt_set in prompt_sets],
         )
-        for (name, (trail, crop, way)), answer in zip(searches.items(), answers, strict=True):
-            candidates = self._candidates(way, answer, crop, shape)
-            found[name] = self._continued(candidates, trail.history, image, frame_index)
+        for (name, (trail, crop, prompt_set)), prediction in zip(searches.items(), predictions, strict=True):
+            candidates = self._candidates(prompt_set, prediction, crop, shape)
+            found[name] = self._best_continuation(candidates, trail.history, image, frame_index)
         return found
 
-    def _trail(self, known: _Object, frame_index: int, direction: Direction) -> _Trail | None:
-        """The past that leads to a frame: the last one followed, with what was told since taken up."""
+    def _trail(self, memory: _Object, frame_index: int, direction: Direction) -> _Trail | None:
+        """The trail that leads to a frame: the last tracked one, updated with any prompt since."""
         sign = -1 if direction == "reverse" else 1
-        trail = known.trails.get(direction)
+        trail = memory.trails.get(direction)
         if trail is not None and sign * trail.frame_index >= sign * frame_index:
             trail = None
-        before = sorted((told for told in known.told if sign * told <= sign * frame_index), key=sign.__mul__)
+        before = sorted(
+            (index for index in memory.prompted if sign * index <= sign * frame_index), key=sign.__mul__
+        )
         if before and (trail is None or sign * trail.frame_index < sign * before[-1]):
-            look = known.told[before[-1]].look
-            history = self._taken_up(trail.history if trail else None, look)
+            snapshot = memory.prompted[before[-1]].snapshot
+            history = self._history_after_prompt(trail.history if trail else None, snapshot)
             trail = _Trail(frame_index=before[-1], history=history)
         if trail is not None:
-            known.trails[direction] = trail
+            memory.trails[direction] = trail
         return trail
 
-    def _taken_up(self, history: History | None, look: Look | None) -> History:
-        """Past that ends with what was told. A prompt is right, so looks that differ from it are dropped."""
+    def _history_after_prompt(self, history: History | None, snapshot: Snapshot | None) -> History:
+        """A history that ends with a prompt. Prompts are trusted: snapshots that differ are dropped."""
         new = History(usual_frames=self._params.propagation.usual_frames)
-        if look is None:
+        if snapshot is None:
             return new
-        if history is not None and history.looks and _continues(history.looks[-1], look):
-            new.looks = list(history.looks)
-        new.remember(look)
+        if history is not None and history.snapshots and _is_continuous(history.snapshots[-1], snapshot):
+            new.snapshots = list(history.snapshots)
+        new.append(snapshot)
         return new
 
     def _remember(self, name: str, frame_index: int, image: np.ndarray, found: Observation) -> None:
-        known = self._memory.objects.setdefault(name, _Object())
+        memory = self._memory.objects.setdefault(name, _Object())
         height, width = found.mask.shape
-        known.told[frame_index] = _Told(
+        memory.prompted[frame_index] = _Prompted(
             counts=rle.encode(found.mask),
             height=height,
             width=width,
             predicted_iou=found.predicted_iou,
             stability=found.stability,
-            look=look_of(found, image, frame_index),
+            snapshot=snapshot_of(found, image, frame_index),
         )
-        known.trails = {
-            direction: trail for direction, trail in known.trails.items() if trail.frame_index != frame_index
+        memory.trails = {
+            direction: trail for direction, trail in memory.trails.items() if trail.frame_index != frame_index
         }
 
     def _candidates(
         self,
-        ways: dict[str, Prompt],
-        answers: Sequence[Answer],
+        prompts: dict[str, Prompt],
+        predictions: Sequence[Prediction],
         crop: Crop,
         shape: tuple[int, int],
         at: str = "",
@@ -239,16 +253,16 @@ class ImageTrack:
                 float(score),
                 stability(logits),
             )
-            for name, answer in zip(ways, answers, strict=True)
-            for logits, score in zip(answer.logits, answer.scores, strict=True)
+            for name, prediction in zip(prompts, predictions, strict=True)
+            for logits, score in zip(prediction.logits, prediction.scores, strict=True)
         ]
         return [c for c in found if np.count_nonzero(c.mask) >= self._params.min_area_px]
 
-    def _continued(
+    def _best_continuation(
         self, candidates: list[Candidate], history: History, image: np.ndarray, frame_index: int
     ) -> Observation:
-        """The candidate that continues the past best, remembered if it is sure; empty if it is lost."""
-        nothing = _nothing(image.shape[:2])
+        """Select the candidate that best continues the history; add it if it is sure, empty if it is lost."""
+        nothing = _empty(image.shape[:2])
         if not candidates:
             return nothing
         measures = [measure(history, _observation(c), image, frame_index, None) for c in candidates]
@@ -262,16 +276,16 @@ class ImageTrack:
         return _observation(self._voted(candidates, best))
 
     def _voted(self, candidates: list[Candidate], best: int) -> Candidate:
-        """The best candidate with the mask that most of those like it agree on: it drifts less."""
+        """The best candidate with the majority mask of those like it, which drifts less."""
         mask = clean_up(vote(candidates, best, self._params), self._params)
         return replace(candidates[best], mask=mask) if mask.any() else candidates[best]
 
-    def _as_told(self, candidates: list[Candidate], prompt: Prompt) -> Observation | None:
-        """The mask on which the answers to a prompt agree."""
+    def _best_for_prompt(self, candidates: list[Candidate], prompt: Prompt) -> Observation | None:
+        """Select the mask on which the predictions for a prompt agree."""
         if not candidates:
             return None
         scores = _agreement(candidates) * [
-            c.stability * c.predicted_iou * _obedience(c.mask, prompt) for c in candidates
+            c.stability * c.predicted_iou * _prompt_consistency(c.mask, prompt) for c in candidates
         ]
         best = int(np.argmax(scores))
         return _observation(candidates[best]) if scores[best] > 0 else None
@@ -288,8 +302,8 @@ def _build(weights: str, params: MasksParams) -> Promptable:
 
 
 def _likelihood(measures: dict[str, float]) -> float:
-    """How well a mask continues a past. Colours count as in Perez et al., Color-based probabilistic
-    tracking, ECCV 2002: by the exponential of the squared Bhattacharyya distance."""
+    """Score how well a mask continues a history. Colours are weighted as in Perez et al., Color-based
+    probabilistic tracking, ECCV 2002: by the exponential of the squared Bhattacharyya distance."""
     if measures["area_change"] == 0:
         return 0.0
     colours = np.exp(-_STRICT * (1 - measures["appearance"]))
@@ -297,10 +311,10 @@ def _likelihood(measures: dict[str, float]) -> float:
     return float(measures["area_change"] ** 2 * measures["motion"] * own * colours)
 
 
-def _ways(expected: np.ndarray, likely: np.ndarray) -> dict[str, Prompt]:
-    """How an object is asked for where it is expected and where it likely is, boxes in pixels of the crop."""
+def _search_prompts(expected: np.ndarray, likely: np.ndarray) -> dict[str, Prompt]:
+    """Prompts for an object at its predicted and at its likely position; boxes in pixels of the crop."""
     grown = np.concatenate([1.1 * likely[:2] - 0.1 * likely[2:], 1.1 * likely[2:] - 0.1 * likely[:2]])
-    ways = {
+    prompts = {
         "point": point(likely),
         "ring": ring(grown),
         "box": whole(likely),
@@ -308,24 +322,24 @@ def _ways(expected: np.ndarray, likely: np.ndarray) -> dict[str, Prompt]:
         "both": replace(point(likely), box=likely),
     }
     if np.abs(expected - likely).max() < _SAME_PLACE * (likely[2:] - likely[:2]).max():
-        return ways
-    return ways | {
+        return prompts
+    return prompts | {
         "expected_point": point(expected),
         "expected_box": whole(expected),
         "expected_both": replace(point(expected), box=expected),
     }
 
 
-def _ways_of(prompt: Prompt, crop: Crop) -> dict[str, Prompt]:
-    """How a human's or a detector's prompt is asked, in pixels of the crop."""
+def _prompt_variants(prompt: Prompt, crop: Crop) -> dict[str, Prompt]:
+    """Variants of a human's or a detector's prompt, in pixels of the crop."""
     points = None if prompt.points is None else crop.to_crop(prompt.points)
     if prompt.box is None:
         return {"points": Prompt(points, prompt.labels)}
     box = crop.to_crop(prompt.box)
-    ways = {"box": whole(box), "both": replace(point(box), box=box), "point": point(box)}
+    prompts = {"box": whole(box), "both": replace(point(box), box=box), "point": point(box)}
     if points is not None:
-        ways |= {"both": Prompt(points, prompt.labels, box), "point": Prompt(points, prompt.labels)}
-    return ways
+        prompts |= {"both": Prompt(points, prompt.labels, box), "point": Prompt(points, prompt.labels)}
+    return prompts
 
 
 def _crops(prompt: Prompt, height: int, width: int) -> list[Crop]:
@@ -347,14 +361,14 @@ def _is_within(box: np.ndarray, shape: tuple[int, int]) -> bool:
     return bool((box[2:] > 0).all() and (box[:2] < shape[::-1]).all())
 
 
-def _continues(before: Look, look: Look) -> bool:
-    """Whether two looks are of about one size and touch: the older past then still tells the velocity."""
-    overlap = sv.box_iou_batch(np.array([before.box]), np.array([look.box]))[0, 0]
-    return overlap > 0 and 0.5 <= before.area_px / look.area_px <= 2
+def _is_continuous(before: Snapshot, snapshot: Snapshot) -> bool:
+    """Whether two snapshots overlap and have about the same size, so that the velocity is still valid."""
+    overlap = sv.box_iou_batch(np.array([before.box]), np.array([snapshot.box]))[0, 0]
+    return overlap > 0 and 0.5 <= before.area_px / snapshot.area_px <= 2
 
 
-def _obedience(mask: np.ndarray, prompt: Prompt) -> float:
-    """IoU of the mask's box with the prompt's, times the share of its points that the mask gets right."""
+def _prompt_consistency(mask: np.ndarray, prompt: Prompt) -> float:
+    """IoU of the mask's box with the prompt's box, times the share of points that the mask satisfies."""
     score = 1.0 if prompt.box is None else _box_iou(mask, prompt.box)
     if prompt.points is None or prompt.labels is None:
         return score
@@ -379,5 +393,5 @@ def _observation(candidate: Candidate) -> Observation:
     return Observation(candidate.mask, candidate.predicted_iou, np.nan, candidate.stability)
 
 
-def _nothing(shape: tuple[int, int]) -> Observation:
+def _empty(shape: tuple[int, int]) -> Observation:
     return Observation(np.zeros(shape, bool), np.nan, np.nan, np.nan)

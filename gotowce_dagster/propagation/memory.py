@@ -1,9 +1,9 @@
-"""What a video model remembers of its objects: what it looks back on, and no more.
+"""The bounded memory of a video model: the outputs that it attends to, and no more.
 
-A model of SAM 2's kind looks back from a frame on the frames in which the object was prompted, on the full
-outputs of a few frames before (in a backward pass: after) it, and on small pointers from some more. Outputs
-further away than that are dropped, and the result is the same to the last bit. Only where a pass begins
-anew, at a prompted frame, do outputs on its far side matter again; so those around prompted frames stay.
+A model like SAM 2 attends from a frame to the frames in which the object was prompted, to the full outputs of
+a few frames before it (in a backward pass: after it), and to small object pointers of some more. Outputs
+further away are dropped; the results are bit-identical. Only where a new pass starts at a prompted frame do
+outputs on its other side matter again, so those around prompted frames are kept.
 """
 
 from bisect import bisect_left
@@ -12,53 +12,55 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Output = dict[str, Any]
-"""Tensors of one object in one frame, by the model's own names."""
+"""Tensors of one object in one frame, under the names that the model uses."""
 
 STARTS = 16
-"""Around so many prompted frames all outputs stay, so that a pass may begin there: frames in which an object
-was prompted that no pass had found in the frame before, then any others; the newest of them."""
+"""Number of prompted frames around which all outputs are kept, so that a pass may start there. Frames in
+which an object starts, that is without an output in the previous frame, take precedence; then the newest
+count."""
 
 
 @dataclass
 class Trace:
-    """All that is remembered of one object; by frame_index."""
+    """The memory of one object, by frame_index."""
 
-    told: dict[int, Output] = field(default_factory=dict)
+    prompted: dict[int, Output] = field(default_factory=dict)
     """Outputs of frames in which the object was prompted."""
-    seen: dict[int, Output] = field(default_factory=dict)
-    """Outputs of frames in which the model found it."""
-    answers: dict[int, Any] = field(default_factory=dict)
-    """What each prompt gave."""
+    tracked: dict[int, Output] = field(default_factory=dict)
+    """Outputs of frames in which the model tracked it."""
+    observations: dict[int, Any] = field(default_factory=dict)
+    """The observation that each prompt gave."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What is looked back on from one frame; by the place of each frame among all frames visited."""
+    """The memory attended to from one frame; keys are positions among all visited frames."""
 
-    here: int
-    told: dict[int, Output]
-    seen: dict[int, Output]
+    position: int
+    """Position of the frame itself."""
+    prompted: dict[int, Output]
+    tracked: dict[int, Output]
 
 
 class Memory:
-    """Memory of the objects of one shot.
+    """The memory of all objects of one shot.
 
-    Distances in time are counted in visited frames, not in frames of the video: a model that walks every
-    third frame of a video remembers as much as one that walks a video of a third of the rate.
+    Distances in time are counted in visited frames, not in frames of the video: a model that visits every
+    third frame remembers as many frames as one that runs on a video of a third of the rate.
 
     Args:
-        outputs: how many frames back the model looks on full outputs.
-        pointers: how many frames back it looks on pointers.
-        pointer: name of the pointer in an output; all else of it is big.
+        outputs: number of frames back from which the model reads full outputs.
+        pointers: number of frames back from which it reads object pointers.
+        pointer: name of the pointer in an output; the other tensors are large.
     """
 
     def __init__(self, outputs: int, pointers: int, pointer: str) -> None:
         self._reach = outputs, pointers
         self._pointer = pointer
         self.frames: list[int] = []
-        """All frames visited, in their order in the video."""
+        """All visited frames, in the order of the video."""
         self.prompts: dict[int, bool] = {}
-        """Frames with a prompt, the newest last; whether an object starts there."""
+        """Frames with a prompt, the newest last, and whether an object starts there."""
         self.objects: dict[str, Trace] = {}
 
     def clear(self) -> None:
@@ -66,70 +68,74 @@ class Memory:
         self.frames, self.prompts, self.objects = [], {}, {}
 
     def visit(self, frame_index: int) -> None:
-        """Count a frame among those visited."""
-        place = self._place(frame_index)
-        if self.frames[place : place + 1] != [frame_index]:
-            self.frames.insert(place, frame_index)
+        """Add a frame to the visited frames."""
+        position = self._position(frame_index)
+        if self.frames[position : position + 1] != [frame_index]:
+            self.frames.insert(position, frame_index)
 
-    def tell(self, object_id: str, frame_index: int, output: Output, answer: Any) -> None:
-        """Remember what a prompt gave, in place of anything else of this object in this frame."""
+    def add_prompted(self, object_id: str, frame_index: int, output: Output, observation: Any) -> None:
+        """Store the output of a prompt, replacing any other output of this object in this frame."""
         trace = self.objects.setdefault(object_id, Trace())
-        before = self.frames[max(0, self._place(frame_index) - 1)]
-        starts = before not in trace.seen and (before == frame_index or before not in trace.told)
+        before = self.frames[max(0, self._position(frame_index) - 1)]
+        starts = before not in trace.tracked and (before == frame_index or before not in trace.prompted)
         self.prompts[frame_index] = starts or self.prompts.pop(frame_index, False)
-        trace.seen.pop(frame_index, None)
-        trace.told.pop(frame_index, None)
-        trace.told[frame_index] = output
-        trace.answers[frame_index] = answer
+        trace.tracked.pop(frame_index, None)
+        trace.prompted.pop(frame_index, None)
+        trace.prompted[frame_index] = output
+        trace.observations[frame_index] = observation
         self._prune(trace, frame_index)
 
-    def see(self, object_id: str, frame_index: int, output: Output) -> None:
-        """Remember what the model found."""
+    def add_tracked(self, object_id: str, frame_index: int, output: Output) -> None:
+        """Store the output of a tracked frame."""
         trace = self.objects[object_id]
-        trace.seen[frame_index] = output
+        trace.tracked[frame_index] = output
         self._prune(trace, frame_index)
 
     def view(self, object_id: str, frame_index: int, most: int) -> View:
-        """What is looked back on from a frame, with at most so many prompted frames as such.
+        """The memory attended to from a frame.
 
-        The others count as if the object had been found there, as in SAM 2.
+        Args:
+            most: maximum number of prompted frames used as such; the others count as tracked, as in SAM 2.
         """
         trace = self.objects[object_id]
-        here = self._place(frame_index)
-        chosen = nearest(trace.told, frame_index, most)
-        others = {frame: output for frame, output in trace.told.items() if frame not in chosen} | trace.seen
-        placed = {self._place(frame): output for frame, output in others.items()}
-        # An output that is not whole any more can only lie so near where a pass begins far from any prompt.
+        current = self._position(frame_index)
+        chosen = nearest(trace.prompted, frame_index, most)
+        others = {
+            frame: output for frame, output in trace.prompted.items() if frame not in chosen
+        } | trace.tracked
+        by_position = {self._position(frame): output for frame, output in others.items()}
+        # A reduced output can only be this near where a pass starts far from any prompt.
         usable = {
-            place: output
-            for place, output in placed.items()
-            if abs(place - here) > self._reach[0] or len(output) > 1
+            position: output
+            for position, output in by_position.items()
+            if abs(position - current) > self._reach[0] or len(output) > 1
         }
-        return View(here, {self._place(frame): trace.told[frame] for frame in chosen}, usable)
+        return View(current, {self._position(frame): trace.prompted[frame] for frame in chosen}, usable)
 
-    def _place(self, frame_index: int) -> int:
+    def _position(self, frame_index: int) -> int:
         return bisect_left(self.frames, frame_index)
 
     def _prune(self, trace: Trace, frame_index: int) -> None:
         starts = sorted(self.prompts, key=self.prompts.__getitem__)[-STARTS:]
-        ends = [min(trace.seen), max(trace.seen)] if trace.seen else []
-        anchors = [self._place(frame) for frame in {frame_index, *ends, *starts}]
+        ends = [min(trace.tracked), max(trace.tracked)] if trace.tracked else []
+        anchors = [self._position(frame) for frame in {frame_index, *ends, *starts}]
         outputs, pointers = self._reach
         kept = {}
-        for frame, output in trace.seen.items():
-            place = self._place(frame)
-            away = min(abs(place - anchor) for anchor in anchors)
+        for frame, output in trace.tracked.items():
+            position = self._position(frame)
+            away = min(abs(position - anchor) for anchor in anchors)
             if away <= outputs:
                 kept[frame] = output
             elif away <= pointers:
                 kept[frame] = {self._pointer: output[self._pointer]}
-        trace.seen = kept
+        trace.tracked = kept
 
 
 def nearest(frames: Collection[int], frame_index: int, most: int) -> list[int]:
-    """The nearest frame before, the nearest from there on, then whichever is nearest; at most so many.
+    """Select the nearest frame before, the nearest from there on, then the nearest others; ``most`` in all.
 
-    As ``select_closest_cond_frames`` of SAM 2 does; all of them in their own order if there are no more.
+    Equals ``select_closest_cond_frames`` of SAM 2. With at most ``most`` frames all are returned in their
+    order.
     """
     if len(frames) <= most:
         return list(frames)

@@ -1,4 +1,4 @@
-"""What became of masks carried through a video: the annotated video, the prompts, a timeline."""
+"""Previews of propagated masks: the annotated video, the prompts and a timeline."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,29 +16,29 @@ from gotowce_dagster.pictures.curves import figure_of, painted
 from gotowce_dagster.pictures.overlay import draw
 from gotowce_dagster.pictures.targets import AMBER, GREEN, RED, Colour
 from gotowce_dagster.propagation.evidence import BY_POINTS
-from gotowce_dagster.propagation.follow import BACK, ON
+from gotowce_dagster.propagation.follow import BACKWARD, FORWARD
 from gotowce_dagster.video.decode import Frame
 
 STATES: dict[str, Colour] = {"sure": GREEN, "doubtful": AMBER, "lost": RED}
 MEASURES = ("predicted_iou", "stability", "area_change", "motion", "appearance", "detected")
-"""Those from 0 to 1; the weakest stands for the confidence in a mask."""
+"""Measures from 0 to 1; the weakest is the confidence in a mask."""
 
 _SIDES = ["x1", "y1", "x2", "y2"]
 _SIDE = 320
 _LEAST_PX = 64
 _MOST = 24
-"""Objects a timeline has room for."""
+"""Maximum number of objects in a timeline."""
 _GAP_S = 1.0
 
 
 def annotated(frames: Iterable[Frame], masks: pd.DataFrame) -> Iterator[np.ndarray]:
-    """Each frame with its objects: mask, number, class and state; those lost are listed below.
+    """Draw the objects of each frame: mask, id, class and state; lost objects are listed below.
 
     Args:
-        masks: columns of tables.MASKS or CARRIED.
+        masks: columns of tables.MASKS or PROPAGATED.
 
     Yields:
-        RGB uint8 (H, W, 3), one a frame.
+        RGB uint8 (H, W, 3), one per frame.
     """
     by_frame = dict(iter(masks.groupby("frame_index")))
     nothing = masks[:0]
@@ -47,15 +47,16 @@ def annotated(frames: Iterable[Frame], masks: pd.DataFrame) -> Iterator[np.ndarr
 
 
 def with_masks(image_rgb: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """One frame with its objects; a colour stays with its object."""
-    seen = rows[rows["rle"].notna()]
-    objects = seen["object_id"].to_numpy()
-    detections = sv.Detections(seen[_SIDES].to_numpy(float).reshape(-1, 4), data={"class_name": objects})
-    if len(seen):
-        detections.mask = np.stack([_mask(row) for row in seen.to_dict("records")])
-    states = seen["state"].fillna("").map({"doubtful": " ?"}).fillna("")
+    """Draw the objects of one frame; each object keeps its colour across frames."""
+    with_mask = rows[rows["rle"].notna()]
+    objects = with_mask["object_id"].to_numpy()
+    detections = sv.Detections(with_mask[_SIDES].to_numpy(float).reshape(-1, 4), data={"class_name": objects})
+    if len(with_mask):
+        detections.mask = np.stack([_mask(row) for row in with_mask.to_dict("records")])
+    states = with_mask["state"].fillna("").map({"doubtful": " ?"}).fillna("")
     captions = [
-        f"{one} {name}{state}" for one, name, state in zip(objects, seen["class_name"], states, strict=True)
+        f"{one} {name}{state}"
+        for one, name, state in zip(objects, with_mask["class_name"], states, strict=True)
     ]
     picture = draw(image_rgb, detections, captions)
     if lost := sorted(rows.loc[rows["state"].eq("lost"), "object_id"]):
@@ -66,24 +67,24 @@ def with_masks(image_rgb: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
 def prompt_grid(
     images: Iterable[tuple[int, np.ndarray]], masks: pd.DataFrame, points: pd.DataFrame, columns: int = 4
 ) -> np.ndarray:
-    """Each prompt and the mask it gave at that moment, as a contact sheet.
+    """Draw each prompt and the mask it gave as a contact sheet.
 
-    Filled circles are positive points, hollow ones negative. What a detection prompted has none.
+    Filled circles are positive points, hollow ones negative. Prompts by a detection have no points.
 
     Args:
         images: frame_index and frame, RGB uint8 (H, W, 3), of frames with prompts.
-        masks: columns of tables.MASKS; rows that were carried are left out.
-        points: as propagation.points.read_points gives them.
+        masks: columns of tables.MASKS; propagated rows are left out.
+        points: as propagation.points.read_points returns them.
     """
-    prompted = masks[~masks["prompt"].isin((ON, BACK))]
+    prompted = masks[~masks["prompt"].isin((FORWARD, BACKWARD))]
     tiles, captions = [], []
     for index, image in images:
         for row in prompted[prompted["frame_index"] == index].to_dict("records"):
             named = points["frame_index"].eq(index) & (f"{BY_POINTS}/" + points["object_id"]).eq(
                 row["object_id"]
             )
-            told = points[named]
-            tiles.append(_prompt_tile(image, row, told))
+            of_object = points[named]
+            tiles.append(_prompt_tile(image, row, of_object))
             measure = "" if pd.isna(row["stability"]) else f" · stability {row['stability']:.2f}"
             captions.append(
                 f"frame {index} · {row['object_id']} {row['class_name']}\n"
@@ -93,11 +94,11 @@ def prompt_grid(
 
 
 def timeline(masks: pd.DataFrame, times_s: pd.Series) -> np.ndarray:
-    """The confidence in each object over time, RGB uint8 (H, W, 3): prompts and losses are marked.
+    """Plot the confidence in each object over time, with prompts and losses: RGB uint8 (H, W, 3).
 
     Args:
         masks: columns of tables.MASKS, of one video.
-        times_s: seconds of some frames, indexed by frame_index, rising.
+        times_s: seconds of some frames, indexed by frame_index, ascending.
     """
     objects = list(dict.fromkeys(masks.sort_values("frame_index")["object_id"]))[:_MOST]
     figure, axes = figure_of(1, height=1.2 + 0.75 * max(len(objects), 1), width=11)
@@ -109,15 +110,15 @@ def timeline(masks: pd.DataFrame, times_s: pd.Series) -> np.ndarray:
         gaps = np.flatnonzero(np.diff(time_s) > _GAP_S) + 1
         axis.plot(np.insert(time_s, gaps, np.nan), np.insert(height, gaps, np.nan), color="#888888", lw=0.8)
         for state, colour in STATES.items():
-            here = rows["state"].eq(state).to_numpy()
-            at = np.where(state == "lost", place, height) if state == "lost" else height
+            in_state = rows["state"].eq(state).to_numpy()
+            heights = np.where(state == "lost", place, height) if state == "lost" else height
             axis.scatter(
-                time_s[here], at[here], s=14, marker="x" if state == "lost" else "o", zorder=3,
+                time_s[in_state], heights[in_state], s=14, marker="x" if state == "lost" else "o", zorder=3,
                 color=[np.array(colour) / 255 * 0.85], label=state if place == 0 else None,
             )  # fmt: skip
-        told = ~rows["prompt"].isin((ON, BACK)).to_numpy()
+        prompted = ~rows["prompt"].isin((FORWARD, BACKWARD)).to_numpy()
         axis.scatter(
-            time_s[told], np.full(told.sum(), place + 0.9), s=22, marker="v", color="#0072b2",
+            time_s[prompted], np.full(prompted.sum(), place + 0.9), s=22, marker="v", color="#0072b2",
             label="prompt" if place == 0 else None, zorder=3,
         )  # fmt: skip
     axis.set_yticks(np.arange(len(objects)) + 0.4, list(reversed(objects)))
@@ -128,9 +129,9 @@ def timeline(masks: pd.DataFrame, times_s: pd.Series) -> np.ndarray:
 
 
 def seconds(frames: np.ndarray, times_s: pd.Series) -> np.ndarray:
-    """When frames (n,) are shown, float (n,), of which some are known: seconds by frame_index, rising.
+    """Interpolate the times of frames, float (n,), from known ones: seconds by frame_index, ascending.
 
-    Those between lie evenly; those beyond follow at the rate of the nearest two.
+    Frames outside the known range are extrapolated at the rate of the nearest two.
     """
     known, times = times_s.index.to_numpy(float), times_s.to_numpy(float)
     time_s = np.interp(frames, known, times)
@@ -141,13 +142,13 @@ def seconds(frames: np.ndarray, times_s: pd.Series) -> np.ndarray:
 
 
 def confidence(masks: pd.DataFrame) -> pd.Series:
-    """The weakest measure of each mask, 0 to 1; 0 where it is lost, 1 where nothing is known."""
+    """Compute the weakest measure of each mask, 0 to 1; 0 if it is lost, 1 if no measure is known."""
     weakest = masks[list(MEASURES)].astype(float).min(axis=1).fillna(1.0).clip(0, 1)
     return weakest.where(masks["rle"].notna(), 0.0)
 
 
-def _prompt_tile(image: np.ndarray, row: dict, told: pd.DataFrame) -> np.ndarray:
-    spots = told[["x", "y"]].to_numpy(float)
+def _prompt_tile(image: np.ndarray, row: dict, points: pd.DataFrame) -> np.ndarray:
+    spots = points[["x", "y"]].to_numpy(float)
     boxes = [np.array([[row[side] for side in _SIDES]], float)] if pd.notna(row["rle"]) else []
     corners = np.concatenate([*(box.reshape(-1, 2) for box in boxes), spots]) if boxes or len(spots) else None
     if corners is None:
@@ -166,7 +167,7 @@ def _prompt_tile(image: np.ndarray, row: dict, told: pd.DataFrame) -> np.ndarray
         picture = cv2.addWeighted(tint, 0.35, picture, 0.65, 0)
         outlines, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, outlines, -1, STATES.get(row["state"], GREEN), 1, cv2.LINE_AA)
-    for (x, y), label in zip(crop.to_crop(spots) * scale, told["label"], strict=True):
+    for (x, y), label in zip(crop.to_crop(spots) * scale, points["label"], strict=True):
         at = (round(x), round(y))
         cv2.circle(picture, at, 7, (0, 0, 0), 4, cv2.LINE_AA)
         cv2.circle(picture, at, 7, (255, 255, 255), -1 if label else 2, cv2.LINE_AA)

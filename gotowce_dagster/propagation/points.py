@@ -1,4 +1,4 @@
-"""A human's point prompts: a table frame_index, object_id, x, y, label."""
+"""A human's point prompts: a table with frame_index, object_id, x, y and label."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _LONGEST_NAME = 100
 
 
 def read_points(path: Path, video: VideoInfo) -> pd.DataFrame:
-    """Read a table of points and check every row against its video.
+    """Read a table of points and validate every row against its video.
 
     Returns:
         COLUMNS, sorted by frame and object: frame_index int, object_id text, x and y in pixels of the
@@ -47,7 +47,7 @@ def read_points(path: Path, video: VideoInfo) -> pd.DataFrame:
     refuse(
         path,
         {
-            "this point is there twice": table.duplicated(place),
+            "this point is in the table twice": table.duplicated(place),
             "its object has negative points only; give it at least one with label 1": ~positives,
         },
     )
@@ -55,7 +55,7 @@ def read_points(path: Path, video: VideoInfo) -> pd.DataFrame:
 
 
 def prompts(points: pd.DataFrame) -> dict[int, dict[str, Prompt]]:
-    """The prompts by frame and object: all points of an object in one frame are one prompt."""
+    """Group points into prompts by frame_index and object_id, one prompt per object and frame."""
     found: dict[int, dict[str, Prompt]] = {}
     for _, in_frame in points.groupby("frame_index"):
         found[int(in_frame["frame_index"].iloc[0])] = {

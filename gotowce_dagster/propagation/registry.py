@@ -1,4 +1,4 @@
-"""The propagators by name. A new one is one file and one line here."""
+"""Propagators by name. A new propagator is one module and one line here."""
 
 from collections.abc import Callable
 
@@ -17,14 +17,14 @@ PROPAGATORS: dict[str, Callable[[str, MasksParams], Propagator]] = {
 
 
 def build_propagator(engine: str, params: MasksParams) -> Propagator:
-    """A propagator, ready to run; its model is loaded once a process.
+    """Build a propagator that is ready to run; its model is loaded once per process.
 
     Args:
         engine: NAME:WEIGHTS, as in params.yaml and data/engines.yaml.
 
     Raises:
-        InputError: there is no such propagator, or it does not know these weights.
-        MissingWeightsError: its weights are neither here nor reachable, or not for videos.
+        InputError: no propagator has this name, or it does not support these weights.
+        MissingWeightsError: its weights are not on this machine and cannot be fetched, or are not for videos.
     """
     name, _, weights = engine.partition(":")
     if name not in PROPAGATORS:

@@ -1,11 +1,11 @@
-"""SAM 2 for videos (Ravi et al. 2024), through the parts of the ``sam2`` package, in bounded memory.
+"""SAM 2 for videos (Ravi et al. 2024), built from parts of the ``sam2`` package, in bounded memory.
 
-The package's own SAM2VideoPredictor wants the whole video first and keeps every frame and every output of
-it: 12 MB a frame and 0.75 MB an object a frame. This walks the same model over frames that come one by one,
-all objects of a frame in one batch, and gives the same masks; tests/propagation/test_sam2.py holds the two
-against each other. Two things differ on purpose. The predicted IoU, which the predictor drops, is returned.
-And a prompt in a frame that was carried through before replaces what was found there, where the predictor
-would take it for a mere correction that does not last (facebookresearch/sam2, issue 154).
+The package's own SAM2VideoPredictor needs the whole video in advance and keeps every frame and every output:
+12 MB per frame and 0.75 MB per object and frame. This propagator runs the same model on frames that arrive
+one by one, all objects of a frame in one batch, and gives the same masks; tests/propagation/test_sam2.py
+compares the two. Two things differ on purpose. The predicted IoU, which the predictor drops, is returned. And
+a prompt in a frame that was tracked before replaces its mask, while the predictor would treat it as a
+correction of that frame only (facebookresearch/sam2, issue 154).
 """
 
 from dataclasses import dataclass
@@ -28,35 +28,36 @@ from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
 _STRIDE = 16
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
-# As long as any shot: the model shortens its memory for clips of fewer than 16 frames.
+# Longer than any shot: the model shortens its memory for clips of fewer than 16 frames.
 _ENDLESS = 1 << 31
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """A frame as the model sees it."""
+    """Image features of one frame."""
 
     maps: list[Any]
-    """Features (1, C, h, w), finest first."""
+    """Feature maps (1, C, h, w), finest first."""
     positions: Any
-    """Position encoding (h * w, 1, C) of the coarsest."""
+    """Position encoding (h * w, 1, C) of the coarsest level."""
 
     @property
     def coarse(self) -> Any:
-        """The coarsest features as tokens (h * w, 1, C)."""
+        """The coarsest feature map as tokens (h * w, 1, C)."""
         return self.maps[-1].flatten(2).permute(2, 0, 1)
 
     @property
     def size(self) -> tuple[int, int]:
+        """Height and width of the coarsest feature map."""
         return self.maps[-1].shape[-2:]
 
 
 class Sam2Propagator(Streaming):
-    """Loaded once a process.
+    """Propagator with the video model of SAM 2; the model is loaded once per process.
 
     Raises:
-        InputError: weights that no configuration is known for.
-        MissingWeightsError: the weights are not here, not what their name says, or for images only.
+        InputError: there is no configuration for these weights.
+        MissingWeightsError: the weights are missing, not what their name says, or for images only.
     """
 
     name = "sam2"
@@ -73,7 +74,7 @@ class Sam2Propagator(Streaming):
         self._positions = _memory_positions(self._model)
 
     def _encode(self, image: np.ndarray) -> _Frame:
-        """Features of a frame, resized as the package does it."""
+        """Compute the features of a frame, resized as the package does it."""
         import torch
 
         side = self._model.image_size
@@ -84,7 +85,7 @@ class Sam2Propagator(Streaming):
         positions = encoded["vision_pos_enc"][-1].flatten(2).permute(2, 0, 1)
         return _Frame(encoded["backbone_fpn"][-levels:], positions)
 
-    def _ask(self, frame: _Frame, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
+    def _decode_prompt(self, frame: _Frame, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
         if prompt.mask is not None:
             mask = self._mask(prompt.mask)
             heads = self._model._use_mask_as_output(frame.maps[-1], frame.maps[:-1], mask)
@@ -102,29 +103,29 @@ class Sam2Propagator(Streaming):
             heads = self._model._forward_sam_heads(
                 conditioned, points, None, frame.maps[:-1], self._model._use_multimask(True, points)
             )
-        return self._decoded(frame, heads, told=True)[0]
+        return self._decoded(frame, heads, from_prompt=True)[0]
 
-    def _follow(self, frame: _Frame, views: list[View], reverse: bool) -> list[Decoded]:
-        """Objects that look back on the same frames go through the model together."""
+    def _track(self, frame: _Frame, views: list[View], reverse: bool) -> list[Decoded]:
+        """Track objects; those that attend to the same frames form one batch."""
         decoded: dict[int, Decoded] = {}
         order = sorted(range(len(views)), key=lambda index: _layout(views[index]))
         for _, group in groupby(order, key=lambda index: _layout(views[index])):
             indices = list(group)
-            together = self._together(frame, [views[index] for index in indices], reverse)
-            decoded |= zip(indices, together, strict=True)
+            batch = self._track_batch(frame, [views[index] for index in indices], reverse)
+            decoded |= zip(indices, batch, strict=True)
         return [decoded[index] for index in range(len(views))]
 
-    def _together(self, frame: _Frame, views: list[View], reverse: bool) -> list[Decoded]:
+    def _track_batch(self, frame: _Frame, views: list[View], reverse: bool) -> list[Decoded]:
         count = len(views)
         conditioned = self._model._prepare_memory_conditioned_features(
-            frame_idx=views[0].here,
+            frame_idx=views[0].position,
             is_init_cond_frame=False,
             current_vision_feats=[frame.coarse.expand(-1, count, -1)],
             current_vision_pos_embeds=[frame.positions.expand(-1, count, -1)],
             feat_sizes=[frame.size],
             output_dict={
-                "cond_frame_outputs": self._stacked([view.told for view in views]),
-                "non_cond_frame_outputs": self._stacked([view.seen for view in views]),
+                "cond_frame_outputs": self._stacked([view.prompted for view in views]),
+                "non_cond_frame_outputs": self._stacked([view.tracked for view in views]),
             },
             num_frames=_ENDLESS,
             track_in_reverse=reverse,
@@ -133,14 +134,14 @@ class Sam2Propagator(Streaming):
         heads = self._model._forward_sam_heads(
             conditioned, None, None, finer, self._model._use_multimask(False, None)
         )
-        return self._decoded(frame, heads, told=False)
+        return self._decoded(frame, heads, from_prompt=False)
 
-    def _decoded(self, frame: _Frame, heads: Any, told: bool) -> list[Decoded]:
-        """What the decoder found, and the memory of it."""
+    def _decoded(self, frame: _Frame, heads: Any, from_prompt: bool) -> list[Decoded]:
+        """Convert the outputs of the mask decoder, and encode them as memory."""
         from torch.nn.functional import interpolate
 
         _, _, ious, logits, large, pointers, scores = heads
-        if told:
+        if from_prompt:
             side = self._model.image_size
             large = interpolate(logits, (side, side), mode="bilinear", align_corners=False)
         features, _ = self._model._encode_new_memory(
@@ -148,9 +149,9 @@ class Sam2Propagator(Streaming):
             feat_sizes=[frame.size],
             pred_masks_high_res=large,
             object_score_logits=scores,
-            is_mask_from_pts=told,
+            is_mask_from_pts=from_prompt,
         )
-        # The predictor keeps memory in this precision whatever it computes with.
+        # The predictor stores memory in this precision, whatever precision it computes in.
         features = features.bfloat16()
         best = ious.float().amax(1).tolist()
         return [
@@ -164,23 +165,23 @@ class Sam2Propagator(Streaming):
         ]
 
     def _stacked(self, outputs: list[dict[int, Output]]) -> dict[int, Output]:
-        """Outputs of several objects in the same frames as one batch."""
+        """Stack the outputs of several objects in the same frames into one batch."""
         import torch
 
         stacked: dict[int, Output] = {}
-        for place in outputs[0]:
-            several = [output[place] for output in outputs]
-            stacked[place] = {"obj_ptr": torch.cat([output["obj_ptr"] for output in several])}
+        for position in outputs[0]:
+            several = [output[position] for output in outputs]
+            stacked[position] = {"obj_ptr": torch.cat([output["obj_ptr"] for output in several])}
             if "maskmem_features" in several[0]:
                 features = torch.cat([output["maskmem_features"] for output in several])
-                stacked[place] |= {
+                stacked[position] |= {
                     "maskmem_features": features.float(),
                     "maskmem_pos_enc": [self._positions.expand(len(several), -1, -1, -1)],
                 }
         return stacked
 
     def _points(self, prompt: Prompt, shape: tuple[int, int]) -> dict[str, Any]:
-        """Points in pixels of the model's input."""
+        """Scale points to pixels of the model input."""
         import torch
 
         points, labels = as_points(prompt)
@@ -191,7 +192,7 @@ class Sam2Propagator(Streaming):
         }
 
     def _mask(self, mask: np.ndarray) -> Any:
-        """A mask (1, 1, h, w) of 0 and 1 at the model's input size."""
+        """Resize a mask to the model input: (1, 1, h, w) of 0 and 1."""
         import torch
         from torch.nn.functional import interpolate
 
@@ -205,13 +206,13 @@ class Sam2Propagator(Streaming):
 
 
 def _layout(view: View) -> tuple[Any, ...]:
-    """Which frames are looked back on, and which of them in full."""
-    full = sorted(place for place, output in view.seen.items() if "maskmem_features" in output)
-    return tuple(view.told), tuple(sorted(view.seen)), tuple(full)
+    """Which frames a view attends to, and which of them with full outputs."""
+    full = sorted(position for position, output in view.tracked.items() if "maskmem_features" in output)
+    return tuple(view.prompted), tuple(sorted(view.tracked)), tuple(full)
 
 
 def _memory_positions(model: Any) -> Any:
-    """Position encoding (1, C, h, w) of a memory: the same in every frame."""
+    """Position encoding (1, C, h, w) of a memory; it is the same for every frame."""
     import torch
 
     side = model.image_size // _STRIDE
@@ -232,7 +233,7 @@ def _model(weights: str, input_px: int, device: str) -> Any:
     )
     if load(model, path):
         raise MissingWeightsError(
-            f"{path}: weights for images only, without the half that follows objects through a video; "
+            f"{path}: weights for images only, without the video half that tracks objects; "
             f"use sam2_image_track:{weights}, or the weights of SAM 2.1"
         )
     return model.to(device).eval()

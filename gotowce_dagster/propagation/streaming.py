@@ -1,4 +1,4 @@
-"""What the propagators with a video model of SAM 2's kind share: the course of a frame, and the memory."""
+"""The shared part of propagators with a video model like SAM 2: the steps of a frame, and the memory."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
@@ -22,43 +22,43 @@ _STABILITY_SHIFT = 1.0
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a video model makes of one object in one frame."""
+    """A video model's output for one object in one frame."""
 
     logits: Any
-    """Tensor (1, 1, h, w) of the mask, at the model's own size."""
+    """Mask logits, a tensor (1, 1, h, w) at the resolution of the model."""
     predicted_iou: float
     object_score: float
     output: Output
-    """What it will look back on."""
+    """What later frames attend to."""
 
 
 class Streaming(ABC):
-    """A propagator that takes frames as they come and keeps only what its model looks back on.
+    """A propagator that takes frames as they arrive and keeps only what its model attends to.
 
-    Frames that no object is carried through count as time gone by if ``step`` is told of them, with no
-    objects, which costs nothing.
+    Frames without tracked objects count as elapsed time if ``step`` is called for them with no objects, which
+    costs nothing.
     """
 
     name: str
 
-    def __init__(self, weights: str, device: str, memory: Memory, most_told: int) -> None:
+    def __init__(self, weights: str, device: str, memory: Memory, max_prompted: int) -> None:
         self.weights = weights
         self.device = device
         self._memory = memory
-        self._most_told = most_told
+        self._max_prompted = max_prompted
         self._encoded: tuple[int, Any] | None = None
 
     @abstractmethod
     def _encode(self, image: np.ndarray) -> Any:
-        """Whatever the model makes of a frame alone, for all objects."""
+        """Encode a frame once for all objects."""
 
     @abstractmethod
-    def _ask(self, frame: Any, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
-        """The object that a prompt tells of, without any memory."""
+    def _decode_prompt(self, frame: Any, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
+        """Decode the prompted object, without memory."""
 
     @abstractmethod
-    def _follow(self, frame: Any, views: list[View], reverse: bool) -> list[Decoded]:
-        """The objects that the memories tell of."""
+    def _track(self, frame: Any, views: list[View], reverse: bool) -> list[Decoded]:
+        """Decode objects from their memories."""
 
     def begin(self) -> None:
         """Forget every object and frame."""
@@ -68,37 +68,39 @@ class Streaming(ABC):
     def prompt(
         self, frame_index: int, image: np.ndarray, prompts: dict[str, Prompt]
     ) -> dict[str, Observation]:
-        """Find objects anew in a frame, without memory; see base.Propagator."""
+        """Segment prompted objects in a frame, without memory; see base.Propagator."""
         self._memory.visit(frame_index)
         if not prompts:
             return {}
         with inference(self.device):
             frame = self._frame(frame_index, image)
-            decoded = {name: self._ask(frame, prompt, image.shape[:2]) for name, prompt in prompts.items()}
+            decoded = {
+                name: self._decode_prompt(frame, prompt, image.shape[:2]) for name, prompt in prompts.items()
+            }
             found = _observe(decoded, image.shape[:2])
         for name, one in decoded.items():
-            self._memory.tell(name, frame_index, one.output, _packed(found[name]))
+            self._memory.add_prompted(name, frame_index, one.output, _packed(found[name]))
         return found
 
     def step(
         self, frame_index: int, image: np.ndarray, objects: Collection[str], reverse: bool = False
     ) -> dict[str, Observation]:
-        """Find known objects by memory; see base.Propagator."""
+        """Track prompted objects by their memory; see base.Propagator."""
         self._memory.visit(frame_index)
         traces = {name: self._memory.objects[name] for name in objects}
         found = {
-            name: _unpacked(trace.answers[frame_index], image.shape[:2])
+            name: _unpacked(trace.observations[frame_index], image.shape[:2])
             for name, trace in traces.items()
-            if frame_index in trace.told
+            if frame_index in trace.prompted
         }
-        if open_ := [name for name in objects if name not in found]:
-            views = [self._memory.view(name, frame_index, self._most_told) for name in open_]
+        if unprompted := [name for name in objects if name not in found]:
+            views = [self._memory.view(name, frame_index, self._max_prompted) for name in unprompted]
             with inference(self.device):
                 frame = self._frame(frame_index, image)
-                decoded = dict(zip(open_, self._follow(frame, views, reverse), strict=True))
+                decoded = dict(zip(unprompted, self._track(frame, views, reverse), strict=True))
                 found |= _observe(decoded, image.shape[:2])
             for name, one in decoded.items():
-                self._memory.see(name, frame_index, one.output)
+                self._memory.add_tracked(name, frame_index, one.output)
         return found
 
     def forget(self, object_id: str) -> None:
@@ -106,7 +108,7 @@ class Streaming(ABC):
         self._memory.objects.pop(object_id, None)
 
     def save(self, path: Path) -> None:
-        """Write all memory; see base.Propagator."""
+        """Save all memory; see base.Propagator."""
         import torch
 
         state = {
@@ -119,10 +121,10 @@ class Streaming(ABC):
             torch.save(state, new)
 
     def load(self, path: Path) -> None:
-        """Take up what ``save`` wrote.
+        """Restore what ``save`` wrote.
 
         Raises:
-            InputError: the file is damaged, or of other weights.
+            InputError: the file is damaged, or was saved with other weights.
         """
         import torch
 
@@ -133,15 +135,15 @@ class Streaming(ABC):
                 state[key] for key in ("weights", "frames", "prompts", "objects")
             )
         except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:
-            reason = str(error).partition("\n")[0] or "it is empty"
-            raise InputError(f"{path}: not the memory of a propagation ({reason}); remove it") from None
+            reason = str(error).partition("\n")[0] or "the file is empty"
+            raise InputError(f"{path}: not the saved memory of a propagator ({reason}); remove it") from None
         if weights != self.weights:
-            raise InputError(f"{path}: the memory of {weights}, not of {self.weights}; remove it")
+            raise InputError(f"{path}: saved with the weights {weights}, not with {self.weights}; remove it")
         self._memory.frames, self._memory.prompts = frames, prompts
         self._memory.objects = {name: Trace(**trace) for name, trace in objects.items()}
 
     def _frame(self, frame_index: int, image: np.ndarray) -> Any:
-        """The encoded frame; of the last one only is it kept."""
+        """The features of a frame; only those of the last one are cached."""
         if self._encoded is None or self._encoded[0] != frame_index:
             self._encoded = None
             self._encoded = frame_index, self._encode(image)
@@ -149,7 +151,7 @@ class Streaming(ABC):
 
 
 def _observe(decoded: dict[str, Decoded], shape: tuple[int, int]) -> dict[str, Observation]:
-    """Masks at the size of the frame, and their scores."""
+    """Resize masks to the frame and compute their stability."""
     import torch
     from torch.nn.functional import interpolate
 
@@ -170,6 +172,6 @@ def _packed(observation: Observation) -> dict[str, Any]:
     return asdict(observation) | {"mask": rle.encode(observation.mask)}
 
 
-def _unpacked(answer: dict[str, Any], shape: tuple[int, int]) -> Observation:
-    mask = rle.decode(answer["mask"], *shape)
-    return Observation(mask, answer["predicted_iou"], answer["object_score"], answer["stability"])
+def _unpacked(packed: dict[str, Any], shape: tuple[int, int]) -> Observation:
+    mask = rle.decode(packed["mask"], *shape)
+    return Observation(mask, packed["predicted_iou"], packed["object_score"], packed["stability"])

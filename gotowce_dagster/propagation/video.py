@@ -1,4 +1,4 @@
-"""Masks in mode video: those of the detections, and what is carried through the frames between them."""
+"""Masks in mode video: detected masks, and masks propagated through the frames between them."""
 
 from collections import Counter
 from collections.abc import Hashable
@@ -13,7 +13,7 @@ from gotowce_dagster.core import rle
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import MASKS
 from gotowce_dagster.propagation.base import Propagator
-from gotowce_dagster.propagation.carry import carry
+from gotowce_dagster.propagation.carry import propagate
 from gotowce_dagster.propagation.evidence import Evidence
 from gotowce_dagster.propagation.points import prompts
 from gotowce_dagster.segmenters.base import Candidate
@@ -25,7 +25,7 @@ _SIDES = ["x1", "y1", "x2", "y2"]
 _MEASURES = ["area_change", "motion", "appearance", "calm", "detected"]
 _ON_MARK = ["fill", "inside", "mark_overlap"]
 _INSIDE = 0.9
-"""Share of a carried mask inside a designator that makes it this designator's target."""
+"""Minimum share of a propagated mask inside a designator for it to be the designator's target."""
 
 
 def through_video(
@@ -41,33 +41,33 @@ def through_video(
     work: Path,
     progress: Progress = silent,
 ) -> pd.DataFrame:
-    """Carry the masks of detections, and what a human's points name, through a video.
+    """Propagate the masks of detections, and of objects prompted by a human's points, through a video.
 
     Args:
         frames, detections: columns of tables.FRAMES and DETECTIONS.
-        masks: columns of tables.MASKS, of the detections alone.
-        points: as propagation.points.read_points gives them.
-        info: what probe says of the video.
-        work: an existing folder for what is finished; the same inputs must find the same folder again.
+        masks: columns of tables.MASKS, one row per detection with a mask.
+        points: a human's point prompts, as propagation.points.read_points returns them.
+        info: the video's properties, as video.decode.probe returns them.
+        work: an existing folder for finished chunks; the same inputs must get the same folder again.
 
     Returns:
-        Columns of tables.MASKS but video. A detection keeps its own mask if that is trusted, and has the
-        carried one if only that is sure.
+        All columns of tables.MASKS except video. A detection keeps its own mask if it is trusted, and gets
+        the propagated mask if only that one is sure.
     """
-    sightings = masks.assign(trust=trust(masks))
-    evidence = Evidence(sightings, prompts(points), params.propagation.trust)
+    detected_masks = masks.assign(trust=trust(masks))
+    evidence = Evidence(detected_masks, prompts(points), params.propagation.trust)
     visits = visited(frames, info, params.propagation.fps, points["frame_index"])
-    carried = carry(
+    propagated = propagate(
         path, visits, evidence, propagator, params=params.propagation, work=work, progress=progress
     )
-    carried["segmenter"] = f"{propagator.name}:{propagator.weights}"
-    return join(sightings, detections, carried, params)
+    propagated["segmenter"] = f"{propagator.name}:{propagator.weights}"
+    return join(detected_masks, detections, propagated, params)
 
 
 def trust(masks: pd.DataFrame) -> pd.Series:
-    """How far the mask of a detection may prompt, 0 to 1: its weakest measure.
+    """Rate the masks of detections as prompts, 0 to 1: the weakest measure of each.
 
-    A mask that fills its designator is most often the square between the brackets.
+    A mask that fills its designator is usually the square between the brackets, not the target.
     """
     measures = masks[["stability", "agreement", "inside"]].assign(
         off_mark=1 - masks["mark_overlap"], room=2 * (1 - masks["fill"])
@@ -75,17 +75,17 @@ def trust(masks: pd.DataFrame) -> pd.Series:
     return measures.astype(float).fillna(1.0).min(axis=1).clip(0, 1)
 
 
-def visited(frames: pd.DataFrame, info: VideoInfo, fps: float, told: pd.Series) -> pd.DataFrame:
-    """The frames that masks are carried through, with their shot: frame_index and shot.
+def visited(frames: pd.DataFrame, info: VideoInfo, fps: float, prompted: pd.Series) -> pd.DataFrame:
+    """Select the frames to propagate masks through: frame_index and shot.
 
-    Sampled ones, evenly spaced ones between, and those a human told of. Where the shot changes between two
-    sampled frames, what lies between is of neither and left out.
+    These are the sampled frames, evenly spaced frames between them, and the frames with points. Frames
+    between two sampled frames of different shots belong to neither shot and are left out.
     """
     step = max(1, round(info.fps / fps))
     sampled = frames["frame_index"].to_numpy()
     if not len(sampled):
         return pd.DataFrame({"frame_index": [], "shot": []}, dtype="int64")
-    indices = np.unique(np.concatenate([np.arange(0, info.frames, step), sampled, told.to_numpy(int)]))
+    indices = np.unique(np.concatenate([np.arange(0, info.frames, step), sampled, prompted.to_numpy(int)]))
     shots = frames["shot"].to_numpy()
     after = sampled.searchsorted(indices, side="left").clip(max=len(sampled) - 1)
     before = (sampled.searchsorted(indices, side="right") - 1).clip(min=0)
@@ -94,24 +94,24 @@ def visited(frames: pd.DataFrame, info: VideoInfo, fps: float, told: pd.Series) 
 
 
 def join(
-    masks: pd.DataFrame, detections: pd.DataFrame, carried: pd.DataFrame, params: MasksParams
+    masks: pd.DataFrame, detections: pd.DataFrame, propagated: pd.DataFrame, params: MasksParams
 ) -> pd.DataFrame:
-    """One table of the detections' own masks, which have a ``trust``, and of the carried ones.
+    """Join detected masks, which have a ``trust``, and propagated masks into one table.
 
-    A carried mask inside a designator that has no mask of its own is that designator's; any other, and a lost
-    object, counts on after the frame's detections.
+    A propagated mask inside a designator without a mask of its own gets that designator's detection_id. Other
+    propagated masks, and lost objects, are numbered after the frame's detections.
 
     Returns:
-        Columns of tables.MASKS but video.
+        All columns of tables.MASKS except video.
     """
     marks = {
         frame: dict(zip(rows["detection_id"].tolist(), rows[_SIDES].to_numpy(float), strict=True))
         for frame, rows in detections.groupby("frame_index")
     }
-    rows = carried.to_dict("records")
-    seen = {_key(row): row for row in rows if pd.notna(row["detection_id"])}
+    rows = propagated.to_dict("records")
+    by_detection = {_key(row): row for row in rows if pd.notna(row["detection_id"])}
     joined = [
-        _better(row, seen.get(_key(row)), marks[row["frame_index"]][row["detection_id"]], params)
+        _better(row, by_detection.get(_key(row)), marks[row["frame_index"]][row["detection_id"]], params)
         for row in masks.to_dict("records")
     ]
     taken = {_key(row) for row in joined}
@@ -165,21 +165,21 @@ def _key(row: dict[Hashable, Any]) -> tuple[int, int]:
 
 
 def _better(
-    own: dict[Hashable, Any], carried: dict[Hashable, Any] | None, mark: np.ndarray, params: MasksParams
+    own: dict[Hashable, Any], propagated: dict[Hashable, Any] | None, mark: np.ndarray, params: MasksParams
 ) -> dict[Hashable, Any]:
-    """A detection's own mask if it is trusted, else the carried one if that is sure; with its state."""
+    """A detection's own mask if it is trusted, else the propagated one if that is sure; with its state."""
     is_trusted = own["trust"] >= params.propagation.trust
-    if carried is None:
+    if propagated is None:
         return own | {"state": "sure" if is_trusted else "doubtful"}
-    if not is_trusted and carried["state"] == "sure":
-        return carried | _on_mark(carried, mark, params)
-    is_sure = is_trusted and carried["state"] == "sure"
-    measures = {name: carried[name] for name in ("object_id", *_MEASURES)}
+    if not is_trusted and propagated["state"] == "sure":
+        return propagated | _on_mark(propagated, mark, params)
+    is_sure = is_trusted and propagated["state"] == "sure"
+    measures = {name: propagated[name] for name in ("object_id", *_MEASURES)}
     return own | measures | {"state": "sure" if is_sure else "doubtful"}
 
 
 def _on_mark(row: dict[Hashable, Any], mark: np.ndarray, params: MasksParams) -> dict[str, float]:
-    """How a carried mask lies on a designator, xyxy (4,)."""
+    """Measure a propagated mask on a designator, xyxy (4,)."""
     if pd.isna(row["rle"]):
         return dict.fromkeys(_ON_MARK, 0.0)
     mask = rle.decode(row["rle"], row["height"], row["width"])

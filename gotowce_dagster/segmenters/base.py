@@ -1,4 +1,4 @@
-"""What a segmenter is. One file a segmenter; the table that names them is in segmenters/registry.py."""
+"""Interfaces of segmenters. Each segmenter is one module; segmenters/registry.py lists them by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from gotowce_dagster.segmenters.prompts import Prompt
 
 @dataclass(frozen=True)
 class Candidate:
-    """One proposed mask of one object."""
+    """One candidate mask of one object."""
 
     mask: np.ndarray
     """bool (H, W), of the whole frame."""
     prompt: str
-    """Which prompt gave it, for instance ``point@3``: a point on a crop of three designator sides."""
+    """The prompt it came from, for instance ``point@3``: a point on a crop of three designator sides."""
     predicted_iou: float
-    """The model's own guess of its quality; NaN where it makes none."""
+    """The model's own estimate of its quality; NaN if it gives none."""
     stability: float
-    """IoU of the mask under a shift of its threshold; NaN where there is none."""
+    """IoU of the mask under a shift of its threshold; NaN if there is none."""
 
 
 class Segmenter(Protocol):
-    """Cuts out the target inside each designator of a frame."""
+    """Segments the target inside each designator of a frame."""
 
     name: str
     weights: str
-    """Name of the weights' file; empty where none are needed."""
+    """Name of the weights file; empty if none are needed."""
     device: str
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
@@ -36,69 +36,71 @@ class Segmenter(Protocol):
 
         Args:
             image: RGB uint8 (H, W, 3).
-            boxes: xyxy float (n, 4) in pixels: the designators.
+            boxes: designators, xyxy float (n, 4) in pixels.
 
         Returns:
-            For each box the candidate masks, possibly none.
+            The candidate masks of each box, possibly none.
         """
         ...
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model says to one prompt on one picture: several masks, of a part, the whole and more."""
+class Prediction:
+    """A model's output for one prompt on one image: several masks, of a part, the whole and more."""
 
     logits: np.ndarray
-    """float32 (m, h, w), as large as the picture; a mask is where they are above 0."""
+    """float32 (m, h, w) at the size of the image; a mask is where they are above 0."""
     scores: np.ndarray
-    """float (m,): the model's own guess of each mask's IoU with the object."""
+    """float (m,): the model's own estimate of each mask's IoU with the object."""
 
 
 class Promptable(Protocol):
-    """A model that is asked by points and boxes, of any pictures and for any objects."""
+    """A model that segments any object in any image, prompted with points and boxes."""
 
     name: str
     weights: str
     device: str
 
-    def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
-        """Encode every picture once and ask it everything.
+    def predict(
+        self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]
+    ) -> list[list[Prediction]]:
+        """Encode each crop once and decode all its prompts.
 
-        An answer does not depend on what else is asked in the same call.
+        A prediction does not depend on the other crops and prompts of the call.
 
         Args:
             crops: RGB uint8 (h, w, 3), of any sizes.
-            prompts: for each crop what it is asked, in its own pixels; points, a box or both, no masks.
+            prompts: the prompts of each crop, in pixels of the crop: points, a box or both, no masks.
 
         Returns:
-            For each crop, for each of its prompts, the answer.
+            For each crop, one prediction per prompt.
         """
         ...
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A picture as a model has seen it: what costs time is done, to be asked about it is cheap."""
+class ImageEmbedding:
+    """A cached image embedding: encoding takes most of the time, decoding a prompt little."""
 
     features: Any
-    """The model's own, some megabytes."""
+    """Features in the model's own form, some megabytes."""
     shape: tuple[int, int]
-    """Height and width of the picture."""
+    """Height and width of the image."""
 
 
 @runtime_checkable
 class Interactive(Promptable, Protocol):
-    """A promptable model that can be asked again, later, of a picture it has encoded once."""
+    """A promptable model that can decode further prompts from a cached image embedding."""
 
     @property
     def crop_scales(self) -> Sequence[float]:
-        """Sides of the crops that it looks at, in sides of what is looked for."""
+        """Sides of the crops it is given, in sides of the object's box."""
         ...
 
-    def encode(self, picture: np.ndarray) -> Encoded:
-        """Look at a picture: RGB uint8 (h, w, 3), of any size."""
+    def encode(self, image: np.ndarray) -> ImageEmbedding:
+        """Encode an image: RGB uint8 (h, w, 3), of any size."""
         ...
 
-    def ask_again(self, encoded: Encoded, prompts: Sequence[Prompt]) -> list[Answer]:
-        """For each prompt the answer, as ask gives it; prompts as there."""
+    def decode(self, embedding: ImageEmbedding, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """Decode prompts, as ``predict`` does: one prediction per prompt."""
         ...

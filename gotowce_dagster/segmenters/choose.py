@@ -1,9 +1,9 @@
-"""Choosing one mask among the candidates by what they agree on, and keeping it one object.
+"""Mask selection: choose one of the candidates by their agreement, and reduce it to one object.
 
-A model's own score does not tell the target from the bracket around it. What does: a mask that the other
-prompts on the other crops also propose, that is stable under a shift of its threshold, lies inside the
-designator and not on its mark. Each of these is a share from 0 to 1 and one bad share must be enough to
-lose, so they are multiplied, never averaged.
+A model's own score does not separate the target from the bracket around it. These measures do: the other
+prompts on the other crops propose the same mask, it is stable under a shift of its threshold, lies inside the
+designator and not on its mark. Each measure is a share from 0 to 1, and one low share must be enough to
+reject a mask, so they are multiplied, never averaged.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from gotowce_dagster.segmenters.shapes import best_likeness, shape
 
 @dataclass(frozen=True)
 class Choice:
-    """The candidate that won, tidied, and how it measures."""
+    """The selected candidate after clean-up, with its measures."""
 
     candidate: Candidate
     fill: float
@@ -29,18 +29,18 @@ class Choice:
     inside: float
     """Share of the mask inside the designator."""
     mark_overlap: float
-    """Share of the mask on the pixels where the designator's mark is drawn."""
+    """Share of the mask on the pixels of the designator's mark."""
     agreement: float
-    """Mean IoU with the other prompts' masks, the best of each, one prompt left out; NaN with one prompt."""
+    """Mean IoU with the best mask of each other prompt, the worst prompt left out; NaN with one prompt."""
 
 
 def score(measures: pd.DataFrame) -> pd.Series:
-    """How far each mask is to be trusted, 0 to 1: agreement, stability, inside and off the mark, multiplied.
+    """Score masks from 0 to 1: the product of agreement, stability, inside and 1 - mark_overlap.
 
-    What a segmenter cannot say (a single prompt, no threshold to shift) speaks neither for nor against.
+    Measures that a segmenter does not have (a single prompt, no threshold to shift) are ignored.
 
     Args:
-        measures: with the columns agreement, stability, inside and mark_overlap, as tables.MASKS has them.
+        measures: has the columns agreement, stability, inside and mark_overlap, as in tables.MASKS.
     """
     return (
         measures["agreement"].fillna(1)
@@ -57,41 +57,41 @@ def choose(
     neighbours: Sequence[np.ndarray] = (),
     trust: Callable[[pd.DataFrame], pd.Series] = score,
 ) -> Choice | None:
-    """The mask most worth trusting, or None where no prompt found anything in the designator.
+    """Select the best mask, or None if no prompt found anything in the designator.
 
-    The best candidate is chosen by its measures; its mask is then what a majority of all the candidates
-    like it say, pixel by pixel, which takes away the one pixel too many that matters on a small target.
+    The candidate with the best score wins. Its mask is then replaced by the pixelwise majority of all
+    candidates like it, which removes the one pixel too many that matters on a small target.
 
     Args:
-        candidates: masks of one frame for one designator.
+        candidates: candidate masks for one designator of one frame.
         box: the designator, xyxy (4,) in pixels.
-        neighbours: shapes (shapes.shape) of the same object in other frames, which a candidate must
-            be like; none where nothing is known of it.
-        trust: from the measures (see measure), which candidate is better than which.
+        neighbours: shapes (shapes.shape) of the same object in other frames; the score is multiplied by the
+            likeness to them. Without any, it is not.
+        trust: maps the measures (see measure) to scores.
     """
     window = _around_all(candidates)
     if window is None:
         return None
-    seen = window.to_crop(box)
+    designator = window.to_crop(box)
     tidied = [replace(c, mask=clean_up(window.cut(c.mask), params)) for c in candidates]
     tidied = [c for c in tidied if np.count_nonzero(c.mask) >= params.min_area_px]
     if not tidied:
         return None
-    measures = measure(tidied, seen, params)
+    measures = measure(tidied, designator, params)
     scores = trust(measures).to_numpy()
     if neighbours:
-        scores = scores * [best_likeness(shape(c.mask, seen), neighbours) for c in tidied]
+        scores = scores * [best_likeness(shape(c.mask, designator), neighbours) for c in tidied]
     best = int(scores.argmax())
     if not scores[best] > 0:
         return None
     voted = replace(tidied[best], mask=clean_up(vote(tidied, best, params), params))
-    shares = measure([voted], seen, params).loc[0, ["fill", "inside", "mark_overlap"]].to_dict()
+    shares = measure([voted], designator, params).loc[0, ["fill", "inside", "mark_overlap"]].to_dict()
     whole = replace(voted, mask=window.paste(voted.mask, *candidates[best].mask.shape))
     return Choice(whole, **shares, agreement=float(measures["agreement"].iloc[best]))
 
 
 def best_score(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams) -> float:
-    """How far the mask that ``choose`` takes is to be trusted, 0 to 1; 0 where there is none."""
+    """Score of the mask that ``choose`` selects, 0 to 1; 0 if there is none."""
     choice = choose(candidates, box, params)
     if choice is None:
         return 0.0
@@ -99,10 +99,10 @@ def best_score(candidates: Sequence[Candidate], box: np.ndarray, params: MasksPa
 
 
 def vote(candidates: Sequence[Candidate], best: int, params: MasksParams) -> np.ndarray:
-    """The pixels, bool (H, W), that most candidates like the best one agree on.
+    """Compute the majority mask, bool (H, W), of the candidates like the best one.
 
-    Each votes with its stability. Too few voters would leave what all of them share, less than the
-    target; then the best one's word stands.
+    Votes are weighted by stability. With too few voters the result would be their intersection, which is
+    smaller than the target; then the best mask is kept.
     """
     masks = np.stack([c.mask for c in candidates])
     voters = mask_iou(masks)[best] >= params.alike
@@ -114,10 +114,11 @@ def vote(candidates: Sequence[Candidate], best: int, params: MasksParams) -> np.
 
 
 def measure(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParams) -> pd.DataFrame:
-    """One row a candidate: prompt, predicted_iou, stability, fill, inside, mark_overlap and agreement.
+    """Measure candidates, one row each: prompt, predicted_iou, stability, fill, inside, mark_overlap and
+    agreement.
 
     Args:
-        candidates: masks of one size, none empty.
+        candidates: have masks of one size, none empty.
         box: the designator, xyxy (4,) in pixels of the masks.
     """
     masks = np.stack([c.mask for c in candidates])
@@ -139,7 +140,7 @@ def measure(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParam
 
 
 def mask_iou(masks: np.ndarray) -> np.ndarray:
-    """IoU of every pair of masks: bool (n, H, W), none empty, to float (n, n)."""
+    """Compute the IoU of every pair of masks: bool (n, H, W), none empty, to float (n, n)."""
     flat = masks.reshape(len(masks), -1).astype(np.float32)
     both = flat @ flat.T
     area = both.diagonal()
@@ -147,11 +148,11 @@ def mask_iou(masks: np.ndarray) -> np.ndarray:
 
 
 def agreement(iou: np.ndarray, prompts: np.ndarray) -> np.ndarray:
-    """How far the other prompts propose the same mask: (n, n) and (n,) to (n,).
+    """Measure how far the other prompts propose the same mask: (n, n) and (n,) to (n,).
 
-    Every prompt gives several masks, of a part, the whole and more than the whole; the one most like
-    the candidate is what that prompt has to say about it. One prompt may dissent without harm: the box
-    does on every small target, a point on a large one that falls between two of its parts.
+    Every prompt gives several masks, of a part, the whole and more than the whole; the one most like the
+    candidate counts. The worst prompt is left out: the box fails on every small target, and a point on a
+    large one may fall between two of its parts.
     """
     names = np.unique(prompts)
     others = len(names) - 1
@@ -166,10 +167,10 @@ def agreement(iou: np.ndarray, prompts: np.ndarray) -> np.ndarray:
 def designator_regions(
     box: np.ndarray, window: Crop, band: float, arm: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the inside of a designator is and where its mark is drawn, as bool masks of the window.
+    """Compute the inside of a designator and the area of its mark as bool masks of the window.
 
-    The mark is taken to be an L in each corner: ``arm`` of the side long and ``band`` of the side thick,
-    as seen from the box's edge inward.
+    The mark is assumed to be an L in each corner: ``arm`` of the side long and ``band`` of the side thick,
+    measured inward from the edge of the box.
     """
     x1, y1, x2, y2 = box
     x = np.arange(window.x1, window.x2)[None, :] + 0.5
@@ -183,12 +184,12 @@ def designator_regions(
 
 
 def clean_up(mask: np.ndarray, params: MasksParams) -> np.ndarray:
-    """One object out of a mask (tidy), as params.yaml says."""
+    """Reduce a mask to one object (see tidy) with the settings of params.yaml."""
     return tidy(mask, params.min_piece, params.max_hole, params.near)
 
 
 def tidy(mask: np.ndarray, min_piece: float, max_hole: float, near: float = np.inf) -> np.ndarray:
-    """One object out of a mask: specks and far pieces dropped, small holes filled.
+    """Reduce a mask to one object: drop specks and far pieces, fill small holes.
 
     Args:
         mask: bool (H, W).
@@ -211,7 +212,7 @@ def tidy(mask: np.ndarray, min_piece: float, max_hole: float, near: float = np.i
 
 
 def _of_one_object(stats: np.ndarray, pieces: np.ndarray, min_piece: float, near: float) -> np.ndarray:
-    """Which pieces belong to the largest."""
+    """Indices of the pieces that belong to the same object as the largest."""
     sizes = stats[:, cv2.CC_STAT_AREA]
     largest = int(sizes.argmax())
     big = np.flatnonzero(sizes >= min_piece * sizes[largest])
@@ -223,7 +224,7 @@ def _of_one_object(stats: np.ndarray, pieces: np.ndarray, min_piece: float, near
 
 
 def _pieces(mask: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray]:
-    """OpenCV's statistics (n, 5) of the connected pieces, and for every pixel its piece from 1, or 0."""
+    """OpenCV's statistics (n, 5) of connected components, and the component of each pixel from 1, or 0."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
     return stats[1:], labels
 

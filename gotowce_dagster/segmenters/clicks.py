@@ -1,8 +1,9 @@
-"""Masks from a human's clicks and boxes, by a model that remembers what it has looked at.
+"""Interactive segmentation: masks from a human's clicks and boxes, with cached image embeddings.
 
-What is looked at are the project's crops: around the designator that was clicked into, around the box that
-was drawn, or around the click itself. A mask that runs out of such a last one is asked for again on a larger
-one. Encoding is what costs time, so the crops last used stay encoded: another click there only asks.
+The crops are those of the project: around the designator that was clicked into, around the box that was
+drawn, or around the click. If a mask reaches the edge of a crop around a click, it is predicted again on a
+larger one. Encoding takes most of the time, so the embeddings of the last crops are cached: another click
+only decodes.
 """
 
 from collections import OrderedDict
@@ -13,109 +14,109 @@ import pandas as pd
 
 from gotowce_dagster.config.params import MasksParams, ReviewAssistParams
 from gotowce_dagster.core.crops import Crop, around
-from gotowce_dagster.segmenters.base import Candidate, Encoded, Interactive
+from gotowce_dagster.segmenters.base import Candidate, ImageEmbedding, Interactive
 from gotowce_dagster.segmenters.choose import choose, score
 from gotowce_dagster.segmenters.prompts import Prompt, ring
 from gotowce_dagster.segmenters.proposals import candidates_of
 
 _GROWTH = 3.0
-"""Of a crop that a mask runs out of."""
+"""Factor by which a crop grows if a mask reaches its edge."""
 
 
 class Clicker:
-    """Asks one model about any frames; not for several threads at once."""
+    """Predicts masks from clicks on any frames with one model; not thread-safe."""
 
     def __init__(self, model: Interactive, params: MasksParams, assist: ReviewAssistParams) -> None:
         self._model = model
         self._params = params
         self._assist = assist
-        self._known: OrderedDict[tuple[Hashable, Crop], Encoded] = OrderedDict()
+        self._embeddings: OrderedDict[tuple[Hashable, Crop], ImageEmbedding] = OrderedDict()
 
     def mask(
-        self, name: Hashable, image: np.ndarray, asked: Prompt, designators: np.ndarray
+        self, name: Hashable, image: np.ndarray, prompt: Prompt, designators: np.ndarray
     ) -> Candidate | None:
-        """The mask of what a human points at, or None where the model finds nothing.
+        """Predict the mask of the object that a human points at; None if the model finds nothing.
 
         Args:
-            name: of the frame; another picture has another one.
+            name: cache key of the frame, unique per image.
             image: RGB uint8 (H, W, 3).
-            asked: points, at least one on the object, or a box, or both; in pixels of the frame.
+            prompt: points, at least one on the object, or a box, or both; in pixels of the frame.
             designators: xyxy float (n, 4) in pixels of the frame.
 
         Raises:
             ValueError: there is no point on the object and no box, or one lies outside the frame.
         """
         shape = image.shape[:2]
-        designator = _clicked_into(asked, designators)
-        anchor = designator if designator is not None else self._anchor(asked)
-        params = self._params if _positives(asked) < 2 else _every_piece(self._params)
+        designator = _clicked_into(prompt, designators)
+        anchor = designator if designator is not None else self._anchor(prompt)
+        params = self._params if _positives(prompt) < 2 else _every_piece(self._params)
         while True:
             crops = [around(anchor, scale, *shape) for scale in self._model.crop_scales]
-            ways = _ways(asked, designator)
+            variants = _prompt_variants(prompt, designator)
             found = [
                 candidate
                 for scale, crop in zip(self._model.crop_scales, crops, strict=True)
-                for candidate in self._ask(name, image, crop, ways, f"@{scale:g}")
+                for candidate in self._predict(name, image, crop, variants, f"@{scale:g}")
             ]
-            trust = score if designator is not None else _in_box if asked.box is not None else _trust
-            chosen = choose(_obeying(found, asked), anchor, params, trust=trust)
+            trust = score if designator is not None else _in_box if prompt.box is not None else _trust
+            chosen = choose(_consistent(found, prompt), anchor, params, trust=trust)
             if chosen is None:
                 return None
             if designator is not None or not _runs_out(chosen.candidate.mask, min(crops, key=_side)):
                 return chosen.candidate
             anchor = _grown(anchor)
 
-    def _ask(
-        self, name: Hashable, image: np.ndarray, crop: Crop, ways: dict[str, Prompt], suffix: str
+    def _predict(
+        self, name: Hashable, image: np.ndarray, crop: Crop, variants: dict[str, Prompt], suffix: str
     ) -> list[Candidate]:
-        inside = {way + suffix: _in_crop(prompt, crop) for way, prompt in ways.items()}
-        answers = self._model.ask_again(self._encoded(name, image, crop), list(inside.values()))
+        inside = {variant + suffix: _in_crop(prompt, crop) for variant, prompt in variants.items()}
+        predictions = self._model.decode(self._embedding(name, image, crop), list(inside.values()))
         return [
             candidate
-            for way, answer in zip(inside, answers, strict=True)
-            for candidate in candidates_of(answer, way, crop, image.shape[:2])
+            for variant, prediction in zip(inside, predictions, strict=True)
+            for candidate in candidates_of(prediction, variant, crop, image.shape[:2])
         ]
 
-    def _encoded(self, name: Hashable, image: np.ndarray, crop: Crop) -> Encoded:
+    def _embedding(self, name: Hashable, image: np.ndarray, crop: Crop) -> ImageEmbedding:
         key = (name, crop)
-        if key not in self._known:
-            self._known[key] = self._model.encode(crop.cut(image))
-        self._known.move_to_end(key)
-        while len(self._known) > self._assist.remembered:
-            self._known.popitem(last=False)
-        return self._known[key]
+        if key not in self._embeddings:
+            self._embeddings[key] = self._model.encode(crop.cut(image))
+        self._embeddings.move_to_end(key)
+        while len(self._embeddings) > self._assist.remembered:
+            self._embeddings.popitem(last=False)
+        return self._embeddings[key]
 
-    def _anchor(self, asked: Prompt) -> np.ndarray:
-        """What to look around: the box, else a square about the first click, or about all if they are far."""
-        if asked.box is not None:
-            return asked.box
-        points = _points(asked)
+    def _anchor(self, prompt: Prompt) -> np.ndarray:
+        """The box to crop around: as drawn, else a square around the first click or around distant clicks."""
+        if prompt.box is not None:
+            return prompt.box
+        points = _points(prompt)
         half = self._assist.click_px / 2
-        first = points[np.argmax(asked.labels == 1)]
+        first = points[np.argmax(prompt.labels == 1)]
         if np.abs(points - first).max() < half * min(self._model.crop_scales):
             return np.r_[first - half, first + half]
         return np.r_[points.min(axis=0) - half, points.max(axis=0) + half]
 
 
-def _points(asked: Prompt) -> np.ndarray:
-    return np.empty((0, 2)) if asked.points is None else asked.points
+def _points(prompt: Prompt) -> np.ndarray:
+    return np.empty((0, 2)) if prompt.points is None else prompt.points
 
 
-def _positives(asked: Prompt) -> int:
-    return 0 if asked.labels is None else int(np.count_nonzero(asked.labels == 1))
+def _positives(prompt: Prompt) -> int:
+    return 0 if prompt.labels is None else int(np.count_nonzero(prompt.labels == 1))
 
 
-def _clicked_into(asked: Prompt, designators: np.ndarray) -> np.ndarray | None:
-    """The smallest designator that holds every point on the object; None if a box was drawn.
+def _clicked_into(prompt: Prompt, designators: np.ndarray) -> np.ndarray | None:
+    """Find the smallest designator that contains every point on the object; None if a box was drawn.
 
     Raises:
         ValueError: there is no point on the object and no box.
     """
-    if asked.box is not None:
+    if prompt.box is not None:
         return None
-    if not _positives(asked):
+    if not _positives(prompt):
         raise ValueError("click on the object first, then on what does not belong to it")
-    on_it = _points(asked)[asked.labels == 1]
+    on_it = _points(prompt)[prompt.labels == 1]
     low, high = designators[:, None, :2], designators[:, None, 2:]
     holds = ((low <= on_it) & (on_it < high)).all(axis=(1, 2))
     if not holds.any():
@@ -124,23 +125,23 @@ def _clicked_into(asked: Prompt, designators: np.ndarray) -> np.ndarray | None:
     return held[(held[:, 2:] - held[:, :2]).prod(axis=1).argmin()]
 
 
-def _ways(asked: Prompt, designator: np.ndarray | None) -> dict[str, Prompt]:
-    """What a human said, and inside a designator also that its corners and surroundings are not meant."""
+def _prompt_variants(prompt: Prompt, designator: np.ndarray | None) -> dict[str, Prompt]:
+    """The prompt and, in a designator, a variant with negative points on its corners and around it."""
     if designator is None:
-        return {"click": asked}
+        return {"click": prompt}
     around_it = ring(designator)
-    assert around_it.points is not None and around_it.labels is not None and asked.labels is not None
+    assert around_it.points is not None and around_it.labels is not None and prompt.labels is not None
     return {
-        "click": asked,
+        "click": prompt,
         "ring": Prompt(
-            np.concatenate([_points(asked), around_it.points[1:]]),
-            np.concatenate([asked.labels, around_it.labels[1:]]),
+            np.concatenate([_points(prompt), around_it.points[1:]]),
+            np.concatenate([prompt.labels, around_it.labels[1:]]),
         ),
     }
 
 
 def _in_crop(prompt: Prompt, crop: Crop) -> Prompt:
-    """A prompt in the crop's pixels, without the points outside it."""
+    """Convert a prompt to pixels of the crop, without the points outside it."""
     points = crop.to_crop(_points(prompt))
     inside = ((points >= 0) & (points < [crop.x2 - crop.x1, crop.y2 - crop.y1])).all(axis=1)
     box = None if prompt.box is None else crop.to_crop(prompt.box)
@@ -149,20 +150,20 @@ def _in_crop(prompt: Prompt, crop: Crop) -> Prompt:
     return Prompt(points[inside], prompt.labels[inside], box)
 
 
-def _obeying(candidates: Sequence[Candidate], asked: Prompt) -> list[Candidate]:
-    """The candidates that do best what the clicks say: hold the points on the object, and no others."""
-    if asked.labels is None or not candidates:
+def _consistent(candidates: Sequence[Candidate], prompt: Prompt) -> list[Candidate]:
+    """The candidates that satisfy most clicks: they contain the positive points and no negative ones."""
+    if prompt.labels is None or not candidates:
         return list(candidates)
     height, width = candidates[0].mask.shape
-    x, y = np.floor(_points(asked)).astype(int).T
+    x, y = np.floor(_points(prompt)).astype(int).T
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    x, y, on_it = x[inside], y[inside], asked.labels[inside] == 1
+    x, y, on_it = x[inside], y[inside], prompt.labels[inside] == 1
     right = np.array([np.count_nonzero(c.mask[y, x] == on_it) for c in candidates])
     return [c for c, count in zip(candidates, right, strict=True) if count == right.max()]
 
 
 def _trust(measures: pd.DataFrame) -> pd.Series:
-    """As choose.score, of what no designator bounds."""
+    """Score as choose.score does, without a designator."""
     return measures["agreement"].fillna(1) * measures["stability"].fillna(1)
 
 
@@ -171,7 +172,7 @@ def _in_box(measures: pd.DataFrame) -> pd.Series:
 
 
 def _every_piece(params: MasksParams) -> MasksParams:
-    """Who clicks on several pieces means them all."""
+    """Settings that keep every piece: clicks on several pieces mean all of them."""
     return params.model_copy(update={"min_piece": 0.0, "near": np.inf})
 
 
@@ -180,7 +181,7 @@ def _side(crop: Crop) -> int:
 
 
 def _runs_out(mask: np.ndarray, crop: Crop) -> bool:
-    """Whether a mask ends at the crop's edge where the frame goes on."""
+    """Whether a mask reaches an edge of the crop that is not an edge of the frame."""
     height, width = mask.shape
     window = Crop.of_mask(mask)
     assert window is not None, "choose gives no empty mask"

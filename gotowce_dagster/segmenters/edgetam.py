@@ -1,4 +1,4 @@
-"""EdgeTAM as an image segmenter: asked like SAM 2 (sam2.py), with a third of its parameters."""
+"""EdgeTAM as an image segmenter: prompted like SAM 2 (sam2.py), with a third of its parameters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,20 +8,20 @@ import numpy as np
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core.device import best_device, inference
 from gotowce_dagster.segmenters import edgetam_model
-from gotowce_dagster.segmenters.base import Answer, Candidate, Encoded
+from gotowce_dagster.segmenters.base import Candidate, ImageEmbedding, Prediction
 from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
 from gotowce_dagster.segmenters.proposals import propose
 
-# Bounds of memory: crops encoded and prompts decoded at once.
+# Batch sizes: crops encoded and prompts decoded at once.
 _ENCODED = 8
 _DECODED = 64
 
 
 class EdgeTam:
-    """The image half of EdgeTAM, loaded once a process.
+    """The image model of EdgeTAM, loaded once per process.
 
     Raises:
-        MissingWeightsError: the weights are neither here nor reachable, or damaged.
+        MissingWeightsError: the weights are not on this machine and cannot be fetched, or are damaged.
     """
 
     name = "edgetam"
@@ -34,60 +34,67 @@ class EdgeTam:
         self._model = edgetam_model.model("image", self.weights, params.input_px, self.device)
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
-        """Three masks for every prompt on every crop of every box; see base.Segmenter."""
+        """Propose three masks for every prompt on every crop of every box; see base.Segmenter."""
         return propose(self, image, boxes, self.crop_scales, self._params)
 
-    def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
-        """Three masks for every prompt; see base.Promptable."""
-        answers: list[list[Answer]] = []
+    def predict(
+        self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]
+    ) -> list[list[Prediction]]:
+        """Predict three masks for every prompt; see base.Promptable."""
+        predictions: list[list[Prediction]] = []
         for start in range(0, len(crops), _ENCODED):
             part = slice(start, start + _ENCODED)
-            answers += self._ask(crops[part], prompts[part])
-        return answers
+            predictions += self._predict(crops[part], prompts[part])
+        return predictions
 
-    def encode(self, picture: np.ndarray) -> Encoded:
-        """See base.Interactive."""
+    def encode(self, image: np.ndarray) -> ImageEmbedding:
+        """Encode an image; see base.Interactive."""
         with inference(self.device):
-            return Encoded(self._encode(picture), picture.shape[:2])
+            return ImageEmbedding(self._encode(image), image.shape[:2])
 
-    def ask_again(self, encoded: Encoded, prompts: Sequence[Prompt]) -> list[Answer]:
-        """Three masks for every prompt; see base.Interactive."""
+    def decode(self, embedding: ImageEmbedding, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """Decode three masks for every prompt; see base.Interactive."""
         with inference(self.device):
-            (answers,) = self._answers([encoded.features], [encoded.shape], [prompts])
-        return answers
+            (predictions,) = self._predictions([embedding.features], [embedding.shape], [prompts])
+        return predictions
 
-    def _ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
+    def _predict(
+        self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]
+    ) -> list[list[Prediction]]:
         with inference(self.device):
-            # One by one, so that a crop gives the same bits in any company.
+            # One by one, so that the result for a crop is bit-identical in any batch.
             features = [self._encode(crop) for crop in crops]
-            return self._answers(features, [crop.shape[:2] for crop in crops], prompts)
+            return self._predictions(features, [crop.shape[:2] for crop in crops], prompts)
 
-    def _answers(
+    def _predictions(
         self, features: list[list[Any]], shapes: list[tuple[int, int]], prompts: Sequence[Sequence[Prompt]]
-    ) -> list[list[Answer]]:
-        answers: dict[tuple[int, int], Answer] = {}
+    ) -> list[list[Prediction]]:
+        predictions: dict[tuple[int, int], Prediction] = {}
         for batch in batches(prompts, _DECODED):
-            answers |= self._decode(features, batch, shapes)
-        return [[answers[crop, number] for number in range(len(asked))] for crop, asked in enumerate(prompts)]
+            predictions |= self._decode(features, batch, shapes)
+        return [
+            [predictions[crop, number] for number in range(len(of_crop))]
+            for crop, of_crop in enumerate(prompts)
+        ]
 
     def _encode(self, crop: np.ndarray) -> list[Any]:
-        seen = edgetam_model.pixels([crop], self._params.input_px, self.device)
-        return self._model.get_image_embeddings(seen)
+        inputs = edgetam_model.pixels([crop], self._params.input_px, self.device)
+        return self._model.get_image_embeddings(inputs)
 
     def _decode(
         self, features: list[list[Any]], batch: Batch, shapes: list[tuple[int, int]]
-    ) -> dict[tuple[int, int], Answer]:
+    ) -> dict[tuple[int, int], Prediction]:
         import torch
         from torch.nn.functional import interpolate
 
-        asked = [crop for crop, _ in batch.places]
-        sizes = np.array([shapes[crop][::-1] for crop in asked])[:, None]
+        crop_indices = [crop for crop, _ in batch.places]
+        sizes = np.array([shapes[crop][::-1] for crop in crop_indices])[:, None]
         scaled = batch.points / sizes * self._params.input_px
         points = torch.as_tensor(scaled, dtype=torch.float32, device=self.device)
         labels = torch.as_tensor(batch.labels, dtype=torch.int32, device=self.device)
         found = self._model(
             image_embeddings=[
-                torch.cat(level) for level in zip(*(features[crop] for crop in asked), strict=True)
+                torch.cat(level) for level in zip(*(features[crop] for crop in crop_indices), strict=True)
             ],
             input_points=points[:, None],
             input_labels=labels[:, None],
@@ -95,6 +102,8 @@ class EdgeTam:
         )
         scores = found.iou_scores[:, 0].float().cpu().numpy()
         return {
-            place: Answer(interpolate(low.float(), shapes[place[0]], mode="bilinear")[0].cpu().numpy(), own)
+            place: Prediction(
+                interpolate(low.float(), shapes[place[0]], mode="bilinear")[0].cpu().numpy(), own
+            )
             for place, low, own in zip(batch.places, found.pred_masks, scores, strict=True)
         }

@@ -1,4 +1,4 @@
-"""The models of EdgeTAM (Zhou et al. 2025) in ``transformers``: SAM 2 with a backbone for phones."""
+"""The models of EdgeTAM (Zhou et al. 2025) in ``transformers``: SAM 2 with a mobile backbone."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -20,14 +20,14 @@ _STD = (0.229, 0.224, 0.225)
 
 @cache
 def model(half: Literal["image", "video"], weights: str, input_px: int, device: str) -> Any:
-    """A model, ready to run; built once a process.
+    """Load a model that is ready to run; it is built once per process.
 
     Args:
-        input_px: side of the square the model sees, in pixels.
+        input_px: side of the model's square input, in pixels.
 
     Raises:
-        InputError: the video half cannot work at this size.
-        MissingWeightsError: the weights are neither here nor reachable, or damaged.
+        InputError: the video model does not support this size.
+        MissingWeightsError: the weights are not on this machine and cannot be fetched, or are damaged.
     """
     from safetensors import SafetensorError
     from transformers import AutoConfig, EdgeTamModel, EdgeTamVideoModel
@@ -53,8 +53,8 @@ def model(half: Literal["image", "video"], weights: str, input_px: int, device: 
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise MissingWeightsError(f"{folder}: damaged, or not EdgeTAM ({reason}); fetch it again") from None
-    built, told = loaded
-    if lacking := told["missing_keys"]:
+    built, loading_info = loaded
+    if lacking := loading_info["missing_keys"]:
         raise MissingWeightsError(
             f"{folder}: lacks {len(lacking)} tensors, as {min(lacking)}; fetch it again"
         )
@@ -62,7 +62,7 @@ def model(half: Literal["image", "video"], weights: str, input_px: int, device: 
 
 
 def resize(config: Any, input_px: int) -> None:
-    """Change a configuration to another input size.
+    """Set the input size in a configuration.
 
     Raises:
         InputError: a video model's memory, a square of latents, does not divide this size.
@@ -78,7 +78,7 @@ def resize(config: Any, input_px: int) -> None:
 
 
 def pixels(images: Sequence[np.ndarray], input_px: int, device: str) -> Any:
-    """RGB uint8 pictures (h, w, 3) as the model wants them: a tensor (n, 3, input_px, input_px)."""
+    """Preprocess RGB uint8 images (h, w, 3) to a tensor (n, 3, input_px, input_px)."""
     import torch
     from torch.nn.functional import interpolate
 

@@ -1,4 +1,4 @@
-"""All designators of a video, one frame at a time; what is done is kept, so that a killed run goes on."""
+"""Segmentation of all designators of a video, frame by frame; an interrupted run resumes."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -52,20 +52,21 @@ def segment_frame_by_frame(
     work: Path,
     progress: Progress,
 ) -> pd.DataFrame:
-    """Cut the target out of every designator, then settle what is in doubt by its neighbours in time.
+    """Segment the target in every designator, then re-rank doubtful masks with their neighbours in time.
 
-    Memory holds one frame and the table; the result does not depend on where a run was killed.
+    Only one frame and the table are held in memory. The result does not depend on where a run was
+    interrupted.
 
     Args:
-        detections: columns of tables.DETECTIONS and object_id, as labels.tracks.link gives it.
+        detections: columns of tables.DETECTIONS and object_id, as labels.tracks.link returns it.
         frames: columns of tables.FRAMES.
-        images: asked once, for the frames that are left to do.
-        segmenter: gives the segmenter; called only if there is something left to do.
-        among: masks of other frames, each with its object_id: they settle what is in doubt and stay.
-        work: an existing folder that belongs to these inputs alone.
+        images: returns frames by frame_index; called once, for the frames left to segment.
+        segmenter: builds the segmenter; called only if frames are left to segment.
+        among: masks of other frames, each with its object_id: neighbours that are not changed.
+        work: an existing folder for finished frames, used for these inputs only.
 
     Returns:
-        Columns of tables.MASKS; one row a target in whose designator something was found.
+        Columns of tables.MASKS; one row per target for which a mask was found.
 
     Raises:
         InputError: a frame with a detection cannot be decoded.
@@ -118,7 +119,7 @@ def _next(stream: Iterator[tuple[int, np.ndarray]], video: str, frame_index: int
 def _segment(
     image: np.ndarray, rows: pd.DataFrame, segmenter: Segmenter, params: MasksParams
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The masks of a frame, and the candidates of those that are in doubt."""
+    """Segment a frame: its masks, and the candidates of the doubtful ones."""
     names = {column: rows[column].to_numpy() for column in ("detection_id", "class_name")}
     targets = find_targets(image, sv.Detections(xyxy(rows), data=names), segmenter, params)
     found = choose_targets(targets, segmenter, params)

@@ -1,7 +1,8 @@
-"""GrabCut (Rother, Kolmogorov, Blake 2004, as in OpenCV): the target by its colours, without any weights.
+"""GrabCut (Rother, Kolmogorov, Blake 2004, as in OpenCV): segments the target by its colours, without
+weights.
 
-The rim of the designator shows the background. Pixels inside that differ from it seed the foreground,
-GrabCut does the rest. It is a baseline: it knows colours, not things.
+The rim of the designator gives the background. Pixels inside that differ from it seed the foreground, and
+GrabCut does the rest. It is a baseline that models colours, not objects.
 """
 
 import cv2
@@ -18,7 +19,7 @@ _CROP_SCALE = 1.5
 
 
 class GrabCut:
-    """Needs nothing but OpenCV."""
+    """The GrabCut segmenter, which needs nothing but OpenCV."""
 
     name = "grabcut"
     weights = ""
@@ -30,7 +31,7 @@ class GrabCut:
         self._params = params
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
-        """At most one candidate a box; see base.Segmenter."""
+        """Propose at most one candidate per box; see base.Segmenter."""
         return [self._cut(image, box) for box in boxes]
 
     def _cut(self, image: np.ndarray, box: np.ndarray) -> list[Candidate]:
@@ -42,7 +43,7 @@ class GrabCut:
         seeds = _differing(pixels, rim=inside & ~core & ~mark, where=core)
         labels = np.where(core, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
         labels[seeds] = cv2.GC_PR_FGD
-        # Both colour models need pixels to learn from.
+        # Both colour models need pixels to fit.
         if min(np.count_nonzero(seeds), np.count_nonzero(~seeds)) < self._params.min_area_px:
             return []
         cv2.setRNGSeed(0)

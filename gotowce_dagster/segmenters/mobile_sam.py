@@ -1,7 +1,7 @@
 """MobileSAM (Zhang et al. 2023) through ultralytics: a small encoder, for machines without SAM 2's weights.
 
-Its encoder takes 1024 pixels and nothing else, several times the cost of SAM 2 at half that size, so
-only the widest of the crops is encoded.
+Its encoder only takes inputs of 1024 pixels, at several times the cost of SAM 2 at half that size, so only
+the widest crop is encoded.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.errors import MissingWeightsError
 from gotowce_dagster.core.offline import keep_offline
 from gotowce_dagster.core.weights import require
-from gotowce_dagster.segmenters.base import Answer, Candidate, Encoded
+from gotowce_dagster.segmenters.base import Candidate, ImageEmbedding, Prediction
 from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
 from gotowce_dagster.segmenters.proposals import propose
 
@@ -25,10 +25,10 @@ _DECODED = 16
 
 
 class MobileSam:
-    """Loaded once a process.
+    """MobileSAM as an image segmenter, loaded once per process.
 
     Raises:
-        MissingWeightsError: the weights are neither here nor reachable, or damaged.
+        MissingWeightsError: the weights are not on this machine and cannot be fetched, or are damaged.
     """
 
     name = "mobile_sam"
@@ -41,44 +41,46 @@ class MobileSam:
         self._predictor = _predictor(self.weights, self.device)
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
-        """Three masks for every prompt on one crop of every box; see base.Segmenter."""
+        """Propose three masks for every prompt on one crop of every box; see base.Segmenter."""
         return propose(self, image, boxes, self.crop_scales, self._params)
 
-    def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
-        """Three masks for every prompt; see base.Promptable.
+    def predict(
+        self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]
+    ) -> list[list[Prediction]]:
+        """Predict three masks for every prompt; see base.Promptable.
 
-        Encoder and decoder take one crop at a time.
+        Encoder and decoder process one crop at a time.
         """
         pairs = zip(crops, prompts, strict=True)
-        return [self.ask_again(self.encode(crop), asked) for crop, asked in pairs]
+        return [self.decode(self.encode(crop), of_crop) for crop, of_crop in pairs]
 
-    def encode(self, picture: np.ndarray) -> Encoded:
-        """See base.Interactive."""
+    def encode(self, image: np.ndarray) -> ImageEmbedding:
+        """Encode an image; see base.Interactive."""
         import torch
 
         with torch.inference_mode():
-            self._predictor.set_image(np.ascontiguousarray(picture[..., ::-1]))
-        return Encoded(self._predictor.features, picture.shape[:2])
+            self._predictor.set_image(np.ascontiguousarray(image[..., ::-1]))
+        return ImageEmbedding(self._predictor.features, image.shape[:2])
 
-    def ask_again(self, encoded: Encoded, prompts: Sequence[Prompt]) -> list[Answer]:
-        """Three masks for every prompt; see base.Interactive."""
+    def decode(self, embedding: ImageEmbedding, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """Decode three masks for every prompt; see base.Interactive."""
         import torch
 
-        answers: dict[tuple[int, int], Answer] = {}
+        predictions: dict[tuple[int, int], Prediction] = {}
         with torch.inference_mode():
             for batch in batches([prompts], _DECODED):
-                answers |= self._decode(batch, encoded)
-        return [answers[0, number] for number in range(len(prompts))]
+                predictions |= self._decode(batch, embedding)
+        return [predictions[0, number] for number in range(len(prompts))]
 
-    def _decode(self, batch: Batch, encoded: Encoded) -> dict[tuple[int, int], Answer]:
+    def _decode(self, batch: Batch, embedding: ImageEmbedding) -> dict[tuple[int, int], Prediction]:
         import torch
         from torch.nn.functional import interpolate
 
-        height, width = encoded.shape
+        height, width = embedding.shape
         model, side = self._predictor.model, max(height, width)
         points = torch.as_tensor(batch.points / side * _INPUT_PX, dtype=torch.float32, device=self.device)
         labels = torch.as_tensor(batch.labels, dtype=torch.int32, device=self.device)
-        # Unlike SAM 2, the prompt encoder expects a box beside the points, not among them.
+        # Unlike in SAM 2, the prompt encoder expects a box as a separate argument, not among the points.
         boxed = 2 if batch.labels[0, 0] == 2 else 0
         sparse, dense = model.prompt_encoder(
             points=(points[:, boxed:], labels[:, boxed:]) if points.shape[1] > boxed else None,
@@ -86,16 +88,16 @@ class MobileSam:
             masks=None,
         )
         low, scores = model.mask_decoder(
-            image_embeddings=encoded.features,
+            image_embeddings=embedding.features,
             image_pe=model.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=True,
         )
-        # The model sees a square: the crop in its upper left corner, nothing below or beside it.
+        # The model input is a square with the crop in its upper left corner, padded below or on the right.
         logits = interpolate(low, (side, side), mode="bilinear")[..., :height, :width].cpu().numpy()
         own = scores.cpu().numpy()
-        return {place: Answer(logits[row], own[row]) for row, place in enumerate(batch.places)}
+        return {place: Prediction(logits[row], own[row]) for row, place in enumerate(batch.places)}
 
 
 @cache

@@ -1,9 +1,9 @@
-"""One object's masks in different frames, compared: what is in doubt in one is clear in the next.
+"""Temporal re-ranking: a second pass that selects doubtful masks by the object's masks in nearby frames.
 
-A target seen half a second earlier or later fills about as much of its designator, in about the same shape.
-So a mask whose own measures leave doubt is chosen again among its candidates, with likeness to the object's
-sure masks before and after as one more share of the score. Sure masks stay: a target that turns looks
-different half a second later, and no candidate is better for looking as it did.
+Half a second earlier or later, a target fills about as much of its designator, in about the same shape. So
+the candidates of a doubtful mask are re-ranked, with the likeness to the object's sure masks before and after
+it as one more factor of the score. Sure masks are kept: a turning target looks different half a second later,
+and a candidate is not better for resembling its earlier shape.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,20 +28,20 @@ def settle(
     *,
     is_open: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Choose doubtful masks again, and tell how like its neighbours each mask is.
+    """Re-rank the candidates of doubtful masks, and measure the likeness of each mask to its neighbours.
 
-    Only one object's shapes are held at a time, and one target's candidates.
+    Only the shapes of one object and the candidates of one target are held in memory.
 
     Args:
-        masks: columns of tables.MASKS, one row a target, each with its object_id.
-        designators: xyxy (n, 4) in pixels, one a row of masks.
+        masks: columns of tables.MASKS, one row per target, with object_id.
+        designators: xyxy (n, 4) in pixels, one per row of masks.
         times: seconds (n,).
-        candidates: gives a doubtful target's candidates, by frame_index and detection_id.
-        is_open: bool (n,), which masks may be chosen again; default all.
+        candidates: returns a doubtful target's candidates by frame_index and detection_id.
+        is_open: bool (n,), which masks may be re-ranked; default all.
 
     Returns:
-        The rows in their order, with the column neighbours: likeness to the object's nearest sure masks
-        before and after, the better of the two; NaN where there is none within ``link_gap_s``.
+        The rows in the same order, with the column neighbours: the higher likeness to the object's nearest
+        sure masks before and after; NaN if there is none within ``link_gap_s``.
     """
     rows = masks.to_dict("records")
     sure = (score(masks) >= params.doubt).to_numpy()
@@ -61,23 +61,23 @@ def settle(
 
 
 def sure_neighbours(times: np.ndarray, sure: np.ndarray, gap_s: float) -> list[list[int]]:
-    """For each frame of one object the nearest sure one before it and after it, as far as there are.
+    """For each frame of one object, find the nearest sure frame before and after it, if any.
 
     Args:
         times: seconds (n,), ascending.
         sure: bool (n,).
-        gap_s: farther ones, in seconds, tell nothing.
+        gap_s: maximum distance in seconds.
     """
-    known = np.flatnonzero(sure)
-    before = np.searchsorted(known, np.arange(len(times))) - 1
-    after = np.searchsorted(known, np.arange(len(times)), side="right")
+    sure_frames = np.flatnonzero(sure)
+    before = np.searchsorted(sure_frames, np.arange(len(times))) - 1
+    after = np.searchsorted(sure_frames, np.arange(len(times)), side="right")
     return [
         [
-            int(known[place])
+            int(sure_frames[place])
             for place in (first, last)
-            if 0 <= place < len(known) and abs(times[known[place]] - times[here]) <= gap_s
+            if 0 <= place < len(sure_frames) and abs(times[sure_frames[place]] - times[frame]) <= gap_s
         ]
-        for here, (first, last) in enumerate(zip(before, after, strict=True))
+        for frame, (first, last) in enumerate(zip(before, after, strict=True))
     ]
 
 

@@ -1,4 +1,4 @@
-"""How a promptable model is asked for the target in a designator: several ways, so that they may agree."""
+"""Prompts for the target in a designator: several kinds, so that their masks can be compared."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ _OUTWARD = 1.2
 
 @dataclass(frozen=True)
 class Prompt:
-    """Points and their labels, or a box, or a mask; in the pixels of one picture."""
+    """Points and their labels, or a box, or a mask; in pixels of one image."""
 
     points: np.ndarray | None = None
     """float (n, 2) as x, y."""
@@ -20,16 +20,16 @@ class Prompt:
     box: np.ndarray | None = None
     """xyxy float (4,)."""
     mask: np.ndarray | None = None
-    """bool (H, W); only propagators take one, image segmenters do not."""
+    """bool (H, W); supported by propagators, not by image segmenters."""
 
 
 def point(box: np.ndarray) -> Prompt:
-    """The designator's centre."""
+    """A positive point at the centre of the designator."""
     return Prompt(_centre(box), np.ones(1, int))
 
 
 def ring(box: np.ndarray) -> Prompt:
-    """The centre, and a ring that is not the target: the corners, and points outside each side's middle."""
+    """A positive point at the centre, and negative points on the corners and beyond each side."""
     x1, y1, x2, y2 = box
     corners = np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
     middles = (corners + np.roll(corners, -1, axis=0)) / 2
@@ -39,7 +39,7 @@ def ring(box: np.ndarray) -> Prompt:
 
 
 def whole(box: np.ndarray) -> Prompt:
-    """The designator itself as a box: right for targets that fill it, the bracket's square otherwise."""
+    """The designator as a box: right for targets that fill it; otherwise it selects the bracket's square."""
     return Prompt(box=box)
 
 
@@ -51,26 +51,26 @@ class Batch:
     """Prompts of one length, all or none of them with a box, for one call of a mask decoder."""
 
     places: list[tuple[int, int]]
-    """For each, which crop it asks and which of that crop's prompts it is."""
+    """For each prompt, the index of its crop and its index among the prompts of that crop."""
     points: np.ndarray
-    """float (n, k, 2) as x, y in pixels of their crops; a box is its two corners, before the points."""
+    """float (n, k, 2) as x, y in pixels of their crops; a box is two corners, before the points."""
     labels: np.ndarray
     """int (n, k): 1 target, 0 not, 2 and 3 a box's first and second corner."""
 
 
 def batches(prompts: Sequence[Sequence[Prompt]], at_most: int) -> Iterator[Batch]:
-    """All prompts of all crops in as few batches as the decoder allows, of ``at_most`` prompts each.
+    """Group all prompts of all crops into as few batches as possible, of ``at_most`` prompts each.
 
-    A decoder takes prompts of one length. Shorter ones could be filled up with points labelled -1, but
-    the models answer a filled prompt otherwise: the median IoU of SAM 2's masks for one point, with and
-    without eight such points, was 0.3.
+    A decoder takes prompts of one length. Shorter ones could be padded with points labelled -1, but padding
+    changes the predictions: the median IoU of SAM 2's masks for one point, with and without eight such
+    points, was 0.3.
 
     Raises:
         ValueError: a prompt has neither points nor a box.
     """
     by_kind: dict[tuple[int, bool], list[tuple[tuple[int, int], np.ndarray, np.ndarray]]] = defaultdict(list)
-    for crop, asked in enumerate(prompts):
-        for number, prompt in enumerate(asked):
+    for crop, of_crop in enumerate(prompts):
+        for number, prompt in enumerate(of_crop):
             points, labels = as_points(prompt)
             by_kind[len(points), prompt.box is not None].append(((crop, number), points, labels))
     for alike in by_kind.values():
@@ -80,10 +80,10 @@ def batches(prompts: Sequence[Sequence[Prompt]], at_most: int) -> Iterator[Batch
 
 
 def as_points(prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
-    """Points (n, 2) and labels (n,) of a prompt; a box is two points more, its corners, labelled 2 and 3.
+    """Convert a prompt to points (n, 2) and labels (n,); a box adds its two corners, labelled 2 and 3.
 
     Raises:
-        ValueError: it has neither points nor a box.
+        ValueError: the prompt has neither points nor a box.
     """
     parts = []
     if prompt.box is not None:

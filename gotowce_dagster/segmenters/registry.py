@@ -1,4 +1,4 @@
-"""The segmenters by name. A new one is one file and one line here."""
+"""Segmenters by name. A new segmenter is one module and one line here."""
 
 from collections.abc import Callable
 
@@ -19,14 +19,14 @@ SEGMENTERS: dict[str, Callable[[str, MasksParams], Segmenter]] = {
 
 
 def build_segmenter(engine: str, params: MasksParams) -> Segmenter:
-    """A segmenter, ready to run.
+    """Build a segmenter that is ready to run.
 
     Args:
         engine: NAME or NAME:WEIGHTS, as in params.yaml and data/engines.yaml.
 
     Raises:
-        InputError: there is no such segmenter, or it does not know these weights.
-        MissingWeightsError: its weights are neither here nor reachable.
+        InputError: no segmenter has this name, or it does not support these weights.
+        MissingWeightsError: its weights are not on this machine and cannot be fetched.
     """
     name, _, weights = engine.partition(":")
     if name not in SEGMENTERS:

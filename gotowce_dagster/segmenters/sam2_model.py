@@ -1,6 +1,6 @@
-"""The models of the ``sam2`` package: of images for segmenters/sam2.py, of videos for propagation/sam2.py.
+"""Models of the ``sam2`` package: for images in segmenters/sam2.py, for videos in propagation/sam2.py.
 
-The only place that touches hydra, which the package builds its models with.
+This is the only module that uses hydra, with which the package builds its models.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ CONFIGS = {
     "sam2.1_hiera_large.pt": "configs/sam2.1/sam2.1_hiera_l.yaml",
 }
 
-# What an image prompt never uses, so that a checkpoint of the image half may lack it.
+# Not used by image prompts, so checkpoints for images may lack these tensors.
 _VIDEO_ONLY = (
     "mask_downsample", "maskmem_tpos_enc", "memory_attention", "memory_encoder", "no_mem_pos_enc",
     "no_obj_ptr", "obj_ptr_proj", "obj_ptr_tpos_proj", "no_obj_embed_spatial",
@@ -28,16 +28,16 @@ _NOT_THE_WEIGHTS = "{}: damaged, or not the weights its name says ({}); remove i
 
 
 def build(config: str, input_px: int, *overrides: str) -> Any:
-    """The architecture with random weights, on the CPU.
+    """Build the architecture with random weights, on the CPU.
 
-    ``import sam2`` initialises hydra with a version_base that hydra 1.4 refuses, unless hydra is
-    initialised already. What is left initialised would break the next user of hydra in this process,
-    DVC among them, so it is cleared.
+    ``import sam2`` initialises hydra with a version_base that hydra 1.4 refuses, unless hydra is already
+    initialised. A hydra that stays initialised would break its next user in this process, such as DVC, so it
+    is cleared.
 
     Args:
         config: one of CONFIGS.
-        input_px: side of the square the model sees, in pixels; a multiple of 32.
-        overrides: more of hydra's.
+        input_px: side of the model's square input, in pixels; a multiple of 32.
+        overrides: further overrides for hydra.
     """
     import hydra
     from hydra.core.global_hydra import GlobalHydra
@@ -55,13 +55,13 @@ def build(config: str, input_px: int, *overrides: str) -> Any:
 
 
 def load(model: Any, path: Path) -> list[str]:
-    """Weights into the architecture.
+    """Load weights into the architecture.
 
     Returns:
-        Names of the tensors that the file lacks: none, or those that an image prompt never uses.
+        Names of the tensors missing from the file: none, or only such as image prompts never use.
 
     Raises:
-        MissingWeightsError: the file is damaged or not for this architecture.
+        MissingWeightsError: the file is damaged, or its weights are for another architecture.
     """
     import torch
 

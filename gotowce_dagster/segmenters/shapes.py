@@ -1,4 +1,4 @@
-"""A target's outline against its designator, so that its masks in different frames can be compared."""
+"""Shapes of masks relative to their designators, for comparing an object's masks across frames."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ _SIDE = 64
 
 
 def shape(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """A mask around its own middle, its designator 64 pixels wide: float32 (64, 64), 0 to 1.
+    """Normalize a mask: centred, scaled so that its designator is 64 pixels wide; float32 (64, 64), 0 to 1.
 
-    Size counts, against the designator; place does not, for it wanders by a pixel or two.
+    The size relative to the designator is kept, the position is not: it varies by a pixel or two.
 
     Args:
         mask: bool (H, W), not empty.
@@ -30,9 +30,9 @@ def shape(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def best_likeness(one: np.ndarray, others: Sequence[np.ndarray]) -> float:
-    """IoU of a shape with the one most like it; NaN where there is none.
+    """Compute the IoU of a shape with the most similar one; NaN if there are none.
 
-    Of pixels that belong to a shape in part, the part that both share counts (Ruzicka similarity).
+    Pixels that partly belong to a shape count with their shared part (Ruzicka similarity).
     """
     shared = [np.minimum(one, other).sum() / np.maximum(one, other).sum() for other in others]
     return float(max(shared, default=np.nan))

@@ -1,4 +1,4 @@
-"""From designators to the targets inside them: the same steps for the pipeline and for its evaluation."""
+"""Segmentation of the targets inside designators: the same steps for the pipeline and its evaluation."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ CANDIDATES = pa.schema(
         pa.field("width", pa.int32(), False),
     ]
 )
-"""Candidates as a table, for targets that are to be chosen again when the frames after them are known."""
+"""Candidates as a table, for masks that a second pass re-ranks with those of later frames."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a segmenter proposes for one designator."""
+    """The candidates of a segmenter for one designator."""
 
     detection_id: int
     class_name: str
@@ -45,18 +45,18 @@ class Target:
 def segment_targets(
     image_rgb: np.ndarray, detections: sv.Detections, segmenter: Segmenter, params: MasksParams
 ) -> pd.DataFrame:
-    """Cut the target out of every designator of one frame.
+    """Segment the target in every designator of one frame.
 
-    A designator mostly off the screen is not tried, and one in which nothing is found has no row.
+    Designators mostly outside the frame are skipped, and those without a mask have no row.
 
     Args:
         image_rgb: uint8 (H, W, 3).
-        detections: designators; ``data["detection_id"]`` names them, else their place in the list does;
-            ``data["class_name"]`` names the classes of their targets, else they are called target.
+        detections: designators; ``data["detection_id"]`` gives their ids (default: their index),
+            ``data["class_name"]`` the classes of their targets (default: target).
 
     Returns:
-        Columns of tables.MASKS, without video, frame_index and object_id; one row a target. What only
-        several frames can tell is null.
+        Columns of tables.MASKS, without video, frame_index and object_id; one row per target. Measures that
+        need several frames are null.
     """
     return choose_targets(find_targets(image_rgb, detections, segmenter, params), segmenter, params)
 
@@ -64,7 +64,7 @@ def segment_targets(
 def find_targets(
     image_rgb: np.ndarray, detections: sv.Detections, segmenter: Segmenter, params: MasksParams
 ) -> list[Target]:
-    """The first half of segment_targets: candidates for every designator that is tried."""
+    """Propose candidates for every designator in the frame: the first half of segment_targets."""
     height, width = image_rgb.shape[:2]
     boxes = detections.xyxy.astype(float)
     names = np.asarray(detections.data.get("detection_id", np.arange(len(boxes))))
@@ -78,7 +78,7 @@ def find_targets(
 
 
 def choose_targets(targets: Iterable[Target], segmenter: Segmenter, params: MasksParams) -> pd.DataFrame:
-    """The second half of segment_targets: a row for every target in whose designator something is found."""
+    """Choose a mask for every target and return one row each: the second half of segment_targets."""
     engine = f"{segmenter.name}:{segmenter.weights}" if segmenter.weights else segmenter.name
     rows = [
         {
@@ -94,7 +94,7 @@ def choose_targets(targets: Iterable[Target], segmenter: Segmenter, params: Mask
 
 
 def candidates_table(targets: Iterable[Target]) -> pd.DataFrame:
-    """Columns of CANDIDATES; one row a candidate."""
+    """Convert candidates to a table with the columns of CANDIDATES, one row per candidate."""
     rows = [
         (target.detection_id, c.prompt, c.predicted_iou, c.stability, rle.encode(c.mask), *c.mask.shape)
         for target in targets
@@ -104,7 +104,7 @@ def candidates_table(targets: Iterable[Target]) -> pd.DataFrame:
 
 
 def read_candidates(rows: pd.DataFrame) -> Sequence[Candidate]:
-    """The candidates of one target, from its rows of candidates_table."""
+    """Read the candidates of one target from its rows of candidates_table."""
     return [
         Candidate(
             rle.decode(row["rle"], row["height"], row["width"]),
@@ -117,14 +117,14 @@ def read_candidates(rows: pd.DataFrame) -> Sequence[Candidate]:
 
 
 def on_screen(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Share of each box's area (n, 4) that lies in the frame."""
+    """Compute the share of each box's area that lies in the frame: xyxy (n, 4) to (n,)."""
     size = boxes[:, 2:] - boxes[:, :2]
-    seen = np.minimum(boxes[:, 2:], [width, height]) - np.maximum(boxes[:, :2], 0)
-    return seen.clip(min=0).prod(axis=1) / size.prod(axis=1)
+    visible = np.minimum(boxes[:, 2:], [width, height]) - np.maximum(boxes[:, :2], 0)
+    return visible.clip(min=0).prod(axis=1) / size.prod(axis=1)
 
 
 def mask_columns(choice: Choice) -> dict[str, object]:
-    """What tables.MASKS says of a mask and how it was chosen."""
+    """Columns of tables.MASKS for a chosen mask and its measures."""
     candidate = choice.candidate
     window = Crop.of_mask(candidate.mask)
     assert window is not None, "choose gives no empty mask"

@@ -1,4 +1,4 @@
-"""A picture cut into pieces, each in a colour of its own."""
+"""Preview of a segmentation of everything: each segment in its own colour."""
 
 from collections.abc import Iterable
 
@@ -11,12 +11,12 @@ _OPACITY = 0.45
 
 
 def with_pieces(image_rgb: np.ndarray, cut: Cut, objects: np.ndarray, best: Iterable[int]) -> np.ndarray:
-    """Paint the pieces, smaller ones over larger ones; outline the known objects and the best pieces.
+    """Paint the segments, smaller ones on top; outline the ground truth objects and the best segments.
 
     Args:
-        image_rgb: uint8 (H, W, 3), left as it is.
-        objects: xyxy (n, 4).
-        best: the number of a mask for each object, -1 for none.
+        image_rgb: uint8 (H, W, 3), not modified.
+        objects: ground truth boxes, xyxy (n, 4).
+        best: the index of a segment for each object, -1 for none.
     """
     paint = image_rgb.copy()
     colours = np.random.default_rng(0).integers(60, 256, (max(len(cut.pieces), 1), 3))

@@ -1,9 +1,9 @@
 """Decode a video frame by frame, in bounded memory, with an exact number and time for every frame.
 
-Frames are numbered from 0 in the order a decoder gives them. Counting alone would shift every number
-after a frame that cannot be decoded, and differently with the number of decoder threads. So a frame's
-number is the rank of its time stamp among those of all packets, which are read first; only frames
-without usable time stamps are counted.
+Frames are numbered from 0 in decode order. Counting alone would shift every number after a frame that cannot
+be decoded, and differently with the number of decoder threads. So a frame's number is the rank of its time
+stamp among those of all packets, which are read first; frames are counted only where there are no usable time
+stamps.
 """
 
 from collections import deque
@@ -31,38 +31,39 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.video.packets import Losses, Timeline, demux, opened, read_timeline
 
 _PLANAR_LUMA = ("yuv4", "yuvj4", "nv", "gray")
-"""Pixel formats whose first plane is luma begin so; those of more than 8 bits end in ``le`` or ``be``."""
+"""Prefixes of pixel formats whose first plane is luma; those of more than 8 bits end in ``le`` or ``be``."""
 
 _JPEGS_MATRIX = (2, 5, 6)
-"""Matrix coefficients (H.273) equal to JPEG's, those of BT.601; 2 is unspecified: FFmpeg takes BT.601."""
+"""Matrix coefficients (H.273) equal to JPEG's, which are BT.601; 2 is unspecified: FFmpeg assumes BT.601."""
 
 _LENGTH_PREFIXED = ("h264", "hevc")
 _HOLE = bytes(16)
-"""So many zeros cannot stand in H.264 or H.265 with length prefixes (emulation prevention, H.264 7.4.1): the
-disk or the recorder left a hole there, which a decoder would take for a picture."""
+"""A run of zeros that cannot occur in H.264 or H.265 with length prefixes (emulation prevention, H.264
+7.4.1): the disk or the recorder left a gap, which a decoder would treat as an image."""
 
 _NOTHING_DECODES = "not one frame of it can be decoded; record or copy the video again"
 
 _SEEKS_BY_PTS = ("mov", "matroska")
-"""Containers that look for a key frame by when it is shown; others go by when it is decoded."""
+"""Containers that seek key frames by presentation time; others seek by decode time."""
 
 _ONE_FRAME_A_PACKET = ("h264", "hevc", "av1", "vp9", "mjpeg")
-"""Codecs that show one frame for every packet, so that ranks stay exact after a seek."""
+"""Codecs with exactly one frame per packet, so that ranks stay exact after a seek."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How decoded pixels are turned to stand upright."""
+    """The rotation and flips that turn decoded pixels upright."""
 
     is_transposed: bool = False
     flips: tuple[int, ...] = ()
-    """Axes, after transposing."""
+    """Axes to flip, after transposing."""
 
     @classmethod
     def of(cls, picture: av.VideoFrame) -> "Orientation":
         """Read the display matrix, whose rows begin (a, b, u), (c, d, v): x' = ax + cy, y' = bx + dy.
 
-        Ask one picture a video: PyAV then keeps it in memory until the garbage collector comes round.
+        Read it from one frame per video only: PyAV keeps that frame in memory until the garbage collector
+        runs.
         """
         side_data = cast(SideDataContainer, picture.side_data)  # PyAV's stub says a dict
         if SideDataType.DISPLAYMATRIX not in side_data:
@@ -73,7 +74,7 @@ class Orientation:
         return cls(is_transposed, tuple(axis for axis, factor in ((0, down), (1, across)) if factor < 0))
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """Turn an array (H, W, ...); without a copy if nothing is to be done."""
+        """Turn an array (H, W, ...) upright; without a copy if it already is."""
         if not (self.is_transposed or self.flips):
             return pixels
         turned = pixels.swapaxes(0, 1) if self.is_transposed else pixels
@@ -82,37 +83,37 @@ class Orientation:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One decoded frame. Pixels are converted only when asked for."""
+    """One decoded frame. Pixels are converted on demand."""
 
     index: int
-    """From 0, in the order of decoding."""
+    """Number from 0, in decode order."""
     time_s: float
     """Seconds after the first frame."""
     damaged: bool
-    """Built from broken data or upon a frame that was: the picture may be torn."""
+    """Decoded from broken data or from a frame that was: the image may be torn."""
     picture: av.VideoFrame
-    """As the decoder gave it."""
+    """The frame of the decoder."""
     orientation: Orientation
 
     def rgb(self) -> np.ndarray:
-        """uint8 (H, W, 3), upright, converted with the matrix and range that the video states."""
+        """RGB uint8 (H, W, 3), upright, converted with the matrix and range that the video declares."""
         return self._pixels("rgb24")
 
     def bgr(self) -> np.ndarray:
-        """uint8 (H, W, 3), upright: the order of channels that OpenCV writes."""
+        """BGR uint8 (H, W, 3), upright, as OpenCV expects it."""
         return self._pixels("bgr24")
 
     def luma(self) -> np.ndarray:
-        """uint8 (H, W), upright: luma as coded, 16 to 235 in most videos. A view, not a copy, if it can."""
+        """Luma uint8 (H, W), upright, as coded: 16 to 235 in most videos. A view where possible."""
         name = self.picture.format.name
         is_plain = name.startswith(_PLANAR_LUMA) and not name.endswith(("le", "be"))
         planar = self.picture if is_plain else self.picture.reformat(format="yuv420p", threads=1)
         return self.orientation.apply(_pixels_of(planar.planes[0]))
 
     def jpeg_planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Y, Cb, Cr as a JPEG holds them, in full range: uint8 (H, W) and twice (H / 2, W / 2), rounded up.
+        """Y, Cb and Cr planes for a JPEG, in full range: uint8 (H, W) and twice (H / 2, W / 2), rounded up.
 
-        None if the video holds its colour in another way, or on its side: ``bgr`` serves then.
+        None if the video has another colour format or is rotated: use ``bgr`` then.
         """
         name, picture = self.picture.format.name, self.picture
         is_same = name in {"yuv420p", "yuvj420p"} and picture.colorspace in _JPEGS_MATRIX
@@ -131,19 +132,19 @@ class Frame:
 
 
 def _pixels_of(plane: VideoPlane) -> np.ndarray:
-    """uint8 (h, w): a view of a plane of 8 bits."""
+    """A view of an 8-bit plane as uint8 (h, w)."""
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return rows[: plane.height, : plane.width]
 
 
 def _stretch(plane: np.ndarray, middle: float, target: float, factor: float) -> np.ndarray:
-    """(plane - middle) * factor + target, rounded and saturated, in one pass."""
+    """Compute (plane - middle) * factor + target, rounded and saturated, in one pass."""
     return cv2.addWeighted(plane, factor, plane, 0, target - factor * middle)
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file is."""
+    """Properties of a video file."""
 
     width: int
     """Pixels, upright."""
@@ -151,7 +152,7 @@ class VideoInfo:
     fps: float
     """Frames a second, on average."""
     frames: int
-    """How many frames the file holds or, if it was cut off, should hold."""
+    """Number of frames in the file or, if it was truncated, that it should have."""
     duration_s: float
     codec: str
     pixel_format: str
@@ -159,13 +160,13 @@ class VideoInfo:
 
 
 def check(path: Path) -> None:
-    """Check that a file is a video: at least one frame of it decodes. Reads no further than that frame.
+    """Check that a file is a video: at least one frame can be decoded. Reads no further than that frame.
 
-    This is what makes a file a video everywhere here; names and suffixes say nothing.
+    Throughout the package this defines a video; file names and suffixes do not matter.
 
     Raises:
-        InputError: the file is missing, a folder, empty, no video, or nothing of it can be decoded.
-        OSError: it cannot be read.
+        InputError: the file is missing, a folder, empty or no video, or no frame can be decoded.
+        OSError: the file cannot be read.
     """
     with opened(path) as (container, stream):
         if next(_decode(container, stream, Losses()), None) is None:
@@ -173,10 +174,10 @@ def check(path: Path) -> None:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Check that a file is a video of which at least one frame decodes, and say what it is.
+    """Check that a file is a video with at least one decodable frame, and return its properties.
 
     Raises:
-        InputError: the file is missing, a folder, empty, no video, or nothing of it can be decoded.
+        InputError: the file is missing, a folder, empty or no video, or no frame can be decoded.
     """
     timeline = read_timeline(path)
     first = next(_read_through(path, timeline, Losses()), None)
@@ -199,15 +200,16 @@ def probe(path: Path) -> VideoInfo:
 def read_frames(
     path: Path, wanted: Collection[int] | None = None, losses: Losses | None = None
 ) -> Iterator[Frame]:
-    """Decode a video in order.
+    """Decode the frames of a video in order.
 
     Args:
-        wanted: yield these frames only. Where numbers stay provably exact, the file is entered at the
-            key frame before each instead of being read through.
-        losses: is told what could not be decoded; of the wanted frames, if ``wanted`` is given.
+        wanted: yield only these frames. Where frame numbers stay provably exact, decoding starts at the key
+            frame before each instead of reading the whole file.
+        losses: records what could not be decoded; only for the wanted frames, if ``wanted`` is given.
 
     Yields:
-        Frames with rising numbers and times. What cannot be decoded is left out; the rest keep their numbers.
+        Frames with ascending numbers and times. Frames that cannot be decoded are skipped; the others keep
+        their numbers.
 
     Raises:
         InputError: the file is missing, a folder, empty or no video.
@@ -221,11 +223,11 @@ def read_frames(
 
 
 def _read_through(path: Path, timeline: Timeline, losses: Losses) -> Iterator[Frame]:
-    """Every frame; what is missing between them, and at the end, is told to ``losses``."""
+    """Decode every frame; record missing ones, between frames and at the end, in ``losses``."""
     index, time_s = -1, 0.0
     origin: float | None = None
     orientation: Orientation | None = None
-    hidden = 0  # packets that show nothing though all is well, for instance the reference frames of VP8
+    hidden = 0  # packets without an image of their own, for instance the reference frames of VP8
     is_torn = False
     with opened(path) as (container, stream):
         for picture, is_broken in _decode(container, stream, losses):
@@ -233,8 +235,8 @@ def _read_through(path: Path, timeline: Timeline, losses: Losses) -> Iterator[Fr
             if rank is None or rank - hidden <= index:
                 continue  # its time stamp is broken
             gap = rank - hidden - index - 1
-            if losses.errors or (index < 0 and timeline.begins_inside):
-                losses.lose(index + 1, rank - hidden - 1, timeline.time_s(rank - gap))
+            if losses.errors or (index < 0 and timeline.starts_before_key_frame):
+                losses.add_lost(index + 1, rank - hidden - 1, timeline.time_s(rank - gap))
                 is_torn = is_torn or gap > 0
             else:
                 hidden += gap
@@ -251,7 +253,7 @@ def _read_through(path: Path, timeline: Timeline, losses: Losses) -> Iterator[Fr
             orientation = orientation or Orientation.of(picture)
             yield Frame(index, time_s, is_torn, picture, orientation)
     end = max(timeline.packets if losses.errors else index + hidden + 1, timeline.declared)
-    losses.lose(index + 1, end - hidden - 1, timeline.time_s(index + hidden + 1))
+    losses.add_lost(index + 1, end - hidden - 1, timeline.time_s(index + hidden + 1))
 
 
 def _read_wanted(path: Path, timeline: Timeline, wanted: Sequence[int], losses: Losses) -> Iterator[Frame]:
@@ -270,14 +272,14 @@ def _read_wanted(path: Path, timeline: Timeline, wanted: Sequence[int], losses: 
         if frame.index >= wanted[-1]:
             break
     for error, times in passed_by.errors.items():
-        losses.complain(error, times)
+        losses.add_error(error, times)
     for index in sorted(rest):
-        losses.lose(index, index, timeline.time_s(index))
+        losses.add_lost(index, index, timeline.time_s(index))
 
 
 def _read_by_seeking(path: Path, timeline: Timeline, wanted: Sequence[int]) -> Iterator[Frame]:
-    """The wanted frames in order, up to the first that a seek does not give whole; perhaps none."""
-    with entered(path, timeline) as seeker:
+    """Decode the wanted frames in order, up to the first that a seek does not give intact; possibly none."""
+    with open_seeker(path, timeline) as seeker:
         within = [index for index in wanted if index < len(timeline.pts)] if seeker else []
         keys = timeline.keys[:, 0].searchsorted(timeline.pts[within], side="right") - 1
         for _, pairs in groupby(zip(keys, within, strict=True), key=itemgetter(0)):
@@ -292,7 +294,7 @@ def _read_by_seeking(path: Path, timeline: Timeline, wanted: Sequence[int]) -> I
 
 @dataclass(frozen=True, eq=False)
 class Seeker:
-    """An open video that can be entered at any key frame without losing count."""
+    """An open video that can seek to any key frame with exact frame numbers."""
 
     container: InputContainer
     stream: VideoStream
@@ -300,13 +302,14 @@ class Seeker:
     orientation: Orientation
 
     def read(self, wanted: Sequence[int]) -> Iterator[Frame]:
-        """Decode on from the key frame before the first wanted frame.
+        """Decode from the key frame before the first wanted frame.
 
         Args:
-            wanted: rising numbers of frames, at least one.
+            wanted: ascending frame numbers, at least one.
 
         Yields:
-            The wanted frames, up to the first that is not given whole: who gets fewer must read through.
+            The wanted frames, up to the first that is not intact; with fewer, the caller must read the whole
+            file.
         """
         timeline, expected, trouble = self.timeline, deque(wanted), Losses()
         key = int(timeline.keys[:, 0].searchsorted(timeline.pts[expected[0]], side="right")) - 1
@@ -326,14 +329,14 @@ class Seeker:
 
 
 @contextmanager
-def entered(path: Path, timeline: Timeline, threads: int = 0) -> Generator[Seeker | None]:
-    """Open a video to enter it at its key frames; None where numbers would not stay provably exact.
+def open_seeker(path: Path, timeline: Timeline, threads: int = 0) -> Generator[Seeker | None]:
+    """Open a video for seeking to its key frames; None if frame numbers would not stay provably exact.
 
     Args:
-        threads: of the decoder; 0 lets it choose.
+        threads: number of decoder threads; 0 lets the decoder choose.
 
     Raises:
-        InputError: as opened.
+        InputError: see packets.opened.
     """
     with opened(path) as (container, stream):
         stream.codec_context.thread_count = threads
@@ -350,7 +353,7 @@ def entered(path: Path, timeline: Timeline, threads: int = 0) -> Generator[Seeke
 def _decode(
     container: InputContainer, stream: VideoStream, losses: Losses
 ) -> Iterator[tuple[av.VideoFrame, bool]]:
-    """Every picture the decoder gives, and whether its own data was broken, going on after errors."""
+    """Yield every decoded frame and whether its own data was broken; continue after errors."""
     codec = stream.codec_context
     if not codec.is_open:
         codec.thread_type = ThreadType.AUTO
@@ -358,17 +361,17 @@ def _decode(
     incomplete: set[int | None] = set()
     for packet in chain(demux(container, stream, losses), [None]):
         if packet and has_no_holes and _HOLE in bytes(packet):
-            losses.complain("zeros where a packet's bytes should be")
+            losses.add_error("zeros where a packet's bytes should be")
             continue
         if packet and packet.is_corrupt:
-            losses.complain("a packet is not complete")
+            losses.add_error("a packet is not complete")
             incomplete.add(packet.pts)
         try:
             pictures = stream.decode(packet)
         except av.FFmpegError as error:
-            losses.complain(str(error.strerror))
+            losses.add_error(str(error.strerror))
             continue
         for picture in pictures:
             if picture.is_corrupt:
-                losses.complain("a picture is broken")
+                losses.add_error("a picture is broken")
             yield picture, picture.is_corrupt or picture.pts in incomplete

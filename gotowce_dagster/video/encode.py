@@ -1,4 +1,4 @@
-"""Write pictures as a video."""
+"""Encoding images as a video."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -24,14 +24,14 @@ def write_video(
     rotation: int = 0,
     container_format: str | None = None,
 ) -> None:
-    """Encode images of one size; the file's suffix chooses the container, unless it is named.
+    """Encode images of one size; the file's suffix selects the container by default.
 
     Args:
         images: RGB uint8 (H, W, 3), at least one.
-        times_s: when each is shown; by default evenly, ``fps`` a second.
-        options: the encoder's own.
-        rotation: degrees counter-clockwise by which a player turns the frames.
-        container_format: as FFmpeg calls it; mp4 is written so that it plays before it is wholly loaded.
+        times_s: presentation time of each image in seconds; by default ``fps`` images a second.
+        options: options of the encoder.
+        rotation: degrees counter-clockwise by which a player rotates the frames.
+        container_format: FFmpeg's name of the container; mp4 files can start playing before they are loaded.
 
     Raises:
         ValueError: there are no images.

@@ -1,7 +1,7 @@
-"""Extract frames: sample, score and write JPEGs beside decoding, in bounded memory.
+"""Frame extraction: sample, score and write JPEGs while decoding, in bounded memory.
 
-A video is cut at key frames into spans, and several are read at once, each by a decoder of one thread: to
-hand every frame from decoding threads to others costs more than a decoder of many threads gains.
+A video is split at key frames into spans, and several spans are read in parallel, each by a single-threaded
+decoder: passing frames between threads costs more than a multi-threaded decoder gains.
 """
 
 import os
@@ -24,7 +24,7 @@ from gotowce_dagster.config.params import FramesParams
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import FRAMES, empty
 from gotowce_dagster.video import quality
-from gotowce_dagster.video.decode import Frame, Seeker, entered, read_frames
+from gotowce_dagster.video.decode import Frame, Seeker, open_seeker, read_frames
 from gotowce_dagster.video.packets import Losses, Timeline, read_timeline
 from gotowce_dagster.video.sample import Sampled, Sampler, reasons
 
@@ -46,24 +46,24 @@ _ROW = np.dtype(
 _Row = tuple[int, float, float, int, bool, bool, float]
 
 _SPAN_FRAMES = 100
-"""A span has at least so many frames: to enter the next costs as much as to decode a few."""
+"""Minimum number of frames in a span: seeking to the next one costs as much as decoding a few frames."""
 
 _MAX_LANES = 8
-"""Spans read at once, at most: the decoder of each holds a dozen frames, which is much if they are large."""
+"""Maximum number of spans read in parallel: each decoder holds a dozen frames, which may be large."""
 
 
 class _NotWholeError(Exception):
-    """A span cannot be read from its key frame on."""
+    """A span cannot be read from its key frame."""
 
 
 @dataclass(eq=False)
 class _Span:
     rows: np.ndarray
-    """_ROW, one a sampled frame."""
+    """Rows of _ROW, one per sampled frame."""
     sampler: Sampler
 
     def follow(self, before: "_Span") -> None:
-        """Put right what could not be known without the span before."""
+        """Correct what depends on the previous span."""
         still = self.rows["still_since_s"]
         still[still == self.sampler.begins_s], repeats = self.sampler.follow(before.sampler)
         if repeats:
@@ -81,11 +81,11 @@ def extract(
     """Write the kept frames of a video as JPEGs (000123.jpg) to a folder that holds no others.
 
     Args:
-        losses: is told what could not be decoded.
+        losses: records what could not be decoded.
         progress: counts frames.
 
     Returns:
-        One row a sampled frame, as tables.FRAMES.
+        Columns of tables.FRAMES, one row per sampled frame.
 
     Raises:
         InputError: the file is missing, a folder, empty or no video.
@@ -93,14 +93,14 @@ def extract(
     """
     write = partial(_write, folder=folder, jpeg_quality=params.jpeg_quality)
     index = _index(path, params, write, Losses() if losses is None else losses, progress)
-    # What a span kept before it was known to repeat the one before, and what was written before trouble.
+    # Duplicates of the previous span, written before the spans were joined, and leftovers of an error.
     for file in {file.name for file in folder.glob("*.jpg")}.difference(index["file"]):
         (folder / file).unlink()
     return index
 
 
 def index_frames(path: Path, params: FramesParams, progress: Progress = silent) -> pd.DataFrame:
-    """What ``extract`` would say of a video, without writing anything."""
+    """Compute the table of ``extract`` without writing any images."""
     return _index(path, params, _row, Losses(), progress)
 
 
@@ -128,7 +128,7 @@ def _index(
 
 
 def _join(spans: Iterable[_Span]) -> tuple[np.ndarray, list[int]]:
-    """The rows of all spans, as _ROW, and the first frames of shots."""
+    """Join spans: the rows of all of them, as _ROW, and the first frames of shots."""
     rows, cuts, before = [np.empty(0, _ROW)], list[int](), None
     for span in spans:
         cutter = span.sampler.cutter
@@ -148,10 +148,10 @@ def _read_in_lanes(
     work: Callable[[Sampled], _Row],
     progress: Progress,
 ) -> Iterator[_Span]:
-    """The spans in order, several read at once.
+    """Yield the spans in order, reading several in parallel.
 
     Raises:
-        _NotWholeError: one cannot be read so, for instance because it is damaged, or there is but one.
+        _NotWholeError: a span cannot be read alone, for instance because it is damaged, or there is only one.
     """
     spans = timeline.spans(_SPAN_FRAMES)
     if len(spans) == 1 or timeline.is_cut_off:
@@ -173,23 +173,23 @@ def _read_in_lanes(
 
     with ExitStack() as stack:
         for _ in range(lanes):
-            seeker = stack.enter_context(entered(path, timeline, threads=1))
+            seeker = stack.enter_context(open_seeker(path, timeline, threads=1))
             if seeker is None:
                 raise _NotWholeError
             free.put(seeker)
         progress(0, timeline.count)
         for span, done in zip(
-            spans, stack.enter_context(closing(map_beside(read, spans, lanes))), strict=True
+            spans, stack.enter_context(closing(map_in_threads(read, spans, lanes))), strict=True
         ):
             yield done
             progress(span.stop, timeline.count)
 
 
 def _read_through(frames: Iterable[Frame], params: FramesParams, work: Callable[[Sampled], _Row]) -> _Span:
-    """All frames as one span, decoded in order, written beside decoding."""
+    """Process all frames as one span, decoded in order and written in threads."""
     sampler = Sampler(params)
-    # An array, not a list of objects: of a long video there are many rows.
-    rows = np.fromiter(map_beside(work, sampler.sample(frames), workers=os.cpu_count() or 1), _ROW)
+    # An array, not a list of objects: a long video has many rows.
+    rows = np.fromiter(map_in_threads(work, sampler.sample(frames), workers=os.cpu_count() or 1), _ROW)
     return _Span(rows, sampler)
 
 
@@ -201,10 +201,10 @@ def _reported(frames: Iterable[Frame], total: int, progress: Progress) -> Iterat
 
 
 def write_jpeg(frame: Frame, path: Path, jpeg_quality: int) -> None:
-    """Write a frame, upright, as JPEG with chroma at half the size, as the video had it.
+    """Write a frame, upright, as JPEG with chroma at half the size, as in the video.
 
     Args:
-        jpeg_quality: 1 to 100, as libjpeg counts it.
+        jpeg_quality: 1 to 100, on the scale of libjpeg.
 
     Raises:
         OSError: the file cannot be written.
@@ -230,7 +230,7 @@ def _row(sampled: Sampled) -> _Row:
 
 @contextmanager
 def _opencv_in_one_thread() -> Generator[None]:
-    """OpenCV's threads for one small picture cost more than they gain, beside threads for many pictures."""
+    """Limit OpenCV to one thread: its threads do not pay off for small images processed in parallel."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -239,8 +239,8 @@ def _opencv_in_one_thread() -> Generator[None]:
         cv2.setNumThreads(before)
 
 
-def map_beside(function: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[R]:
-    """The built-in map in threads, few items ahead: memory stays bounded however slow they are."""
+def map_in_threads(function: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[R]:
+    """Map in threads, a few items ahead, in order: memory stays bounded however slow the function is."""
     pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:

@@ -1,4 +1,4 @@
-"""What a video file holds, read from its packets alone: nothing is decoded."""
+"""The contents of a video file, read from its packets without decoding."""
 
 import hashlib
 from array import array
@@ -21,42 +21,42 @@ from av.video.stream import VideoStream
 from gotowce_dagster.core.errors import InputError
 
 _NO_VIDEO = ("image2", "tty")
-"""Containers that FFmpeg opens as video though they hold a picture or a text; others end in _pipe."""
+"""Formats that FFmpeg opens as video although they hold an image or text; others end in _pipe."""
 
 _STILL = Disposition.attached_pic | Disposition.still_image
 
 
 @dataclass(frozen=True)
 class LostSpan:
-    """Neighbouring frames that could not be decoded."""
+    """Consecutive frames that could not be decoded."""
 
     first: int
     last: int
     time_s: float
-    """When the first of them would be shown."""
+    """Presentation time of the first of them, in seconds."""
 
 
 @dataclass
 class Losses:
-    """What reading a video could not give. Filled while frames are read."""
+    """Frames lost or damaged while reading a video. Filled while frames are read."""
 
     spans: list[LostSpan] = field(default_factory=list)
     damaged: int = 0
-    """Frames that were given, but built from broken data."""
+    """Number of frames decoded from broken data."""
     errors: dict[str, int] = field(default_factory=dict)
-    """What the decoder complained of, and how often."""
+    """Error messages of the decoder and their counts."""
 
     @property
     def frames(self) -> int:
-        """How many frames are missing."""
+        """Number of missing frames."""
         return sum(span.last - span.first + 1 for span in self.spans)
 
-    def complain(self, error: str, times: int = 1) -> None:
-        """Record an error of the decoder."""
+    def add_error(self, error: str, times: int = 1) -> None:
+        """Record a decoder error."""
         self.errors[error] = self.errors.get(error, 0) + times
 
-    def lose(self, first: int, last: int, time_s: float) -> None:
-        """Record the frames ``first`` to ``last``, if there are any, the first shown at ``time_s``."""
+    def add_lost(self, first: int, last: int, time_s: float) -> None:
+        """Record the lost frames ``first`` to ``last``, if any; ``time_s`` is the time of the first."""
         if first <= last:
             self.spans.append(LostSpan(first, last, time_s))
 
@@ -66,35 +66,36 @@ class Timeline:
     """The time stamps of a video's packets: the number and time of every frame, before decoding."""
 
     packets: int
-    """How many could be read."""
+    """Number of packets that could be read."""
     declared: int
-    """How many there should be by the file's own index; 0 where it has none."""
+    """Number of packets by the file's own index; 0 if it has none."""
     pts: np.ndarray
-    """int64, rising: when frames are shown, in units of time_base; empty where they rank nothing."""
+    """Presentation times, int64, ascending, in units of time_base; empty if they do not rank frames."""
     keys: np.ndarray
-    """int64 (k, 2): pts and dts of the key frames, rising."""
+    """pts and dts of the key frames, int64 (k, 2), ascending."""
     time_base: Fraction
     is_stamped: bool
-    """Whether time stamps tell when frames are shown."""
+    """Whether time stamps are presentation times."""
     nominal_fps: float
 
     @property
     def count(self) -> int:
-        """How many frames the file holds or, if it was cut off, should hold."""
+        """Number of frames in the file or, if it was truncated, that it should have."""
         return max(self.packets, self.declared)
 
     @property
     def is_ranked(self) -> bool:
+        """Whether time stamps rank the frames."""
         return len(self.pts) > 0
 
     @property
     def is_cut_off(self) -> bool:
         """Whether frames are missing at the end, or before the first key frame."""
-        return self.declared > self.packets or self.begins_inside
+        return self.declared > self.packets or self.starts_before_key_frame
 
     @property
-    def begins_inside(self) -> bool:
-        """Whether frames come before the first key frame, as where a broadcast was cut: they show nothing."""
+    def starts_before_key_frame(self) -> bool:
+        """Whether frames come before the first key frame, as in a cut broadcast: they cannot be decoded."""
         return self.is_ranked and (not len(self.keys) or bool(self.keys[0, 0] > self.pts[0]))
 
     @cached_property
@@ -106,12 +107,12 @@ class Timeline:
 
     @property
     def variable_rate(self) -> bool:
-        """Whether steps differ by more than the rounding of time stamps explains."""
+        """Whether steps between frames differ by more than the rounding of time stamps."""
         steps = np.diff(self.pts)
         return len(steps) > 1 and bool(np.ptp(steps) > max(2, 0.1 * np.median(steps)))
 
     def spans(self, shortest: int) -> list[range]:
-        """Cut the video at key frames into spans of at least so many frames; one span if that cannot be."""
+        """Split at key frames into spans of at least ``shortest`` frames; one span if impossible."""
         begins = [0]
         for begin in self.pts.searchsorted(self.keys[:, 0]).tolist():
             if min(begin - begins[-1], len(self.pts) - begin) >= shortest:
@@ -119,14 +120,14 @@ class Timeline:
         return [range(begin, end) for begin, end in pairwise([*begins, self.count])]
 
     def rank(self, pts: int | None) -> int | None:
-        """Which packet is shown at ``pts``, counted from 0 in order of showing; None if there is none."""
+        """Index of the packet with this ``pts`` in presentation order, from 0; None if there is none."""
         if pts is None:
             return None
         place = int(self.pts.searchsorted(pts))
         return place if place < len(self.pts) and self.pts[place] == pts else None
 
     def time_s(self, rank: int) -> float:
-        """Seconds after the first frame; where there is no time stamp, by the average rate."""
+        """Seconds after the first frame; by the average rate if there is no time stamp."""
         if not self.is_ranked:
             return rank / self.fps
         known = min(rank, len(self.pts) - 1)
@@ -135,31 +136,31 @@ class Timeline:
 
 
 def ffmpeg_name(path: Path) -> str:
-    """A file as FFmpeg must be given it: else ``duel:1.mp4`` would belong to a protocol ``duel``."""
+    """File name for FFmpeg, which would read ``duel:1.mp4`` as a URL with the protocol ``duel``."""
     return f"file:{path}"
 
 
 @contextmanager
 def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
-    """Open a video file and choose its video stream.
+    """Open a video file and select its video stream.
 
     Raises:
-        InputError: the file is missing, a folder, empty, or holds no video.
-        OSError: it cannot be read.
+        InputError: the file is missing, a folder or empty, or contains no video.
+        OSError: the file cannot be read.
     """
     if path.is_symlink() and not path.exists():
-        raise InputError(f"{path}: a link to {path.readlink()}, which is not there; expected a video file")
+        raise InputError(f"{path}: a link to {path.readlink()}, which does not exist; expected a video file")
     if not path.exists():
-        raise InputError(f"{path}: not there; expected a video file")
+        raise InputError(f"{path}: not found; expected a video file")
     if not path.is_file():
         what = "a folder, not a file" if path.is_dir() else "not a file"
         raise InputError(f"{path}: {what}; expected a video file")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: an empty file; record or copy the video again")
     with path.open("rb"):
-        pass  # says why it cannot be read, where FFmpeg says something else
+        pass  # raises the reason why it cannot be read, which FFmpeg does not report
     try:
-        # Only files: a playlist that poses as a video must not reach out to the network.
+        # Only files: a playlist disguised as a video must not access the network.
         container = av.open(ffmpeg_name(path), options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
         raise InputError(
@@ -169,27 +170,27 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
     with container:
         stream = container.streams.best("video")
         if container.format.name.startswith(_NO_VIDEO) or container.format.name.endswith("_pipe"):
-            raise InputError(f"{path}: a picture or text, not a video")
+            raise InputError(f"{path}: an image or text, not a video")
         if not isinstance(stream, VideoStream) or stream.disposition & _STILL:
-            raise InputError(f"{path}: holds no video stream, only sound or other data")
+            raise InputError(f"{path}: contains no video stream, only audio or other data")
         if stream.codec_context is None:
-            raise InputError(f"{path}: no decoder here for its video; convert it to H.264 first")
+            raise InputError(f"{path}: no decoder for its video is installed; convert it to H.264 first")
         yield container, stream
 
 
 def demux(container: InputContainer, stream: VideoStream, losses: Losses) -> Iterator[Packet]:
-    """The stream's packets; ends early, and says so, where the file cannot be read on."""
+    """Yield the packets of a stream; if reading fails, record the error and stop."""
     try:
         yield from (packet for packet in container.demux(stream) if packet.size)
     except av.FFmpegError as error:
-        losses.complain(str(error.strerror))
+        losses.add_error(str(error.strerror))
 
 
 def packets_digest(path: Path) -> str:
-    """A digest of a video's packets: the same in every container that a recording was copied to as it is.
+    """Compute a digest of a video's packets, which is the same in every container it was remuxed to.
 
     Raises:
-        InputError, OSError: as opened.
+        InputError, OSError: see opened.
     """
     digest = hashlib.md5(usedforsecurity=False)
     with opened(path) as (container, stream):
@@ -200,16 +201,16 @@ def packets_digest(path: Path) -> str:
 
 
 def read_timeline(path: Path) -> Timeline:
-    """Read all packets of a video, keeping 16 bytes of each.
+    """Read the time stamps of all packets of a video, keeping 16 bytes per packet.
 
     Raises:
-        InputError: as opened.
+        InputError: see opened.
     """
     shown, keys, packets, unshown, last_dts = array("q"), array("q"), 0, 0, 0
     with opened(path) as (container, stream):
         is_avi = container.format.name == "avi"
         for packet in demux(container, stream, Losses()):
-            if packet.is_discard:  # decoded but never shown: an edit list cuts it away
+            if packet.is_discard:  # decoded but never shown: removed by an edit list
                 unshown += 1
                 continue
             packets += 1
@@ -220,12 +221,12 @@ def read_timeline(path: Path) -> Timeline:
             if packet.is_keyframe:
                 keys.extend((packet.pts, packet.pts if packet.dts is None else packet.dts))
         pts, key_times = np.sort(np.array(shown, np.int64)), np.array(keys, np.int64).reshape(-1, 2)
-        # Stamps that repeat or jump back, as in recordings joined end to end, rank nothing.
+        # Stamps that repeat or jump back, as in concatenated recordings, do not rank the frames.
         rises = all((np.diff(stamps) > 0).all() for stamps in (pts, key_times[:, 0]))
-        # AVI says in which order frames are decoded, and FFmpeg calls that the order of showing.
+        # AVI stores the decode order, and FFmpeg reports it as the presentation order.
         is_stamped = not (is_avi and stream.codec_context.has_b_frames)
         is_ranked = rises and is_stamped and len(pts) == packets
-        if is_avi:  # it declares places, one a tick, and where nothing changes a place is empty
+        if is_avi:  # it declares one slot per tick, and a slot without a change is empty
             unshown += last_dts + 1 - packets
         return Timeline(
             packets=packets,

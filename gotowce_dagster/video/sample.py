@@ -1,7 +1,7 @@
-"""Choose the frames worth keeping: evenly in time, without duplicates, stalls and torn pictures.
+"""Frame sampling: frames evenly spaced in time, without duplicates, stalls and torn images.
 
-A video is sampled in spans, each by itself, so that several can be decoded at once; what one span cannot
-know of the one before it is put right when they are joined.
+A video is sampled in independent spans, so that several can be decoded in parallel. What depends on the
+previous span is corrected when they are joined.
 """
 
 import math
@@ -17,25 +17,25 @@ from gotowce_dagster.video.decode import Frame
 from gotowce_dagster.video.shots import ShotCutter
 
 REASONS = NEAR_DUPLICATE, STALL, DAMAGED = "near-duplicate", "stall", "damaged"
-"""Why a sampled frame is not kept."""
+"""Reasons why a sampled frame is dropped."""
 
 _ROUNDING_S = 1e-6
 
 _GLANCE_ROWS = 4
-"""Cuts and stalls show in one row of so many; to look at all of every frame costs a tenth of decoding."""
+"""Cuts and stalls are detected in every n-th row; using all rows would cost a tenth of decoding."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """A frame that was due, kept or not."""
+    """A sampled frame, kept or dropped."""
 
     frame: Frame
     half: np.ndarray
-    """Its luma at half the size, uint8 (H / 2, W / 2)."""
+    """Luma at half the size, uint8 (H / 2, W / 2)."""
     is_duplicate: bool
-    """Of the last frame kept."""
+    """Whether it duplicates the last frame kept."""
     still_since_s: float
-    """When the picture last changed, as far as the span shows."""
+    """Time of the last change of the image within the span, in seconds."""
 
     @property
     def is_kept(self) -> bool:
@@ -43,17 +43,17 @@ class Sampled:
 
 
 class Sampler:
-    """Picks, of one span, the first frame of every ``1 / fps`` seconds (all, if fps is 0).
+    """Samples the first frame of every ``1 / fps`` seconds of a span (all frames if fps is 0).
 
-    Time counts, not the number of frames, so a variable frame rate is sampled evenly too.
+    Sampling is by time, not by frame count, so a variable frame rate is sampled evenly too.
     """
 
     def __init__(self, params: FramesParams, before_s: float | None = None) -> None:
         """
         Args:
-            before_s: the time of the last frame before the span; None where the video begins.
+            before_s: time of the last frame before the span; None at the start of the video.
 
-        ``begins_s`` is the time of the first frame seen, ``seen`` how many were.
+        ``begins_s`` is the time of the first frame seen, ``seen`` the number of frames seen.
         """
         self.cutter = ShotCutter(params.cut_change, params.cut_ratio, params.cut_similarity)
         self._first_kept: np.ndarray | None = None
@@ -70,7 +70,7 @@ class Sampler:
         """Yield the frames that are due.
 
         Args:
-            frames: in order. All are looked at: cuts and stalls lie between sampled frames too.
+            frames: all frames in order: cuts and stalls also occur between sampled frames.
         """
         for frame in frames:
             self.seen += 1
@@ -88,13 +88,13 @@ class Sampler:
             yield Sampled(frame, half, is_duplicate, self._still_since_s)
 
     def follow(self, before: "Sampler") -> tuple[float, bool]:
-        """Learn from the span before, once both are sampled.
+        """Update with the previous span, after both were sampled.
 
-        A frame that was compared with a first frame which turns out to be a duplicate is not compared anew.
+        A frame that was compared with a first frame which turns out to be a duplicate is not compared again.
 
         Returns:
-            When the picture that this span begins with first stood, and whether the first frame it kept
-            is a duplicate of the last frame kept before.
+            Since when the first image of this span has been still, in seconds, and whether the first frame
+            it kept duplicates the last frame kept before.
         """
         still_since_s = before._still_since_s if self._is_still_from(before) else self.begins_s
         if self._still_since_s == self.begins_s:
@@ -126,10 +126,10 @@ class Sampler:
 
 
 def reasons(sampled: pd.DataFrame, params: FramesParams) -> np.ndarray:
-    """Why each sampled frame is not kept, empty if it is.
+    """Give the reason why each sampled frame is dropped; empty if it is kept.
 
     Args:
-        sampled: time_s, is_damaged, is_duplicate and still_since_s, as Sampled has them.
+        sampled: has time_s, is_damaged, is_duplicate and still_since_s, as in Sampled.
     """
     is_still = sampled["time_s"] - sampled["still_since_s"] >= params.stall_s
     return np.select(
@@ -138,7 +138,7 @@ def reasons(sampled: pd.DataFrame, params: FramesParams) -> np.ndarray:
 
 
 def _is_duplicate(kept: np.ndarray, half: np.ndarray, params: FramesParams) -> bool:
-    """Whether one picture shows nothing new after another, both luma at half the size."""
+    """Whether an image shows nothing new after another; both are luma at half the size."""
     if quality.change(kept, half) > params.duplicate_change:
         return False
     return (quality.phash(kept) ^ quality.phash(half)).bit_count() <= params.duplicate_bits

@@ -1,8 +1,8 @@
-"""Cut a video into shots.
+"""Shot detection.
 
-PySceneDetect's detectors were tried on the same small luma pictures: they cost a third of decoding and, in
-a space fight, take laser flashes and the jump after a recording stall for cuts. A cut here must also last
-(the frames two steps on differ as much) and change the structure, not only the brightness.
+PySceneDetect's detectors were tried on the same small luma images: they cost a third of decoding and, in a
+space fight, report laser flashes and the jump after a recording stall as cuts. Here a cut must also last (the
+frames two steps later differ as much) and change the structure, not only the brightness.
 """
 
 from collections import deque
@@ -12,31 +12,31 @@ import cv2
 import numpy as np
 
 _WINDOW = 5
-"""Frames that decide on a cut at the middle one."""
+"""Number of frames used to detect a cut at the middle one."""
 
 
 @dataclass
 class ShotCutter:
-    """Finds cuts in a stream of small luma pictures, two frames after they happen."""
+    """Detects cuts in a stream of small luma images, two frames after they happen."""
 
     min_change: float
-    """Mean difference of luma across a cut, in levels of 255."""
+    """Minimum mean difference of luma across a cut, in levels of 255."""
     ratio: float
-    """How many times more a cut changes than the steps around it, as in PySceneDetect's AdaptiveDetector."""
+    """Minimum ratio of a cut's change to the steps around it, as in PySceneDetect's AdaptiveDetector."""
     max_similarity: float
-    """Correlation of the structure across a cut: 1 for equal pictures, whatever their brightness."""
+    """Maximum correlation of structure across a cut: 1 for equal images, whatever their brightness."""
     cuts: list[int] = field(default_factory=list)
-    """Numbers of the frames that begin a new shot."""
+    """Indices of the frames that start a new shot."""
     head: list[tuple[int, np.ndarray]] = field(default_factory=list)
-    """The first frames, as far as they can share a window with frames before them."""
+    """The first frames, which can share a window with frames of the previous span."""
     _frames: deque[tuple[int, np.ndarray]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     _steps: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW - 1))
 
     def add(self, index: int, small: np.ndarray) -> None:
-        """Take the next frame: its number and its luma, uint8 (h, w)."""
+        """Add the next frame: its index and its luma, uint8 (h, w)."""
         if self._frames:
             before = self._frames[-1][1]
-            if before.shape != small.shape:  # the recording changed its size
+            if before.shape != small.shape:  # the frame size changed
                 self.cuts.append(index)
                 self._frames.clear()
                 self._steps.clear()
@@ -49,14 +49,14 @@ class ShotCutter:
             self.cuts.append(self._frames[2][0])
 
     def cuts_up_to(self, after: "ShotCutter") -> list[int]:
-        """Cuts that neither saw: where the frames given to this one meet those given to the next."""
+        """Detect cuts where the frames of this cutter meet those of the next, which neither of them saw."""
         bridge = ShotCutter(self.min_change, self.ratio, self.max_similarity)
         for index, small in [*list(self._frames)[1 - _WINDOW :], *after.head]:
             bridge.add(index, small)
         return bridge.cuts
 
     def _is_cut(self) -> bool:
-        """Whether the middle one of five frames begins a new shot."""
+        """Whether the middle one of five frames starts a new shot."""
         before, step, *after = self._steps
         if step < self.min_change or step < self.ratio * max(before, *after):
             return False

@@ -19,7 +19,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.tables import MASKS, read_table, read_truth
 from gotowce_dagster.designators.profile import Profile, write_profile
 from gotowce_dagster.propagation import image_track
-from gotowce_dagster.segmenters.base import Answer
+from gotowce_dagster.segmenters.base import Prediction
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.stages.table import STAGES
 from tests.detectors.marks import PROFILE, RED
@@ -294,11 +294,15 @@ class Eyes:
 
     name, weights, device = "eyes", "none", "cpu"
 
-    def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
-        return [[self._answer(crop) for _ in asked] for crop, asked in zip(crops, prompts, strict=True)]
+    def predict(
+        self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]
+    ) -> list[list[Prediction]]:
+        return [[self._prediction(crop) for _ in asked] for crop, asked in zip(crops, prompts, strict=True)]
 
-    def _answer(self, crop: np.ndarray) -> Answer:
-        return Answer(np.where(crop.min(axis=2) > 150, 5.0, -5.0)[None].astype(np.float32), np.array([0.9]))
+    def _prediction(self, crop: np.ndarray) -> Prediction:
+        return Prediction(
+            np.where(crop.min(axis=2) > 150, 5.0, -5.0)[None].astype(np.float32), np.array([0.9])
+        )
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_scatter(columns: dict, panels: int) -> None:
         (5, np.array([[50, 40, 90, 70]]), ["Whole frames", "Close up"] * 2),
         (2, NONE, ["Whole frames", "Close up"]),
     ],
-    ids=["two", "five take two sheets", "close up of what was found"],
+    ids=["two", "five take two sheets", "close up of a detection"],
 )
 def test_side_by_side(detectors: int, truth: np.ndarray, captions: list[str]) -> None:
     found = {f"d{n}": dict.fromkeys(FRAMES, boxes([50, 40, 90, 70])) for n in range(detectors)}
@@ -65,13 +65,13 @@ def test_side_by_side(detectors: int, truth: np.ndarray, captions: list[str]) ->
     assert all(1200 < sheet.shape[1] <= 1310 for _, sheet in sheets)
 
 
-def test_nothing_found_and_nothing_there_has_no_close_up() -> None:
+def test_frames_without_boxes_have_no_close_up() -> None:
     found = {"d": dict.fromkeys(FRAMES, boxes())}
     (sheet,) = side_by_side(IMAGES, found, dict.fromkeys(FRAMES, NONE))
     assert sheet[0] == "Whole frames"
 
 
-def test_truth_is_white_and_a_frame_not_seen_is_dark() -> None:
+def test_ground_truth_is_white_and_unseen_frames_are_dark() -> None:
     truth = dict.fromkeys(FRAMES, np.array([[50, 40, 90, 70]]))
     found = {"sees": dict.fromkeys(FRAMES, boxes()), "saw one": {FRAMES[0]: boxes()}}
     (_, sheet), _ = side_by_side(IMAGES, found, truth)

@@ -48,12 +48,14 @@ def params() -> Params:
         "no longer listed",
     ],
 )
-def test_choice(params: Params, here: set[str], kept: dict, expected: str) -> None:
+def test_choose_keeps_or_selects_the_first_usable_engine(
+    params: Params, here: set[str], kept: dict, expected: str
+) -> None:
     chosen = choose(params, kept, lambda e: None if e in here | {"n.yaml"} else "missing")
     assert chosen == {"masks": expected, "propagation": "unused", "finetuned_model": "n.yaml"}
 
 
-def test_no_engine_at_all_says_why_for_each(params: Params) -> None:
+def test_error_gives_the_reason_for_each_engine(params: Params) -> None:
     with pytest.raises(
         MissingWeightsError, match=r"masks: .*sam2:a.pt: gone; mobile_sam:b.pt: gone; grabcut: gone"
     ):
@@ -64,7 +66,7 @@ def test_no_engine_at_all_says_why_for_each(params: Params) -> None:
     ("stage", "propagation", "expected"),
     [
         pytest.param("masks", "sam2:v.pt", {"masks": "grabcut", "propagation": "sam2:v.pt"}, id="both"),
-        pytest.param("masks", "unused", {"masks": "grabcut"}, id="nothing is carried"),
+        pytest.param("masks", "unused", {"masks": "grabcut"}, id="no propagation"),
         pytest.param("finetuned_model", "sam2:v.pt", {"finetuned_model": "n.pt"}, id="another stage"),
         pytest.param("cleaned_labels", "sam2:v.pt", {}, id="no choice"),
     ],
@@ -99,7 +101,7 @@ def test_weights_of_an_engine(engine: str, expected: str | None) -> None:
         pytest.param("propagation", "grabcut", "known: sam2, edgetam, sam2_image_track", id="images only"),
     ],
 )
-def test_an_engine_that_does_not_exist_is_refused(stage: str, engine: str, says: str) -> None:
+def test_unknown_engine_is_refused(stage: str, engine: str, says: str) -> None:
     assert says in (unknown(stage, engine) or "")
     with pytest.raises(InputError, match=says):
         first_of({stage: [engine, "sam2:a.pt"]}, lambda _: None)
@@ -108,11 +110,11 @@ def test_an_engine_that_does_not_exist_is_refused(stage: str, engine: str, says:
 @pytest.mark.parametrize(
     ("stage", "engine"), [("masks", "grabcut"), ("propagation", "unused"), ("finetuned_model", "n.pt")]
 )
-def test_engines_that_exist(stage: str, engine: str) -> None:
+def test_known_engines_are_accepted(stage: str, engine: str) -> None:
     assert unknown(stage, engine) is None
 
 
-def test_every_engine_of_the_registries_is_known(params: Params) -> None:
+def test_every_registered_engine_is_listed(params: Params) -> None:
     known = every_engine(params)
     assert known["masks"][:3] == MASKS
     assert {engine.partition(":")[0] for engine in known["masks"]} == set(SEGMENTERS)
@@ -122,9 +124,9 @@ def test_every_engine_of_the_registries_is_known(params: Params) -> None:
 @pytest.mark.parametrize(
     ("engine", "is_half", "expected"),
     [
-        pytest.param("sam2:a.pt", True, "bfloat16", id="a device built for it"),
-        pytest.param("sam2:a.pt", False, "float32", id="a device that is not"),
-        pytest.param("sam2_image_track:mobile_sam.pt", True, "float32", id="a model that never does"),
+        pytest.param("sam2:a.pt", True, "bfloat16", id="device with bfloat16"),
+        pytest.param("sam2:a.pt", False, "float32", id="device without bfloat16"),
+        pytest.param("sam2_image_track:mobile_sam.pt", True, "float32", id="float32-only model"),
     ],
 )
 def test_precision(monkeypatch: pytest.MonkeyPatch, engine: str, is_half: bool, expected: str) -> None:

@@ -25,7 +25,7 @@ def boxes(draw: st.DrawFn) -> np.ndarray:
 
 
 @given(crops(), st.lists(st.tuples(*[st.floats(-500, 500)] * 4), min_size=1))
-def test_points_and_boxes_come_back(crop: Crop, rows: list[tuple[float, ...]]) -> None:
+def test_points_and_boxes_round_trip(crop: Crop, rows: list[tuple[float, ...]]) -> None:
     quads = np.array(rows)
     for xy in (quads, quads[:, :2], quads[0], quads.reshape(-1, 2)):
         assert np.allclose(crop.to_frame(crop.to_crop(xy)), xy)
@@ -33,7 +33,7 @@ def test_points_and_boxes_come_back(crop: Crop, rows: list[tuple[float, ...]]) -
 
 
 @given(crops(), st.integers(0, 2**32 - 1))
-def test_masks_come_back(crop: Crop, seed: int) -> None:
+def test_masks_round_trip(crop: Crop, seed: int) -> None:
     frame = np.random.default_rng(seed).random((HEIGHT, WIDTH)) > 0.5
     inner = crop.cut(frame)
     pasted = crop.paste(inner, HEIGHT, WIDTH)
@@ -59,7 +59,7 @@ def test_around_stays_in_the_frame_and_is_square_where_there_is_room(box: np.nda
 
 
 @given(boxes(), st.floats(1, 5))
-def test_around_keeps_what_the_frame_shows_of_the_box(box: np.ndarray, scale: float) -> None:
+def test_around_keeps_the_visible_part_of_the_box(box: np.ndarray, scale: float) -> None:
     crop = around(box, scale, HEIGHT, WIDTH)
     shown = np.r_[np.maximum(box[:2], 0), np.minimum(box[2:], [WIDTH, HEIGHT])]
     # Half a pixel: the window's edges are whole pixels, the box's are not.
@@ -70,10 +70,10 @@ def test_around_keeps_what_the_frame_shows_of_the_box(box: np.ndarray, scale: fl
 @pytest.mark.parametrize(
     "box", [(-30, 5, 0, 40), (170, 5, 190, 40), (5, 91, 20, 99)], ids=["left", "right", "below"]
 )
-def test_a_box_outside_the_frame_is_refused(box: tuple[float, ...]) -> None:
+def test_box_outside_the_frame_is_refused(box: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="outside a frame of 160x90"):
         around(np.array(box, float), 2.0, HEIGHT, WIDTH)
 
 
-def test_an_empty_mask_has_no_window() -> None:
+def test_empty_mask_has_no_window() -> None:
     assert Crop.of_mask(np.zeros((5, 5), bool)) is None

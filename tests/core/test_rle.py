@@ -11,20 +11,20 @@ _MASKS = hnp.arrays(bool, st.tuples(st.integers(1, 30), st.integers(1, 30)))
 
 
 @given(_MASKS)
-def test_masks_come_back(mask: np.ndarray) -> None:
+def test_masks_round_trip(mask: np.ndarray) -> None:
     counts = rle.encode(mask)
     assert counts.isascii()
     assert np.array_equal(rle.decode(counts, *mask.shape), mask)
 
 
 @given(_MASKS, st.booleans())
-def test_it_is_what_pycocotools_writes(mask: np.ndarray, by_columns: bool) -> None:
+def test_counts_equal_those_of_pycocotools(mask: np.ndarray, by_columns: bool) -> None:
     fortran = np.asfortranarray(mask, np.uint8)
     counts = rle.encode(np.asfortranarray(mask) if by_columns else mask)
     assert counts == coco.encode(fortran)["counts"].decode()
 
 
-def test_runs_longer_than_a_character_can_tell() -> None:
+def test_runs_longer_than_one_character() -> None:
     mask = np.zeros((1080, 1920), bool)
     mask[200:900, 300:1500] = mask[:, 1919] = True
     mask[500:510, 700:702] = False
@@ -40,6 +40,6 @@ def test_counts_of_another_size_are_refused(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("counts", ["", "`", "zz"])
-def test_counts_that_end_in_a_number_are_refused(counts: str) -> None:
+def test_counts_that_end_within_a_number_are_refused(counts: str) -> None:
     with pytest.raises(ValueError, match="no mask of"):
         rle.decode(counts, 8, 8)

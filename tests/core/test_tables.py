@@ -69,7 +69,7 @@ ROW = {
 @pytest.mark.parametrize(
     ("row", "schema"), [(DETECTION, DETECTIONS), (LABEL, LABELS)], ids=["detection", "label"]
 )
-def test_rows_survive_writing_and_reading(tmp_path: Path, row: dict, schema: pa.Schema) -> None:
+def test_rows_round_trip(tmp_path: Path, row: dict, schema: pa.Schema) -> None:
     path = tmp_path / "rows.parquet"
     write_table(pd.DataFrame([row]), schema, path)
     back = read_table(path, schema).iloc[0].to_dict()
@@ -77,7 +77,7 @@ def test_rows_survive_writing_and_reading(tmp_path: Path, row: dict, schema: pa.
     assert {name: None if value is None or value != value else value for name, value in read.items()} == row
 
 
-def test_empty_table_survives(tmp_path: Path) -> None:
+def test_empty_table_round_trips(tmp_path: Path) -> None:
     path = tmp_path / "none.parquet"
     write_table(empty(LABELS), LABELS, path)
     assert list(read_table(path, LABELS).columns) == LABELS.names
@@ -100,9 +100,9 @@ def test_wrong_rows_are_refused_and_nothing_is_written(tmp_path: Path, change: d
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reading_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+def test_unreadable_files_are_refused_with_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
-    with pytest.raises(InputError, match="not there"):
+    with pytest.raises(InputError, match="not found"):
         read_table(path, DETECTIONS)
     path.write_bytes(b"PAR1 cut short")
     with pytest.raises(InputError, match="not a readable parquet"):
@@ -133,12 +133,12 @@ class _Extent:
         ("a.mp4,9223372036854775808,1,2,3,4,object\n", "row 2: frame_index must be a whole number"),
         ("a.mp4,100,1,2,3,4,object\n", "row 2: the video ends with frame 99"),
         ("a.mp4,5,-inf,2,inf,4,object\n", "row 2: a box needs x1 < x2"),
-        ("a.mp4,5,1,2,1e308,4,object\n", "row 2: a box lies within a picture"),
+        ("a.mp4,5,1,2,1e308,4,object\n", "row 2: a box must lie within an image"),
         ("a.mp4,5,4,2,1,4,object\n", "row 2: a box needs x1 < x2"),
         ("a.mp4,5,1,2,nan,4,object\n", "row 2: a box needs x1 < x2"),
-        ("a.mp4,5,1,2,700,400,object\n", "row 2: the box leaves the picture of 320 x 240"),
-        ("a.mp4,5,-9,2,30,40,designator\n", "row 2: the box leaves the picture of 320 x 240"),
-        ("a.mp4,5,330,2,350,40,designator_partial\n", "row 2: the box leaves the picture of 320 x 240"),
+        ("a.mp4,5,1,2,700,400,object\n", "row 2: the box exceeds the image of 320 x 240"),
+        ("a.mp4,5,-9,2,30,40,designator\n", "row 2: the box exceeds the image of 320 x 240"),
+        ("a.mp4,5,330,2,350,40,designator_partial\n", "row 2: the box exceeds the image of 320 x 240"),
         ("a.mp4,5,1,2,3,4\n", "row 2: has 6 fields, the header has 7"),
         ("a.mp4,5,1,2,3,4,object,9\n", "row 2: has 8 fields, the header has 7"),
         ("\n\na.mp4,5,1,2,3,4,OBJECT\n", "row 4: label must be one of"),
@@ -152,7 +152,7 @@ class _Extent:
         "blank lines are counted", "a name of two lines", "a quote without end",
     ],
 )  # fmt: skip
-def test_hostile_truth_is_refused_with_its_row(tmp_path: Path, rows: str, says: str) -> None:
+def test_invalid_ground_truth_is_refused_with_its_row(tmp_path: Path, rows: str, says: str) -> None:
     path = tmp_path / "truth.csv"
     path.write_text(HEADER + "a.mp4,5,1,2,3,4,object\n")
     assert len(read_truth(path, _Extent())) == 1
@@ -166,14 +166,14 @@ def test_hostile_truth_is_refused_with_its_row(tmp_path: Path, rows: str, says: 
     [b"", b"\xff\xfe\x00", b"\n\n", b"clip;frame_index\n1;2\n", HEADER.replace("y2", "x2").encode()],
     ids=["empty", "not UTF-8", "blank lines only", "semicolons", "a column twice"],
 )
-def test_what_is_no_truth_is_refused_with_what_was_expected(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_refused_with_the_expected_columns(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "truth.csv"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"truth\.csv: .*expected a CSV with the columns clip,frame_index"):
         read_truth(path)
 
 
-def test_rows_of_other_clips_are_not_held_to_this_video(tmp_path: Path) -> None:
+def test_rows_of_other_clips_are_not_validated_against_this_video(tmp_path: Path) -> None:
     path = tmp_path / "truth.csv"
     path.write_text(HEADER + "a.mp4,5,1,2,3,4,object\nb.mp4,5000,1,2,1900,400,object\n")
     assert read_truth(path, _Extent(), {"a.mp4"})["clip"].tolist() == ["a.mp4", "b.mp4"]
@@ -181,7 +181,7 @@ def test_rows_of_other_clips_are_not_held_to_this_video(tmp_path: Path) -> None:
         read_truth(path, _Extent(), {"b.mp4"})
 
 
-def test_a_mark_that_the_edge_cuts_may_be_drawn_whole(tmp_path: Path) -> None:
+def test_mark_cut_by_the_edge_may_be_drawn_whole(tmp_path: Path) -> None:
     path = tmp_path / "truth.csv"
     path.write_text(HEADER + "a.mp4,5,-20,2,30,40,designator_partial\na.mp4,5,-1.5,0,30,241,designator\n")
     assert read_truth(path, _Extent())["x1"].tolist() == [-20, -1.5]
@@ -198,7 +198,7 @@ def test_a_mark_that_the_edge_cuts_may_be_drawn_whole(tmp_path: Path) -> None:
         max_size=5,
     )
 )
-def test_truth_is_read_as_pandas_wrote_it(rows: list[tuple]) -> None:
+def test_ground_truth_written_by_pandas_round_trips(rows: list[tuple]) -> None:
     written = pd.DataFrame(rows, columns=HEADER.strip().split(","))
     low, high = written[["x1", "y1"]].copy(), written[["x2", "y2"]].copy()
     written[["x2", "y2"]] = low.to_numpy() + high.to_numpy() + 0.25
@@ -212,7 +212,7 @@ def test_truth_is_read_as_pandas_wrote_it(rows: list[tuple]) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_truth_or_refused_in_words(content: bytes) -> None:
+def test_any_bytes_are_ground_truth_or_refused_with_a_message(content: bytes) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "truth.csv"
         path.write_bytes(HEADER.encode() + content)
@@ -235,21 +235,21 @@ def test_any_bytes_are_truth_or_refused_in_words(content: bytes) -> None:
     ],
     ids=["unknown label", "negative frame", "no width", "box missing", "text for a number"],
 )
-def test_bad_truth_names_the_row(tmp_path: Path, rows: str, says: str) -> None:
+def test_error_names_the_bad_row(tmp_path: Path, rows: str, says: str) -> None:
     path = tmp_path / "truth.csv"
     path.write_text(HEADER + rows)
     with pytest.raises(InputError, match=says):
         read_truth(path)
 
 
-def test_truth_lacking_a_column_is_named(tmp_path: Path) -> None:
+def test_error_names_missing_columns(tmp_path: Path) -> None:
     path = tmp_path / "truth.csv"
     path.write_text("clip,frame_index\na.mp4,1\n")
     with pytest.raises(InputError, match="x1, y1, x2, y2, label"):
         read_truth(path)
 
 
-def test_truth_is_read_with_negatives(tmp_path: Path) -> None:
+def test_ground_truth_with_negative_frames(tmp_path: Path) -> None:
     path = tmp_path / "truth.csv"
     path.write_text(HEADER + "a.mp4,5,1,2,3.5,4,object\na.mp4,9,,,,,none\n")
     rows = read_truth(path)
@@ -270,9 +270,7 @@ def test_truth_is_read_with_negatives(tmp_path: Path) -> None:
     ],
     ids=["video above", "video dots", "picture above", "absolute picture", "image above", "absolute image"],
 )
-def test_a_table_that_leads_out_of_its_folder_is_refused(
-    tmp_path: Path, schema: pa.Schema, row: dict, says: str
-) -> None:
+def test_path_outside_the_folder_is_refused(tmp_path: Path, schema: pa.Schema, row: dict, says: str) -> None:
     path = tmp_path / "rows.parquet"
     write_table(pd.DataFrame([row]), schema, path)
     with pytest.raises(InputError) as error:

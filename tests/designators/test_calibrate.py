@@ -147,7 +147,7 @@ def test_a_mark_that_none_of_its_examples_shows_is_refused_and_nothing_is_saved(
             lambda rows: rows.assign(frame_index=[0, 1, 2, 3, 77, 900, 3]),
             "row 6: the video ends with frame 4",
         ),
-        (lambda rows: rows.assign(x2=2000.0), "row 2: the box leaves the picture of"),
+        (lambda rows: rows.assign(x2=2000.0), "row 2: the box exceeds the image of"),
     ],
     ids=["two boxes", "another clip", "no such frame", "boxes of a larger picture"],
 )

@@ -9,7 +9,7 @@ from gotowce_dagster.designators.marking import marking_page
 
 
 @pytest.mark.integration
-def test_boxes_drawn_in_a_browser_come_back_as_truth(page: Page, tmp_path: Path) -> None:
+def test_boxes_drawn_in_a_browser_are_read_as_ground_truth(page: Page, tmp_path: Path) -> None:
     images = [(index, np.full((240, 400, 3), index, np.uint8)) for index in (62, 187)]
     html = tmp_path / "mark.html"
     html.write_text(marking_page('duel "1".mp4', images), encoding="utf-8")

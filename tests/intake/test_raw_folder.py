@@ -29,7 +29,10 @@ def fifo(path: Path) -> None:
 
 
 BAD = {
-    "broken.mp4": (lambda path: path.symlink_to("nowhere.mp4"), "a link to nowhere.mp4, which is not there"),
+    "broken.mp4": (
+        lambda path: path.symlink_to("nowhere.mp4"),
+        "a link to nowhere.mp4, which does not exist",
+    ),
     "circle.mp4": (lambda path: path.symlink_to(path), "circle"),
     "sub.mp4": (Path.mkdir, "a folder, not a file"),
     "empty.mp4": (Path.touch, "an empty file"),

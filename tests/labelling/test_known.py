@@ -21,8 +21,8 @@ from gotowce_dagster.labelling.detect import detect
 from gotowce_dagster.labelling.known import Labelled, Wanted, label_frames
 from gotowce_dagster.labelling.label import label
 from gotowce_dagster.labelling.segment import segment
-from gotowce_dagster.propagation.follow import ON
-from tests.segmenters.test_frame_by_frame import DOUBTFUL, SHIP, Told
+from gotowce_dagster.propagation.follow import FORWARD
+from tests.segmenters.test_frame_by_frame import DOUBTFUL, SHIP, StandIn
 from tests.shipped import params
 
 PIPELINE = (0, 1, 3, 4)
@@ -80,7 +80,7 @@ def pipeline(
         detected.rows,
         frames,
         lambda wanted: iter(images(wanted).items()),
-        Told,
+        StandIn,
         told.masks,
         work=work,
         progress=silent,
@@ -106,7 +106,7 @@ def labelled(
         settings(mode),
         profile=PROFILE,
         detectors=lambda: [marks or Marks()],
-        segmenter=Told,
+        segmenter=StandIn,
         work=work,
     )
 
@@ -156,20 +156,20 @@ def test_frames_without_an_answer_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("marks", "prompt"),
-    [(Marks(), "point@2"), (Marks(blind=[2]), ON)],
+    [(Marks(), "point@2"), (Marks(blind=[2]), FORWARD)],
     ids=["its own mask is as good", "nothing was detected there"],
 )
 def test_what_was_propagated_into_a_frame_counts(tmp_path: Path, marks: Marks, prompt: str) -> None:
     made = pipeline(tmp_path / "some")
     sure = made.masks.assign(state="sure")
-    row = {**sure.iloc[0].to_dict(), "frame_index": 2, "prompt": ON, "state": "sure", "agreement": None}
+    row = {**sure.iloc[0].to_dict(), "frame_index": 2, "prompt": FORWARD, "state": "sure", "agreement": None}
     masks = pd.concat([sure, pd.DataFrame([row])], ignore_index=True)[MASKS.names]
     told = Labelled(made.frames, made.detected, masks, made.labels)
     found, labels = labelled(tmp_path / "known", [2], told, marks, mode="video")
     assert labels["frame_index"].tolist() == [2]
     assert labels["rle"].tolist() == [rle.encode(SHIP)]
-    assert labels["designator_x1"].isna().tolist() == [prompt == ON]
-    assert len(found.rows) == (prompt != ON)
+    assert labels["designator_x1"].isna().tolist() == [prompt == FORWARD]
+    assert len(found.rows) == (prompt != FORWARD)
 
 
 def test_a_video_of_which_nothing_was_sampled(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.detectors.marks import PROFILE
 from tests.shipped import labels_params
 
 CASES = Path(__file__).parent / "own_colour"
-# As calibrate learned them from three boxes on thin lines.
+# As calibrated from three boxes on thin lines.
 BOS_WARS = Colour(ycrcb=(134, 78, 93), tolerance=(46, 24, 19))
 RED = Colour(ycrcb=(72, 184, 114), tolerance=(51, 32, 13))
 GREY = Colour(ycrcb=(180, 128, 128), tolerance=(60, 8, 8))
@@ -44,7 +44,7 @@ def _share(image: np.ndarray, mask: np.ndarray, profile: Profile, prompt: str = 
     ("name", "low", "high"),
     [("dot_1", 0.9, 1.0), ("dot_2", 0.9, 1.0), ("engineer_with_dot", 0.05, 0.2), ("engineer", 0.0, 0.05)],
 )
-def test_a_dot_of_the_hud_is_told_from_the_man_it_is_drawn_on(name: str, low: float, high: float) -> None:
+def test_hud_dot_is_distinguished_from_the_man_behind_it(name: str, low: float, high: float) -> None:
     with Image.open(CASES / f"{name}.png") as opened:
         picture = np.asarray(opened.convert("RGBA"))
     share = _share(np.ascontiguousarray(picture[:, :, :3]), picture[:, :, 3] > 0, _profile(BOS_WARS))
@@ -84,11 +84,11 @@ MASK[10:30, 10:30] = True
         "nearly black, nearly grey",
     ],
 )
-def test_hue_counts_with_at_least_the_lines_strength(left: tuple, right: tuple, share: float) -> None:
+def test_hue_counts_from_the_strength_of_the_lines(left: tuple, right: tuple, share: float) -> None:
     assert _share(_painted(left, right), MASK, _profile(RED)) == pytest.approx(share)
 
 
-def test_nothing_is_said_of_what_is_not_known() -> None:
+def test_share_is_nan_where_it_is_unknown() -> None:
     image = _painted((255, 0, 0), (255, 0, 0))
     assert np.isnan(_share(image, MASK, Profile(name="none")))
     assert np.isnan(_share(_painted((200, 200, 200), (200, 200, 200)), MASK, _profile(GREY)))
@@ -100,7 +100,7 @@ def test_nothing_is_said_of_what_is_not_known() -> None:
 
 
 @pytest.mark.parametrize(("prompt", "share"), [("hostile", 1.0), ("neutral", 0.0), ("a text", 1.0)])
-def test_the_designator_that_found_it_tells_the_colour(prompt: str, share: float) -> None:
+def test_colour_is_that_of_the_detections_designator(prompt: str, share: float) -> None:
     hostile = _profile(RED, name="hostile").designators
     neutral = _profile(BOS_WARS, name="neutral", class_name="other").designators
     profile = Profile(name="p", designators=(*hostile, *neutral))

@@ -13,7 +13,7 @@ def _detections(*boxes: tuple[float, float, float, float], masks: np.ndarray | N
 
 
 @pytest.mark.parametrize("contiguous", [True, False], ids=["a plain array", "a view with channels turned"])
-def test_the_frame_is_left_as_it_is(contiguous: bool) -> None:
+def test_frame_is_not_modified(contiguous: bool) -> None:
     base = np.zeros((100, 100, 3), np.uint8)
     frame = base if contiguous else base[:, :, ::-1]
     drawn = draw(frame, _detections((20, 20, 60, 60)), ["hostile"])
@@ -40,7 +40,7 @@ def test_mask_is_tinted_and_the_rest_is_not() -> None:
     assert not drawn[30, 30].any()
 
 
-def test_a_class_keeps_its_colour() -> None:
+def test_class_keeps_its_colour() -> None:
     frame = np.zeros((50, 50, 3), np.uint8)
     alone = draw(frame, _detections((5, 5, 20, 20)), [""])
     second = draw(frame, _detections((30, 30, 45, 45), (5, 5, 20, 20)), ["", ""])
@@ -85,14 +85,14 @@ def test_captions_stay_inside_and_apart(
     assert (places[:, 2:] <= [640, 480]).all()
 
 
-def test_captions_cover_no_box_where_there_is_room() -> None:
+def test_captions_avoid_boxes_where_possible() -> None:
     rows = np.arange(5)
     xyxy = np.stack([60 + 70 * rows, 60 + 0 * rows, 120 + 70 * rows, 120 + 0 * rows], axis=1).astype(float)
     places = caption_places(xyxy, rows, np.array([(150.0, 20.0)] * 5), (640, 480))
     assert _overlaps(places, xyxy).max() == 0
 
 
-def test_a_caption_that_must_stand_away_is_tied_to_its_box() -> None:
+def test_distant_caption_is_connected_to_its_box() -> None:
     tower = [(200, 0, 400, 299), (0, 0, 199, 299), (401, 0, 600, 299)]
     boxes = _detections(
         *((float(a), float(b), float(c), float(d)) for a, b, c, d in (*tower, (280, 100, 300, 120)))

@@ -22,7 +22,7 @@ def _report(limit: int = 400_000) -> str:
     )
 
 
-def test_values_are_written_for_people() -> None:
+def test_values_are_formatted() -> None:
     html = _report()
     for shown in ("0.988", "–", ">12<", "0.500", "top number", "wróg"):
         assert shown in html
@@ -34,7 +34,7 @@ def test_text_is_escaped() -> None:
     assert "a &amp; b" in html
 
 
-def test_nothing_is_asked_from_outside() -> None:
+def test_report_loads_nothing_from_the_network() -> None:
     class Links(HTMLParser):
         def __init__(self) -> None:
             super().__init__()
@@ -51,7 +51,7 @@ def test_nothing_is_asked_from_outside() -> None:
 
 
 @pytest.mark.parametrize("limit", [60_000, 400_000])
-def test_pictures_keep_to_their_share(limit: int) -> None:
+def test_pictures_stay_within_their_share(limit: int) -> None:
     assert len(_report(limit)) < limit + 12_000
 
 
@@ -63,7 +63,7 @@ def test_data_uri_fits(size: tuple[int, int], limit: int) -> None:
 
 
 @pytest.mark.parametrize("width", [1400, 390])
-def test_it_opens_in_a_browser(page: Page, tmp_path: Path, width: int) -> None:
+def test_report_opens_in_a_browser(page: Page, tmp_path: Path, width: int) -> None:
     file = tmp_path / "report.html"
     file.write_text(_report(), encoding="utf-8")
     asked: list[str] = []

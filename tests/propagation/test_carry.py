@@ -1,4 +1,4 @@
-"""Masks carried through drawn scenes by a propagator that follows a colour: exact where colours differ."""
+"""Propagation through synthetic scenes with a propagator that tracks a colour: exact where colours differ."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ import pytest
 from gotowce_dagster.config.params import PropagationParams
 from gotowce_dagster.core import rle
 from gotowce_dagster.propagation.base import Observation
-from gotowce_dagster.propagation.carry import carry
+from gotowce_dagster.propagation.carry import propagate
 from gotowce_dagster.propagation.evidence import Evidence
 from gotowce_dagster.segmenters.prompts import Prompt
 from tests.shipped import masks_params
@@ -26,7 +26,7 @@ FRAMES = range(0, 40, 2)
 
 
 class Colour:
-    """Follows the patch of an object's colour that is nearest to where it was."""
+    """Tracks the patch of an object's colour that is nearest to its last position."""
 
     name, weights, device = "colour", "none", "cpu"
 
@@ -67,14 +67,14 @@ class Colour:
         self.memory = json.loads(path.read_text())
 
     def _look(self, image: np.ndarray, name: str) -> Observation:
-        known = self.memory[name]
-        near = np.abs(image.astype(int) - known["colour"]).max(axis=2) < 50
+        memory = self.memory[name]
+        near = np.abs(image.astype(int) - memory["colour"]).max(axis=2) < 50
         count, labels, stats, centres = cv2.connectedComponentsWithStats(near.astype(np.uint8))
         large = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] >= 40]
         if not large:
             return Observation(np.zeros_like(near), np.nan, np.nan, np.nan)
-        best = min(large, key=lambda n: np.hypot(*(centres[n] - known["at"])))
-        known["at"] = centres[best].tolist()
+        best = min(large, key=lambda n: np.hypot(*(centres[n] - memory["at"])))
+        memory["at"] = centres[best].tolist()
         return Observation(labels == best, 0.9, np.nan, 0.9)
 
 
@@ -82,8 +82,8 @@ def params(**changes: object) -> PropagationParams:
     return masks_params().propagation.model_copy(update={"chunk": 7, "give_up_s": 0.6, **changes})
 
 
-def sightings(scene: Scene, *seen: tuple[int, int, str, float]) -> pd.DataFrame:
-    """Detections as (frame_index, which target, track, trust), with exact masks."""
+def detected_masks(scene: Scene, *detected: tuple[int, int, str, float]) -> pd.DataFrame:
+    """Detected masks from (frame_index, target, track, trust); the masks are exact."""
     rows = [
         {
             "frame_index": frame,
@@ -96,7 +96,7 @@ def sightings(scene: Scene, *seen: tuple[int, int, str, float]) -> pd.DataFrame:
             "prompt": "point@3",
             "trust": trust,
         }
-        for frame, target, track, trust in seen
+        for frame, target, track, trust in detected
     ]
     columns = ["frame_index", "detection_id", "object_id", "class_name", "rle", "height", "width", "prompt"]
     return pd.DataFrame(rows, columns=[*columns, "trust"])
@@ -112,7 +112,7 @@ VISITS = visits()
 def follow(
     folder: Path,
     scene: Scene,
-    seen: pd.DataFrame,
+    detected: pd.DataFrame,
     *,
     points=None,
     propagator=None,
@@ -123,12 +123,12 @@ def follow(
     if not video.exists():
         write_scene(video, scene, crf=12)
     work.mkdir(exist_ok=True)
-    evidence = Evidence(seen, points or {}, 0.6)
-    return carry(video, shots, evidence, propagator or Colour(), params=params(**changes), work=work)
+    evidence = Evidence(detected, points or {}, 0.6)
+    return propagate(video, shots, evidence, propagator or Colour(), params=params(**changes), work=work)
 
 
 def overlaps(rows: pd.DataFrame, scene: Scene, target: int) -> dict[int, float]:
-    """IoU with the exact mask, by frame, where there is a mask."""
+    """IoU with the exact mask by frame, for rows with a mask."""
     found = {}
     for row in rows[rows["rle"].notna()].to_dict("records"):
         mask = rle.decode(row["rle"], row["height"], row["width"])
@@ -141,9 +141,9 @@ def of(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     return rows[rows["object_id"] == name].sort_values("frame_index")
 
 
-def test_an_object_is_carried_both_ways_from_its_most_trusted_frame(tmp_path: Path) -> None:
-    seen = sightings(SCENE, (4, 0, "0/0", 0.7), (20, 0, "0/0", 0.9), (30, 1, "0/1", 0.8))
-    rows = follow(tmp_path, SCENE, seen)
+def test_objects_are_propagated_in_both_directions_from_their_most_trusted_frame(tmp_path: Path) -> None:
+    detected = detected_masks(SCENE, (4, 0, "0/0", 0.7), (20, 0, "0/0", 0.9), (30, 1, "0/1", 0.8))
+    rows = follow(tmp_path, SCENE, detected)
     one = of(rows, "0/0").set_index("frame_index")
     assert list(one.index) == list(FRAMES)
     assert one["prompt"][20] == "point@3"
@@ -163,46 +163,46 @@ HIDDEN = replace(
 )
 
 
-def test_a_hidden_object_is_lost_and_found_again_by_its_next_detection(tmp_path: Path) -> None:
-    seen = sightings(HIDDEN, (0, 0, "0/0", 0.9), (36, 0, "0/0", 0.8))
-    rows = of(follow(tmp_path, HIDDEN, seen), "0/0")
+def test_occluded_object_is_lost_until_its_next_detection(tmp_path: Path) -> None:
+    detected = detected_masks(HIDDEN, (0, 0, "0/0", 0.9), (36, 0, "0/0", 0.8))
+    rows = of(follow(tmp_path, HIDDEN, detected), "0/0")
     hidden = [frame for frame in FRAMES if not HIDDEN.masks(frame)[0].any()]
     states = rows.set_index("frame_index")["state"]
     assert len(hidden) >= 3
     assert set(states[states.index.isin(hidden)]) == {"lost"}
     assert rows.loc[rows["state"] == "lost", "rle"].isna().all()
     assert states[36] == "sure"
-    # Between the panel and the detection that found it, it is carried back from there.
+    # Between the panel and the detection that prompts it again, the backward pass tracks it.
     assert set(rows.set_index("frame_index")["prompt"].loc[30:35]) == {"carried back"}
     assert min(overlaps(rows[rows["state"] == "sure"], HIDDEN, 0).values()) > 0.6
 
 
-def test_an_object_without_another_detection_is_given_up(tmp_path: Path) -> None:
-    rows = follow(tmp_path, HIDDEN, sightings(HIDDEN, (0, 0, "0/0", 0.9)))
+def test_lost_object_without_another_detection_is_dropped(tmp_path: Path) -> None:
+    rows = follow(tmp_path, HIDDEN, detected_masks(HIDDEN, (0, 0, "0/0", 0.9)))
     last = rows["frame_index"].max()
     assert rows.set_index("frame_index")["state"][last] == "lost"
     assert last < 36
 
 
-def test_nothing_is_carried_over_a_cut(tmp_path: Path) -> None:
-    seen = sightings(SCENE, (10, 0, "0/0", 0.9))
-    rows = follow(tmp_path, SCENE, seen, shots=visits(shot_of=lambda frame: int(frame >= 20)))
+def test_nothing_is_propagated_across_a_cut(tmp_path: Path) -> None:
+    detected = detected_masks(SCENE, (10, 0, "0/0", 0.9))
+    rows = follow(tmp_path, SCENE, detected, shots=visits(shot_of=lambda frame: int(frame >= 20)))
     assert rows["frame_index"].max() == 18
     assert rows["frame_index"].min() == 0
 
 
-def test_a_jump_of_the_picture_ends_what_no_cut_was_found_for(tmp_path: Path) -> None:
+def test_scene_jump_without_a_detected_cut_ends_tracking(tmp_path: Path) -> None:
     scene = replace(SCENE, cuts=(20,), size=(320, 180))
     rows = follow(
-        tmp_path, scene, sightings(scene, (10, 0, "0/0", 0.9)), jump_change=5.0, jump_similarity=0.9
+        tmp_path, scene, detected_masks(scene, (10, 0, "0/0", 0.9)), jump_change=5.0, jump_similarity=0.9
     )
     assert rows.loc[rows["rle"].notna(), "frame_index"].max() == 18
 
 
-def test_points_of_a_human_name_an_object(tmp_path: Path) -> None:
+def test_human_points_start_an_object(tmp_path: Path) -> None:
     y, x = np.argwhere(SCENE.masks(8)[1]).mean(axis=0)
     points = {8: {"7": Prompt(np.array([[x, y]]), np.array([1]))}}
-    rows = follow(tmp_path, SCENE, sightings(SCENE), points=points)
+    rows = follow(tmp_path, SCENE, detected_masks(SCENE), points=points)
     assert set(rows["object_id"]) == {"points/7"}
     assert list(rows.sort_values("frame_index")["frame_index"]) == list(FRAMES)
     assert set(rows["class_name"]) == {"target"}
@@ -210,49 +210,49 @@ def test_points_of_a_human_name_an_object(tmp_path: Path) -> None:
     assert min(overlaps(rows, SCENE, 1).values()) > 0.75
 
 
-def test_another_track_on_a_carried_mask_is_the_same_object(tmp_path: Path) -> None:
-    seen = sightings(SCENE, (2, 0, "0/0", 0.9), (20, 0, "0/5", 0.8))
-    rows = follow(tmp_path, SCENE, seen)
+def test_new_track_on_a_propagated_mask_joins_its_object(tmp_path: Path) -> None:
+    detected = detected_masks(SCENE, (2, 0, "0/0", 0.9), (20, 0, "0/5", 0.8))
+    rows = follow(tmp_path, SCENE, detected)
     assert set(rows["object_id"]) == {"0/0"}
     assert rows.set_index("frame_index")["detection_id"][20] == 0
 
 
-def test_a_track_that_goes_on_with_another_look_is_another_object(tmp_path: Path) -> None:
+def test_track_with_a_changed_appearance_becomes_a_new_object(tmp_path: Path) -> None:
     scene = replace(SCENE, targets=(HIDDEN.targets[0], OTHER), panel=HIDDEN.panel)
-    seen = sightings(scene, (0, 0, "0/0", 0.9), (30, 1, "0/0", 0.8))
-    rows = follow(tmp_path, scene, seen)
+    detected = detected_masks(scene, (0, 0, "0/0", 0.9), (30, 1, "0/0", 0.8))
+    rows = follow(tmp_path, scene, detected)
     assert set(rows["object_id"]) == {"0/0", "0/0+1"}
     assert min(overlaps(of(rows, "0/0+1"), scene, 1).values()) > 0.6
 
 
-def test_two_objects_never_have_one_mask(tmp_path: Path) -> None:
-    """Two ships of one colour cross; the propagator then takes one for the other."""
+def test_two_objects_never_share_a_mask(tmp_path: Path) -> None:
+    """Two ships of one colour cross, and the propagator confuses them."""
     ships = (replace(ONE, start=(40, 60), velocity=(4, 0)), replace(ONE, start=(220, 60), velocity=(-4, 0)))
     scene = replace(SCENE, targets=ships)
-    rows = follow(tmp_path, scene, sightings(scene, (0, 0, "0/0", 0.9), (0, 1, "0/1", 0.8)))
-    for _, here in rows[rows["rle"].notna()].groupby("frame_index"):
-        assert here["rle"].is_unique
+    rows = follow(tmp_path, scene, detected_masks(scene, (0, 0, "0/0", 0.9), (0, 1, "0/1", 0.8)))
+    for _, in_frame in rows[rows["rle"].notna()].groupby("frame_index"):
+        assert in_frame["rle"].is_unique
 
 
 @pytest.mark.parametrize("fails_at", [1, 6, 9, 12])
-def test_a_killed_run_goes_on_with_equal_results(tmp_path: Path, fails_at: int) -> None:
-    seen = sightings(
+def test_interrupted_run_resumes_with_identical_results(tmp_path: Path, fails_at: int) -> None:
+    detected = detected_masks(
         HIDDEN, (12, 0, "0/0", 0.9), (36, 0, "0/0", 0.8), (2, 0, "0/0", 0.65), (38, 0, "0/1", 0.7)
     )
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
     whole, killed, resumed = Colour(), Colour(fails_at), Colour()
-    expected = follow(tmp_path / "whole", HIDDEN, seen, propagator=whole)
+    expected = follow(tmp_path / "whole", HIDDEN, detected, propagator=whole)
     with pytest.raises(KeyboardInterrupt):
-        follow(tmp_path / "killed", HIDDEN, seen, propagator=killed)
-    got = follow(tmp_path / "killed", HIDDEN, seen, propagator=resumed)
+        follow(tmp_path / "killed", HIDDEN, detected, propagator=killed)
+    got = follow(tmp_path / "killed", HIDDEN, detected, propagator=resumed)
     pd.testing.assert_frame_equal(got, expected)
     if fails_at > 7:  # a chunk was finished before
         assert len(resumed.visited) < len(whole.visited)
 
 
-def test_frames_where_nothing_happens_are_not_looked_at(tmp_path: Path) -> None:
+def test_frames_without_objects_are_not_decoded(tmp_path: Path) -> None:
     propagator = Colour()
-    rows = follow(tmp_path, SCENE, sightings(SCENE), propagator=propagator)
+    rows = follow(tmp_path, SCENE, detected_masks(SCENE), propagator=propagator)
     assert rows.empty
     assert propagator.visited == []

@@ -1,4 +1,4 @@
-"""Ours against the session of transformers, on one small model with random weights, loaded from a folder."""
+"""Compare with the session of transformers, on a small model with random weights loaded from a folder."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,7 +35,7 @@ PASSES = [*((index, False) for index in range(36)), *((index, True) for index in
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights with a small EdgeTAM as transformers saves it."""
+    """A weights folder with a small EdgeTAM, saved by transformers."""
     import timm
     import torch
     from transformers import (
@@ -70,10 +70,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _here(folder: Path) -> Iterator[None]:
+def _use_stand_in_weights(folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOTOWCE_WEIGHTS_DIR", str(folder))
-        known = weights.WEIGHTS[NAME]  # a stand-in is no published file
+        known = weights.WEIGHTS[NAME]  # the stand-in is not the published file
         patch.setitem(weights.WEIGHTS, NAME, replace(known, files=dict.fromkeys(known.files)))
         patch.setattr(edgetam, "best_device", lambda: "cpu")
         patch.setattr(device, "half_precision", lambda _: False)
@@ -83,8 +83,8 @@ def _here(folder: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def params() -> MasksParams:
     masks = read_params(ROOT / "params.yaml").masks
-    carried = masks.propagation.model_copy(update={"input_px": SIDE})
-    return masks.model_copy(update={"propagation": carried, "input_px": SIDE})
+    propagation = masks.propagation.model_copy(update={"input_px": SIDE})
+    return masks.model_copy(update={"propagation": propagation, "input_px": SIDE})
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +95,14 @@ def images() -> list[np.ndarray]:
 
 
 class Spy(EdgeTamPropagator):
-    """Ours, with the logits (h, w) of the objects in the order they were looked for."""
+    """Records the logits (h, w) of the objects in the order of decoding."""
 
     def __init__(self, weights: str, params: MasksParams) -> None:
         super().__init__(weights, params)
         self.logits: list[np.ndarray] = []
 
-    def _decoded(self, frame: Any, found: Any, told: bool) -> Decoded:
-        one = super()._decoded(frame, found, told)
+    def _decoded(self, frame: Any, found: Any, from_prompt: bool) -> Decoded:
+        one = super()._decoded(frame, found, from_prompt)
         self.logits.append(one.logits[0, 0].numpy())
         return one
 
@@ -116,8 +116,8 @@ def _session(params: MasksParams, images: list[np.ndarray]) -> Iterator[tuple[np
     session = EdgeTamVideoInferenceSession(dtype=torch.float32)
     ours = EdgeTamPropagator(NAME, params)
     for index, reverse in PASSES:
-        told = {} if reverse else {0: FIRST, AT: AGAIN}.get(index, {})
-        for name, prompt in told.items():
+        prompts = {} if reverse else {0: FIRST, AT: AGAIN}.get(index, {})
+        for name, prompt in prompts.items():
             points = ours._points(prompt, (HEIGHT, WIDTH))
             session.add_point_inputs(session.obj_id_to_idx(ord(name)), index, points)
             session.obj_with_new_inputs.append(ord(name))
@@ -130,19 +130,19 @@ def _ours(
     model: EdgeTamPropagator, images: list[np.ndarray], passes: list[tuple[int, bool]] = PASSES
 ) -> Iterator[dict[str, Observation]]:
     for index, reverse in passes:
-        if not reverse and (told := {0: FIRST, AT: AGAIN}.get(index)):
-            model.prompt(index, images[index], told)
+        if not reverse and (prompts := {0: FIRST, AT: AGAIN}.get(index)):
+            model.prompt(index, images[index], prompts)
         yield model.step(index, images[index], ["a", "b"], reverse)
 
 
-def test_gives_the_logits_and_scores_of_the_session(params: MasksParams, images: list[np.ndarray]) -> None:
+def test_logits_and_scores_equal_those_of_the_session(params: MasksParams, images: list[np.ndarray]) -> None:
     spy = Spy(NAME, params)
     theirs = _session(params, images)
     ours = []
     for found, (logits, scores) in zip(_ours(spy, images), theirs, strict=True):
         for index, name in enumerate("ab"):
             assert found[name].object_score == pytest.approx(float(scores[index]), abs=1e-3)
-        # When the way back begins, what the prompt gave is not computed again.
+        # When the backward pass starts, the observation of the prompt is not computed again.
         assert len(spy.logits) == 2 or len(ours) == PASSES.index((AT, True))
         if len(spy.logits) == 2:
             assert np.allclose(spy.logits, logits, atol=1e-3)
@@ -152,7 +152,7 @@ def test_gives_the_logits_and_scores_of_the_session(params: MasksParams, images:
     assert len({round(found["a"].object_score, 2) for found in ours}) > 5
 
 
-def test_looking_back_less_far_gives_something_else(params: MasksParams, images: list[np.ndarray]) -> None:
+def test_shorter_memory_changes_the_scores(params: MasksParams, images: list[np.ndarray]) -> None:
     short = EdgeTamPropagator(NAME, params)
     short._memory = Memory(6, 7, "object_pointer")
     pairs = zip(
@@ -163,7 +163,7 @@ def test_looking_back_less_far_gives_something_else(params: MasksParams, images:
     assert max(abs(one["a"].object_score - other["a"].object_score) for one, other in pairs) > 1e-3
 
 
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+def test_interrupted_run_resumes_identically(
     params: MasksParams, images: list[np.ndarray], tmp_path: Path
 ) -> None:
     killed, other = EdgeTamPropagator(NAME, params), EdgeTamPropagator(NAME, params)
@@ -189,9 +189,9 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
 )
 def test_takes_boxes_and_masks(prompt: Prompt, params: MasksParams, images: list[np.ndarray]) -> None:
     model = EdgeTamPropagator(NAME, params)
-    told = model.prompt(0, images[0], {"a": prompt})["a"]
+    observation = model.prompt(0, images[0], {"a": prompt})["a"]
     if prompt.mask is not None:
-        assert told.object_score == 10 and np.mean(told.mask != prompt.mask) < 0.01
+        assert observation.object_score == 10 and np.mean(observation.mask != prompt.mask) < 0.01
     assert model.step(1, images[1], ["a"])["a"].mask.shape == (HEIGHT, WIDTH)
 
 
@@ -202,19 +202,19 @@ def test_memory_does_not_grow_with_frames(params: MasksParams, images: list[np.n
     for index in range(1, 81):
         model.step(index, images[index % 36], ["a", "b"])
         outputs: list[dict[str, Any]] = [
-            out for trace in model._memory.objects.values() for out in trace.seen.values()
+            out for trace in model._memory.objects.values() for out in trace.tracked.values()
         ]
         held.append(sum(tensor.untyped_storage().nbytes() for out in outputs for tensor in out.values()))
     assert held[79] == held[39] > 0
 
 
-def test_a_size_that_the_memory_does_not_divide_is_refused(params: MasksParams) -> None:
-    carried = params.propagation.model_copy(update={"input_px": 80})
+def test_unsupported_input_size_is_refused(params: MasksParams) -> None:
+    propagation = params.propagation.model_copy(update={"input_px": 80})
     with pytest.raises(InputError, match="a multiple of 32 pixels, not of 80"):
-        EdgeTamPropagator(NAME, params.model_copy(update={"propagation": carried}))
+        EdgeTamPropagator(NAME, params.model_copy(update={"propagation": propagation}))
 
 
-def test_weights_are_found_as_a_whole_folder_only(
+def test_incomplete_weights_folder_is_refused(
     folder: Path, tmp_path: Path, params: MasksParams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert weights.find(NAME) == folder / NAME
@@ -232,21 +232,19 @@ def test_weights_are_found_as_a_whole_folder_only(
         EdgeTamPropagator(NAME, params)
 
 
-def test_image_half_answers_each_prompt_with_three_masks(
-    params: MasksParams, images: list[np.ndarray]
-) -> None:
+def test_image_model_predicts_three_masks_per_prompt(params: MasksParams, images: list[np.ndarray]) -> None:
     model = EdgeTam(NAME, params)
     crops = [images[0], images[1][:30, :40]]
     prompts = [[FIRST["a"], Prompt(box=np.array([5.0, 5, 30, 30]))], [FIRST["b"]]]
-    answers = model.ask(crops, prompts)
-    alone = model.ask(crops[1:], prompts[1:])
+    predictions = model.predict(crops, prompts)
+    alone = model.predict(crops[1:], prompts[1:])
 
-    assert [[answer.logits.shape for answer in of_crop] for of_crop in answers] == [
+    assert [[prediction.logits.shape for prediction in of_crop] for of_crop in predictions] == [
         [(3, HEIGHT, WIDTH), (3, HEIGHT, WIDTH)],
         [(3, 30, 40)],
     ]
-    assert np.allclose(answers[1][0].logits, alone[0][0].logits, atol=1e-4)
-    assert not np.allclose(answers[0][0].logits, answers[0][1].logits, atol=1e-2)
+    assert np.allclose(predictions[1][0].logits, alone[0][0].logits, atol=1e-4)
+    assert not np.allclose(predictions[0][0].logits, predictions[0][1].logits, atol=1e-2)
     candidates = model.segment(images[0], np.array([(10.0, 10, 30, 30)]))[0]
     assert len(candidates) == 3 * 3 * len(params.crop_scales)
     assert all(candidate.mask.shape == (HEIGHT, WIDTH) for candidate in candidates)

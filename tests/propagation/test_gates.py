@@ -1,4 +1,4 @@
-"""Each measure on pictures small enough to reckon by hand, and the state that follows."""
+"""Each measure on images small enough to compute by hand, and the resulting state."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gotowce_dagster.config.params import GateParams, PropagationParams, read_params
 from gotowce_dagster.propagation.base import Observation
-from gotowce_dagster.propagation.gates import History, look_of, measure, scene_jump, state
+from gotowce_dagster.propagation.gates import History, measure, scene_jump, snapshot_of, state
 from tests.conftest import ROOT
 
 HEIGHT, WIDTH = 120, 160
@@ -20,109 +20,109 @@ def params() -> PropagationParams:
     return read_params(ROOT / "params.yaml").masks.propagation
 
 
-def seen(x: float, y: float, width: int = 20, height: int = 12) -> Observation:
+def observed(x: float, y: float, width: int = 20, height: int = 12) -> Observation:
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[round(y) : round(y) + height, round(x) : round(x) + width] = True
     return Observation(mask, 0.9, np.nan, 0.95)
 
 
-def picture(*observations: Observation, colour: tuple[int, int, int] = SHIP) -> np.ndarray:
+def image_of(*observations: Observation, colour: tuple[int, int, int] = SHIP) -> np.ndarray:
     image = np.full((HEIGHT, WIDTH, 3), SPACE, np.uint8)
     for one in observations:
         image[one.mask] = colour
     return image
 
 
-def past(frames: int = 6, speed: float = 4.0, growth: float = 1.0, keep: int = 10) -> History:
-    """An object of 20 x 12 pixels that flies to the right from x 10, y 40, one frame a unit of time."""
+def history_of(frames: int = 6, speed: float = 4.0, growth: float = 1.0, keep: int = 10) -> History:
+    """An object of 20 x 12 pixels that moves right from x 10, y 40, one frame per unit of time."""
     history = History(usual_frames=keep)
     for index in range(frames):
-        one = seen(10 + speed * index, 40, round(20 * growth**index), round(12 * growth**index))
-        history.add(one, picture(one), index)
+        one = observed(10 + speed * index, 40, round(20 * growth**index), round(12 * growth**index))
+        history.add(one, image_of(one), index)
     return history
 
 
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        pytest.param(seen(34, 40), 1.0, id="same size"),
-        pytest.param(seen(34, 40, 20, 6), 0.5, id="half of it"),
-        pytest.param(seen(34, 40, 40, 12), 0.5, id="twice as much"),
-        pytest.param(seen(34, 40, 0, 0), 0.0, id="nothing"),
-        pytest.param(seen(0, 0, 160, 100), 0.0, id="most of the frame"),
+        pytest.param(observed(34, 40), 1.0, id="same size"),
+        pytest.param(observed(34, 40, 20, 6), 0.5, id="half of it"),
+        pytest.param(observed(34, 40, 40, 12), 0.5, id="twice as much"),
+        pytest.param(observed(34, 40, 0, 0), 0.0, id="nothing"),
+        pytest.param(observed(0, 0, 160, 100), 0.0, id="most of the frame"),
     ],
 )
-def test_area_is_compared_with_the_usual_one(found: Observation, expected: float) -> None:
-    measures = measure(past(), found, picture(found), 6, None)
+def test_area_change_compares_with_the_usual_area(found: Observation, expected: float) -> None:
+    measures = measure(history_of(), found, image_of(found), 6, None)
     assert measures["area_change"] == pytest.approx(expected)
 
 
-def test_smooth_zoom_is_no_change() -> None:
-    zoomed = seen(34, 40, round(20 * 1.1**6), round(12 * 1.1**6))
-    grown = measure(past(growth=1.1), zoomed, picture(zoomed), 6, None)["area_change"]
-    sudden = measure(past(), zoomed, picture(zoomed), 6, None)["area_change"]
+def test_smooth_zoom_keeps_area_change_high() -> None:
+    zoomed = observed(34, 40, round(20 * 1.1**6), round(12 * 1.1**6))
+    grown = measure(history_of(growth=1.1), zoomed, image_of(zoomed), 6, None)["area_change"]
+    sudden = measure(history_of(), zoomed, image_of(zoomed), 6, None)["area_change"]
     assert grown > 0.85
     assert sudden < 0.4
 
 
-def test_the_end_of_a_zoom_is_no_change() -> None:
-    history = past(growth=1.1)
-    last = seen(34, 40, round(20 * 1.1**5), round(12 * 1.1**5))
-    assert measure(history, last, picture(last), 6, None)["area_change"] == 1.0
+def test_end_of_a_zoom_keeps_area_change_high() -> None:
+    history = history_of(growth=1.1)
+    last = observed(34, 40, round(20 * 1.1**5), round(12 * 1.1**5))
+    assert measure(history, last, image_of(last), 6, None)["area_change"] == 1.0
 
 
 @pytest.mark.parametrize(
     ("height", "expected"),
     [
-        pytest.param(3, 0.5, id="less than when it was last seen"),
-        pytest.param(6, 1.0, id="as when it was last seen"),
-        pytest.param(9, 1.0, id="more of it"),
-        pytest.param(12, 1.0, id="all of it"),
-        pytest.param(24, 0.5, id="more than all of it"),
+        pytest.param(3, 0.5, id="less than the last area"),
+        pytest.param(6, 1.0, id="the last area"),
+        pytest.param(9, 1.0, id="partly visible"),
+        pytest.param(12, 1.0, id="fully visible"),
+        pytest.param(24, 0.5, id="larger than its usual area"),
     ],
 )
-def test_half_hidden_object_may_come_out(height: int, expected: float) -> None:
-    history, half, now = past(), seen(34, 40, 20, 6), seen(38, 40, 20, height)
-    history.add(half, picture(half), 6)
-    measures = measure(history, now, picture(now), 7, None)
+def test_object_may_leave_an_occlusion(height: int, expected: float) -> None:
+    history, half, now = history_of(), observed(34, 40, 20, 6), observed(38, 40, 20, height)
+    history.add(half, image_of(half), 6)
+    measures = measure(history, now, image_of(now), 7, None)
     assert measures["area_change"] == pytest.approx(expected, rel=0.1)
 
 
 @pytest.mark.parametrize(
     ("x", "y", "expected"),
     [
-        pytest.param(34, 40, 1.0, id="where it flies"),
+        pytest.param(34, 40, 1.0, id="predicted position"),
         pytest.param(54, 40, np.exp(-1), id="one size ahead"),
         pytest.param(34, 50, np.exp(-0.5), id="half a size aside"),
     ],
 )
-def test_motion_falls_with_distance_in_sizes(x: float, y: float, expected: float) -> None:
-    found = seen(x, y)
-    assert measure(past(), found, picture(found), 6, None)["motion"] == pytest.approx(expected)
+def test_motion_decreases_with_distance_in_object_sizes(x: float, y: float, expected: float) -> None:
+    found = observed(x, y)
+    assert measure(history_of(), found, image_of(found), 6, None)["motion"] == pytest.approx(expected)
 
 
-def test_a_turn_is_followed() -> None:
-    history = past(frames=6)
+def test_motion_follows_a_turn() -> None:
+    history = history_of(frames=6)
     for index in range(6, 10):
-        one = seen(30, 40 + 8 * (index - 5))
-        history.add(one, picture(one), index)
-    ahead, straight_on = seen(30, 80), seen(46, 60)
+        one = observed(30, 40 + 8 * (index - 5))
+        history.add(one, image_of(one), index)
+    ahead, straight_on = observed(30, 80), observed(46, 60)
     turned, strayed = (
-        measure(history, one, picture(one), 10, None)["motion"] for one in (ahead, straight_on)
+        measure(history, one, image_of(one), 10, None)["motion"] for one in (ahead, straight_on)
     )
     assert turned == pytest.approx(1)
     assert strayed < 0.5
 
 
-def test_one_size_is_free_before_a_velocity_is_known() -> None:
-    found = seen(28, 40)
-    assert measure(past(frames=1), found, picture(found), 1, None)["motion"] == 1.0
+def test_one_size_of_distance_costs_nothing_before_the_velocity_is_known() -> None:
+    found = observed(28, 40)
+    assert measure(history_of(frames=1), found, image_of(found), 1, None)["motion"] == 1.0
 
 
-def test_appearance_is_of_colours() -> None:
-    found = seen(34, 40)
+def test_appearance_compares_colours() -> None:
+    found = observed(34, 40)
     own, other = (
-        measure(past(), found, picture(found, colour=colour), 6, None)["appearance"]
+        measure(history_of(), found, image_of(found, colour=colour), 6, None)["appearance"]
         for colour in (SHIP, OTHER)
     )
     assert own == pytest.approx(1)
@@ -130,11 +130,11 @@ def test_appearance_is_of_colours() -> None:
 
 
 @pytest.mark.parametrize("beside", [pytest.param((54, 40), id="ahead"), pytest.param((34, 52), id="below")])
-def test_appearance_falls_where_a_look_alike_touches(
+def test_appearance_decreases_where_a_look_alike_touches(
     beside: tuple[int, int], params: PropagationParams
 ) -> None:
-    found = seen(34, 40)
-    measures = measure(past(), found, picture(found, seen(*beside)), 6, None)
+    found = observed(34, 40)
+    measures = measure(history_of(), found, image_of(found, observed(*beside)), 6, None)
     assert measures["appearance"] < params.gates["appearance"].sure
     assert state(measures, params.gates) == "doubtful"
 
@@ -142,62 +142,63 @@ def test_appearance_falls_where_a_look_alike_touches(
 @pytest.mark.parametrize(
     ("others", "is_like"),
     [
-        pytest.param([], True, id="nobody is where it should be"),
-        pytest.param([seen(34, 40)], False, id="it is still there"),
-        pytest.param([seen(34, 90)], True, id="another is elsewhere"),
+        pytest.param([], True, id="expected position is empty"),
+        pytest.param([observed(34, 40)], False, id="object still at its expected position"),
+        pytest.param([observed(34, 90)], True, id="look-alike elsewhere"),
     ],
 )
-def test_a_mask_that_went_over_to_a_look_alike(
+def test_appearance_detects_a_switch_to_a_look_alike(
     others: list[Observation], is_like: bool, params: PropagationParams
 ) -> None:
-    alike = seen(34, 60)
-    appearance = measure(past(), alike, picture(alike, *others), 6, None)["appearance"]
+    alike = observed(34, 60)
+    appearance = measure(history_of(), alike, image_of(alike, *others), 6, None)["appearance"]
     gate = params.gates["appearance"]
     assert (appearance >= gate.sure) is is_like
     assert (appearance < gate.lost) is not is_like
 
 
-def test_a_part_of_the_object_looks_unlike_the_whole() -> None:
-    whole, part = seen(34, 40), seen(34, 40, 10, 12)
-    image = picture(whole)
-    one, other = (measure(past(), each, image, 6, None)["appearance"] for each in (whole, part))
+def test_partial_mask_has_lower_appearance() -> None:
+    whole, part = observed(34, 40), observed(34, 40, 10, 12)
+    image = image_of(whole)
+    one, other = (measure(history_of(), each, image, 6, None)["appearance"] for each in (whole, part))
     assert other < one - 0.1
 
 
-def test_detection_is_compared_by_pixels() -> None:
-    found = seen(34, 40)
-    assert measure(past(), found, picture(found), 6, seen(34, 46).mask)["detected"] == pytest.approx(1 / 3)
-    assert np.isnan(measure(past(), found, picture(found), 6, None)["detected"])
+def test_detected_is_the_iou_with_the_detection_mask() -> None:
+    found = observed(34, 40)
+    detection = observed(34, 46).mask
+    assert measure(history_of(), found, image_of(found), 6, detection)["detected"] == pytest.approx(1 / 3)
+    assert np.isnan(measure(history_of(), found, image_of(found), 6, None)["detected"])
 
 
-def test_without_a_past_there_is_nothing_to_compare_with(params: PropagationParams) -> None:
-    found = seen(34, 40)
-    measures = measure(History(usual_frames=10), found, picture(found), 0, None)
+def test_measures_of_history_are_nan_without_a_history(params: PropagationParams) -> None:
+    found = observed(34, 40)
+    measures = measure(History(usual_frames=10), found, image_of(found), 0, None)
     assert all(np.isnan(measures[name]) for name in ("area_change", "motion", "appearance"))
     assert state(measures, params.gates) == "sure"
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_doubt_lasts_some_frames(params: PropagationParams, reverse: bool) -> None:
-    history = past(speed=0)
+def test_doubt_lasts_several_frames(params: PropagationParams, reverse: bool) -> None:
+    history = history_of(speed=0)
     if reverse:
         history = History(
-            usual_frames=10, looks=[k.model_copy(update={"time_s": -k.time_s}) for k in history.looks]
+            usual_frames=10, snapshots=[k.model_copy(update={"time_s": -k.time_s}) for k in history.snapshots]
         )
-    found = seen(10, 40)
+    found = observed(10, 40)
     states = [
-        state(measure(history, found, picture(found), -time if reverse else time, None), params.gates)
+        state(measure(history, found, image_of(found), -time if reverse else time, None), params.gates)
         for time in range(6, 13)
     ]
     assert states == ["sure", *["doubtful"] * 4, "sure", "sure"]
 
 
 @pytest.mark.parametrize(("least_step", "calm"), [(0.0, 0.0), (2.0, 1.0)], ids=["even", "uneven"])
-def test_a_frame_more_between_two_is_no_doubt_after_it(least_step: float, calm: float) -> None:
-    history, found = History(usual_frames=10, least_step=least_step), seen(10, 40)
+def test_uneven_frame_steps_cause_no_doubt(least_step: float, calm: float) -> None:
+    history, found = History(usual_frames=10, least_step=least_step), observed(10, 40)
     for time in (4, 5):
-        history.add(found, picture(found), time)
-    assert measure(history, found, picture(found), 7, None)["calm"] == calm
+        history.add(found, image_of(found), time)
+    assert measure(history, found, image_of(found), 7, None)["calm"] == calm
 
 
 @pytest.mark.parametrize(
@@ -207,35 +208,35 @@ def test_a_frame_more_between_two_is_no_doubt_after_it(least_step: float, calm: 
         pytest.param({"stability": 0.5}, "doubtful", id="one below sure"),
         pytest.param({"stability": 0.5, "motion": 0.4}, "doubtful", id="two below sure"),
         pytest.param({"stability": 0.1}, "lost", id="one below lost outweighs all"),
-        pytest.param({"stability": np.nan, "motion": np.nan}, "sure", id="not known decides nothing"),
+        pytest.param({"stability": np.nan, "motion": np.nan}, "sure", id="unknown measures are ignored"),
         pytest.param({"area_change": 0.0}, "lost", id="no mask"),
         pytest.param({"ungated": 0.0}, "sure", id="no gate"),
     ],
 )
-def test_gates_are_joined_by_and(changes: dict[str, float], expected: str) -> None:
+def test_gates_are_combined_with_and(changes: dict[str, float], expected: str) -> None:
     gates = {"stability": GateParams(sure=0.6, lost=0.2), "motion": GateParams(sure=0.5, lost=0.1)}
     assert state({"stability": 1.0, "motion": 1.0, "area_change": 1.0} | changes, gates) == expected
 
 
-def test_only_the_last_looks_count() -> None:
-    history = past(frames=9, keep=4)
-    assert [look.time_s for look in history.looks] == [5, 6, 7, 8]
+def test_history_keeps_only_the_last_snapshots() -> None:
+    history = history_of(frames=9, keep=4)
+    assert [snapshot.time_s for snapshot in history.snapshots] == [5, 6, 7, 8]
 
 
-def test_an_empty_mask_leaves_no_look() -> None:
-    history, empty = past(), seen(0, 0, 0, 0)
-    history.add(empty, picture(), 6)
-    assert len(history.looks) == 6
-    assert look_of(empty, picture(), 6) is None
+def test_empty_mask_adds_no_snapshot() -> None:
+    history, empty = history_of(), observed(0, 0, 0, 0)
+    history.add(empty, image_of(), 6)
+    assert len(history.snapshots) == 6
+    assert snapshot_of(empty, image_of(), 6) is None
 
 
-def test_a_place_without_a_past_is_an_error() -> None:
-    with pytest.raises(ValueError, match="without a past"):
+def test_expected_position_without_a_history_is_an_error() -> None:
+    with pytest.raises(ValueError, match="history is empty"):
         History(usual_frames=3).expected(0)
 
 
-def test_text_gives_the_same_history() -> None:
-    history = past(speed=1.37)
+def test_history_round_trips_through_json() -> None:
+    history = history_of(speed=1.37)
     assert History.model_validate_json(history.model_dump_json()) == history
 
 
@@ -243,9 +244,9 @@ def test_text_gives_the_same_history() -> None:
     x=st.integers(2, 120), y=st.integers(2, 90), width=st.integers(2, 36), height=st.integers(2, 26),
     time=st.floats(-50, 50),
 )  # fmt: skip
-def test_measures_are_shares(x: int, y: int, width: int, height: int, time: float) -> None:
-    found = seen(x, y, width, height)
-    measures = measure(past(), found, picture(found), time, None)
+def test_measures_are_between_0_and_1(x: int, y: int, width: int, height: int, time: float) -> None:
+    found = observed(x, y, width, height)
+    measures = measure(history_of(), found, image_of(found), time, None)
     for name in ("area_change", "motion", "appearance", "calm"):
         assert 0 <= measures[name] <= 1, name
 
@@ -254,8 +255,8 @@ def test_measures_are_shares(x: int, y: int, width: int, height: int, time: floa
 def test_expected_box_follows_a_straight_line(speed: float, at: int) -> None:
     history = History(usual_frames=10)
     for index in range(5):
-        one = seen(60 + round(speed) * index, 40)
-        history.add(one, picture(one), index)
+        one = observed(60 + round(speed) * index, 40)
+        history.add(one, image_of(one), index)
     assert history.expected(at) == pytest.approx([60 + round(speed) * at, 40, 80 + round(speed) * at, 52])
 
 
@@ -277,10 +278,10 @@ def _object_moved(image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("after", "jumps"),
     [
-        pytest.param(lambda image: image, False, id="nothing happened"),
-        pytest.param(_object_moved, False, id="an object came near"),
-        pytest.param(lambda image: np.roll(image, 50, axis=1), False, id="the camera turned"),
-        pytest.param(lambda image: (0.7 * image).astype(np.uint8), False, id="it grew dark"),
+        pytest.param(lambda image: image, False, id="unchanged"),
+        pytest.param(_object_moved, False, id="large object appears"),
+        pytest.param(lambda image: np.roll(image, 50, axis=1), False, id="camera turns"),
+        pytest.param(lambda image: (0.7 * image).astype(np.uint8), False, id="darker"),
         pytest.param(lambda _: textured(2), True, id="a cut"),
         pytest.param(_zoomed, True, id="a jump of zoom"),
         pytest.param(lambda image: image[:200], True, id="another size"),

@@ -1,4 +1,4 @@
-"""Following with a stand-in that sees a colour, so that where it looks and what it takes can be checked."""
+"""Tracking with a stand-in model that segments a colour, to check its crops and its selected masks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.propagation.gates import History, measure, state
 from gotowce_dagster.propagation.image_track import ImageTrack
-from gotowce_dagster.segmenters.base import Answer
+from gotowce_dagster.segmenters.base import Prediction
 from gotowce_dagster.segmenters.prompts import Prompt
 from tests.conftest import ROOT
 from tests.support.trials import Ordeal, Trial
@@ -24,20 +24,24 @@ SPEEDS = {"red": (5, 1), "blue": (-4, 2)}
 STARTS = {"red": (40, 50), "blue": (250, 30)}
 
 
-class Eyes:
-    """Answers every prompt with all that is bright in the crop."""
+class BrightPixels:
+    """Predicts all bright pixels of the crop for every prompt."""
 
-    name, weights, device = "eyes", "none", "cpu"
+    name, weights, device = "bright_pixels", "none", "cpu"
 
     def __init__(self) -> None:
         self.calls: list[int] = []
 
-    def ask(self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
+    def predict(
+        self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]
+    ) -> list[list[Prediction]]:
         self.calls.append(len(crops))
-        return [[self._answer(crop) for _ in asked] for crop, asked in zip(crops, prompts, strict=True)]
+        return [[self._prediction(crop) for _ in asked] for crop, asked in zip(crops, prompts, strict=True)]
 
-    def _answer(self, crop: np.ndarray) -> Answer:
-        return Answer(np.where(crop.max(axis=2) > 120, 5.0, -5.0)[None].astype(np.float32), np.array([0.9]))
+    def _prediction(self, crop: np.ndarray) -> Prediction:
+        return Prediction(
+            np.where(crop.max(axis=2) > 120, 5.0, -5.0)[None].astype(np.float32), np.array([0.9])
+        )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def params() -> MasksParams:
 
 @pytest.fixture
 def track(params: MasksParams) -> ImageTrack:
-    return ImageTrack(WEIGHTS, params, Eyes())
+    return ImageTrack(WEIGHTS, params, BrightPixels())
 
 
 def box(name: str, index: int) -> np.ndarray:
@@ -78,7 +82,7 @@ def boxes(track: ImageTrack, frames: Sequence[int], reverse: bool = False) -> li
         pytest.param(0, range(2, 14, 2), False, id="every second frame"),
     ],
 )
-def test_follows(track: ImageTrack, start: int, frames: range, reverse: bool) -> None:
+def test_tracks_the_object(track: ImageTrack, start: int, frames: range, reverse: bool) -> None:
     track.prompt(start, picture(start), {"red": Prompt(box=box("red", start))})
     assert boxes(track, frames, reverse) == [box("red", i).tolist() for i in frames]
 
@@ -95,7 +99,7 @@ def test_follows(track: ImageTrack, start: int, frames: range, reverse: bool) ->
         pytest.param(Prompt(np.array([(52.0, 57.0)]), np.ones(1, int), box("red", 0)), id="point and box"),
     ],
 )
-def test_every_kind_of_prompt_finds_the_ship(track: ImageTrack, prompt: Prompt) -> None:
+def test_every_kind_of_prompt_segments_the_ship(track: ImageTrack, prompt: Prompt) -> None:
     found = track.prompt(0, picture(0), {"red": prompt})["red"]
     window = Crop.of_mask(found.mask)
     assert window is not None
@@ -105,26 +109,26 @@ def test_every_kind_of_prompt_finds_the_ship(track: ImageTrack, prompt: Prompt) 
     assert np.isnan(found.object_score)
 
 
-def test_a_mask_is_taken_as_it_is(track: ImageTrack) -> None:
+def test_mask_prompt_is_used_as_it_is(track: ImageTrack) -> None:
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[52:62, 42:60] = True
     assert (track.prompt(0, picture(0), {"red": Prompt(mask=mask)})["red"].mask == mask).all()
     assert (track.step(0, picture(0), ["red"])["red"].mask == mask).all()
 
 
-def test_all_objects_of_a_frame_are_asked_at_once(params: MasksParams) -> None:
-    eyes = Eyes()
-    track = ImageTrack(WEIGHTS, params, eyes)
+def test_all_objects_of_a_frame_are_predicted_in_one_batch(params: MasksParams) -> None:
+    model = BrightPixels()
+    track = ImageTrack(WEIGHTS, params, model)
     track.prompt(0, picture(0), {name: Prompt(box=box(name, 0)) for name in SHIPS})
     found = track.step(1, picture(1), list(SHIPS))
-    assert eyes.calls == [4, 2]
+    assert model.calls == [4, 2]
     for name in SHIPS:
         window = Crop.of_mask(found[name].mask)
         assert window is not None
         assert window.box.tolist() == box(name, 1).tolist()
 
 
-def test_what_is_hidden_has_no_mask_and_is_found_again(track: ImageTrack) -> None:
+def test_occluded_object_has_no_mask_and_is_found_again(track: ImageTrack) -> None:
     track.prompt(0, picture(0), {"red": Prompt(box=box("red", 0))})
     boxes(track, range(1, 6))
     hidden = [track.step(i, picture(i, hidden=True), ["red"])["red"] for i in range(6, 10)]
@@ -132,7 +136,7 @@ def test_what_is_hidden_has_no_mask_and_is_found_again(track: ImageTrack) -> Non
     assert boxes(track, range(10, 13)) == [box("red", i).tolist() for i in range(10, 13)]
 
 
-def test_a_jump_of_zoom_is_not_followed(track: ImageTrack) -> None:
+def test_jump_of_zoom_is_not_tracked(track: ImageTrack) -> None:
     track.prompt(0, picture(0), {"red": Prompt(box=box("red", 0))})
     boxes(track, range(1, 5))
     large = np.full((HEIGHT, WIDTH, 3), (15, 15, 30), np.uint8)
@@ -140,26 +144,26 @@ def test_a_jump_of_zoom_is_not_followed(track: ImageTrack) -> None:
     assert not track.step(5, large, ["red"])["red"].mask.any()
 
 
-def test_nobody_is_seen_before_being_told_of(track: ImageTrack) -> None:
+def test_objects_are_not_tracked_before_their_prompt(track: ImageTrack) -> None:
     track.prompt(5, picture(5), {"red": Prompt(box=box("red", 5))})
     assert boxes(track, [4]) == [None]
     assert boxes(track, [4], reverse=True) == [box("red", 4).tolist()]
-    assert not track.step(6, picture(6), ["nobody"])["nobody"].mask.any()
+    assert not track.step(6, picture(6), ["unknown"])["unknown"].mask.any()
 
 
-def test_forget_and_begin_drop_the_past(track: ImageTrack) -> None:
+def test_forget_and_begin_drop_the_history(track: ImageTrack) -> None:
     for drop in (lambda: track.forget("red"), track.begin):
         track.prompt(0, picture(0), {"red": Prompt(box=box("red", 0))})
         drop()
         assert boxes(track, [1]) == [None]
 
 
-def test_a_killed_run_goes_on_equally(track: ImageTrack, params: MasksParams, tmp_path: Path) -> None:
+def test_interrupted_run_resumes_identically(track: ImageTrack, params: MasksParams, tmp_path: Path) -> None:
     track.prompt(0, picture(0), {name: Prompt(box=box(name, 0)) for name in SHIPS})
     for index in range(1, 5):
         track.step(index, picture(index), list(SHIPS))
     track.save(tmp_path / "memory")
-    other = ImageTrack(WEIGHTS, params, Eyes())
+    other = ImageTrack(WEIGHTS, params, BrightPixels())
     other.load(tmp_path / "memory")
     for index in range(5, 9):
         one, again = (each.step(index, picture(index), list(SHIPS)) for each in (track, other))
@@ -170,7 +174,7 @@ def test_a_killed_run_goes_on_equally(track: ImageTrack, params: MasksParams, tm
     assert (tmp_path / "one").read_bytes() == (tmp_path / "again").read_bytes()
 
 
-def test_unknown_weights_are_named(params: MasksParams) -> None:
+def test_error_names_unknown_weights(params: MasksParams) -> None:
     with pytest.raises(InputError, match=r"yolo26n\.pt.*sam2_hiera_tiny_image\.pt"):
         ImageTrack("yolo26n.pt", params)
 
@@ -180,8 +184,8 @@ def test_unknown_weights_are_named(params: MasksParams) -> None:
 @pytest.mark.parametrize(
     ("ordeal", "least_right"),
     [
-        pytest.param("occlusion", 4, id="hidden by a rock"),
-        pytest.param("zoom jump", 7, id="of another size from one frame to the next"),
+        pytest.param("occlusion", 4, id="occluded by a rock"),
+        pytest.param("zoom jump", 7, id="jump of zoom"),
         pytest.param("crossing", 10, id="behind a look-alike"),
     ],
 )
@@ -196,9 +200,9 @@ def test_real_weights_are_not_sure_where_they_are_wrong(
     history = History(usual_frames=params.propagation.usual_frames)
     window = Crop.of_mask(trial.mask(0))
     assert window is not None
-    told = track.prompt(0, trial.picture(0), {"ship": Prompt(box=window.box)})["ship"]
-    history.add(told, trial.picture(0), 0)
-    right, wrong, silent = 0, 0, 0
+    prompted = track.prompt(0, trial.picture(0), {"ship": Prompt(box=window.box)})["ship"]
+    history.add(prompted, trial.picture(0), 0)
+    right, wrong, sure_and_wrong = 0, 0, 0
     for index in range(2, trial.frames, 2):
         image, truth = trial.picture(index), trial.mask(index)
         found = track.step(index, image, ["ship"])["ship"]
@@ -206,7 +210,11 @@ def test_real_weights_are_not_sure_where_they_are_wrong(
         if sure:
             history.add(found, image, index)
         agrees = (found.mask & truth).sum() >= 0.5 * (found.mask | truth).sum()
-        right, wrong, silent = right + (sure and agrees), wrong + (not agrees), silent + (sure and not agrees)
+        right, wrong, sure_and_wrong = (
+            right + (sure and agrees),
+            wrong + (not agrees),
+            sure_and_wrong + (sure and not agrees),
+        )
     assert wrong
-    assert silent <= 0.1 * wrong
+    assert sure_and_wrong <= 0.1 * wrong
     assert right >= least_right

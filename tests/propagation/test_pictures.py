@@ -26,7 +26,7 @@ def changed(picture: np.ndarray, before: np.ndarray) -> np.ndarray:
     return (picture.astype(int) - before).any(axis=2)
 
 
-def test_masks_are_painted_where_they_are_and_lost_objects_are_listed() -> None:
+def test_masks_are_drawn_and_lost_objects_are_listed() -> None:
     rows = pd.DataFrame([row(3, "0/0", (60, 40, 100, 70)), row(3, "0/1", None, state="lost")])
     picture = with_masks(IMAGE, rows)
     assert changed(picture, IMAGE)[45:65, 65:95].all()
@@ -53,7 +53,7 @@ def test_positive_points_are_filled_and_negative_ones_hollow() -> None:
     assert filled > 1.4 * hollow > 0
 
 
-def test_what_was_carried_is_no_prompt() -> None:
+def test_propagated_rows_are_no_prompts() -> None:
     rows = pd.DataFrame([row(3, "0/0", (60, 40, 100, 70), prompt="carried back")])
     nothing = prompt_grid([], rows[:0], NO_POINTS)
     assert (prompt_grid([(3, IMAGE)], rows, NO_POINTS) == nothing).all()
@@ -68,7 +68,7 @@ def test_what_was_carried_is_no_prompt() -> None:
         ({"rle": None}, 0.0),
         (dict.fromkeys(("predicted_iou", "stability", "area_change", "motion", "appearance"), np.nan), 1.0),
     ],
-    ids=["all good", "one bad", "against its detection", "lost", "nothing known"],
+    ids=["all good", "one bad", "against its detection", "lost", "no measures"],
 )
 def test_confidence_is_the_weakest_measure(changes: dict, expected: float) -> None:
     assert confidence(pd.DataFrame([row(0, "0/0", (1, 1, 5, 5)) | changes]))[0] == pytest.approx(expected)
@@ -81,7 +81,7 @@ def test_confidence_is_the_weakest_measure(changes: dict, expected: float) -> No
         pytest.param(
             {10: 1.0, 20: 2.0, 30: 4.0}, [5, 35], [0.5, 5.0], id="before and after, by the nearest two"
         ),
-        pytest.param({10: 1.0}, [5, 30], [1.0, 1.0], id="one alone tells no rate"),
+        pytest.param({10: 1.0}, [5, 30], [1.0, 1.0], id="a single time gives no rate"),
     ],
 )
 def test_frames_between_and_beyond_known_times(
@@ -90,7 +90,7 @@ def test_frames_between_and_beyond_known_times(
     assert seconds(np.array(frames, float), pd.Series(known)) == pytest.approx(expected)
 
 
-def test_a_timeline_has_a_line_for_each_object() -> None:
+def test_timeline_has_a_line_for_each_object() -> None:
     rows = [row(n, name, (1, 1, 9, 9)) for name in ("0/0", "0/1", "0/2") for n in range(5)]
     rows += [
         row(5, "0/0", None, state="lost"),

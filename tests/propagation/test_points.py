@@ -1,4 +1,4 @@
-"""Tables of a human's points."""
+"""Tables of human point prompts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ def table(folder: Path, rows: str, header: str = HEADER) -> Path:
     return path
 
 
-def test_points_of_an_object_in_a_frame_are_one_prompt(tmp_path: Path) -> None:
+def test_points_of_an_object_in_a_frame_form_one_prompt(tmp_path: Path) -> None:
     points = read_points(
         table(tmp_path, "50,b,7,8,1\n0,a,10.5,20,1\n0,a,30,40,0\n0, b ,1,2,1\n50,a,3,4,0\n"), VIDEO
     )
@@ -30,7 +30,7 @@ def test_points_of_an_object_in_a_frame_are_one_prompt(tmp_path: Path) -> None:
     assert {frame: list(objects) for frame, objects in found.items()} == {0: ["a", "b"], 50: ["a", "b"]}
     np.testing.assert_array_equal(found[0]["a"].points, [[10.5, 20], [30, 40]])
     np.testing.assert_array_equal(found[0]["a"].labels, [1, 0])
-    np.testing.assert_array_equal(found[50]["a"].labels, [0])  # a correction further on
+    np.testing.assert_array_equal(found[50]["a"].labels, [0])  # a later correction
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_points_of_an_object_in_a_frame_are_one_prompt(tmp_path: Path) -> None:
         ("0,a,1,-0.5,1\n", "row 2: y must lie in the frame, 0 to 240"),
         ("0,a,,1,1\n", "row 2: x must lie"),
         ("0,a,1,1,1\n0,b,5,5,0\n5,b,6,6,0\n", "row 3: its object has negative points only"),
-        ("0,a,1,1,1\n3,a,1,1,1\n0,a,1.0,1,0\n", "row 4: this point is there twice"),
+        ("0,a,1,1,1\n3,a,1,1,1\n0,a,1.0,1,0\n", "row 4: this point is in the table twice"),
     ],
     ids=[
         "after the end", "before the start", "half a frame", "no number", "unknown label", "label a word",
@@ -63,7 +63,7 @@ def test_points_of_an_object_in_a_frame_are_one_prompt(tmp_path: Path) -> None:
         "negatives only", "contradiction",
     ],
 )  # fmt: skip
-def test_a_bad_row_is_named(tmp_path: Path, rows: str, message: str) -> None:
+def test_error_names_the_bad_row(tmp_path: Path, rows: str, message: str) -> None:
     with pytest.raises(InputError, match=r"points\.csv: " + message):
         read_points(table(tmp_path, rows), VIDEO)
 
@@ -71,12 +71,12 @@ def test_a_bad_row_is_named(tmp_path: Path, rows: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("header", "message"), [("frame,object_id,x,y,label\n", "expected"), ("", "cannot be read|expected")]
 )
-def test_a_wrong_table_is_refused(tmp_path: Path, header: str, message: str) -> None:
+def test_wrong_columns_are_refused(tmp_path: Path, header: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_points(table(tmp_path, "", header), VIDEO)
 
 
-def test_a_table_of_no_rows_is_no_prompt(tmp_path: Path) -> None:
+def test_empty_table_gives_no_prompts(tmp_path: Path) -> None:
     assert prompts(read_points(table(tmp_path, ""), VIDEO)) == {}
 
 
@@ -88,7 +88,7 @@ def test_a_table_of_no_rows_is_no_prompt(tmp_path: Path) -> None:
         unique=True,
     )
 )
-def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple]) -> None:
+def test_points_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple]) -> None:
     text = "".join(f"{f},{o},{x!r},{y!r},1\n" for f, o, x, y in rows)
     found = prompts(read_points(table(tmp_path_factory.mktemp("points"), text), replace(VIDEO, frames=100)))
     read = {

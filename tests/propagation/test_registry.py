@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 PARAMS = read_params(ROOT / "params.yaml").masks
 
 
-def test_unknown_name_lists_the_known_ones() -> None:
+def test_unknown_name_lists_the_known_names() -> None:
     with pytest.raises(
         InputError, match=r"no propagator named 'sam9'; known: sam2, edgetam, sam2_image_track"
     ):
@@ -20,15 +20,15 @@ def test_unknown_name_lists_the_known_ones() -> None:
 @pytest.mark.parametrize(
     "engine", ["sam2:sam2_hiera_tiny_image.pt", "sam2_image_track:sam2_hiera_tiny_image.pt"]
 )
-def test_missing_weights_say_where_they_were_looked_for(
+def test_error_for_missing_weights_names_the_searched_folders(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    carried = PARAMS.propagation.model_copy(update={"input_px": 160})
+    propagation = PARAMS.propagation.model_copy(update={"input_px": 160})
     with pytest.raises(MissingWeightsError, match=r"sam2_hiera_tiny_image\.pt: not in"):
-        build_propagator(engine, PARAMS.model_copy(update={"propagation": carried, "input_px": 160}))
+        build_propagator(engine, PARAMS.model_copy(update={"propagation": propagation, "input_px": 160}))
 
 
-def test_every_engine_of_the_parameters_is_known() -> None:
+def test_every_engine_in_params_is_registered() -> None:
     assert {engine.partition(":")[0] for engine in PARAMS.propagation.engine} <= PROPAGATORS.keys()

@@ -1,4 +1,4 @@
-"""Ours against the package's own video predictor, on one small model with random weights."""
+"""Compare with the package's own video predictor, on a small model with random weights."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ HEIGHT, WIDTH, FRAMES = 72, 96, 60
 NAMES = ["a", "b", "late"]
 TOLERANCE = 1e-3
 MOST = 2
-"""Prompted frames in attention: fewer than "a" has."""
+"""Maximum number of prompted frames attended to: fewer than "a" has."""
 
 PROMPTS = {
     0: {
@@ -41,32 +41,34 @@ PASSES = [*((index, False) for index in range(FRAMES)), *((index, True) for inde
 
 
 class Spy(Sam2Propagator):
-    """Ours, with the logits (H, W) of each object in the last frame at hand."""
+    """Records the logits (H, W) of each object in the last frame."""
 
     def __init__(self, params: MasksParams) -> None:
         super().__init__(WEIGHTS, params)
         self.logits: list[np.ndarray] = []
 
-    def _ask(self, frame: Any, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
-        one = super()._ask(frame, prompt, shape)
+    def _decode_prompt(self, frame: Any, prompt: Prompt, shape: tuple[int, int]) -> Decoded:
+        one = super()._decode_prompt(frame, prompt, shape)
         self.logits.append(_large(one.logits))
         return one
 
-    def _follow(self, frame: Any, views: Any, reverse: bool) -> list[Decoded]:
-        decoded = super()._follow(frame, views, reverse)
+    def _track(self, frame: Any, views: Any, reverse: bool) -> list[Decoded]:
+        decoded = super()._track(frame, views, reverse)
         self.logits += [_large(one.logits) for one in decoded]
         return decoded
 
-    def told(self, index: int, image: np.ndarray, prompts: dict[str, Prompt]) -> dict[str, np.ndarray]:
+    def prompted(self, index: int, image: np.ndarray, prompts: dict[str, Prompt]) -> dict[str, np.ndarray]:
         self.logits.clear()
         self.prompt(index, image, prompts)
         return dict(zip(prompts, self.logits, strict=True))
 
-    def found(self, index: int, image: np.ndarray, names: list[str], reverse: bool) -> dict[str, np.ndarray]:
+    def tracked(
+        self, index: int, image: np.ndarray, names: list[str], reverse: bool
+    ) -> dict[str, np.ndarray]:
         """Logits of the objects that were not prompted in this frame."""
         self.logits.clear()
         self.step(index, image, names, reverse)
-        open_ = [name for name in names if index not in self._memory.objects[name].told]
+        open_ = [name for name in names if index not in self._memory.objects[name].prompted]
         return dict(zip(open_, self.logits, strict=True))
 
 
@@ -78,7 +80,7 @@ def _large(logits: Any) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[np.ndarray]]:
-    """Three squares that cross a dark pattern: a folder of JPEG files, and what is read from them."""
+    """Three squares that cross a dark pattern: a folder of JPEG files, and the decoded images."""
     rng = np.random.default_rng(0)
     back = cv2.resize(
         rng.integers(0, 90, (9, 12, 3), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST
@@ -103,7 +105,7 @@ def _read(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Any]:
-    """The package's predictor, small, with weights under which masks depend on prompts and on memory."""
+    """A small predictor of the package, with weights that make masks depend on prompts and memory."""
     import torch
 
     grid = f"[{SIDE // 16},{SIDE // 16}]"
@@ -129,7 +131,7 @@ def model() -> Iterator[Any]:
         for tensor in model.sam_prompt_encoder.parameters():
             tensor.mul_(2)
         model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.add_(0.15)
-    # Where no pointer lies behind, the predictor feeds memory to its attention in half precision, and fails.
+    # Without earlier object pointers the predictor passes memory to attention in half precision and fails.
     model.memory_attention.register_forward_pre_hook(
         lambda _, args, named: (args, named | {"memory": named["memory"].float()}), with_kwargs=True
     )
@@ -150,32 +152,32 @@ def params() -> MasksParams:
 
 @pytest.fixture(scope="module")
 def reference(model: Any, images: tuple[Path, list[np.ndarray]]) -> dict[tuple[int, bool], np.ndarray]:
-    """Logits (3, H, W) of the predictor by frame and direction."""
+    """The predictor's logits (3, H, W) by frame and direction."""
     state = _prompted(model, images[0], PROMPTS)
     passes = [(0, False), (30, True)]
     return {
         (index, reverse): logits
         for start, reverse in passes
-        for index, logits in _carried(model, state, start, reverse)
+        for index, logits in _propagated(model, state, start, reverse)
     }
 
 
 def _prompted(model: Any, folder: Path, prompts: dict[int, dict[str, Prompt]]) -> Any:
     state = model.init_state(str(folder))
-    for index, told in prompts.items():
-        for name, prompt in told.items():
-            _tell(model, state, index, name, prompt)
+    for index, prompted in prompts.items():
+        for name, prompt in prompted.items():
+            _add_prompt(model, state, index, name, prompt)
     return state
 
 
-def _tell(model: Any, state: Any, index: int, name: str, prompt: Prompt) -> None:
+def _add_prompt(model: Any, state: Any, index: int, name: str, prompt: Prompt) -> None:
     if prompt.mask is not None:
         model.add_new_mask(state, index, name, prompt.mask)
     else:
         model.add_new_points_or_box(state, index, name, prompt.points, prompt.labels, box=prompt.box)
 
 
-def _carried(
+def _propagated(
     model: Any, state: Any, start: int, reverse: bool, most: int | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
     for index, _, logits in model.propagate_in_video(state, start, most, reverse):
@@ -185,10 +187,12 @@ def _carried(
 def _run(
     spy: Spy, frames: list[np.ndarray], passes: Iterable[tuple[int, bool]] = PASSES, stride: int = 1
 ) -> Iterator[tuple[tuple[int, bool], dict[str, np.ndarray]]]:
-    told = {index: spy.told(index * stride, frames[index], prompts) for index, prompts in PROMPTS.items()}
+    prompted = {
+        index: spy.prompted(index * stride, frames[index], prompts) for index, prompts in PROMPTS.items()
+    }
     for index, reverse in passes:
-        found = spy.found(index * stride, frames[index], NAMES, reverse)
-        yield (index, reverse), found | told.get(index, {})
+        found = spy.tracked(index * stride, frames[index], NAMES, reverse)
+        yield (index, reverse), found | prompted.get(index, {})
 
 
 def _worst(ours: dict[str, np.ndarray], theirs: np.ndarray) -> dict[str, float]:
@@ -201,15 +205,15 @@ def test_unknown_weights_are_refused(params: MasksParams) -> None:
 
 
 @pytest.mark.weights
-def test_weights_for_images_are_refused_with_what_can_use_them(params: MasksParams) -> None:
+def test_error_for_image_weights_names_a_propagator_for_them(params: MasksParams) -> None:
     name = "sam2_hiera_tiny_image.pt"
     if weights.find(name) is None:
-        pytest.skip(f"{name} is not on this machine")
+        pytest.skip(f"the weights {name} are missing")
     with pytest.raises(MissingWeightsError, match=f"sam2_image_track:{name}"):
         Sam2Propagator(name, params)
 
 
-def test_gives_the_logits_of_the_reference_on_every_frame_and_object(
+def test_logits_equal_the_reference_for_every_frame_and_object(
     model: Any, params: MasksParams, images: Any, reference: dict[tuple[int, bool], np.ndarray]
 ) -> None:
     ours = dict(_run(Spy(params), images[1]))
@@ -220,10 +224,10 @@ def test_gives_the_logits_of_the_reference_on_every_frame_and_object(
         assert max(_worst(logits, reference[key]).values()) < TOLERANCE, key
 
 
-def test_the_comparison_can_fail(
+def test_the_reference_comparison_is_sensitive(
     model: Any, params: MasksParams, images: Any, reference: dict[tuple[int, bool], np.ndarray]
 ) -> None:
-    """Masks differ between objects, frames and directions, objects come and go, and memory decides."""
+    """Masks differ between objects, frames and directions, objects come and go, and memory matters."""
     forward = np.stack([reference[index, False] for index in range(FRAMES)])
     masks = forward > 0
     present = np.count_nonzero(masks.any((2, 3)), axis=0)
@@ -245,7 +249,7 @@ def test_frames_with_gaps_count_as_neighbours(
         assert max(_worst(logits, reference[key]).values()) < TOLERANCE, key
 
 
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+def test_interrupted_run_resumes_identically(
     model: Any,
     params: MasksParams,
     images: Any,
@@ -270,7 +274,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
 @pytest.mark.parametrize(
     "content", [b"", b"not a memory", None], ids=["empty", "other bytes", "other weights"]
 )
-def test_refuses_a_memory_that_is_not_its_own(
+def test_foreign_or_damaged_memory_is_refused(
     content: bytes | None, model: Any, params: MasksParams, tmp_path: Path
 ) -> None:
     path = tmp_path / "memory.pt"
@@ -295,45 +299,45 @@ def test_refuses_a_memory_that_is_not_its_own(
     ],
     ids=["box", "box with a negative point", "mask", "empty mask"],
 )
-def test_every_kind_of_prompt_gives_what_it_gives_the_reference(
+def test_every_kind_of_prompt_equals_the_reference(
     prompt: Prompt, model: Any, params: MasksParams, images: Any
 ) -> None:
     state = _prompted(model, images[0], {0: {"a": prompt}})
     spy = Spy(params)
-    ours = [spy.told(0, images[1][0], {"a": prompt})]
-    ours += [spy.found(index, images[1][index], ["a"], False) for index in (1, 2, 3)]
+    ours = [spy.prompted(0, images[1][0], {"a": prompt})]
+    ours += [spy.tracked(index, images[1][index], ["a"], False) for index in (1, 2, 3)]
 
-    for index, logits in _carried(model, state, 0, False, 3):
+    for index, logits in _propagated(model, state, 0, False, 3):
         assert np.abs(ours[index]["a"] - logits[0]).max() < TOLERANCE, index
 
 
-def test_a_prompt_in_a_frame_already_seen_conditions_what_follows(
+def test_prompt_in_a_tracked_frame_conditions_later_frames(
     model: Any, params: MasksParams, images: Any
 ) -> None:
     again = Prompt(np.array([(60.0, 40)]), np.ones(1))
     state = _prompted(model, images[0], {0: {"a": PROMPTS[0]["a"]}})
-    before = dict(_carried(model, state, 0, False, 10))
-    # What makes the reference take a prompt for a new one: the frame was never tracked.
+    before = dict(_propagated(model, state, 0, False, 10))
+    # The reference treats a prompt as a new one only if the frame was never tracked.
     state["frames_tracked_per_obj"][0].pop(6)
     state["output_dict_per_obj"][0]["non_cond_frame_outputs"].pop(6)
-    _tell(model, state, 6, "a", again)
-    after = dict(_carried(model, state, 6, False, 6))
+    _add_prompt(model, state, 6, "a", again)
+    after = dict(_propagated(model, state, 6, False, 6))
 
     spy = Spy(params)
     spy.prompt(0, images[1][0], {"a": PROMPTS[0]["a"]})
     for index in range(11):
         spy.step(index, images[1][index], ["a"])
-    told = spy.prompt(6, images[1][6], {"a": again})["a"]
+    prompted = spy.prompt(6, images[1][6], {"a": again})["a"]
     seen = spy.step(6, images[1][6], ["a"])["a"]
 
-    assert np.array_equal(told.mask, seen.mask) and told.predicted_iou == seen.predicted_iou
+    assert np.array_equal(prompted.mask, seen.mask) and prompted.predicted_iou == seen.predicted_iou
     assert np.abs(after[8] - before[8]).max() > 10 * TOLERANCE
     for index in range(7, 13):
-        ours = spy.found(index, images[1][index], ["a"], False)["a"]
+        ours = spy.tracked(index, images[1][index], ["a"], False)["a"]
         assert np.abs(ours - after[index][0]).max() < TOLERANCE, index
 
 
-def test_scores_are_those_of_the_decoder_and_an_absent_object_has_no_mask(
+def test_scores_are_those_of_the_decoder_and_absent_objects_have_no_mask(
     model: Any, params: MasksParams, images: Any
 ) -> None:
     spy = Spy(params)
@@ -359,18 +363,18 @@ def test_memory_does_not_grow_with_frames(model: Any, params: MasksParams, image
     for index in range(1, 81):
         spy.step(index, images[1][index % FRAMES], ["late"])
         held.append(
-            sum(_bytes(output) for trace in spy._memory.objects.values() for output in trace.seen.values())
+            sum(_bytes(output) for trace in spy._memory.objects.values() for output in trace.tracked.values())
         )
 
     assert held[79] == held[39] > 0
-    assert all(len(trace.seen) <= 2 * 16 for trace in spy._memory.objects.values())
+    assert all(len(trace.tracked) <= 2 * 16 for trace in spy._memory.objects.values())
 
 
 def _bytes(output: dict[str, Any]) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in output.values())
 
 
-def test_a_forgotten_object_leaves_nothing_and_the_others_alone(
+def test_forgetting_an_object_does_not_affect_the_others(
     model: Any, params: MasksParams, images: Any, reference: dict[tuple[int, bool], np.ndarray]
 ) -> None:
     spy = Spy(params)
@@ -378,7 +382,7 @@ def test_a_forgotten_object_leaves_nothing_and_the_others_alone(
         pass
     spy.forget("b")
 
-    found = spy.found(8, images[1][8], ["a", "late"], False)
+    found = spy.tracked(8, images[1][8], ["a", "late"], False)
     assert max(_worst(found, reference[8, False]).values()) < TOLERANCE
     assert "b" not in spy._memory.objects
     spy.begin()

@@ -32,7 +32,7 @@ def rectangle(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
 
 
 def corners(thickness: int = 3, arm: int = 10) -> np.ndarray:
-    """The mark itself: an L in each corner of the designator."""
+    """The mark: an L in each corner of the designator."""
     frame = rectangle(60, 40, 100, 80) & ~rectangle(
         60 + thickness, 40 + thickness, 100 - thickness, 80 - thickness
     )
@@ -61,7 +61,7 @@ SKY = rectangle(0, 0, 160, 120) & ~SQUARE
                 candidate(SQUARE, "box@3", score=0.99, stability=0.95),
             ],
             SHIP,
-            id="a small ship, though the model prefers the square between the corners",
+            id="small ship, though the model prefers the square between the corners",
         ),
         pytest.param(
             [
@@ -71,7 +71,7 @@ SKY = rectangle(0, 0, 160, 120) & ~SQUARE
                 candidate(HULL, "box@2"),
             ],
             HULL,
-            id="a ship that fills its designator, though one point takes half of it",
+            id="ship that fills its designator, though one point gives half of it",
         ),
         pytest.param(
             [
@@ -81,7 +81,7 @@ SKY = rectangle(0, 0, 160, 120) & ~SQUARE
                 candidate(SKY, "ring@2", score=0.99, stability=1.0),
             ],
             SHIP,
-            id="the sky around is outside, however sure",
+            id="confident mask of the sky outside",
         ),
         pytest.param(
             [
@@ -91,7 +91,7 @@ SKY = rectangle(0, 0, 160, 120) & ~SQUARE
                 candidate(corners(), "ring@2", score=0.99, stability=1.0),
             ],
             SHIP,
-            id="the bracket's own corners are no target",
+            id="corners of the bracket are no target",
         ),
         pytest.param(
             [
@@ -101,19 +101,19 @@ SKY = rectangle(0, 0, 160, 120) & ~SQUARE
                 candidate(HULL, "ring@2", stability=0.3),
             ],
             SHIP,
-            id="what a small shift of the threshold changes is not trusted",
+            id="unstable mask loses",
         ),
-        pytest.param([candidate(SHIP, "rim", np.nan, np.nan)], SHIP, id="one prompt that says nothing more"),
+        pytest.param([candidate(SHIP, "rim", np.nan, np.nan)], SHIP, id="one prompt without scores"),
     ],
 )
-def test_choice(candidates: list[Candidate], expected: np.ndarray) -> None:
+def test_choose_selects_the_expected_mask(candidates: list[Candidate], expected: np.ndarray) -> None:
     for order in (candidates, candidates[::-1]):
         choice = choose(order, DESIGNATOR, masks_params())
         assert choice is not None
         assert np.array_equal(choice.candidate.mask, expected)
 
 
-def test_a_choice_tells_how_it_measures() -> None:
+def test_choice_has_its_measures() -> None:
     half_out = rectangle(90, 50, 110, 60)
     choice = choose([candidate(half_out, "a"), candidate(half_out, "b")], DESIGNATOR, masks_params())
     assert choice is not None
@@ -122,7 +122,7 @@ def test_a_choice_tells_how_it_measures() -> None:
     assert choice.agreement == pytest.approx(1.0)
 
 
-def test_what_is_known_of_the_object_decides_between_equals() -> None:
+def test_neighbour_shapes_decide_between_equal_candidates() -> None:
     proposed = {"point@2": SHIP, "ring@2": SHIP, "point@3": HULL, "ring@3": HULL}
     undecided = [candidate(mask, prompt) for prompt, mask in proposed.items()]
     for known in (SHIP, HULL):
@@ -131,25 +131,25 @@ def test_what_is_known_of_the_object_decides_between_equals() -> None:
         assert np.array_equal(choice.candidate.mask, known)
 
 
-def test_nothing_found_is_no_choice() -> None:
+def test_no_candidates_give_no_choice() -> None:
     assert choose([], DESIGNATOR, masks_params()) is None
     speck = rectangle(70, 70, 71, 71)
     assert choose([candidate(speck, "a"), candidate(speck & False, "b")], DESIGNATOR, masks_params()) is None
 
 
-def test_a_pixel_that_one_of_five_adds_is_voted_out() -> None:
+def test_vote_removes_a_pixel_of_one_candidate_in_five() -> None:
     candidates = [candidate(SHIP, name) for name in "abcd"] + [candidate(SHIP_TOO, "e", stability=1.0)]
     choice = choose(candidates, DESIGNATOR, masks_params())
     assert choice is not None
     assert np.array_equal(choice.candidate.mask, SHIP)
 
 
-def test_few_voters_change_nothing() -> None:
+def test_too_few_voters_keep_the_best_mask() -> None:
     candidates = [candidate(SHIP_TOO, "a", stability=1.0), candidate(SHIP, "b"), candidate(SHIP, "c")]
     assert np.array_equal(vote(candidates, 0, masks_params(min_voters=4)), SHIP_TOO)
 
 
-def test_what_is_unlike_the_best_has_no_vote() -> None:
+def test_candidates_unlike_the_best_have_no_vote() -> None:
     candidates = [candidate(SHIP, "a"), candidate(HULL, "b"), candidate(HULL, "c"), candidate(SHIP_TOO, "d")]
     half, most = (masks_params(majority=share, min_voters=2) for share in (0.5, 0.6))
     assert np.array_equal(vote(candidates, 0, half), SHIP_TOO)
@@ -157,7 +157,7 @@ def test_what_is_unlike_the_best_has_no_vote() -> None:
     assert np.array_equal(vote(candidates, 1, most), HULL)
 
 
-def test_measures_are_shares() -> None:
+def test_measures_are_between_0_and_1() -> None:
     masks = [SHIP, HULL, SQUARE, SKY, corners()]
     table = measure([candidate(m, f"p{i}") for i, m in enumerate(masks)], DESIGNATOR, masks_params())
     assert table.loc[4, "mark_overlap"] == pytest.approx(1.0)
@@ -178,14 +178,14 @@ def test_measures_are_shares() -> None:
         (["a", "b"], [0.5, 0.5]),
         (["a", "a"], [np.nan, np.nan]),
     ],
-    ids=["two prompts", "a prompt does not confirm itself"],
+    ids=["two prompts", "masks of one prompt do not count"],
 )
-def test_agreement_of_two(prompts: list[str], expected: list[float]) -> None:
+def test_agreement_of_two_prompts(prompts: list[str], expected: list[float]) -> None:
     iou = np.array([[1.0, 0.5], [0.5, 1.0]])
     assert agreement(iou, np.array(prompts)) == pytest.approx(expected, nan_ok=True)
 
 
-def test_one_prompt_may_dissent() -> None:
+def test_agreement_ignores_one_dissenting_prompt() -> None:
     iou = mask_iou(np.stack([SHIP, SHIP, SHIP, SKY]))
     assert agreement(iou, np.array(["a", "b", "c", "d"])) == pytest.approx([1, 1, 1, 0])
 
@@ -193,12 +193,12 @@ def test_one_prompt_may_dissent() -> None:
 @pytest.mark.parametrize(
     ("painted", "expected"),
     [
-        pytest.param([(10, 10, 30, 30)], [(10, 10, 30, 30)], id="one piece stays"),
-        pytest.param([(10, 10, 30, 30), (50, 50, 53, 53)], [(10, 10, 30, 30)], id="a speck goes"),
+        pytest.param([(10, 10, 30, 30)], [(10, 10, 30, 30)], id="one piece is kept"),
+        pytest.param([(10, 10, 30, 30), (50, 50, 53, 53)], [(10, 10, 30, 30)], id="a speck is dropped"),
         pytest.param(
             [(10, 10, 30, 30), (50, 50, 65, 65)],
             [(10, 10, 30, 30), (50, 50, 65, 65)],
-            id="a large second piece stays: one object, two pieces",
+            id="a large second piece is kept: one object, two pieces",
         ),
         pytest.param([(0, 0, 160, 120)], [(0, 0, 160, 120)], id="the whole frame"),
     ],
@@ -233,7 +233,7 @@ def test_tidy_holes(side: int, filled: bool) -> None:
 
 @settings(max_examples=60)
 @given(hnp.arrays(bool, (14, 17)), st.floats(0.05, 1))
-def test_tidy_leaves_no_small_piece_and_adds_only_holes(mask: np.ndarray, min_piece: float) -> None:
+def test_tidy_drops_small_pieces_and_fills_only_holes(mask: np.ndarray, min_piece: float) -> None:
     tidied = tidy(mask, min_piece, max_hole=0.1)
     assert tidied.any() == mask.any()
     _, _, before, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
@@ -255,6 +255,6 @@ def test_regions_of_a_designator_cut_by_the_frame() -> None:
     assert not mark[30, 0], "its left corners are off the screen"
 
 
-def test_params_reach_the_choice() -> None:
+def test_choose_uses_the_params() -> None:
     big: MasksParams = masks_params(min_area_px=200)
     assert choose([candidate(SHIP, "a")], DESIGNATOR, big) is None

@@ -1,4 +1,4 @@
-"""Masks from clicks: what is looked at, what is remembered, and what real models answer."""
+"""Masks from clicks: crops, cached embeddings, and predictions of real models."""
 
 import cv2
 import numpy as np
@@ -42,7 +42,7 @@ def box_of(found: Candidate | None) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("target", "looks", "what"),
+    ("target", "crops_encoded", "what"),
     [
         ((290, 190, 310, 210), 2, "a small one is seen whole at once"),
         ((200, 100, 420, 300), 4, "one larger than the crop is asked for again on a larger one"),
@@ -50,15 +50,15 @@ def box_of(found: Candidate | None) -> list[int]:
         ((20, 10, 590, 390), 4, "one nearly as large as the frame"),
     ],
 )
-def test_a_click_anywhere_finds_a_target_of_any_size(target: tuple, looks: int, what: str) -> None:
+def test_click_segments_targets_of_any_size(target: tuple, crops_encoded: int, what: str) -> None:
     model = Flood()
     x1, y1, x2, y2 = target
     found = clicker(model).mask("frame", picture(target), at(((x1 + x2) / 2, (y1 + y2) / 2)), NONE)
     assert box_of(found) == list(target), what
-    assert len(model.encoded) == looks
+    assert len(model.encoded) == crops_encoded
 
 
-def test_a_click_into_a_designator_looks_at_the_projects_crops_around_it() -> None:
+def test_click_in_a_designator_uses_the_projects_crops() -> None:
     model = Flood()
     inner, outer = np.array([290.0, 190, 330, 230]), np.array([200.0, 100, 420, 320])
     found = clicker(model).mask(
@@ -66,25 +66,25 @@ def test_a_click_into_a_designator_looks_at_the_projects_crops_around_it() -> No
     )
     assert box_of(found) == [300, 200, 320, 220]
     assert model.encoded == [(80, 80), (120, 120)]
-    # Its corners and surroundings are told not to be meant.
+    # Its corners and surroundings are negative points.
     assert {int((p.labels == 0).sum()) for p in model.asked if p.labels is not None} == {0, 8}
 
 
-def test_what_was_seen_is_remembered_up_to_a_bound() -> None:
+def test_cache_of_embeddings_is_bounded() -> None:
     model = Flood()
     one = clicker(model, remembered=4)
     image = picture((100, 100, 120, 120), (300, 200, 320, 220), (500, 300, 520, 320))
     for x, y, encoded in ((110, 110, 2), (310, 210, 4), (110, 110, 4), (510, 310, 6), (110, 110, 6)):
         one.mask("frame", image, at((x, y)), NONE)
         assert len(model.encoded) == encoded
-    # The one least lately asked about was forgotten.
+    # The least recently used embedding was dropped.
     one.mask("frame", image, at((310, 210)), NONE)
     assert len(model.encoded) == 8
     one.mask("another frame", image, at((310, 210)), NONE)
     assert len(model.encoded) == 10
 
 
-def test_more_clicks_correct_the_first() -> None:
+def test_further_clicks_correct_the_mask() -> None:
     model = Flood()
     image = picture((290, 190, 310, 210), (316, 190, 330, 210))
     cv2.rectangle(image, (310, 190), (315, 209), (90, 90, 200), -1)
@@ -95,17 +95,17 @@ def test_more_clicks_correct_the_first() -> None:
     assert box_of(one) == [290, 190, 310, 210]
 
 
-def test_a_box_bounds_what_is_meant() -> None:
+def test_box_limits_the_mask() -> None:
     found = clicker(Flood()).mask(
         "frame", picture((200, 150, 300, 250)), Prompt(box=np.array([200.0, 150, 260, 250])), NONE
     )
     assert box_of(found) == [200, 150, 260, 250]
 
 
-@pytest.mark.parametrize("asked", [at(off=((5, 5),)), Prompt(np.empty((0, 2)), np.empty(0, int))])
-def test_a_click_on_the_object_comes_first(asked: Prompt) -> None:
+@pytest.mark.parametrize("prompt", [at(off=((5, 5),)), Prompt(np.empty((0, 2)), np.empty(0, int))])
+def test_prompt_without_a_positive_point_is_refused(prompt: Prompt) -> None:
     with pytest.raises(ValueError, match="click on the object first"):
-        clicker(Flood()).mask("frame", picture(), asked, NONE)
+        clicker(Flood()).mask("frame", picture(), prompt, NONE)
 
 
 ENGINES = [("sam2", "sam2_hiera_tiny_image.pt"), ("mobile_sam", "mobile_sam.pt")]
@@ -120,17 +120,17 @@ def interactive(name: str, weights: str, of: MasksParams) -> Interactive:
 
 @pytest.mark.weights
 @pytest.mark.parametrize(("name", "weights"), ENGINES)
-def test_asked_again_it_answers_as_at_once(name: str, weights: str) -> None:
+def test_decode_equals_predict(name: str, weights: str) -> None:
     model = interactive(name, weights, masks_params())
     image, designator, _ = truth_frames("naev_hostile_sample.mp4", 1)[0]
     crop = around(designator, 2, *image.shape[:2])
     prompts = [way(crop.to_crop(designator)) for way in PROMPTS.values()]
-    (at_once,) = model.ask([crop.cut(image)], [prompts])
-    encoded = model.encode(crop.cut(image))
-    # Another picture in between, as another reviewer would ask.
+    (at_once,) = model.predict([crop.cut(image)], [prompts])
+    embedding = model.encode(crop.cut(image))
+    # Another image in between, as for another reviewer.
     model.encode(image[:200, :200])
     for prompt, before in zip(prompts, at_once, strict=True):
-        (again,) = model.ask_again(encoded, [prompt])
+        (again,) = model.decode(embedding, [prompt])
         assert np.allclose(again.logits, before.logits, atol=0.1)
         assert again.scores == pytest.approx(before.scores, abs=0.02)
 
@@ -139,7 +139,7 @@ def test_asked_again_it_answers_as_at_once(name: str, weights: str) -> None:
 @pytest.mark.parametrize(
     ("clip", "least"), [("naev_hostile_sample.mp4", 0.9), ("oolite_red_sample.mp4", 0.85)]
 )
-def test_a_click_on_real_targets(clip: str, least: float) -> None:
+def test_click_on_real_targets(clip: str, least: float) -> None:
     model = interactive(*ENGINES[0], masks_params())
     image, designator, target = truth_frames(clip, 1)[0]
     middle = tuple((target[:2] + target[2:]) / 2)

@@ -17,10 +17,10 @@ SHIP[36:44, 35:45] = True
 SQUARE[24:56, 24:56] = True
 
 
-class Told:
-    """Sure of the ship in every frame but one, where it sees rather the square and rather unstably."""
+class StandIn:
+    """Segments the ship in every frame but one, where it prefers the square and is unstable."""
 
-    name, weights, device = "told", "", "cpu"
+    name, weights, device = "stand_in", "", "cpu"
 
     def __init__(self) -> None:
         self.frames: list[int] = []
@@ -41,7 +41,7 @@ class Told:
         ]
 
 
-def run(work: Path, segmenter: Told, stop_at: int | None = None) -> pd.DataFrame:
+def run(work: Path, segmenter: StandIn, stop_at: int | None = None) -> pd.DataFrame:
     def images(wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
         for frame_index in wanted:
             if frame_index == stop_at:
@@ -59,8 +59,8 @@ def run(work: Path, segmenter: Told, stop_at: int | None = None) -> pd.DataFrame
     )
 
 
-def test_a_frame_in_doubt_is_settled_by_those_around_it(tmp_path: Path) -> None:
-    found = run(tmp_path, Told())
+def test_doubtful_frame_is_settled_by_its_neighbours(tmp_path: Path) -> None:
+    found = run(tmp_path, StandIn())
     assert found["frame_index"].tolist() == list(range(FRAMES))
     assert found["rle"].tolist() == [rle.encode(SHIP)] * FRAMES
     assert found["neighbours"].tolist() == pytest.approx([1] * FRAMES)
@@ -68,10 +68,10 @@ def test_a_frame_in_doubt_is_settled_by_those_around_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop_at", range(1, FRAMES))
-def test_wherever_it_was_killed_the_result_is_the_same(tmp_path: Path, stop_at: int) -> None:
-    segmenter = Told()
+def test_interrupted_run_gives_the_same_result(tmp_path: Path, stop_at: int) -> None:
+    segmenter = StandIn()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "killed", segmenter, stop_at)
     resumed = run(tmp_path / "killed", segmenter)
     assert segmenter.frames == list(range(FRAMES)), "no frame is segmented twice"
-    pd.testing.assert_frame_equal(resumed, run(tmp_path / "whole", Told()))
+    pd.testing.assert_frame_equal(resumed, run(tmp_path / "whole", StandIn()))

@@ -14,7 +14,7 @@ def scene(length: float, colour: tuple[int, int, int], shape: str = "freighter")
 
 
 @pytest.mark.parametrize("length", [16, 60, 300], ids=["small", "medium", "large"])
-def test_a_plain_target_is_cut_out(length: float) -> None:
+def test_plain_target_is_segmented(length: float) -> None:
     shown = scene(length, (190, 190, 200))
     truth = shown.truth("clip").set_index("label")[["x1", "y1", "x2", "y2"]]
     boxes = truth.loc[["designator"]].to_numpy(float)
@@ -24,7 +24,7 @@ def test_a_plain_target_is_cut_out(length: float) -> None:
     assert sv.box_iou_batch(found, truth.loc[["object"]].to_numpy(float))[0, 0] >= 0.85
 
 
-def test_the_same_picture_gives_the_same_mask() -> None:
+def test_same_image_gives_the_same_mask() -> None:
     shown = scene(60, (120, 130, 120))
     box = shown.truth("clip").query("label == 'designator'")[["x1", "y1", "x2", "y2"]].to_numpy(float)
     cutter = GrabCut("", masks_params())
@@ -32,6 +32,6 @@ def test_the_same_picture_gives_the_same_mask() -> None:
     assert np.array_equal(first, second)
 
 
-def test_a_designator_around_one_colour_gives_nothing() -> None:
+def test_uniform_designator_gives_no_candidate() -> None:
     image = np.full((100, 100, 3), 30, np.uint8)
     assert GrabCut("", masks_params()).segment(image, np.array([[20.0, 20, 70, 70]])) == [[]]

@@ -63,7 +63,7 @@ def settled(masks: pd.DataFrame) -> tuple[pd.DataFrame, list[int]]:
     return settle(masks, designators, times, candidates, masks_params(doubt=0.5, link_gap_s=2.0)), asked
 
 
-def test_a_doubtful_mask_becomes_what_its_neighbours_are_like() -> None:
+def test_doubtful_mask_is_replaced_by_the_candidate_like_its_neighbours() -> None:
     found, asked = settled(rows(SHIP, SQUARE, SHIP, agreement=[0.9, 0.3, 0.9]))
     assert asked == [1]
     assert found["rle"].tolist() == [rle.encode(SHIP)] * 3
@@ -72,7 +72,7 @@ def test_a_doubtful_mask_becomes_what_its_neighbours_are_like() -> None:
     assert found["neighbours"].tolist() == pytest.approx([1, 1, 1])
 
 
-def test_a_sure_mask_stays_and_its_unlikeness_is_told() -> None:
+def test_sure_mask_is_kept_and_its_likeness_measured() -> None:
     before = rows(SHIP, SQUARE, SHIP, agreement=[0.9, 0.9, 0.9])
     found, asked = settled(before)
     assert asked == []
@@ -85,14 +85,14 @@ def test_a_sure_mask_stays_and_its_unlikeness_is_told() -> None:
     [([0.3, 0.3], "aa"), ([0.9, 0.3], "ab")],
     ids=["no neighbour is sure", "the sure one is another object"],
 )
-def test_nobody_to_ask(agreement: list[float], objects: str) -> None:
+def test_doubtful_mask_without_sure_neighbours_is_kept(agreement: list[float], objects: str) -> None:
     found, asked = settled(rows(SHIP, SQUARE, agreement=agreement, objects=objects))
     assert asked == []
     assert found["rle"].tolist() == [rle.encode(SHIP), rle.encode(SQUARE)]
     assert found["neighbours"].isna().all()
 
 
-def test_no_masks_are_a_table_without_rows() -> None:
+def test_no_masks_give_an_empty_table() -> None:
     found, _ = settled(rows(SHIP, agreement=[0.9]).iloc[:0])
     assert found.empty
     assert "neighbours" in found.columns

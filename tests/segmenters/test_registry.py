@@ -7,7 +7,7 @@ from gotowce_dagster.segmenters.registry import SEGMENTERS, build_segmenter
 from tests.shipped import masks_params, params
 
 
-def test_grabcut_needs_nothing() -> None:
+def test_grabcut_needs_no_weights() -> None:
     built = build_segmenter("grabcut", masks_params())
     assert (built.name, built.weights, built.device) == ("grabcut", "", "cpu")
 
@@ -21,15 +21,15 @@ def test_grabcut_needs_nothing() -> None:
         ("sam2", "no configuration for weights ''"),
     ],
 )
-def test_engines_that_cannot_be(engine: str, message: str) -> None:
+def test_invalid_engines_are_refused(engine: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build_segmenter(engine, masks_params())
 
 
-def test_missing_weights_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    # Another size than any test uses, so that no predictor of this process is taken from memory.
+    # A size that no other test uses, so that no cached predictor is used.
     with pytest.raises(MissingWeightsError, match=r"sam2_hiera_tiny_image\.pt: not in"):
         build_segmenter("sam2:sam2_hiera_tiny_image.pt", masks_params(input_px=128))
 

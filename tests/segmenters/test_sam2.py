@@ -44,13 +44,13 @@ def sam2() -> Segmenter:
 
 @pytest.fixture(scope="module")
 def thorough() -> Segmenter:
-    """Looks at every crop of every target."""
+    """A segmenter that encodes every crop of every target."""
     needs(SAM2)
     return build_segmenter(f"sam2:{SAM2}", masks_params().model_copy(update={"second_look": 1.0}))
 
 
 def truth_frames(clip: str, limit: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Image, designator and object of the first frames of a sample that have both."""
+    """Image, designator and object of the first frames with ground truth for both."""
     rows = read_truth(SAMPLES / "truth.csv").query("clip == @clip").set_index(["frame_index", "label"])
     both = [
         index
@@ -93,9 +93,9 @@ def test_boxes_on_real_footage(sam2: Segmenter, clip: str, at_least: float) -> N
         (Target("freighter", 300, (640, 360), bracket=Bracket(margin=0.01)), 0.9),
         (Target("cross", 120, (640, 360), bracket=Bracket(margin=0.0)), 0.9),
     ],
-    ids=["5 px", "9 px", "a large dart that fills it", "a large freighter", "a cross that fills it"],
+    ids=["5 px", "9 px", "large dart that fills it", "large freighter", "cross that fills it"],
 )
-def test_targets_much_smaller_than_their_designator_and_as_large(
+def test_targets_of_very_different_size_in_their_designator(
     sam2: Segmenter, target: Target, at_least: float
 ) -> None:
     scene = Scene((target,), frames=1)
@@ -106,7 +106,7 @@ def test_targets_much_smaller_than_their_designator_and_as_large(
 
 
 @pytest.mark.parametrize("corner", [(150, 120), (900, 500)], ids=["sky", "more sky"])
-def test_nothing_in_a_designator_is_never_accepted(sam2: Segmenter, corner: tuple[int, int]) -> None:
+def test_empty_designator_is_never_accepted(sam2: Segmenter, corner: tuple[int, int]) -> None:
     image = truth_frames("oolite_red_sample.mp4", 1)[0][0]
     (x, y), side = corner, 60
     for cx, cy, right, down in (
@@ -132,22 +132,22 @@ def _verdict(rows: pd.DataFrame, box: np.ndarray) -> str:
     return labels["verdict"].iloc[0]
 
 
-def test_mobile_sams_answers_are_those_of_its_own_predictor() -> None:
+def test_mobile_sam_predictions_equal_those_of_its_own_predictor() -> None:
     needs(MOBILE_SAM)
     segmenter = build_segmenter(f"mobile_sam:{MOBILE_SAM}", masks_params())
     assert isinstance(segmenter, MobileSam)
     image, designator, _ = truth_frames("naev_hostile_sample.mp4", 1)[0]
     crop = Crop(400, 200, 700, 420)
     prompts = [way(crop.to_crop(designator)) for way in PROMPTS.values()]
-    (answers,) = segmenter.ask([crop.cut(image)], [prompts])
+    (predictions,) = segmenter.predict([crop.cut(image)], [prompts])
     segmenter._predictor.set_image(np.ascontiguousarray(crop.cut(image)[..., ::-1]))
-    for prompt, answer in zip(prompts, answers, strict=True):
+    for prompt, prediction in zip(prompts, predictions, strict=True):
         points, labels = (value if value is None else value[None] for value in (prompt.points, prompt.labels))
         found = segmenter._predictor(points=points, labels=labels, bboxes=prompt.box, multimask_output=True)[
             0
         ]
-        assert answer.scores == pytest.approx(found.boxes.conf.numpy(), abs=0.01)
-        assert mask_iou(answer.logits > 0, found.masks.data.numpy().astype(bool)).min() > 0.97
+        assert prediction.scores == pytest.approx(found.boxes.conf.numpy(), abs=0.01)
+        assert mask_iou(prediction.logits > 0, found.masks.data.numpy().astype(bool)).min() > 0.97
 
 
 def test_mobile_sam_on_real_footage() -> None:
@@ -156,7 +156,7 @@ def test_mobile_sam_on_real_footage() -> None:
     assert ious(segmenter, "naev_hostile_sample.mp4", 1)[0] >= 0.8
 
 
-def test_a_frame_gives_the_same_alone_and_among_others(thorough: Segmenter) -> None:
+def test_frame_gives_the_same_alone_and_in_a_batch(thorough: Segmenter) -> None:
     image, designator, _ = truth_frames("naev_hostile_sample.mp4", 1)[0]
     elsewhere = designator + np.array([200.0, 60, 200, 60])
     alone = thorough.segment(image, designator[None])[0]
@@ -169,7 +169,7 @@ def test_a_frame_gives_the_same_alone_and_among_others(thorough: Segmenter) -> N
         assert differing <= 0.02 * max(np.count_nonzero(one.mask), 100)
 
 
-def test_a_clear_target_is_looked_at_once(sam2: Segmenter) -> None:
+def test_clear_target_is_encoded_once(sam2: Segmenter) -> None:
     image, designator, _ = truth_frames("naev_hostile_sample.mp4", 2)[1]
     elsewhere = designator + np.array([200.0, 60, 200, 60])
     found, nothing = sam2.segment(image, np.stack([designator, elsewhere]))
@@ -177,7 +177,7 @@ def test_a_clear_target_is_looked_at_once(sam2: Segmenter) -> None:
     assert {c.prompt for c in nothing} >= {"point@2", "point@3"}
 
 
-def test_answers_are_those_of_the_packages_own_predictor(
+def test_predictions_equal_those_of_the_packages_own_predictor(
     sam2: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(sam2, Sam2)
@@ -187,19 +187,19 @@ def test_answers_are_those_of_the_packages_own_predictor(
     asked = [[way(crop.to_crop(designator)) for way in PROMPTS.values()] for crop in crops]
     both = Prompt(asked[0][0].points, asked[0][0].labels, asked[0][2].box)
     pictures = [crop.cut(image) for crop in crops]
-    answers = sam2.ask(pictures, [[*asked[0], both], asked[1]])
-    assert [len(of_crop) for of_crop in answers] == [4, 3]
-    for picture, prompts, of_crop in zip(pictures, [[*asked[0], both], asked[1]], answers, strict=True):
+    predictions = sam2.predict(pictures, [[*asked[0], both], asked[1]])
+    assert [len(of_crop) for of_crop in predictions] == [4, 3]
+    for picture, prompts, of_crop in zip(pictures, [[*asked[0], both], asked[1]], predictions, strict=True):
         with inference(sam2.device):
             sam2._predictor.set_image(picture)
-            for prompt, answer in zip(prompts, of_crop, strict=True):
+            for prompt, prediction in zip(prompts, of_crop, strict=True):
                 logits, scores, _ = sam2._predictor.predict(
                     prompt.points, prompt.labels, prompt.box, return_logits=True
                 )
-                assert answer.logits.shape == (3, *picture.shape[:2])
-                assert answer.logits.dtype == np.float32
-                assert answer.scores == pytest.approx(scores, abs=1e-4)
-                assert answer.logits == pytest.approx(logits, abs=5e-3)
+                assert prediction.logits.shape == (3, *picture.shape[:2])
+                assert prediction.logits.dtype == np.float32
+                assert prediction.scores == pytest.approx(scores, abs=1e-4)
+                assert prediction.logits == pytest.approx(logits, abs=5e-3)
 
 
 def mask_iou(masks: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -207,7 +207,7 @@ def mask_iou(masks: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (both + 1) / (either + 1)
 
 
-def test_a_cut_designator_at_the_screens_edge_is_segmented(thorough: Segmenter) -> None:
+def test_designator_cut_by_the_frame_is_segmented(thorough: Segmenter) -> None:
     image, designator, _ = truth_frames("naev_hostile_sample.mp4", 1)[0]
     x1 = int(designator[0]) + 12
     cut = np.ascontiguousarray(image[:, x1:])
@@ -229,18 +229,18 @@ def test_wrong_weights_are_refused(content: str, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     with pytest.raises(MissingWeightsError, match=r"hiera_small\.pt: not the published .* \(.*SHA-256"):
         build_segmenter("sam2:sam2.1_hiera_small.pt", masks_params(input_px=64))
-    # And where no digest would tell, the loader does.
+    # Without a digest the loader detects it.
     monkeypatch.setattr("gotowce_dagster.segmenters.sam2.require", lambda name: path)
     with pytest.raises(MissingWeightsError, match=r"sam2\.1_hiera_small\.pt: damaged, or not the weights"):
         build_segmenter("sam2:sam2.1_hiera_small.pt", masks_params(input_px=64))
 
 
 @pytest.mark.parametrize("used_before", [True, False], ids=["used before", "not used before"])
-def test_hydra_is_left_as_others_need_it(used_before: bool) -> None:
+def test_hydra_state_is_restored(used_before: bool) -> None:
     needs(SAM2)
     if used_before:
         hydra.initialize_config_module("sam2")
-    # A size that no other test asks for, so that it is built anew.
+    # A size that no other test uses, so that a new model is built.
     build_segmenter(f"sam2:{SAM2}", masks_params(input_px=96 if used_before else 160))
     assert not GlobalHydra.instance().is_initialized()
     with hydra.initialize_config_module("sam2"):

@@ -29,7 +29,7 @@ def segment(picture: np.ndarray, boxes: list[tuple[float, ...]], names: list[int
     return segment_targets(picture, detections, GrabCut("", params), params)
 
 
-def test_every_target_gets_a_row_of_its_own(picture: np.ndarray, tmp_path: Path) -> None:
+def test_every_target_has_its_own_row(picture: np.ndarray, tmp_path: Path) -> None:
     rows = segment(picture, [(120, 30, 160, 70), (20, 30, 60, 70)], [7, 3])
     assert rows["detection_id"].tolist() == [7, 3]
     assert rows[["x1", "y1", "x2", "y2"]].to_numpy().tolist() == [[130, 40, 150, 60], [30, 40, 50, 60]]
@@ -43,13 +43,13 @@ def test_every_target_gets_a_row_of_its_own(picture: np.ndarray, tmp_path: Path)
     assert read[["predicted_iou", "object_score", "stability", "agreement"]].isna().all(axis=None)
 
 
-def test_a_designator_mostly_off_the_screen_is_not_tried(picture: np.ndarray) -> None:
+def test_designator_mostly_outside_the_frame_is_skipped(picture: np.ndarray) -> None:
     assert segment(picture, [(-60, 30, 20, 70)], [0]).empty
     partly = segment(picture, [(-10, 30, 70, 70)], [0])
     assert partly["detection_id"].tolist() == [0]
 
 
-def test_nothing_found_and_nothing_asked_are_empty_tables(picture: np.ndarray, tmp_path: Path) -> None:
+def test_no_masks_and_no_designators_give_empty_tables(picture: np.ndarray, tmp_path: Path) -> None:
     for rows in (segment(np.full_like(picture, 30), [(20, 30, 60, 70)], [0]), segment(picture, [], [])):
         assert rows.empty
         table = rows.assign(video="v", frame_index=4, object_id="0/0")

@@ -17,7 +17,7 @@ from gotowce_dagster.core.tables import DETECTIONS, LABELS, MASKS, read_table
 from gotowce_dagster.designators.profile import write_profile
 from gotowce_dagster.labelling.segment_video import PROMPTS, TIMELINE, VIDEO, segment
 from gotowce_dagster.previews.table import preview_of
-from gotowce_dagster.propagation.follow import BACK, ON
+from gotowce_dagster.propagation.follow import BACKWARD, FORWARD
 from gotowce_dagster.stages import cleaned_labels, designator_detections, extracted_frames, masks
 from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE, RED
@@ -75,7 +75,7 @@ def test_masks_reach_the_frames_without_a_designator(project: Project) -> None:
     between = rows[rows["frame_index"].between(10, 30)]
     assert not marked.between(10, 30).any()
     assert len(between) >= 10
-    assert set(between["prompt"]) <= {ON, BACK}
+    assert set(between["prompt"]) <= {FORWARD, BACKWARD}
     assert set(rows["state"]) == {"sure"}
     assert min(overlaps(rows)) > 0.7
 

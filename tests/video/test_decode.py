@@ -1,4 +1,4 @@
-"""Frame numbers, times, colours and orientation of real encoded files, whole and broken."""
+"""Frame indices, times, colours and orientation of real encoded files, intact and broken."""
 
 import struct
 from collections.abc import Iterable
@@ -26,12 +26,12 @@ SHORT_GOP = {"g": "10", "bf": "3"}
 
 
 def shades(count: int) -> list[np.ndarray]:
-    """Frames that tell their number by their grey."""
+    """Frames whose grey level encodes their index."""
     return [np.full((48, 64, 3), 20 + 4 * number, np.uint8) for number in range(count)]
 
 
 def numbers_seen(path: Path, wanted: Iterable[int] | None = None) -> dict[int, int]:
-    """Frame index -> number that its grey tells."""
+    """Map each frame index to the index encoded in its grey level."""
     indices = None if wanted is None else list(wanted)
     return {f.index: round((float(f.rgb().mean()) - 20) / 4) for f in read_frames(path, indices)}
 
@@ -50,7 +50,7 @@ def numbers_seen(path: Path, wanted: Iterable[int] | None = None) -> dict[int, i
         pytest.param("a.mov", "mjpeg", {}, True, id="only key frames"),
     ],
 )
-def test_every_frame_has_its_number_and_time(
+def test_every_frame_has_its_index_and_time(
     tmp_path: Path, file: str, codec: str, options: dict[str, str], ranked: bool
 ) -> None:
     path = tmp_path / file
@@ -74,21 +74,21 @@ def test_variable_frame_rate_keeps_each_frames_time(tmp_path: Path, suffix: str)
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wanted=st.sets(st.integers(0, 49), max_size=8))
-def test_seeking_gives_what_reading_through_gives(tmp_path_factory: pytest.TempPathFactory, wanted: set[int]):
+def test_seeking_equals_sequential_reading(tmp_path_factory: pytest.TempPathFactory, wanted: set[int]):
     path = tmp_path_factory.getbasetemp() / "seek.mp4"
     if not path.exists():
         write_video(path, shades(50), options=SHORT_GOP)
     assert numbers_seen(path, wanted) == {i: i for i in sorted(wanted)}
 
 
-def test_a_wanted_frame_beyond_the_end_is_a_loss(tmp_path: Path) -> None:
+def test_wanted_frame_beyond_the_end_is_recorded_as_lost(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", shades(10))
     losses = Losses()
     assert [f.index for f in read_frames(tmp_path / "a.mp4", [4, 12], losses)] == [4]
     assert [(span.first, span.last) for span in losses.spans] == [(12, 12)]
 
 
-def test_recordings_joined_end_to_end_are_counted_and_time_goes_on(tmp_path: Path) -> None:
+def test_concatenated_recordings_have_ascending_indices_and_times(tmp_path: Path) -> None:
     write_video(tmp_path / "a.ts", shades(30), options=SHORT_GOP)
     joined = tmp_path / "joined.ts"
     joined.write_bytes((tmp_path / "a.ts").read_bytes() * 2)
@@ -97,7 +97,7 @@ def test_recordings_joined_end_to_end_are_counted_and_time_goes_on(tmp_path: Pat
     assert (np.diff([f.time_s for f in frames]) > 0).all()
 
 
-def test_packets_that_show_nothing_take_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packets_without_a_frame_take_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, shades(20), options=SHORT_GOP)
     timeline = read_timeline(path)
@@ -112,7 +112,7 @@ def test_packets_that_show_nothing_take_no_number(tmp_path: Path, monkeypatch: p
 
 
 def _arrow() -> np.ndarray:
-    """A picture that looks different in all eight orientations."""
+    """An image that differs in all eight orientations."""
     picture = np.full((48, 96, 3), 40, np.uint8)
     picture[4:20, 4:60] = 220
     picture[4:44, 4:16] = 220
@@ -130,7 +130,7 @@ def _arrow() -> np.ndarray:
         (90, False, True),
     ],
 )
-def test_the_display_matrix_is_honoured(tmp_path: Path, degrees: int, hflip: bool, vflip: bool) -> None:
+def test_display_matrix_is_applied(tmp_path: Path, degrees: int, hflip: bool, vflip: bool) -> None:
     path = tmp_path / "turned.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=20, options={"crf": "5"})
@@ -158,7 +158,7 @@ PATCHES = np.array(
 
 @pytest.mark.parametrize("matrix", [5, 1], ids=["BT.601", "BT.709"])
 @pytest.mark.parametrize("full", [False, True], ids=["limited", "full range"])
-def test_colours_come_back_as_they_were_recorded(tmp_path: Path, matrix: int, full: bool) -> None:
+def test_colours_round_trip(tmp_path: Path, matrix: int, full: bool) -> None:
     """The designator is found by its colour: a wrong matrix or range shifts it by 10 levels and more."""
     picture = np.repeat(np.repeat(PATCHES[None], 32, axis=0), 32, axis=1).astype(np.uint8)
     path = tmp_path / "colours.mp4"
@@ -179,14 +179,14 @@ def test_colours_come_back_as_they_were_recorded(tmp_path: Path, matrix: int, fu
     assert (decoded.bgr()[..., ::-1] == decoded.rgb()).all()
 
 
-def test_unstated_colours_are_read_as_opencv_reads_them() -> None:
+def test_unspecified_colours_are_read_like_opencv() -> None:
     path = SAMPLES / "oolite_red_sample.mp4"
     capture = cv2.VideoCapture(str(path))
     for _, frame in zip(range(3), read_frames(path), strict=False):
         assert (capture.read()[1] == frame.bgr()).all()
 
 
-def test_luma_is_a_view_of_what_was_decoded(tmp_path: Path) -> None:
+def test_luma_is_a_view_of_the_decoded_frame(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", shades(3))
     write_video(tmp_path / "deep.mp4", shades(3), pixel_format="yuv420p10le")
     plain, deep = (next(read_frames(tmp_path / name)) for name in ("a.mp4", "deep.mp4"))
@@ -200,7 +200,7 @@ KEY_EVERY = 60  # frames, in the sample
 
 @pytest.fixture(scope="module")
 def clip() -> tuple[bytes, dict[int, slice]]:
-    """A real clip's bytes, and where each frame's packet lies in them."""
+    """The bytes of a real clip, and the position of each frame's packet in them."""
     path = SAMPLES / "naev_hostile_sample.mp4"
     timeline = read_timeline(path)
     with av.open(str(path)) as container:
@@ -210,7 +210,7 @@ def clip() -> tuple[bytes, dict[int, slice]]:
 
 
 @pytest.mark.parametrize("noise", [False, True], ids=["zeros", "noise"])
-def test_a_corrupt_middle_is_recorded_and_the_rest_is_exact(
+def test_corrupt_packets_are_recorded_and_the_rest_is_exact(
     tmp_path: Path, clip: tuple[bytes, dict[int, slice]], noise: bool
 ) -> None:
     broken, places = bytearray(clip[0]), clip[1]
@@ -232,7 +232,7 @@ def test_a_corrupt_middle_is_recorded_and_the_rest_is_exact(
     assert all(190 / 20 <= span.time_s < 240 / 20 for span in losses.spans)
 
 
-def test_wanted_frames_of_a_broken_clip_are_those_of_reading_through(
+def test_wanted_frames_of_a_broken_clip_equal_sequential_reading(
     tmp_path: Path, clip: tuple[bytes, dict[int, slice]]
 ) -> None:
     broken, places = bytearray(clip[0]), clip[1]
@@ -247,7 +247,7 @@ def test_wanted_frames_of_a_broken_clip_are_those_of_reading_through(
 
 
 @pytest.mark.parametrize("share", [0.4, 0.75])
-def test_a_clip_cut_off_keeps_its_beginning(
+def test_truncated_clip_keeps_its_beginning(
     tmp_path: Path, clip: tuple[bytes, dict[int, slice]], share: float
 ) -> None:
     end = int(len(clip[0]) * share)
@@ -271,7 +271,7 @@ def test_a_clip_cut_off_keeps_its_beginning(
         pytest.param("libx265", {"x265-params": "log-level=none:keyint=10"}, 3, id="HEVC"),
     ],
 )
-def test_a_broadcast_that_begins_between_key_frames_tells_what_is_lost(
+def test_broadcast_that_starts_between_key_frames_records_lost_frames(
     tmp_path: Path, codec: str, options: dict[str, str], first_packet: int
 ) -> None:
     write_video(tmp_path / "a.ts", shades(45), fps=25, codec=codec, options=options)
@@ -294,7 +294,7 @@ def test_a_broadcast_that_begins_between_key_frames_tells_what_is_lost(
 
 
 @pytest.mark.parametrize("name", ["duel:1.mp4", "http:x.mp4", "file:a.mp4", "[b] %03d.mp4", "pipe:0", "-"])
-def test_a_file_of_any_name_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_any_file_name_is_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     write_video(Path(name), shades(5), container_format="mp4")
     assert [file.name for file in tmp_path.iterdir()] == [name]
@@ -314,7 +314,7 @@ def write_sound(path: Path) -> None:
 
 
 def _write_undecodable(path: Path) -> None:
-    """A sound container whose every packet is noise."""
+    """An intact container whose packets are all noise."""
     write_video(path, shades(5))
     data = bytearray(path.read_bytes())
     start = data.index(b"mdat") + 4
@@ -326,17 +326,17 @@ def _write_undecodable(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "make", "message"),
     [
-        ("missing.mp4", lambda path: None, "not there"),
+        ("missing.mp4", lambda path: None, "not found"),
         ("folder.mp4", Path.mkdir, "not a file"),
         ("empty.mp4", Path.touch, "empty file"),
         ("text.mp4", lambda path: path.write_text("not a video\n" * 50), "no video can be read"),
         ("headless.mp4", lambda path: path.write_bytes(bytes(9000)), "no video can be read"),
         ("sound.mp4", write_sound, "no video stream"),
-        ("picture.png", lambda path: cv2.imwrite(str(path), _arrow()), "a picture or text"),
+        ("picture.png", lambda path: cv2.imwrite(str(path), _arrow()), "an image or text"),
         (
             "notes.txt",
             lambda path: path.write_text("a line\n" * 50),
-            "a picture or text|no video can be read",
+            "an image or text|no video can be read",
         ),
         (
             "playlist.m3u8",
@@ -346,7 +346,7 @@ def _write_undecodable(path: Path) -> None:
         ("zeroed.mp4", _write_undecodable, "not one frame"),
     ],
 )
-def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path, name: str, make, message: str) -> None:
+def test_other_files_are_refused_in_one_sentence(tmp_path: Path, name: str, make, message: str) -> None:
     path = tmp_path / name
     make(path)
     for look in (probe, decode.check):
@@ -356,7 +356,7 @@ def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path, name: str, 
         assert "\n" not in str(caught.value)
 
 
-def test_probe_says_what_a_sample_is() -> None:
+def test_probe_of_a_sample() -> None:
     info = probe(SAMPLES / "oolite_red_sample.mp4")
     assert (info.width, info.height, info.frames, info.codec) == (1280, 720, 584, "h264")
     assert (info.fps, info.duration_s, info.variable_rate) == (20.0, 29.2, False)
@@ -366,12 +366,12 @@ def test_probe_says_what_a_sample_is() -> None:
     ("shortest", "spans"),
     [
         pytest.param(1, [(0, 10), (10, 20), (20, 30), (30, 40), (40, 45)], id="each key frame"),
-        pytest.param(10, [(0, 10), (10, 20), (20, 30), (30, 45)], id="a short end joins the one before"),
-        pytest.param(12, [(0, 20), (20, 45)], id="several key frames a span"),
-        pytest.param(30, [(0, 45)], id="too short to cut"),
+        pytest.param(10, [(0, 10), (10, 20), (20, 30), (30, 45)], id="short last span is merged"),
+        pytest.param(12, [(0, 20), (20, 45)], id="several key frames per span"),
+        pytest.param(30, [(0, 45)], id="too short to split"),
     ],
 )
-def test_spans_begin_at_key_frames(tmp_path: Path, shortest: int, spans: list[tuple[int, int]]) -> None:
+def test_spans_start_at_key_frames(tmp_path: Path, shortest: int, spans: list[tuple[int, int]]) -> None:
     write_video(tmp_path / "a.mp4", shades(45), options=SHORT_GOP | {"sc_threshold": "0"})
     timeline = read_timeline(tmp_path / "a.mp4")
     assert [(span.start, span.stop) for span in timeline.spans(shortest)] == spans
@@ -383,10 +383,10 @@ def test_spans_begin_at_key_frames(tmp_path: Path, shortest: int, spans: list[tu
         pytest.param("libx264", {"g": "10", "bf": "2"}, (), False, id="H.264 with B-frames"),
         pytest.param("mpeg4", {"bf": "2", "b": "8M"}, (), False, id="MPEG-4 with B-frames"),
         pytest.param("libx264", {"bf": "0"}, (), True, id="no B-frames"),
-        pytest.param("libx264", {"bf": "0"}, (5, 6, 7, 20), True, id="places where nothing changed"),
+        pytest.param("libx264", {"bf": "0"}, (5, 6, 7, 20), True, id="slots without a change"),
     ],
 )
-def test_avi_tells_no_order_of_showing(
+def test_avi_has_no_presentation_order(
     tmp_path: Path, codec: str, options: dict[str, str], empty: tuple[int, ...], ranked: bool
 ) -> None:
     path, rate = tmp_path / "a.avi", 25
@@ -404,13 +404,13 @@ def test_avi_tells_no_order_of_showing(
     losses = Losses()
     frames = list(read_frames(path, losses=losses))
     assert read_timeline(path).is_ranked == ranked
-    if not empty:  # FFmpeg gives the stamp of the empty places behind it to a frame before them
+    if not empty:  # FFmpeg assigns the stamp of the following empty slots to the frame before them
         assert [f.time_s for f in frames] == pytest.approx([place / rate for place in places])
     assert numbers_seen(path) == {number: number for number in range(45)}
     assert losses == Losses()
 
 
-def test_a_video_without_its_end_is_known_before_decoding(tmp_path: Path) -> None:
+def test_truncation_is_detected_before_decoding(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", shades(45), options=SHORT_GOP, container_format="mp4")
     whole = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 95 // 100])

@@ -1,4 +1,4 @@
-"""Extraction keeps order and bounds, whatever the timing of its threads."""
+"""Extraction keeps order and memory bounds, whatever the timing of its threads."""
 
 import threading
 import time
@@ -18,14 +18,14 @@ from gotowce_dagster.config.params import read_params
 from gotowce_dagster.video import extract as extract_module
 from gotowce_dagster.video.decode import Frame, Orientation, read_frames
 from gotowce_dagster.video.encode import write_video
-from gotowce_dagster.video.extract import extract, index_frames, map_beside, write_jpeg
+from gotowce_dagster.video.extract import extract, index_frames, map_in_threads, write_jpeg
 from tests.support.synthetic import Scene, Target
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "data" / "samples"
 
 
-def test_map_beside_keeps_order_and_stays_few_items_ahead() -> None:
+def test_map_in_threads_keeps_order_and_stays_few_items_ahead() -> None:
     taken: list[int] = []
     release = threading.Event()
 
@@ -40,23 +40,23 @@ def test_map_beside_keeps_order_and_stays_few_items_ahead() -> None:
         return item * 2
 
     threading.Timer(0.2, release.set).start()
-    results = map_beside(slow_first, items(), workers=2)
+    results = map_in_threads(slow_first, items(), workers=2)
     assert next(results) == 0
     assert len(taken) <= 6
     assert list(results) == [2 * item for item in range(1, 50)]
 
 
-def test_map_beside_raises_what_the_work_raises() -> None:
+def test_map_in_threads_raises_the_error_of_the_function() -> None:
     def fail_at_3(item: int) -> int:
         time.sleep(0.001)
         return 1 // (3 - item)
 
     with pytest.raises(ZeroDivisionError):
-        list(map_beside(fail_at_3, range(10), workers=3))
+        list(map_in_threads(fail_at_3, range(10), workers=3))
 
 
 def _plain_jpeg(frame: Frame) -> np.ndarray:
-    """By way of BGR and OpenCV, read again: int (H, W, 3) RGB."""
+    """Write through BGR and OpenCV and read back: int (H, W, 3) RGB."""
     _, data = cv2.imencode(".jpg", frame.bgr(), [cv2.IMWRITE_JPEG_QUALITY, 95])
     picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
     assert picture is not None
@@ -71,8 +71,8 @@ def _our_jpeg(frame: Frame, path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("clip", ["naev_hostile_sample.mp4", "oolite_red_sample.mp4"])
-def test_a_jpeg_is_as_the_plain_path_writes_it(tmp_path: Path, clip: str) -> None:
-    """FFmpeg's quick conversion to BGR, on the plain path, is up to 2 levels too dark."""
+def test_jpeg_equals_the_one_written_through_bgr(tmp_path: Path, clip: str) -> None:
+    """FFmpeg's fast conversion to BGR is up to 2 levels too dark."""
     frame = next(read_frames(SAMPLES / clip, [100]))
     ours, plain, truth = _our_jpeg(frame, tmp_path / "a.jpg"), _plain_jpeg(frame), frame.rgb().astype(int)
     assert np.abs(ours - plain).mean() < 1
@@ -86,7 +86,7 @@ MARKS = {"red": (200, 30, 30), "magenta": (220, 40, 210), "green": (40, 200, 60)
 
 
 def _marked(size: tuple[int, int]) -> np.ndarray:
-    """Thin marks of every colour before a soft sky: uint8 (H, W, 3) RGB."""
+    """Thin marks of every colour on a smooth sky: uint8 (H, W, 3) RGB."""
     width, height = size
     image = np.zeros((height, width, 3), np.uint8)
     image[..., 2] = np.linspace(0, 90, width).astype(np.uint8)
@@ -99,19 +99,19 @@ def _marked(size: tuple[int, int]) -> np.ndarray:
 @pytest.mark.parametrize(
     ("size", "stated", "direct"),
     [
-        pytest.param((192, 96), {}, True, id="as recorders write it"),
-        pytest.param((200, 90), {}, True, id="lines padded"),
+        pytest.param((192, 96), {}, True, id="typical recording"),
+        pytest.param((200, 90), {}, True, id="padded lines"),
         pytest.param((192, 96), {"format": "yuvj420p", "range": ColorRange.JPEG}, True, id="full range"),
-        pytest.param((192, 96), {"matrix": 6}, True, id="BT.601 stated"),
-        pytest.param((192, 96), {"matrix": 1}, False, id="BT.709 stated"),
-        pytest.param((192, 96), {"format": "yuv444p"}, False, id="colour in full"),
+        pytest.param((192, 96), {"matrix": 6}, True, id="BT.601 declared"),
+        pytest.param((192, 96), {"matrix": 1}, False, id="BT.709 declared"),
+        pytest.param((192, 96), {"format": "yuv444p"}, False, id="full chroma"),
         pytest.param((192, 96), {"format": "yuv420p10le"}, False, id="10 bit"),
         pytest.param((192, 96), {"format": "gray"}, False, id="grey"),
         pytest.param((193, 97), {}, True, id="odd size"),
-        pytest.param((192, 96), {"orientation": Orientation(True, (1,))}, False, id="on its side"),
+        pytest.param((192, 96), {"orientation": Orientation(True, (1,))}, False, id="rotated"),
     ],
 )
-def test_every_kind_of_picture_looks_as_on_the_plain_path(
+def test_every_pixel_format_equals_the_bgr_path(
     tmp_path: Path, size: tuple[int, int], stated: dict[str, Any], direct: bool
 ) -> None:
     image = _marked(size)
@@ -142,7 +142,7 @@ def _noise(count: int) -> list[np.ndarray]:
 
 
 def _both_ways(path: Path, monkeypatch: pytest.MonkeyPatch, **changes: float) -> list[pd.DataFrame]:
-    """The index as read in spans of a dozen frames, and as read through."""
+    """The index read in spans of a dozen frames, and read sequentially."""
     params = PARAMS.model_copy(update=changes)
     monkeypatch.setattr(extract_module, "_SPAN_FRAMES", 12)
     with monkeypatch.context() as patch:
@@ -154,7 +154,7 @@ def _both_ways(path: Path, monkeypatch: pytest.MonkeyPatch, **changes: float) ->
 
 @pytest.mark.parametrize("fps", [0, 2, 7, 24])
 @pytest.mark.parametrize("clip", ["naev_hostile_sample.mp4", "oolite_red_sample.mp4"])
-def test_spans_read_at_once_give_what_reading_through_gives(
+def test_parallel_spans_equal_sequential_reading(
     monkeypatch: pytest.MonkeyPatch, clip: str, fps: float
 ) -> None:
     in_lanes, through = _both_ways(SAMPLES / clip, monkeypatch, fps=fps)
@@ -172,7 +172,7 @@ def test_spans_read_at_once_give_what_reading_through_gives(
     ],
 )
 @pytest.mark.parametrize("change", [0, 10, 16, 23, 30])
-def test_a_cut_and_a_stall_are_seen_wherever_spans_meet(
+def test_cuts_and_stalls_are_detected_across_spans(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     file: str,
@@ -180,7 +180,7 @@ def test_a_cut_and_a_stall_are_seen_wherever_spans_meet(
     options: dict[str, str],
     change: int,
 ) -> None:
-    """After so many frames that move, the picture stands still to the end."""
+    """After some moving frames the image is still until the end."""
     moving = Scene((Target(start=(200, 150), velocity=(3, 2)),), frames=60, size=(640, 360), seed=3)
     scene = replace(moving, cuts=(change,) if change else (), stalls=(range(change, 60),))
     pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
@@ -200,7 +200,7 @@ def test_a_cut_and_a_stall_are_seen_wherever_spans_meet(
         pytest.param("a.mp4", "libx264", {"g": "1000", "bf": "3"}, id="one key frame"),
     ],
 )
-def test_what_cannot_be_entered_is_read_through(
+def test_unseekable_videos_are_read_sequentially(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, codec: str, options: dict[str, str]
 ) -> None:
     write_video(tmp_path / file, _noise(45), fps=25, codec=codec, options=options)

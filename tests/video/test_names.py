@@ -1,4 +1,4 @@
-"""Keys of videos: text for every YAML parser, and fit for files."""
+"""Keys of videos: text for every YAML parser, and valid file names."""
 
 import re
 from datetime import date, timedelta
@@ -53,7 +53,7 @@ def test_key_and_suffix_of_a_file(name: str, key: str, suffix: str) -> None:
 
 
 def both_read(word: str) -> tuple[object, object]:
-    """What YAML 1.2, as DVC, and YAML 1.1 take a bare word for."""
+    """The values that YAML 1.2, as in DVC, and YAML 1.1 read from a plain scalar."""
     return YAML(typ="safe").load(word), yaml.safe_load(word)
 
 
@@ -74,7 +74,7 @@ def test_recordings_named_by_time_are_text_for_both() -> None:
 
 
 @given(st.text())
-def test_any_text_gives_a_key_that_stays(text: str) -> None:
+def test_slug_is_idempotent(text: str) -> None:
     key = slug(text)
     assert re.fullmatch(r"[a-z0-9_]+", key)
     assert len(key) <= LONGEST + 2

@@ -1,4 +1,4 @@
-"""Scores against the plain formulas and against imagehash."""
+"""Compare scores with the plain formulas and with imagehash."""
 
 from pathlib import Path
 
@@ -36,13 +36,13 @@ def test_sharpness_falls_with_blur(lumas: list[np.ndarray]) -> None:
     assert scores[0] > 10 * scores[-1]
 
 
-def test_phash_of_a_reduced_picture_is_imagehashs(lumas: list[np.ndarray]) -> None:
+def test_phash_of_a_reduced_image_equals_imagehash(lumas: list[np.ndarray]) -> None:
     for luma in lumas:
         small = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA)
         assert f"{quality.phash(small):016x}" == str(imagehash.phash(Image.fromarray(small)))
 
 
-def test_phash_of_a_frame_is_close_to_imagehashs(lumas: list[np.ndarray]) -> None:
+def test_phash_of_a_frame_is_close_to_imagehash(lumas: list[np.ndarray]) -> None:
     theirs = [int(str(imagehash.phash(Image.fromarray(luma))), 16) for luma in lumas]
     ours = [quality.phash(luma) for luma in lumas]
     assert max(map(_bits, ours, theirs)) <= 6

@@ -45,11 +45,11 @@ def _noise(count: int) -> list[np.ndarray]:
         pytest.param(2, [i / 20 for i in range(40)], [0, 10, 20, 30], id="even"),
         pytest.param(2, [i / 30 for i in range(46)], [0, 15, 30, 45], id="a rate that rounds"),
         pytest.param(5, [0, 0.1, 0.19, 0.2, 0.9, 0.95, 1.0, 1.1, 1.19], [0, 3, 4, 6], id="variable rate"),
-        pytest.param(10, [0, 0.5, 1.0], [0, 1, 2], id="more than there is"),
+        pytest.param(10, [0, 0.5, 1.0], [0, 1, 2], id="higher than the frame rate"),
         pytest.param(0.5, [i / 2 for i in range(9)], [0, 4, 8], id="one in two seconds"),
     ],
 )
-def test_sampling_goes_by_time(tmp_path: Path, fps: float, times: list[float], sampled: list[int]) -> None:
+def test_sampling_is_by_time(tmp_path: Path, fps: float, times: list[float], sampled: list[int]) -> None:
     write_video(tmp_path / "a.mp4", _noise(len(times)), times_s=times)
     assert [s.frame.index for s in _sampled(read_frames(tmp_path / "a.mp4"), fps=fps)] == sampled
 
@@ -69,17 +69,17 @@ MARKED = (Target(length=20, start=(200, 150), velocity=(2, 1)),)
         pytest.param(
             Scene(MARKED, size=(640, 360), frames=60, stalls=(range(60),)),
             ["", *[STALL] * 5],
-            id="a still picture",
+            id="still image",
         ),
     ],
 )
-def test_duplicates_and_stalls_are_not_kept(tmp_path: Path, scene: Scene, reasons: list[str]) -> None:
+def test_duplicates_and_stalls_are_dropped(tmp_path: Path, scene: Scene, reasons: list[str]) -> None:
     write_scene(tmp_path / "a.mp4", scene)
     sampled = _sampled(read_frames(tmp_path / "a.mp4"), fps=2)
     assert _reasons(sampled) == reasons
 
 
-def test_a_dim_designator_that_moves_under_a_still_hud_is_no_duplicate(tmp_path: Path) -> None:
+def test_moving_dim_designator_under_a_still_hud_is_no_duplicate(tmp_path: Path) -> None:
     """Its perceptual hash stays the same: the frames differ in a few pixels only."""
     mark = bracket_mask(42, Bracket(thickness=1))
     hud = np.kron(np.random.default_rng(0).integers(0, 40, (9, 16, 1)), np.ones((20, 20, 3))).astype(np.uint8)
@@ -92,14 +92,14 @@ def test_a_dim_designator_that_moves_under_a_still_hud_is_no_duplicate(tmp_path:
     assert _reasons(sampled) == [""] * 5
 
 
-def test_a_picture_that_comes_back_at_once_is_a_near_duplicate(tmp_path: Path) -> None:
+def test_image_that_reappears_at_once_is_a_near_duplicate(tmp_path: Path) -> None:
     """Between two equal sampled frames something else was shown: no stall."""
     one, other = _noise(2)
     write_video(tmp_path / "a.mp4", [one, *[other] * 8, one, one, *[other] * 9, one], options={"crf": "10"})
     assert _reasons(_sampled(read_frames(tmp_path / "a.mp4"), fps=2)) == ["", NEAR_DUPLICATE, NEAR_DUPLICATE]
 
 
-def test_damaged_frames_are_not_kept(tmp_path: Path) -> None:
+def test_damaged_frames_are_dropped(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", _noise(3))
     frames = list(read_frames(tmp_path / "a.mp4"))
     object.__setattr__(frames[1], "damaged", True)
