@@ -155,7 +155,7 @@ HAND_PX = 2.0
 """Tolerance in pixels of a hand-drawn box beyond the edge of the image."""
 _MOST, _WIDEST = 2**31 - 1, 2.0**16
 _NAMES: dict[str, Callable[[str], str]] = {"video": safe_name, "file": safe_name, "image": safe_path}
-TRUTH_LABELS = ("designator", "designator_partial", "object", "none")
+TRUTH_LABELS = ("designator", "designator_partial", "object", "target", "none")
 _TRUTH_COLUMNS = ["clip", "frame_index", "x1", "y1", "x2", "y2", "label"]
 
 

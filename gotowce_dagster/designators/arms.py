@@ -16,6 +16,9 @@ RIGHT = np.array([False, True, False, True])
 BOTTOM = np.array([False, False, True, True])
 """The four kinds of corner, in the order top left, top right, bottom left, bottom right."""
 
+MOST, PORTION = 16_000, 2_000
+"""Places of one kind that are looked at in a frame at most, and at once."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -42,7 +45,7 @@ class Search:
             fill=max(probe - designator.rounding * designator.arm_px, 0.3 * probe),
             thickness=thickness,
             clear=max(int(1.3 * designator.arm_px) - thickness - 2, 2),
-            longest=round(1.4 * designator.arm[1] * side) + 3,
+            longest=round(float(designator.longest_arm_px(side))) + 1,
         )
 
 
@@ -86,10 +89,17 @@ def find_corners(ycrcb: np.ndarray, mask: np.ndarray, search: Search, limit: int
         vertical = _at(down, corner_x - right, corner_y - (probe - 1) * bottom)
         good = vertical >= needed
         strength = across[y[good], x[good]] + vertical[good]
-        xy = _strongest(np.c_[corner_x[good], corner_y[good]], strength)
+        strongest = _strongest(np.c_[corner_x[good], corner_y[good]], strength)
         over, along = (-steps if right else steps), (-steps if bottom else steps)
-        xy = xy[_empty_inside(mask, xy, over, along, search)]
-        xy = xy[_stand_out(ycrcb, xy, search, right=bool(right), bottom=bool(bottom))][:limit]
+        xy = np.zeros((0, 2), np.intp)
+        # In portions: where the ground has the mark's colour there are tens of thousands.
+        for start in range(0, min(len(strongest), MOST), PORTION):
+            part = strongest[start : start + PORTION]
+            part = part[_empty_inside(mask, part, over, along, search)]
+            part = part[_stand_out(ycrcb, part, search, right=bool(right), bottom=bool(bottom))]
+            xy = np.concatenate((xy, part))[:limit]
+            if len(xy) == limit:
+                break
         arms = np.c_[
             arm_lengths(_at(rows, xy[:, [0]] + over, xy[:, [1]] - bottom), probe),
             arm_lengths(_at(columns, xy[:, [0]] - right, xy[:, [1]] + along), probe),
@@ -160,9 +170,9 @@ def arm_lengths(lines: np.ndarray, probe: int) -> np.ndarray:
     return np.where(on[:, :probe].any(axis=1), length, 0)
 
 
-def alike(arms: np.ndarray, typical: np.ndarray | float) -> np.ndarray:
-    """Whether arms have the typical length, give or take a quarter or 2.5 pixels."""
-    return np.abs(arms - typical) <= np.maximum(2.5, 0.25 * np.asarray(typical))
+def alike(arms: np.ndarray, typical: np.ndarray | float, slack: float = 2.5) -> np.ndarray:
+    """Whether arms have the typical length, give or take a quarter or ``slack`` pixels."""
+    return np.abs(arms - typical) <= np.maximum(slack, 0.25 * np.asarray(typical))
 
 
 def _box_sum(mask: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""The ``bracket`` detector: finds designators made of four corners, by colour and geometry alone.
+"""The ``bracket`` detector: finds designators by colour and geometry alone.
+
+The family of each designator decides how (designators/families.py); this file finds those of four corners.
 
 A frame becomes a mask of the mark's colours (evidence.py); corners found in it (corners.py) propose boxes
 in pairs (proposals.py); each proposal is measured on the frame (measures.py): are its arms there and all of
@@ -15,12 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 import supervision as sv
 
+from gotowce_dagster.designators import families
 from gotowce_dagster.designators.arms import Search, find_corners
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
 from gotowce_dagster.designators.measures import judge, measure
-from gotowce_dagster.designators.profile import Designator, Profile
+from gotowce_dagster.designators.profile import AnyDesignator, Designator, Profile
 from gotowce_dagster.designators.proposals import corner_places, propose
 from gotowce_dagster.detectors.base import Cost
+
+STILL = 3.0
+"""Pixels within which a finding is at a box of ``not_marks``."""
 
 
 @dataclass(frozen=True)
@@ -28,29 +34,54 @@ class Mark:
     """A designator found in a frame."""
 
     box: np.ndarray
+    """float (4,): xyxy; of corners on the lines' outer edge, of other families as the examples were drawn."""
     confidence: float
-    corners: int
-    designator: Designator
+    corners: int | None
+    """How many corners are visible; None in families without corners."""
+    designator: AnyDesignator
 
 
-def find_marks(ycrcb: np.ndarray, designator: Designator, min_confidence: float) -> list[Mark]:
-    """The marks of one designator in a frame, most confident first, none sharing a corner with another."""
+def find_marks(
+    ycrcb: np.ndarray, designator: Designator, min_confidence: float, *, small: bool = True
+) -> list[Mark]:
+    """The marks of one designator in a frame, most confident first, none sharing a corner with another.
+
+    Args:
+        small: look in addition for marks with arms shorter than those of the examples.
+    """
     mask = mark_mask(ycrcb, designator)
-    search = Search.of(designator, mask.shape)
+    looks = [designator, designator.small] if small and designator.small else [designator]
     marks: list[Mark] = []
-    for box in propose(find_corners(ycrcb, mask, search), designator, mask.shape):
-        if any(_clash(box, mark.box) for mark in marks if mark.confidence > 0.9):
-            continue
-        measured = measure(ycrcb, mask, box, designator, search)
-        confidence = judge(measured, designator)
-        if confidence >= min_confidence:
-            marks.append(Mark(measured.box, confidence, int(measured.visible.sum()), designator))
+    for look in looks:
+        search = Search.of(look, mask.shape)
+        for box in propose(find_corners(ycrcb, mask, search), look, mask):
+            if any(_clash(box, mark.box) for mark in marks if mark.confidence > 0.9):
+                continue
+            measured = measure(ycrcb, mask, box, look, search)
+            confidence = judge(measured, look)
+            if confidence >= min_confidence:
+                marks.append(Mark(measured.box, confidence, int(measured.visible.sum()), designator))
     return _distinct(marks)
 
 
-def inset(box: np.ndarray, designator: Designator) -> np.ndarray:
-    """A box on the lines' outer edge, drawn as the examples of the designator were."""
-    return box + designator.inset_px * np.array([1, 1, -1, -1])
+def marks_of(ycrcb: np.ndarray, designator: AnyDesignator, min_confidence: float) -> list[Mark]:
+    """The marks of one designator of any family in a frame, most confident first."""
+    if isinstance(designator, Designator):
+        marks = find_marks(ycrcb, designator, min_confidence)
+    else:
+        found = families.find(ycrcb, designator, min_confidence)
+        marks = [Mark(sighting.box, sighting.confidence, None, designator) for sighting in found]
+    if designator.not_marks:
+        known = np.array(designator.not_marks)
+        marks = [m for m in marks if np.abs(known - inset(m.box, designator)).max(axis=1).min() > STILL]
+    return marks
+
+
+def inset(box: np.ndarray, designator: AnyDesignator) -> np.ndarray:
+    """A mark's box, drawn as the examples of the designator were."""
+    if isinstance(designator, Designator):
+        return box + designator.inset_px * np.array([1, 1, -1, -1])
+    return box
 
 
 def _distinct(marks: Sequence[Mark]) -> list[Mark]:
@@ -73,7 +104,8 @@ def _clash(box: np.ndarray, other: np.ndarray) -> bool:
 class Bracket:
     """Finds the designators of a profile.
 
-    ``data["visible_corners"]`` of its detections says how many corners are seen, 2 to 4.
+    ``data["visible_corners"]`` of its detections says how many corners are seen, 2 to 4; None in families
+    without corners.
     """
 
     version = "1"
@@ -93,7 +125,7 @@ class Bracket:
     def _detect(self, image: np.ndarray) -> sv.Detections:
         ycrcb = to_ycrcb(image)
         marks = _distinct(
-            [m for d in self.profile.designators for m in find_marks(ycrcb, d, self.min_confidence)]
+            [m for d in self.profile.designators for m in marks_of(ycrcb, d, self.min_confidence)]
         )
         height, width = image.shape[:2]
         boxes = np.array([inset(mark.box, mark.designator) for mark in marks]).reshape(-1, 4)
@@ -103,6 +135,6 @@ class Bracket:
             data={
                 "class_name": np.array([mark.designator.class_name for mark in marks], dtype=str),
                 "prompt": np.array([mark.designator.name for mark in marks], dtype=str),
-                "visible_corners": np.array([mark.corners for mark in marks], np.int8),
+                "visible_corners": np.array([mark.corners for mark in marks], object),
             },
         )

@@ -7,7 +7,8 @@ import supervision as sv
 from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.calibrate import Calibration, Fit
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
-from gotowce_dagster.designators.profile import Designator
+from gotowce_dagster.designators.profile import AnyDesignator, Designator
+from gotowce_dagster.designators.selfcheck import SelfCheck
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.overlay import closeup
 
@@ -36,19 +37,19 @@ def calibration_picture(calibration: Calibration) -> np.ndarray:
     return contact_sheet(images, captions, columns=4, tile_width=_SIDE)
 
 
-def _close_ups(fit: Fit, designator: Designator) -> list[np.ndarray]:
+def _close_ups(fit: Fit, designator: AnyDesignator) -> list[np.ndarray]:
     image = fit.example.image
     boxes = sv.Detections(xyxy=fit.box[None], data={"class_name": np.array([designator.class_name])})
     pair = ((image, boxes, [""]), (_mask_picture(image, designator), sv.Detections.empty(), []))
     return [closeup(*arguments, box=fit.box, side=_SIDE, margin=_MARGIN) for arguments in pair]
 
 
-def _mask_picture(image: np.ndarray, designator: Designator) -> np.ndarray:
+def _mask_picture(image: np.ndarray, designator: AnyDesignator) -> np.ndarray:
     mask = mark_mask(to_ycrcb(image), designator) * np.uint8(255)
     return np.repeat(mask[..., None], 3, axis=-1)
 
 
-def _swatches(designator: Designator) -> np.ndarray:
+def _swatches(designator: AnyDesignator) -> np.ndarray:
     """Draw each colour as a row from dark to bright, with saturation increasing downwards."""
     rows = [_swatch(colour) for colour in designator.colours]
     return cv2.resize(np.concatenate(rows), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
@@ -66,9 +67,46 @@ def _swatch(colour: Colour, steps: int = 8) -> np.ndarray:
     return cv2.cvtColor(ycrcb.round().astype(np.uint8), cv2.COLOR_YCrCb2RGB)
 
 
-def _numbers(designator: Designator) -> str:
-    arm, gap = designator.arm, designator.gap
+def _numbers(designator: AnyDesignator) -> str:
+    smallest, largest = designator.size_px
+    if isinstance(designator, Designator):
+        arm, gap = designator.arm, designator.gap
+        return (
+            f"{designator.name}: arm {arm[0]:.2f}-{arm[1]:.2f}, gap {gap[0]:.2f}-{gap[1]:.2f}\n"
+            f"line {designator.thickness_px} px, side from {smallest:.0f} px"
+        )
+    kind = " ".join(filter(None, (designator.family, getattr(designator, "shape", ""))))
+    pointers = getattr(designator, "pointers", 0)
     return (
-        f"{designator.name}: arm {arm[0]:.2f}-{arm[1]:.2f}, gap {gap[0]:.2f}-{gap[1]:.2f}\n"
-        f"line {designator.thickness_px} px, side from {designator.size_px[0]:.0f} px"
+        f"{designator.name}: {kind}{f' {pointers}' if pointers else ''}\n"
+        f"longer side {smallest:.0f}-{largest:.0f} px, target {designator.target.where}"
     )
+
+
+_ORDER = ("suspicious", "doubtful", "sure")
+
+
+def check_picture(check: SelfCheck, class_name: str, most: int = 8) -> np.ndarray:
+    """Findings in unseen frames close up, the suspicious ones first, then doubtful, then sure ones.
+
+    Args:
+        most: findings of each kind that are shown.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
+    images, captions = [], []
+    for kind in _ORDER:
+        found = [finding for finding in check.findings if finding.kind == kind]
+        for finding in found[:: max(len(found) // most, 1)][:most]:
+            boxes = sv.Detections(xyxy=finding.box[None], data={"class_name": np.array([class_name])})
+            images.append(
+                closeup(finding.image, boxes, [""], box=finding.box, side=_SIDE, margin=max(_MARGIN, 0.8))
+            )
+            captions.append(f"frame {finding.frame_index}: {kind}\nconfidence {finding.confidence:.2f}")
+    if not images:
+        images, captions = (
+            [np.zeros((_SIDE, _SIDE, 3), np.uint8)],
+            [f"nothing found\nin {check.frames} frames"],
+        )
+    return contact_sheet(images, captions, columns=4, tile_width=_SIDE)

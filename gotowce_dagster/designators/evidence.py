@@ -1,12 +1,12 @@
 """Which pixels of a frame have a designator's colours."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 
 from gotowce_dagster.core.colour import Colour
-from gotowce_dagster.designators.profile import Designator
+from gotowce_dagster.designators.profile import AnyDesignator
 
 CONTRAST = np.array([24, 12, 12])
 """A pixel that differs by so much in Y, Cr or Cb stands out from compression noise and clouds."""
@@ -50,12 +50,17 @@ def to_ycrcb(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
 
 
-def mark_mask(ycrcb: np.ndarray, designator: Designator) -> np.ndarray:
-    """Pixels that have one of the mark's colours: uint8 (H, W) of 0 and 1.
+def mark_mask(ycrcb: np.ndarray, designator: AnyDesignator) -> np.ndarray:
+    """Pixels that have one of the mark's colours; see mask_of."""
+    return mask_of(ycrcb, designator.colours)
+
+
+def mask_of(ycrcb: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
+    """Pixels that have one of the colours: uint8 (H, W) of 0 and 1.
 
     Where much of the scene has them too, only those that stand out from their surroundings.
     """
-    masks = [np.asarray(cv2.inRange(ycrcb, *colour.bounds)) for colour in designator.colours]
+    masks = [np.asarray(cv2.inRange(ycrcb, *colour.bounds)) for colour in colours]
     mask = masks[0] if len(masks) == 1 else np.maximum.reduce(masks)
     if cv2.countNonZero(mask) > FLOOD * mask.size:
         around = cv2.blur(ycrcb, (SURROUNDINGS, SURROUNDINGS))

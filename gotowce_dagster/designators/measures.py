@@ -6,7 +6,7 @@ import numpy as np
 
 from gotowce_dagster.designators.arms import BOTTOM, RIGHT, Search, alike, arm_lengths
 from gotowce_dagster.designators.evidence import CONTRAST
-from gotowce_dagster.designators.profile import Designator
+from gotowce_dagster.designators.profile import SMALL, Designator
 from gotowce_dagster.designators.proposals import SHORT, corner_places
 
 OUTSIDE, INSIDE = 4, 8
@@ -17,6 +17,8 @@ STEP = 30.0
 """A rise or fall of luma along a side that can be the border of a panel which hides the corner behind it."""
 SIGHT = {2: 0.75, 3: 0.9, 4: 1.0}
 """What is left of the confidence when so many corners are visible."""
+ALONE = 0.6
+"""What is left when, in addition, one side of a mark of any shape rests on nothing that is seen."""
 UNEXPLAINED = {2: 0.6, 3: 0.85, 4: 1.0}
 """What is left of the confidence then when nothing is seen that could hide the missing ones."""
 SPARED = {2: 0, 3: 1, 4: 2}
@@ -41,8 +43,13 @@ class Measured:
     """float (4, 2): how far the arm stands out from both sides; 1 is CONTRAST or more."""
     clutter: np.ndarray
     """float (4, 2): share of the pixels around the arm, outside, inside and beyond its end, that are on."""
+    vividness: np.ndarray
+    """float (4, 2): distance of the arm's mean colour from grey in Cr and Cb."""
     hidden: np.ndarray
     """bool (4,): whether the corner is outside the frame, or something before it could hide it."""
+
+    outside: np.ndarray
+    """bool (4,): whether the corner is outside the frame."""
 
     @property
     def visible(self) -> np.ndarray:
@@ -97,11 +104,13 @@ def measure(
         _measure_halves(side_colours, side_on, designator, search)
         for side_colours, side_on in zip(colours, on, strict=True)
     ]
-    coverage, arms, gap_on, contrast, clutter = (np.stack(pair, axis=1) for pair in zip(*sides, strict=True))
+    coverage, arms, gap_on, contrast, clutter, vividness = (
+        np.stack(pair, axis=1) for pair in zip(*sides, strict=True)
+    )
     place = corner_places(box[None])[0]
     hidden = _behind_step(colours[0], colours[1], _visible(coverage), search)
-    hidden |= ((place < 0) | (place >= mask.shape[::-1])).any(axis=1)
-    return Measured(box, coverage, arms, gap_on, contrast, clutter, hidden)
+    outside = ((place < 0) | (place >= mask.shape[::-1])).any(axis=1)
+    return Measured(box, coverage, arms, gap_on, contrast, clutter, vividness, hidden | outside, outside)
 
 
 def _visible(coverage: np.ndarray) -> np.ndarray:
@@ -111,26 +120,30 @@ def _visible(coverage: np.ndarray) -> np.ndarray:
 def _measure_halves(
     colours: np.ndarray, on: np.ndarray, designator: Designator, search: Search
 ) -> tuple[np.ndarray, ...]:
-    """Coverage, arm length, filled gap, contrast and clutter, each (4,), of the halves of opposite sides."""
+    """Coverage, arm length, filled gap, contrast, clutter, vividness, each (4,), of halves of two sides."""
     lines = slice(OUTSIDE - 1, OUTSIDE + search.thickness + 1)
     beside = slice(OUTSIDE + search.thickness + 2, None), slice(0, OUTSIDE - 1)
     arm = slice(search.probe // 3, search.probe)
     line = on[:, lines].max(axis=1)
     coverage = np.minimum(line[:, : search.probe].sum(axis=1) / search.fill, 1)
     lengths = arm_lengths(line, search.probe)
-    middle = round((1 - 0.8 * designator.gap[0]) * line.shape[1])
+    gap = designator.gap[0]
+    if designator.arm_law in ("fixed", "either"):  # of a smaller mark more of the side is arm
+        gap = min(gap, max(1 - (designator.arm_longest_px + 1) / max(line.shape[1], 1), 0.15))
+    middle = min(round((1 - 0.8 * gap) * line.shape[1]), line.shape[1] - 1)
     weight = on[:, lines, arm, None]
     colour = (colours[:, lines, arm] * weight).sum(axis=(1, 2)) / np.maximum(weight.sum(axis=(1, 2)), 1)
     differ = [np.abs(colour - mean(colours[:, rows, arm], (1, 2))) / CONTRAST for rows in beside]
     contrast = np.minimum(differ[0].max(axis=1), differ[1].max(axis=1))
-    inner = slice(min(search.thickness + 2, search.probe - 1), search.probe)
+    inner = slice(min(search.thickness + 2, search.probe - 1, line.shape[1] - 1), search.probe)
     around = [mean(on[:, rows, inner], (1, 2)) for rows in beside]
     beyond = np.arange(line.shape[1]) >= lengths[:, None] + 3
     stray = (line * beyond).sum(axis=1) / np.maximum(beyond.sum(axis=1), 1)
     clutter = np.minimum(around[0] + around[1] + stray, 1)
+    vividness = np.hypot(*(colour[:, 1:] - 128).T) * weight.any(axis=(1, 2, 3))
     # Where the box is too small to show a gap, none is seen.
     gap_on = mean(line[:, middle:], 1, empty=1.0)
-    return coverage, lengths, gap_on, np.minimum(contrast, 1), clutter
+    return coverage, lengths, gap_on, np.minimum(contrast, 1), clutter, vividness
 
 
 def _behind_step(
@@ -176,28 +189,47 @@ def judge(measured: Measured, designator: Designator) -> float:
     visible = measured.visible
     count = int(visible.sum())
     diagonal = count == 2 and visible[0] == visible[3]
+    # Of a mark of any shape two corners tell one side; the other must be off the frame or show an arm.
+    resting = measured.outside | (measured.coverage.max(axis=1) >= 0.9)
+    made_up = designator.free_aspect and count == 2 and not resting[~visible].any()
+    slack = 1.5 if designator.free_aspect and count < 4 else 2.5
     arms = measured.arms[visible]
     width, height = measured.box[2:] - measured.box[:2]
     typical = float(np.median(arms)) if count else 0.0
     side = (width + height) / 2
-    longest = 1.4 * designator.arm[1] * side + 2
-    shortest = max(0.6 * designator.arm_px, SHORT * designator.arm[0] * side * (count < 4))
+    longest = float(designator.longest_arm_px(side))
+    expected = SHORT * float(designator.expected_arm_px(side)) * (count < 4)
+    shortest = max(designator.shortest_arm_px, expected)
+    if (
+        count < 4
+        and designator.arm_law in ("proportional", "either")
+        and side < SMALL * designator.size_px[0]
+    ):
+        return 0.0
     if count < 2 or diagonal or not shortest <= typical <= longest:
         return 0.0
     lo, hi = designator.aspect
     off_aspect = max(lo * height - width, width - hi * height, 0.0)
     scores = (
         _mean_of_best(measured.coverage[visible], SPARED[count]),
-        _mean_of_best(alike(arms, typical), SPARED[count]),
+        _mean_of_best(alike(arms, typical, slack), SPARED[count]),
         _mean_of_best(1 - measured.gap_on[visible], SPARED[count]),
         # Text may touch the mark on one side, so the middle arm speaks for all.
         np.median(measured.contrast[visible]),
         max(1 - off_aspect / 4, 0.0),
-        SIGHT[count],
+        _vivid_enough(measured.vividness[visible], designator.vividness if designator.free_aspect else 0.0),
+        SIGHT[count] * (ALONE if made_up else 1),
         1 - (1 - UNEXPLAINED[count]) * (~measured.hidden[~visible]).sum() / max(4 - count, 1),
         max(1 - CROWDED[count] * (1 - _mean_of_best(1 - measured.clutter[visible], SPARED[count])), 0.0),
     )
     return float(np.prod(scores))
+
+
+def _vivid_enough(vividness: np.ndarray, expected: float) -> float:
+    """1 from nine tenths of what the examples have on average, 0 below seven and a half."""
+    if not expected:
+        return 1.0
+    return float(np.clip((vividness.mean() / expected - 0.75) / 0.15, 0, 1))
 
 
 def _mean_of_best(values: np.ndarray, spared: int) -> float:

@@ -6,10 +6,11 @@
 import re
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.core.errors import InputError
@@ -21,6 +22,8 @@ Number = Annotated[float, Field(strict=True)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 Pixels = Annotated[Number, Field(ge=0, le=65_536)]
 Ratio = Annotated[Number, Field(gt=0, le=100)]
+SMALL = 1.5
+"""Sides up to this times the smallest are those of small marks, which must show all corners."""
 
 
 class _Part(BaseModel):
@@ -34,9 +37,22 @@ def _ordered(field: str, pair: tuple[float, float]) -> None:
         raise ValueError(f"{field}: the smallest comes first, got {list(pair)}")
 
 
+class Target(_Part):
+    """Where the target stands relative to its mark."""
+
+    where: Literal["inside", "beside", "enclosed", "on"] = "inside"
+    """Inside the mark, beside it, enclosed by its line, or standing on it."""
+    box: tuple[float, float, float, float] = (0, 0, 1, 1)
+    """The target's usual box xyxy in widths and heights of the mark, from its top left; (0, 1, 1, 3) is below
+    it, two marks high."""
+    learned: bool = False
+    """Whether ``box`` comes from boxes of targets; if not it is only what is usual in the family."""
+
+
 class Designator(_Part):
     """One kind of mark: four axis-aligned corners around the target, the middle of every side empty."""
 
+    family: Literal["corners"] = "corners"
     name: SafeName
     """What it is called, for instance ``hostile``; kept with every detection as its prompt."""
     class_name: ClassName
@@ -50,10 +66,17 @@ class Designator(_Part):
     larger mark must show arms of this many pixels, not of this fraction."""
     gap: tuple[Fraction, Fraction]
     """Length of the empty middle over the side, shortest and longest."""
+    arm_law: Literal["fixed", "proportional", "either"] | None = None
+    """How arms grow with the side: not at all, in proportion, or either where the examples were of too much
+    one size to tell. None, in profiles of before: ``arm_px`` and ``arm`` alone decide."""
+    arm_longest_px: Number = Field(default=0, ge=0, le=500)
+    """Longest arm in pixels of the examples; read where ``arm_law`` is fixed or either."""
     rounding: Number = Field(default=0, ge=0, le=0.7)
     """Share of an arm that the rounding of the corner takes away from the outer line; 0 is a sharp corner."""
     thickness_px: Number = Field(ge=0.5, le=20)
     """Width of the lines in pixels."""
+    vividness: Number = Field(default=0, ge=0, le=181)
+    """Mean distance from grey in Cr and Cb of the arms of the palest example; 0: not looked at."""
     size_px: tuple[Pixels, Pixels]
     """Smallest and largest side in pixels; a largest of 0 means that only the frame limits it."""
     aspect: tuple[Ratio, Ratio] = (0.93, 1.07)
@@ -61,6 +84,51 @@ class Designator(_Part):
     inset_px: Number = Field(default=0, ge=-3, le=3)
     """How far inside the outer edge of the lines a box is to lie. Learned from how the examples were drawn,
     so that found boxes agree with boxes of the same hand."""
+    target: Target = Target()
+    not_marks: tuple[tuple[float, float, float, float], ...] = ()
+    """Boxes xyxy of parts of the HUD that look like the mark and stand still: what is found there is none."""
+
+    @property
+    def shortest_arm_px(self) -> float:
+        """Arms shorter than this are none."""
+        return 0.6 * self.arm_px
+
+    @property
+    def small(self) -> "Designator | None":
+        """The look of small marks whose arms shrink with the side; None where arms cannot be so short."""
+        if self.arm_law not in ("proportional", "either") or self.arm_px < 5:
+            return None
+        changes = {
+            "arm_law": "proportional",
+            "arm_px": max(0.6 * self.arm_px, 3.0),
+            "size_px": (self.size_px[0], SMALL * self.size_px[0]),
+        }
+        return self.model_copy(update=changes)
+
+    def longest_arm_px(self, side: np.ndarray | float) -> np.ndarray:
+        """Longest arm of marks of these sides, both in pixels and of one shape."""
+        proportional = np.asarray(1.4 * self.arm[1] * side + 2)
+        if self.arm_law in (None, "proportional"):
+            return proportional
+        fixed = 1.25 * self.arm_longest_px + 2
+        return (
+            np.maximum(proportional, fixed) if self.arm_law == "either" else np.full_like(proportional, fixed)
+        )
+
+    def expected_arm_px(self, side: np.ndarray | float) -> np.ndarray:
+        """Shortest arms that the examples lead to expect at these sides in pixels: see proposals.SHORT."""
+        proportional = np.asarray(self.arm[0] * side)
+        return np.full_like(proportional, self.arm_px) if self.arm_law == "fixed" else proportional
+
+    @property
+    def free_aspect(self) -> bool:
+        """Whether marks take the shape of their targets, so that two corners on one side tell no box."""
+        return self.aspect[1] > 1.3 * self.aspect[0]
+
+    @property
+    def typical_aspect(self) -> float:
+        """Width over height."""
+        return float(np.sqrt(np.prod(self.aspect)) if self.free_aspect else np.mean(self.aspect))
 
     @model_validator(mode="after")
     def _possible(self) -> "Designator":
@@ -75,11 +143,114 @@ class Designator(_Part):
         if self.gap[0] < 0.1:
             raise ValueError("gap: at least 0.1 of each side must be empty, or this is a frame, not corners")
         smallest, largest = self.size_px
-        if smallest < 2 * self.arm_px * 0.75 or smallest <= 0:
-            raise ValueError(f"size_px: a side of {smallest} px has no room for two arms of {self.arm_px} px")
+        arm = self.arm_px if self.arm_law is None else self.shortest_arm_px
+        if smallest < 2 * arm * 0.75 or smallest <= 0:
+            raise ValueError(f"size_px: a side of {smallest} px has no room for two arms of {arm:.1f} px")
         if largest and largest < smallest:
             raise ValueError(f"size_px: the smallest comes first, got {[smallest, largest]}")
         return self
+
+
+class _Look(_Part):
+    """What the families beside corners have in common."""
+
+    name: str = Field(min_length=1)
+    """What it is called; kept with every detection as its prompt."""
+    class_name: str = Field(min_length=1)
+    """The class that its target gets."""
+    colours: tuple[Colour, ...] = Field(min_length=1)
+    """A pixel belongs to the mark if it lies in any of these."""
+    size_px: tuple[float, float]
+    """Smallest and largest longer side in pixels that is looked for."""
+    aspect: tuple[float, float]
+    """Width over height, smallest and largest."""
+    thickness_px: float = Field(ge=0.5, le=60)
+    """Width of the lines in pixels."""
+    inset_px: tuple[float, float, float, float] = (0, 0, 0, 0)
+    """How far inside the found box each drawn edge x1, y1, x2, y2 lies, as the examples were drawn."""
+    target: Target = Target()
+    not_marks: tuple[tuple[float, float, float, float], ...] = ()
+    """Boxes xyxy of parts of the HUD that look like the mark and stand still: what is found there is none."""
+
+    @model_validator(mode="after")
+    def _ranges(self) -> "_Look":
+        for field in ("size_px", "aspect"):
+            _ordered(field, getattr(self, field))
+        if self.size_px[0] <= 0 or self.aspect[0] <= 0:
+            raise ValueError("size_px and aspect must be above 0")
+        return self
+
+
+class FrameLook(_Look):
+    """A closed or dashed rectangle around the target."""
+
+    family: Literal["frame"] = "frame"
+    fill: Fraction
+    """Share of each side that is line: 1 closed, less when dashed."""
+    dash_gap_px: float = Field(default=0, ge=0, le=60)
+    """Longest gap between two dashes in pixels."""
+
+
+class RadialLook(_Look):
+    """A ring, a diamond or pointers on a circle around the target, at any angle."""
+
+    family: Literal["radial"] = "radial"
+    shape: Literal["ring", "diamond", "pointers"]
+    fill: Fraction = 1
+    """Share of the ring's or diamond's line that is there."""
+    dash_gap_px: float = Field(default=0, ge=0, le=60)
+    """Of a diamond: longest gap between two dashes in pixels."""
+    pointers: int = Field(default=0, ge=0, le=16)
+    """How many pointers stand on the circle, evenly spaced."""
+    pointer_px: tuple[float, float] = (0, 0)
+    """Area of a pointer in pixels, smallest and largest that is looked for."""
+    radius_px: tuple[float, float] = (0, 0)
+    """From the centre to the middle of a pointer, smallest and largest that is looked for."""
+
+
+class BesideLook(_Look):
+    """A small sign above, below or at the target: a chevron, bar, dot or icon."""
+
+    family: Literal["beside"] = "beside"
+    picture: tuple[str, ...]
+    """The mark as rows of digits, 0 never on to 9 always on, stretched to the mark's box."""
+    solid: Fraction
+    """Share of its box that is on."""
+
+
+class OutlineLook(_Look):
+    """A line along the silhouette of the target."""
+
+    family: Literal["outline"] = "outline"
+    enclosed: tuple[Fraction, Fraction]
+    """Share of its box that the line encloses, smallest and largest that is looked for."""
+
+
+class GroundLook(_Look):
+    """A ring seen at an angle, an ellipse at the target's feet, of which the target may hide a part."""
+
+    family: Literal["ground"] = "ground"
+    fill: Fraction
+    """Share of the ellipse's line that is there."""
+
+
+def _family(content: object) -> str:
+    if isinstance(content, dict):
+        return str(content.get("family", "corners"))
+    return str(getattr(content, "family", "corners"))
+
+
+Look = FrameLook | RadialLook | BesideLook | OutlineLook | GroundLook
+AnyDesignator = Annotated[
+    Annotated[Designator, Tag("corners")]
+    | Annotated[FrameLook, Tag("frame")]
+    | Annotated[RadialLook, Tag("radial")]
+    | Annotated[BesideLook, Tag("beside")]
+    | Annotated[OutlineLook, Tag("outline")]
+    | Annotated[GroundLook, Tag("ground")],
+    Discriminator(_family),
+]
+"""A designator of any family; one that names none is of corners, as all profiles once were."""
 
 
 class Profile(_Part):
@@ -88,7 +259,7 @@ class Profile(_Part):
     name: SafeName
     videos: tuple[str, ...] = ()
     """Patterns (``*`` and ``?``) of the keys of videos it is for; a new video gets the first that fits."""
-    designators: tuple[Designator, ...] = ()
+    designators: tuple[AnyDesignator, ...] = ()
 
     @model_validator(mode="after")
     def _distinct(self) -> "Profile":
@@ -117,7 +288,7 @@ def read_profile(path: Path) -> Profile:
 
 def write_profile(profile: Profile, path: Path) -> None:
     """Write a profile as TOML, whole or not at all."""
-    content = tomli_w.dumps(profile.model_dump(mode="json"))
+    content = tomli_w.dumps(profile.model_dump(mode="json", exclude_none=True))
     # tomli_w gives every number of a list its own line.
     content = re.sub(r"\[\s+([^\[\]=]+?),\s+\]", lambda m: f"[{' '.join(m[1].split())}]", content)
     with fresh_file(path) as new:

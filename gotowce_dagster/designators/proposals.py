@@ -12,30 +12,39 @@ SHORT = 0.8
 a game may draw short arms around a large target, but two such corners far apart are two letters somewhere."""
 
 
-def propose(corners: Corners, designator: Designator, shape: tuple[int, ...], limit: int = 12) -> np.ndarray:
+def propose(corners: Corners, designator: Designator, mask: np.ndarray, limit: int = 12) -> np.ndarray:
     """Boxes that two or more corners agree on, best supported first.
 
     Args:
-        shape: height and width of the frame, which bounds the side when the profile does not.
+        mask: uint8 (H, W) of 0 and 1; the frame's size bounds the side when the profile does not.
 
     Returns:
         float (n, 4) xyxy, exclusive end, at most ``limit``.
     """
     pairs = [_pair_boxes(corners, one, other, designator) for one, other in combinations(range(4), 2)]
+    if designator.free_aspect:
+        pairs += [
+            _closed_by_arms(corners, one, other, mask) for one, other in ((0, 1), (2, 3), (0, 2), (1, 3))
+        ]
     boxes, arm = (np.concatenate(column) for column in zip(*pairs, strict=True))
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     side = np.maximum(width, height)
     smallest, largest = designator.size_px
     lo, hi = designator.aspect
-    fits = (np.minimum(width, height) >= smallest) & (side <= (largest or max(shape[:2])))
+    fits = (np.minimum(width, height) >= smallest) & (side <= (largest or max(mask.shape)))
     fits &= (width >= lo * height - 2) & (width <= hi * height + 2)
-    fits &= arm <= 1.4 * designator.arm[1] * side + 2
-    boxes, long_enough = boxes[fits], (arm >= SHORT * designator.arm[0] * side)[fits]
+    fits &= arm <= designator.longest_arm_px(side)
+    boxes, long_enough = boxes[fits], (arm >= SHORT * designator.expected_arm_px(side))[fits]
     count, off = _support(boxes, corners)
     ranked = np.lexsort((off, -count))
     boxes = boxes[ranked[((count > 2) | long_enough)[ranked]]]
     _, first = np.unique(np.round(boxes / 4), axis=0, return_index=True)
-    return boxes[np.sort(first)[:limit]]
+    boxes = boxes[np.sort(first)]
+    if designator.free_aspect:  # any two corners make a box then, and a HUD has many
+        limit *= 2
+        near = np.triu(np.abs(boxes[:, None] - boxes).max(axis=-1) <= 2, 1)[: 8 * limit, : 8 * limit]
+        boxes = boxes[: 8 * limit][~near.any(axis=0)]
+    return boxes[:limit]
 
 
 def _pair_boxes(
@@ -50,7 +59,7 @@ def _pair_boxes(
     a, b = corners.xy[i], corners.xy[j]
     across, down = (b - a).T
     width, height = np.abs(across) + 1.0, np.abs(down) + 1.0
-    aspect = float(np.mean(designator.aspect))
+    aspect = designator.typical_aspect
     possible = np.ones(len(a), bool)
     if RIGHT[one] == RIGHT[other]:
         possible &= np.abs(across) <= 2
@@ -68,6 +77,43 @@ def _pair_boxes(
     y1 = a[:, 1] + 1 - height if BOTTOM[one] else a[:, 1]
     boxes = np.c_[x1, y1, x1 + width, y1 + height].astype(float)
     return boxes[possible], arms[possible].mean(axis=1)
+
+
+def _closed_by_arms(
+    corners: Corners, one: int, other: int, mask: np.ndarray, most: int = 40
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (n, 4) from two corners on one side, closed where the lines from them end; their arms (n,).
+
+    A pointer may hide the far corners so far that only one arm of each is left.
+    """
+    upright = RIGHT[one] != RIGHT[other]  # the corners lie on a horizontal side
+    xy, field = (corners.xy, mask) if upright else (corners.xy[:, ::-1], mask.T)
+    far = BOTTOM[one] if upright else RIGHT[one]
+    first, second = np.flatnonzero(corners.kind == one), np.flatnonzero(corners.kind == other)
+    i, j = (grid.ravel() for grid in np.meshgrid(first, second, indexing="ij"))
+    level = (np.abs(xy[i, 1] - xy[j, 1]) <= 1) & (xy[j, 0] - xy[i, 0] > 4)
+    level &= alike(corners.arm[i], corners.arm[j]) & alike(corners.arm[j], corners.arm[i])
+    boxes, arms = [], []
+    for left, right in zip(i[level][:most], j[level][:most], strict=True):
+        (x1, y), (x2, _) = xy[left], xy[right]
+        arm = round(float(corners.arm[left] + corners.arm[right]) / 2)
+        both = field[:, x1 : x1 + 2].max(axis=1), field[:, max(x2 - 1, 0) : x2 + 1].max(axis=1)
+        # Of two far corners one may be hidden altogether.
+        for line, slack in ((np.minimum(*both), max(arm - 3, 0)), (both[0], 1), (both[1], 1)):
+            for end in _run_ends(line[y::-1] if far else line[y:], arm, slack):
+                y1, y2 = (y + 1 - end, y + 1) if far else (y, y + end)
+                boxes.append((x1, y1, x2 + 1, y2) if upright else (y1, x1, y2, x2 + 1))
+                arms.append(float(arm))
+    return np.array(boxes, float).reshape(-1, 4), np.array(arms)
+
+
+def _run_ends(line: np.ndarray, arm: int, slack: int) -> np.ndarray:
+    """Where the first runs of about an arm's length end on a line that begins at a corner."""
+    begin = 2 * arm
+    edges = np.flatnonzero(np.diff(line[begin:].astype(np.int8), prepend=0, append=0))
+    runs = edges.reshape(-1, 2)[:6] + begin
+    length = runs[:, 1] - runs[:, 0]
+    return runs[(length >= max(arm - slack, 3)) & (length <= arm + min(slack, 2)), 1]
 
 
 def corner_places(boxes: np.ndarray) -> np.ndarray:

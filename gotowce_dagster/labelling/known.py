@@ -21,6 +21,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, read_table
 from gotowce_dagster.designators.profile import Profile, read_profile
+from gotowce_dagster.designators.relation import at_targets
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.detected import Detected, read_detected
 from gotowce_dagster.detectors.registry import build_detectors
@@ -137,13 +138,16 @@ def label_frames(
         partial(_images, wanted),
         segmenter,
         params.masks,
+        profile=profile,
         among=Settled(others, pipeline.detected.rows),
         work=work,
         progress=silent,
     )
     if params.masks.mode == "video":
         propagated = pipeline.masks[pipeline.masks["frame_index"].isin(new)]
-        masks = join_with_propagated(masks, found.rows, propagated, params.masks).assign(video=wanted.video)
+        masks = join_with_propagated(masks, at_targets(found.rows, profile), propagated, params.masks).assign(
+            video=wanted.video
+        )
     masks = with_own_colour(masks, found.rows, profile, partial(_images, wanted))
     everything = _together(pipeline.detected, found)
     among = label(everything, _joined(others, masks), frames, params.cleaned_labels)

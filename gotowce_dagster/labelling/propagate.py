@@ -6,6 +6,8 @@ import pandas as pd
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core.progress import Progress
+from gotowce_dagster.designators.profile import Profile
+from gotowce_dagster.designators.relation import at_targets
 from gotowce_dagster.propagation.base import Propagator
 from gotowce_dagster.propagation.video import through_video
 from gotowce_dagster.video.decode import VideoInfo
@@ -19,6 +21,7 @@ def propagate(
     points: pd.DataFrame,
     *,
     video: str,
+    profile: Profile,
     info: VideoInfo,
     propagator: Propagator,
     params: MasksParams,
@@ -31,6 +34,7 @@ def propagate(
         masks: as from ``segment``.
         points: as from propagation.points.read_points.
         video: what the rows call the video.
+        profile: of the video; it says where targets stand relative to their marks.
         work: as for ``segment``.
 
     Returns:
@@ -39,7 +43,7 @@ def propagate(
     return through_video(
         path,
         frames,
-        detections,
+        at_targets(detections, profile),
         masks,
         points,
         info=info,

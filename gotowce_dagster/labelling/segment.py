@@ -8,6 +8,8 @@ import pandas as pd
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core.boxes import KEY
 from gotowce_dagster.core.progress import Progress
+from gotowce_dagster.designators.profile import Profile
+from gotowce_dagster.designators.relation import at_targets
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.frame_by_frame import NOTHING, Images, Settled, segment_frame_by_frame
@@ -20,6 +22,7 @@ def segment(
     segmenter: Callable[[], Segmenter],
     params: MasksParams,
     *,
+    profile: Profile,
     among: Settled = NOTHING,
     work: Path,
     progress: Progress,
@@ -28,6 +31,7 @@ def segment(
 
     Args:
         detections, frames: columns of tables.DETECTIONS and FRAMES.
+        profile: of the video; it says where targets stand relative to their marks.
         segmenter: gives the segmenter; called only if there is something to segment.
         among: other frames of the video that are done: objects are linked through them and keep their names,
             doubtful masks are settled by theirs.
@@ -39,6 +43,8 @@ def segment(
     Raises:
         InputError: a frame with a detection cannot be decoded.
     """
+    detections = at_targets(detections, profile)
+    among = Settled(among.masks, at_targets(among.detections, profile))
     rows = (
         pd.concat([among.detections, detections], ignore_index=True) if len(among.detections) else detections
     )

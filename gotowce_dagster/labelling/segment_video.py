@@ -85,6 +85,7 @@ def segment(
             decoded(path),
             cache(lambda: build_segmenter(engines["masks"], params.masks)),
             params.masks,
+            profile=prompted_by,
             work=work,
             progress=start("masks"),
         )
@@ -96,6 +97,7 @@ def segment(
         masks,
         points,
         video=path.stem,
+        profile=Profile(name="none") if isinstance(prompted_by, Path) else prompted_by,
         info=info,
         propagator=propagator,
         params=params.masks,

@@ -29,6 +29,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
     """
     paths, params, path = project.paths, project.params.masks, project.raw(video)
     frames = read_table(paths.frame_index(video), FRAMES)
+    profile = read_profile(paths.profile(project.video(video).profile))
     detections = read_table(paths.detections(video), DETECTIONS)
     work = _unfinished(project, video)
     masks = segment(
@@ -37,6 +38,7 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
         decoded(path),
         cache(lambda: build_segmenter(project.engines["masks"], params)),
         params,
+        profile=profile,
         work=work,
         progress=progress,
     )
@@ -49,13 +51,13 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
             masks,
             read_points(paths.points(project.video(video).points), info),
             video=video,
+            profile=profile,
             info=info,
             propagator=build_propagator(project.engines["propagation"], params),
             params=params,
             work=work,
             progress=progress,
         )
-    profile = read_profile(paths.profile(project.video(video).profile))
     masks = with_own_colour(masks, detections, profile, decoded(path))
     write_table(masks, MASKS, paths.masks(video))
     remove(work.parent)

@@ -82,6 +82,7 @@ def pipeline(
         lambda wanted: iter(images(wanted).items()),
         StandIn,
         told.masks,
+        profile=PROFILE,
         work=work,
         progress=silent,
     )

@@ -1,0 +1,257 @@
+"""Which family a game's marks belong to: every family tries, the examples and unmarked ground judge.
+
+Each colour that may be the mark's is given to each family. What a family learns must find every example
+where it was drawn and nothing else, also when that example was left out of learning, and no more marks in
+other frames than the examples have.
+"""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+import supervision as sv
+
+from gotowce_dagster.designators import families
+from gotowce_dagster.designators.base import Draft, Scene, Sighting, crop
+from gotowce_dagster.designators.bracket import STILL, inset, marks_of
+from gotowce_dagster.designators.calibrate import Example, learn
+from gotowce_dagster.designators.colours import hypotheses
+from gotowce_dagster.designators.evidence import mask_of, to_ycrcb
+from gotowce_dagster.designators.profile import AnyDesignator, Designator
+
+MOST_KNOWN = 24
+"""Parts of the HUD that a designator remembers at most."""
+SURE = 0.5
+"""Confidence from which a sighting counts."""
+PREFERRED = ("corners", "frame", "radial", "ground", "outline", "beside")
+"""From the most special family to the most general: where two explain the examples alike, the first wins."""
+_PREFERENCE = 0.05
+_CERTAIN = 0.85
+"""Score of corners from which no other family is tried: nothing else looks like four of them."""
+_FOUND_AT = 0.5
+"""IoU from which a sighting is at an example."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A designator that may be the right one, and how well it does."""
+
+    designator: AnyDesignator
+    score: float
+    """1: every example found where it was drawn, nothing else found."""
+    recall: float
+    """Share of the examples found, each by what was learned from the others."""
+    iou: float
+    """Mean IoU of those with the drawn boxes."""
+    elsewhere: float
+    """Sightings a frame that are at no example, in the examples' frames."""
+    unmarked: float
+    """Sightings a frame in the frames without examples; some of them may well be right."""
+
+
+def marks(ycrcb: np.ndarray, designator: AnyDesignator, min_confidence: float) -> list[Sighting]:
+    """Marks of a designator of any family in a frame, as the examples were drawn, most confident first."""
+    found = marks_of(ycrcb, designator, min_confidence)
+    return [Sighting(inset(mark.box, designator), mark.confidence) for mark in found]
+
+
+def candidates(
+    examples: Sequence[Example],
+    name: str,
+    class_name: str,
+    others: Sequence[np.ndarray] = (),
+    seconds: float = 45,
+) -> list[Candidate]:
+    """Designators that could explain the examples, the best first; empty if no family can.
+
+    Args:
+        others: further frames of the same videos, RGB uint8 (H, W, 3); they may show marks.
+        seconds: of this process; no new attempt is begun after so many, however busy the machine is.
+    """
+    deadline = time.process_time() + seconds
+    frames = [to_ycrcb(example.image) for example in examples]
+    boxes = [example.box for example in examples]
+    tried = [
+        measured
+        for designator in _learned(examples, frames, Draft(name, class_name, ()), deadline)
+        if (measured := _measure(designator, frames, boxes)).score > 0
+    ]
+    best = sorted(tried, key=_rank, reverse=True)[:4]
+    background = [to_ycrcb(image) for image in others]
+    checked = []
+    for candidate in best:
+        if time.process_time() > deadline and checked:
+            break
+        checked.append(_against_others(_left_out(candidate, frames, boxes), background, frames))
+    return sorted(checked, key=_rank, reverse=True)
+
+
+def _rank(candidate: Candidate) -> float:
+    return candidate.score - _PREFERENCE * PREFERRED.index(candidate.designator.family)
+
+
+def _learned(
+    examples: Sequence[Example], frames: Sequence[np.ndarray], draft: Draft, deadline: float
+) -> list[AnyDesignator]:
+    """What the families learn from all examples."""
+    boxes = [example.box for example in examples]
+    found: list[AnyDesignator] = []
+    with suppress(ValueError):  # no corners; another family may explain the boxes
+        corners = learn(examples, draft.name, draft.class_name)
+        found.append(corners)
+        if _measure(corners, frames, boxes).score >= _CERTAIN:
+            return found
+    parts, places = _parts(frames, boxes)
+    for colours in hypotheses(frames, boxes):
+        for family in families.FAMILIES:
+            if time.process_time() < deadline:
+                found += [
+                    look
+                    for look in _learn_family(family, parts, places, replace(draft, colours=colours))
+                    if _explains(look, parts, places)
+                ]
+    return found
+
+
+def _parts(
+    frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The surroundings of each box, and the box in them."""
+    parts, places = [], []
+    for frame, box in zip(frames, boxes, strict=True):
+        part, x, y = crop(frame, box, margin=max(24.0, 0.6 * float((box[2:] - box[:2]).max())))
+        parts.append(np.ascontiguousarray(part))
+        places.append(box - np.array([x, y, x, y]))
+    return parts, places
+
+
+def _explains(look: AnyDesignator, parts: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> bool:
+    """Whether a look finds most examples at all; if not it need not be tried on whole frames."""
+    hits = [
+        _ious(place[None], marks(part, look, SURE)).max(initial=0) >= _FOUND_AT
+        for part, place in zip(parts, places, strict=True)
+    ]
+    return float(np.mean(hits)) >= 0.6
+
+
+def _learn_family(
+    family: str, parts: Sequence[np.ndarray], places: Sequence[np.ndarray], draft: Draft
+) -> list[AnyDesignator]:
+    scenes = [Scene(part, mask_of(part, draft.colours)) for part in parts]
+    return list(families.FAMILIES[family].learn(scenes, places, draft))
+
+
+def _measure(
+    designator: AnyDesignator, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
+) -> Candidate:
+    """How well a designator explains the examples it was learned from."""
+    explained, ious, elsewhere = [], [], []
+    for number, frame in enumerate(frames):
+        drawn = np.stack([box for other, box in zip(frames, boxes, strict=True) if _same(other, frame)])
+        found = marks(frame, designator, 0.3)
+        own = _ious(boxes[number][None], found)[0]
+        sure = np.array([s.confidence for s in found])
+        best = int(np.argmax(own)) if len(own) else -1
+        at = len(own) > 0 and own[best] >= _FOUND_AT and sure[best] >= SURE
+        side = float((boxes[number][2:] - boxes[number][:2]).mean())
+        explained.append(sure[best] * min(own[best] + 4 / side, 1) if at else 0.0)
+        ious.append(own[best] if at else 0.0)
+        strange = (_ious(drawn, found).max(axis=0, initial=0) < _FOUND_AT) & (sure >= 0.3)
+        elsewhere.append([s for s, odd in zip(found, strange, strict=True) if odd])
+    distinct = [k for k, frame in enumerate(frames) if not any(_same(frame, f) for f in frames[:k])]
+    known = still([[s.box for s in elsewhere[k]] for k in distinct], boxes)
+    false = float(
+        np.mean([sum(s.confidence >= SURE and not _at(s.box, known) for s in odd) for odd in elsewhere])
+    )
+    if known:
+        places = tuple(tuple(round(float(v), 1) for v in box) for box in known[:MOST_KNOWN])
+        designator = designator.model_copy(update={"not_marks": places})
+    hit = np.array(ious) > 0
+    return Candidate(
+        designator=designator,
+        score=float(np.mean(explained)) - 0.25 * min(false, 4),
+        recall=float(hit.mean()),
+        iou=float(np.array(ious)[hit].mean()) if hit.any() else 0.0,
+        elsewhere=false,
+        unmarked=0.0,
+    )
+
+
+def still(found: Sequence[Sequence[np.ndarray]], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Boxes found at one place in most frames, where the marks of the examples move.
+
+    Args:
+        found: boxes xyxy (4,) of each frame.
+        boxes: of the examples.
+    """
+    if len(found) < 3 or np.ptp(np.stack(boxes), axis=0).max() <= 12:
+        return []
+    places: list[tuple[np.ndarray, set[int]]] = []
+    for number, frame in enumerate(found):
+        for box in frame:
+            near = [seen for place, seen in places if np.abs(place - box).max() <= STILL]
+            if near:
+                near[0].add(number)
+            else:
+                places.append((box, {number}))
+    return [place for place, seen in places if len(seen) >= max(3, 0.5 * len(found))]
+
+
+def _at(box: np.ndarray, known: Sequence[np.ndarray]) -> bool:
+    return any(np.abs(box - place).max() <= STILL for place in known)
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one is other or (one.shape == other.shape and np.array_equal(one[::16, ::16], other[::16, ::16]))
+
+
+def _ious(drawn: np.ndarray, found: Sequence[Sighting]) -> np.ndarray:
+    if not found:
+        return np.zeros((len(drawn), 0))
+    return np.asarray(sv.box_iou_batch(drawn, np.stack([s.box for s in found])))
+
+
+def _left_out(candidate: Candidate, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> Candidate:
+    """The candidate scored on examples that were left out of learning, one after the other."""
+    designator = candidate.designator
+    if isinstance(designator, Designator) or len(boxes) < 4:
+        return candidate
+    parts, places = _parts(frames, boxes)
+    draft = Draft(designator.name, designator.class_name, designator.colours)
+    found = []
+    for left in range(len(boxes)):
+        kept = [k for k in range(len(boxes)) if k != left]
+        looks = _learn_family(designator.family, [parts[k] for k in kept], [places[k] for k in kept], draft)
+        ious = [
+            float(_ious(places[left][None], marks(parts[left], look, SURE)).max(initial=0))
+            for look in looks
+            if _same_kind(look, designator)
+        ]
+        found.append(max(ious, default=0.0))
+    hit = np.array(found) >= _FOUND_AT
+    return replace(
+        candidate,
+        score=candidate.score * (0.5 + 0.5 * float(hit.mean())),
+        recall=float(hit.mean()),
+        iou=float(np.array(found)[hit].mean()) if hit.any() else 0.0,
+    )
+
+
+def _same_kind(look: AnyDesignator, designator: AnyDesignator) -> bool:
+    kinds = ("family", "shape", "pointers")
+    return all(getattr(look, kind, None) == getattr(designator, kind, None) for kind in kinds)
+
+
+def _against_others(
+    candidate: Candidate, background: Sequence[np.ndarray], frames: Sequence[np.ndarray]
+) -> Candidate:
+    """The candidate, worth less if it finds many more marks in other frames than the examples have."""
+    if not background:
+        return candidate
+    distinct = [k for k, frame in enumerate(frames) if not any(_same(frame, f) for f in frames[:k])]
+    usual = len(frames) / len(distinct)
+    unmarked = float(np.mean([len(marks(frame, candidate.designator, SURE)) for frame in background]))
+    excess = max(unmarked - 1.25 * usual - 0.25, 0.0)
+    return replace(candidate, score=candidate.score - 0.25 * min(excess, 4), unmarked=unmarked)

@@ -1,0 +1,62 @@
+"""The families by name. A new one is one file, its look in profile.py, and one line here.
+
+Corners are a family too, with a finder of their own (detectors/bracket.py) that looks at lines rather than at
+pieces of a mask.
+"""
+
+import numpy as np
+import supervision as sv
+
+from gotowce_dagster.designators.base import Family, Scene, Sighting
+from gotowce_dagster.designators.beside import Beside
+from gotowce_dagster.designators.evidence import mark_mask
+from gotowce_dagster.designators.frame import Frame
+from gotowce_dagster.designators.ground import Ground
+from gotowce_dagster.designators.outline import Outline
+from gotowce_dagster.designators.profile import Look
+from gotowce_dagster.designators.radial import Radial
+
+FAMILIES: dict[str, Family] = {
+    "frame": Frame(),
+    "radial": Radial(),
+    "ground": Ground(),
+    "outline": Outline(),
+    "beside": Beside(),
+}
+"""In the order in which calibration prefers them where several fit alike: the more special first."""
+
+FLOODED = 0.12
+"""A mask that fills more of a frame than this is the scene's ground, in which nothing is looked for."""
+
+
+def scene_of(ycrcb: np.ndarray, look: Look) -> Scene:
+    """A frame with the mask of a look's colours."""
+    return Scene(ycrcb, mark_mask(ycrcb, look))
+
+
+def find(ycrcb: np.ndarray, look: Look, min_confidence: float) -> list[Sighting]:
+    """The marks of one look in a frame, most confident first, as the examples were drawn.
+
+    Args:
+        ycrcb: uint8 (H, W, 3).
+    """
+    scene = scene_of(ycrcb, look)
+    if scene.mask.mean() > FLOODED:
+        return []
+    found = [s for s in FAMILIES[look.family].find(scene, look) if s.confidence >= min_confidence]
+    return [Sighting(drawn(s.box, look), s.confidence) for s in distinct(found)]
+
+
+def drawn(box: np.ndarray, look: Look) -> np.ndarray:
+    """A found box as the examples were drawn."""
+    return box + np.array(look.inset_px) * (1, 1, -1, -1)
+
+
+def distinct(found: list[Sighting], most_shared: float = 0.25) -> list[Sighting]:
+    """Sightings that no more confident one overlaps, most confident first."""
+    kept: list[Sighting] = []
+    for sighting in sorted(found, key=lambda s: -s.confidence):
+        pair = np.stack([sighting.box, *(k.box for k in kept)])
+        if not kept or sv.box_iou_batch(pair[:1], pair[1:]).max() <= most_shared:
+            kept.append(sighting)
+    return kept

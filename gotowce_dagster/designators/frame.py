@@ -1,0 +1,235 @@
+"""Closed and dashed rectangles: long straight lines that meet in a box.
+
+Lines are what is left of the mask after closing dashes and opening with half a side, along rows and along
+columns. Two lines that meet in a corner, or two that face each other, propose a box; its four sides are then
+looked at. One side may be hidden or beyond the frame. Contours would be joined to text that touches the mark.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from gotowce_dagster.designators.base import (
+    Draft,
+    Scene,
+    Sighting,
+    blobs_of,
+    fits_size,
+    inset_of,
+    pixels_in,
+    ramp,
+    shape_of,
+)
+from gotowce_dagster.designators.profile import FrameLook, Look, RadialLook
+
+MOST = 60
+"""Lines of one direction that are looked at in a frame, the longest."""
+GAPS = (0, 4, 8, 14)
+"""Gaps between dashes in pixels that are tried."""
+
+
+class Sides:
+    """How much of the sides of boxes is line, from sums over the mask made once a frame."""
+
+    def __init__(self, mask: np.ndarray, reach: int) -> None:
+        """Args: reach: pixels by which a line may lie beside the edge of a box."""
+        self.shape = mask.shape
+        window = 2 * reach + 1
+        # A row counts what lies within reach above or below it, a column what lies beside it.
+        self._rows = cv2.integral(cv2.dilate(mask, np.ones((window, 1), np.uint8)) if reach else mask)
+        self._columns = cv2.integral(cv2.dilate(mask, np.ones((1, window), np.uint8)) if reach else mask)
+
+    def on(self, boxes: np.ndarray, inwards: int = 0) -> np.ndarray:
+        """Shares (n, 4) of left, top, right and bottom that are on; NaN where a side is outside the frame.
+
+        Args:
+            boxes: (n, 4) xyxy on the lines' outer edge.
+            inwards: look so many pixels further inside.
+        """
+        height, width = self.shape
+        x1, y1, x2, y2 = np.round(boxes).astype(int).T
+        left, right, top, bottom = x1 + inwards, x2 - 1 - inwards, y1 + inwards, y2 - 1 - inwards
+        begin_x, end_x = np.clip(x1, 0, width), np.clip(x2, 0, width)
+        begin_y, end_y = np.clip(y1, 0, height), np.clip(y2, 0, height)
+        shares = [
+            _line_share(self._columns.T, place, begin, end, limit)
+            if upright
+            else _line_share(self._rows, place, begin, end, limit)
+            for place, begin, end, limit, upright in (
+                (left, begin_y, end_y, width, True),
+                (top, begin_x, end_x, height, False),
+                (right, begin_y, end_y, width, True),
+                (bottom, begin_x, end_x, height, False),
+            )
+        ]
+        return np.stack(shares, axis=1)
+
+
+def _line_share(
+    sums: np.ndarray, place: np.ndarray, begin: np.ndarray, end: np.ndarray, limit: int
+) -> np.ndarray:
+    inside = (place >= 0) & (place < limit) & (end - begin >= 4)
+    at = np.clip(place, 0, limit - 1)
+    count = sums[at + 1, end] - sums[at, end] - sums[at + 1, begin] + sums[at, begin]
+    return np.where(inside, count / np.maximum(end - begin, 1), np.nan)
+
+
+def _lines(mask: np.ndarray, gap: int, length: int) -> np.ndarray:
+    """Horizontal lines of a mask: float (n, 4) boxes, the longest first."""
+    joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, gap + 1), np.uint8)) if gap else mask
+    opened = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
+    boxes = blobs_of(opened).boxes
+    return boxes[np.argsort(boxes[:, 0] - boxes[:, 2], kind="stable")[:MOST]]
+
+
+def _propose(across: np.ndarray, down: np.ndarray, reach: float) -> np.ndarray:
+    """Boxes (n, 4) from horizontal lines (n, 4) and vertical ones that meet or face each other."""
+    proposed = [np.zeros((0, 4))]
+    if len(across) and len(down):
+        i, j = (grid.ravel() for grid in np.meshgrid(np.arange(len(across)), np.arange(len(down))))
+        a, d = across[i], down[j]
+        for right in (False, True):
+            for bottom in (False, True):
+                x_off = a[:, 2] - d[:, 2] if right else a[:, 0] - d[:, 0]
+                y_off = a[:, 3] - d[:, 3] if bottom else a[:, 1] - d[:, 1]
+                meet = (np.abs(x_off) <= reach) & (np.abs(y_off) <= reach)
+                box = np.c_[
+                    np.minimum(a[:, 0], d[:, 0]),
+                    np.minimum(a[:, 1], d[:, 1]),
+                    np.maximum(a[:, 2], d[:, 2]),
+                    np.maximum(a[:, 3], d[:, 3]),
+                ]
+                proposed.append(box[meet])
+    for lines, axis in ((across, 0), (down, 1)):
+        if len(lines) < 2:
+            continue
+        i, j = np.triu_indices(len(lines), 1)
+        a, b = lines[i], lines[j]
+        begin, end = np.abs(a[:, axis] - b[:, axis]), np.abs(a[:, axis + 2] - b[:, axis + 2])
+        facing = (np.minimum(begin, end) <= reach) & (np.abs(a[:, 1 - axis] - b[:, 1 - axis]) > 5)
+        for pick in (np.minimum, np.maximum):
+            box = np.c_[
+                np.minimum(a[:, 0], b[:, 0]),
+                np.minimum(a[:, 1], b[:, 1]),
+                np.maximum(a[:, 2], b[:, 2]),
+                np.maximum(a[:, 3], b[:, 3]),
+            ]
+            # Where text or another line lengthens one of the two, the ends that agree hold.
+            box[:, axis] = np.where(begin <= reach, box[:, axis], pick(a[:, axis], b[:, axis]))
+            box[:, axis + 2] = np.where(end <= reach, box[:, axis + 2], pick(a[:, axis + 2], b[:, axis + 2]))
+            proposed.append(box[facing])
+    return np.concatenate(proposed)
+
+
+def rectangles(mask: np.ndarray, look: FrameLook | RadialLook, sizes: tuple[float, float]) -> list[Sighting]:
+    """Rectangles in a mask whose longer side is in ``sizes``."""
+    gap = round(look.dash_gap_px)
+    length = max(round(0.45 * sizes[0] * min(look.aspect[0], 1 / look.aspect[1], 1)), 4)
+    across, down = (
+        _lines(mask, gap, length),
+        _lines(np.ascontiguousarray(mask.T), gap, length)[:, [1, 0, 3, 2]],
+    )
+    boxes = _propose(across, down, look.thickness_px + max(gap, 2) + 1)
+    if not len(boxes):
+        return []
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    low, high = look.aspect
+    fits = (np.maximum(width, height) >= sizes[0] - 2) & (np.maximum(width, height) <= sizes[1] + 2)
+    fits &= (width >= low * height - 3) & (width <= high * height + 3)
+    _, first = np.unique(np.round(boxes[fits] / 2), axis=0, return_index=True)
+    boxes = boxes[fits][first[:400]]
+    sides = Sides(mask, 1 if isinstance(look, FrameLook) else 2)  # what is turned is jagged
+    on, inner = sides.on(boxes), np.nan_to_num(sides.on(boxes, inwards=look_depth(look)))
+    confidence = np.array([_judge(*measured, look.fill) for measured in zip(on, inner, strict=True)])
+    best = np.argsort(-confidence, kind="stable")[:40]
+    best = best[confidence[best] > 0.2]
+    exact = Sides(mask, 0)
+    return [Sighting(_on_edge(exact, boxes[row]), float(confidence[row])) for row in best]
+
+
+def look_depth(look: FrameLook | RadialLook) -> int:
+    """Pixels from the outer edge inwards at which nothing of a line is left."""
+    return round(look.thickness_px) + 4
+
+
+def _judge(on: np.ndarray, inner: np.ndarray, fill: float) -> float:
+    seen = ~np.isnan(on)
+    if seen.sum() < 2:
+        return 0.0
+    sides = np.sort([ramp(share, 0.55 * fill, 0.88 * fill) for share in on[seen]])
+    # One side may be hidden; a side full of more than the strip beside it is a line, not an area.
+    hidden = 0.9 if len(sides) < 4 or sides[0] < 0.5 else 1.0
+    if len(sides) == 4 and sides[0] < 0.5:
+        sides = sides[1:]
+    clutter = float(inner[seen].mean())
+    dashed = 1.0 if fill > 0.85 else ramp(float(np.nanmedian(on)), 1.0, min(fill + 0.25, 0.98))
+    return float(np.mean(sides) * np.min(sides) ** 0.5 * hidden * (1 - ramp(clutter, 0.15, 0.45)) * dashed)
+
+
+def _on_edge(sides: Sides, box: np.ndarray) -> np.ndarray:
+    """The box with each edge on the outermost row that is nearly as full as the fullest near it."""
+    places = np.arange(-2, 3)
+    shifted = box + places[:, None]
+    shares = np.nan_to_num(sides.on(shifted))
+    moved = box.copy()
+    for side in range(4):
+        full = shares[:, side]
+        good = np.flatnonzero(full >= 0.6 * full.max()) if full.max() > 0.2 else np.array([2])
+        moved[side] = box[side] + places[good[0] if side < 2 else good[-1]]
+    return moved
+
+
+def measured_fill(scenes: Sequence[Scene], boxes: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Median share of the sides that is line, and median thickness of the lines in pixels."""
+    shares, widths = [], []
+    for scene, box in zip(scenes, boxes, strict=True):
+        shares.append(np.nanmedian(Sides(scene.mask, 3).on(box[None])))
+        exact = Sides(scene.mask, 0)
+        level = np.array([np.nan_to_num(exact.on(box[None], inwards=k)).mean() for k in range(-3, 6)])
+        widths.append((level >= 0.5 * level.max()).sum() if level.max() > 0 else 1)
+    return float(np.nanmedian(shares)), float(np.median(widths))
+
+
+class Frame:
+    """The family of closed and dashed rectangles."""
+
+    def learn(self, scenes: Sequence[Scene], boxes: Sequence[np.ndarray], draft: Draft) -> list[Look]:
+        """See base.Family."""
+        fill, thickness = measured_fill(scenes, boxes)
+        if fill < 0.3:
+            return []
+        looks: list[Look] = []
+        for gap in GAPS if fill < 0.9 else GAPS[:2]:
+            look = FrameLook(
+                **vars(draft),
+                **shape_of(boxes, slack=1.6),
+                thickness_px=thickness,
+                fill=round(fill, 2),
+                dash_gap_px=gap,
+            )
+            found = [_nearest(self.find(scene, look), box) for scene, box in zip(scenes, boxes, strict=True)]
+            pairs = [(f.box, b) for f, b in zip(found, boxes, strict=True) if f is not None]
+            if len(pairs) >= 2:
+                near, drawn = zip(*pairs, strict=True)
+                looks.append(look.model_copy(update={"inset_px": inset_of(near, drawn)}))
+        return looks
+
+    def find(self, scene: Scene, look: Look) -> list[Sighting]:
+        """See base.Family."""
+        assert isinstance(look, FrameLook)
+        found = rectangles(scene.mask, look, look.size_px)
+        return [sighting for sighting in found if fits_size(sighting.box, look)]
+
+    def mark_pixels(self, mask: np.ndarray, box: np.ndarray, look: Look) -> np.ndarray:
+        """See base.Family: the band of the lines, so that the target's own colours stay."""
+        within = pixels_in(mask, box, 3)
+        depth = look.thickness_px + 3
+        if min(box[2:] - box[:2]) > 2 * depth:
+            within &= ~pixels_in(np.ones_like(mask), box + depth * np.array([1, 1, -1, -1]), 0)
+        return within
+
+
+def _nearest(found: Sequence[Sighting], box: np.ndarray, reach: float = 8) -> Sighting | None:
+    near = [s for s in found if np.abs(s.box - box).max() <= reach]
+    return max(near, key=lambda s: s.confidence, default=None)

@@ -1,0 +1,103 @@
+"""Lines along the silhouette of a target: thin closed curves that enclose an area.
+
+What tells them from other pieces of the mask: much is enclosed by few pixels. Rectangles and rings are
+enclosing lines as well; calibration prefers those families where they fit.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from gotowce_dagster.designators.base import (
+    Draft,
+    Scene,
+    Sighting,
+    blobs_of,
+    closed,
+    crop,
+    fits_size,
+    inset_of,
+    pixels_in,
+    ramp,
+    shape_of,
+)
+from gotowce_dagster.designators.profile import Look, OutlineLook
+
+CLOSE = 2
+"""Gaps in the line in pixels that are closed."""
+
+
+class Outline:
+    """The family of outlines."""
+
+    def learn(self, scenes: Sequence[Scene], boxes: Sequence[np.ndarray], draft: Draft) -> list[Look]:
+        """See base.Family."""
+        enclosed, widths, near, drawn = [], [], [], []
+        for scene, box in zip(scenes, boxes, strict=True):
+            found = [
+                measured
+                for measured in _enclosing(pixels_in(scene.mask, box, 5).astype(np.uint8), 5)
+                if np.abs(measured[0] - box).max() <= 6
+            ]
+            if found:
+                around, share, width = max(found, key=lambda m: m[1])
+                enclosed.append(share)
+                widths.append(width)
+                near.append(around)
+                drawn.append(box)
+        if len(enclosed) < max(2, 0.6 * len(boxes)) or min(enclosed) < 0.05:
+            return []
+        look = OutlineLook(
+            **vars(draft),
+            **shape_of(boxes, slack=2.5),
+            thickness_px=round(float(np.median(widths)), 1),
+            enclosed=(round(0.6 * min(enclosed), 2), round(min(1.0, 1.4 * max(enclosed)), 2)),
+            inset_px=inset_of(near, drawn),
+        )
+        return [look]
+
+    def find(self, scene: Scene, look: Look) -> list[Sighting]:
+        """See base.Family."""
+        assert isinstance(look, OutlineLook)
+        low, high = look.enclosed
+        found = []
+        for box, share, width in _enclosing(scene.mask, look.size_px[0]):
+            if not fits_size(box, look):
+                continue
+            confidence = ramp(share, 0.6 * low, low) * ramp(share, min(1.4 * high, 1.2), high)
+            confidence *= ramp(width, 2.2 * look.thickness_px + 1, 1.5 * look.thickness_px + 0.5)
+            if confidence > 0.2:
+                found.append(Sighting(box, confidence))
+        return found
+
+    def mark_pixels(self, mask: np.ndarray, box: np.ndarray, look: Look) -> np.ndarray:
+        """See base.Family."""
+        return pixels_in(mask, box, 3)
+
+
+def _enclosing(mask: np.ndarray, smallest: float) -> list[tuple[np.ndarray, float, float]]:
+    """Pieces of a mask that enclose something: box, share of the box enclosed, mean width of the line."""
+    joined = closed(mask, CLOSE)
+    blobs = blobs_of(joined, least=12)
+    found = []
+    for number, box in enumerate(blobs.boxes):
+        size = box[2:] - box[:2]
+        # Solid pieces enclose nothing, and most of a HUD is text.
+        if size.max() < smallest - 2 or min(size) < 5 or blobs.area[number] > 0.8 * np.prod(size):
+            continue
+        part, _, _ = crop(blobs.image, box)
+        own = cv2.copyMakeBorder(
+            (part == blobs.numbers[number]).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT
+        )
+        around = own.copy()
+        cv2.floodFill(around, None, (0, 0), 1)
+        inside = float((around == 0).sum())
+        if inside < max(6.0, 0.02 * np.prod(size)):
+            continue
+        contours, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        length = max(sum(len(contour) for contour in contours), 1)
+        line, _, _ = crop(mask, box)
+        width = float((line & own[1:-1, 1:-1]).sum()) / length
+        found.append((box, (inside + float(own.sum())) / float(np.prod(size)), width))
+    return found

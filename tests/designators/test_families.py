@@ -1,0 +1,124 @@
+"""Each family on scenes with exact truth, after H.264 with halved chroma; no benchmark has these seeds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import supervision as sv
+
+from gotowce_dagster.designators import families
+from gotowce_dagster.designators.base import Sighting
+from gotowce_dagster.designators.bracket import Bracket
+from gotowce_dagster.designators.calibrate import Example
+from gotowce_dagster.designators.choose import SURE, candidates, marks, still
+from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.profile import (
+    AnyDesignator,
+    Designator,
+    Profile,
+    read_profile,
+    write_profile,
+)
+from tests.marks_scenes import MarkScene, decoded, examples_at
+
+SMALL = (640, 360)
+
+
+def learned(scene: MarkScene, folder: Path) -> tuple[AnyDesignator, list[np.ndarray], list[int]]:
+    """What five examples teach, the frames, and which of them were examples."""
+    images, chosen = decoded(scene, folder), examples_at(scene)
+    examples = [Example(i, images[i], drawn.mark) for i in chosen for drawn in scene.truth(i)]
+    return candidates(examples, "mark", "ship")[0].designator, images, chosen
+
+
+@pytest.mark.parametrize(
+    ("scene", "family", "shape"),
+    [
+        (MarkScene("frame", "closed", seed=31, text=True), "frame", None),
+        (MarkScene("frame", "dashed", seed=32, clutter=True), "frame", None),
+        (MarkScene("radial", "ring", seed=33, pulsing=True, clutter=True), "radial", "ring"),
+        (MarkScene("radial", "diamond", seed=34), "radial", "diamond"),
+        (MarkScene("radial", "pointers4", seed=35, turning=True), "radial", "pointers"),
+        (MarkScene("beside", "chevron", seed=36, clutter=True), "beside", None),
+        (MarkScene("outline", "outline", seed=37), "outline", None),
+        (MarkScene("ground", "ground", seed=38), "ground", None),
+    ],
+    ids=lambda value: value.variant if isinstance(value, MarkScene) else str(value),
+)
+def test_family_is_chosen_and_finds_its_marks(
+    scene: MarkScene, family: str, shape: str | None, tmp_path: Path
+) -> None:
+    scene = replace(scene, size=SMALL, frames=12)
+    designator, images, chosen = learned(scene, tmp_path)
+    assert designator.family == family
+    assert getattr(designator, "shape", None) == shape
+    ious, wrong = [], 0
+    for index, image in enumerate(images):
+        if index in chosen:
+            continue
+        found = np.array([s.box for s in marks(to_ycrcb(image), designator, SURE)]).reshape(-1, 4)
+        drawn = np.array([d.mark for d in scene.truth(index) if d.whole]).reshape(-1, 4)
+        iou = sv.box_iou_batch(drawn, found) if len(found) else np.zeros((len(drawn), 0))
+        ious += iou.max(axis=1, initial=0).tolist()
+        wrong += int((iou.max(axis=0, initial=0) < 0.5).sum()) if len(drawn) else 0
+    assert len(ious) >= 6
+    assert min(ious) >= 0.7
+    assert wrong == 0
+    empty = replace(scene, shown=False)
+    assert [marks(to_ycrcb(empty.picture(i)), designator, SURE) for i in (0, 6)] == [[], []]
+
+
+def test_profile_of_another_family_is_written_read_and_detected_with(tmp_path: Path) -> None:
+    scene = MarkScene("radial", "pointers4", seed=41, size=SMALL, frames=10, turning=True)
+    designator, images, _ = learned(scene, tmp_path)
+    profile = Profile(name="game", designators=(designator,))
+    write_profile(profile, tmp_path / "game.toml")
+    assert read_profile(tmp_path / "game.toml") == profile
+    found = Bracket(profile).detect([images[7]])[0]
+    assert len(found) == 1
+    assert list(found.data["visible_corners"]) == [None]
+    assert sv.box_iou_batch(scene.truth(7)[0].mark[None], found.xyxy)[0, 0] >= 0.8
+
+
+def test_colour_that_changes_on_lock_is_learned_from_both(tmp_path: Path) -> None:
+    scene = MarkScene("frame", "closed", seed=50, size=SMALL, frames=12, lock=True)
+    designator, images, _ = learned(scene, tmp_path)
+    assert len(designator.colours) == 2
+    assert all(len(marks(to_ycrcb(images[i]), designator, SURE)) == 1 for i in (1, 10))
+
+
+@pytest.mark.parametrize("family", list(families.FAMILIES))
+def test_mark_pixels_lie_at_the_mark_and_leave_its_middle(family: str, tmp_path: Path) -> None:
+    variant = {"radial": "ring", "frame": "closed", "beside": "chevron"}.get(family, family)
+    scene = MarkScene(family, variant, seed=61, size=SMALL, frames=10, background="space")
+    designator, images, _ = learned(scene, tmp_path)
+    ycrcb = to_ycrcb(images[3])
+    assert not isinstance(designator, Designator)
+    box = marks(ycrcb, designator, SURE)[0].box
+    mask = families.scene_of(ycrcb, designator).mask
+    own = families.FAMILIES[designator.family].mark_pixels(mask, box, designator)
+    _, x = np.nonzero(own)
+    assert len(x) > 20
+    assert x.min() >= box[0] - 6
+    assert x.max() <= box[2] + 6
+    if family in ("radial", "frame"):
+        middle = ((box[:2] + box[2:]) / 2).astype(int)
+        assert not own[middle[1] - 4 : middle[1] + 4, middle[0] - 4 : middle[0] + 4].any()
+
+
+def test_sightings_that_stand_still_while_marks_move_are_known() -> None:
+    hud = np.array([10.0, 10, 40, 40])
+    found = [
+        [hud + jitter, np.array([100.0 + 9 * k, 50, 140 + 9 * k, 90])]
+        for k, jitter in enumerate((0, 1, -1, 0))
+    ]
+    moving = [np.array([200.0 + 20 * k, 50, 240 + 20 * k, 90]) for k in range(4)]
+    assert [box.tolist() for box in still(found, moving)] == [hud.tolist()]
+    assert still(found, [moving[0]] * 4) == []  # where the marks stand still too, nothing can be told
+
+
+def test_of_overlapping_sightings_the_surest_stays() -> None:
+    box = np.array([10.0, 10, 50, 50])
+    sightings = [Sighting(box, 0.6), Sighting(box + 2, 0.9), Sighting(box + 100, 0.5)]
+    assert [s.confidence for s in families.distinct(sightings)] == [0.9, 0.5]

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.designators.calibrate import calibrate
+from gotowce_dagster.video.encode import write_video
+from tests.detectors.marks import put_mark, sky
+from tests.marks_scenes import MarkScene, encoded, examples_at
+from tests.support.synthetic import Bracket
+
+COLUMNS = ["clip", "frame_index", "x1", "y1", "x2", "y2", "label"]
+
+
+def boxes_of(scene: MarkScene, video: Path, count: int = 5, targets: bool = False) -> Path:
+    rows = []
+    for index in examples_at(scene, count):
+        for drawn in scene.truth(index):
+            rows.append((video.name, index, *drawn.mark, "designator"))
+            if targets:
+                rows.append((video.name, index, *drawn.target, "target"))
+    path = video.with_suffix(".csv")
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(path, index=False)
+    return path
+
+
+def test_calibration_says_what_to_expect_from_unseen_frames(tmp_path: Path) -> None:
+    scene = MarkScene("beside", "chevron", seed=81, size=(640, 360), frames=24, background="soil")
+    video = encoded(scene, tmp_path)
+    result = calibrate(video, boxes_of(scene, video, targets=True), profile_name="game")
+    assert result.designator.family == "beside"
+    assert result.designator.target.where == "beside"
+    assert result.designator.target.learned
+    assert result.designator.target.box[1] >= 1  # below the chevron
+    check = result.check
+    assert check is not None
+    assert check.frames >= 12
+    assert check.count("sure") >= 0.9 * check.frames
+    assert check.count("suspicious") == 0
+    assert "recall about 1.00" in check.expectation
+    assert f"{check.frames} unseen frames" in check.expectation
+    used = set(examples_at(scene))
+    assert not used & {finding.frame_index for finding in check.findings}
+
+
+def test_boxes_that_no_family_recognises_are_refused_with_the_next_step(tmp_path: Path) -> None:
+    video = tmp_path / "empty.mp4"
+    write_video(video, [sky(320, 180, seed=k) for k in range(6)], options={"crf": "20"})
+    rows = [("empty.mp4", k, 40 + 20 * k, 50, 80 + 20 * k, 90, "designator") for k in range(4)]
+    boxes = tmp_path / "boxes.csv"
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(boxes, index=False)
+    with pytest.raises(InputError, match=r"nothing is saved\. Draw the boxes tight") as error:
+        calibrate(video, boxes, profile_name="game")
+    assert str(boxes) in str(error.value)
+
+
+def test_boxes_of_two_videos_teach_one_designator(tmp_path: Path) -> None:
+    rows, videos = [], []
+    for name, places in (
+        ("small.mp4", [(60, 50, 30), (300, 90, 32)]),
+        ("large.mp4", [(60, 50, 120), (350, 150, 118)]),
+    ):
+        images = []
+        for number, (x, y, side) in enumerate(places):
+            images.append(sky(seed=number))
+            look = Bracket(colour=(60, 230, 60), arm=8 / side)
+            rows.append((name, number, *put_mark(images[-1], x, y, side, look), "designator"))
+        videos.append(tmp_path / name)
+        write_video(videos[-1], images, options={"crf": "18"})
+    boxes = tmp_path / "boxes.csv"
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(boxes, index=False)
+    result = calibrate(videos, boxes, profile_name="game")
+    assert isinstance(result.designator, Designator)
+    assert result.designator.arm_law == "fixed"
+    assert result.profile.videos == ("small", "large")
+    assert [fit.confidence > 0.8 for fit in result.fits] == [True] * 4
+    assert np.isfinite([fit.box for fit in result.fits]).all()
