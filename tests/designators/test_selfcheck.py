@@ -6,6 +6,7 @@ import pytest
 
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.designators.calibrate import calibrate
+from gotowce_dagster.designators.profile import Designator
 from gotowce_dagster.video.encode import write_video
 from tests.detectors.marks import put_mark, sky
 from tests.marks_scenes import MarkScene, encoded, examples_at
