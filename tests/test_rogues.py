@@ -19,12 +19,13 @@ from gotowce_dagster.core.progress import silent
 from gotowce_dagster.detectors.local import hub
 from gotowce_dagster.detectors.local.moondream import Moondream
 from gotowce_dagster.detectors.local.yolo import load
-from gotowce_dagster.evaluation.evaluate import fine_tuned, load_model
+from gotowce_dagster.evaluation.evaluate import fine_tuned
 from gotowce_dagster.propagation.memory import Memory
 from gotowce_dagster.propagation.streaming import Streaming
 from gotowce_dagster.segmenters import edgetam_model, mobile_sam, sam2_model
 from gotowce_dagster.stages import finetuned_model, yolo_dataset
 from gotowce_dagster.training import finetune
+from gotowce_dagster.training.model import load_model
 from tests.detectors import standins
 from tests.rogues import Rogue, Trap
 from tests.shipped import masks_params

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.tables import read_complete_truth, read_truth
 from gotowce_dagster.video.decode import read_frames
 from gotowce_dagster.video.packets import read_timeline
 
@@ -40,6 +40,22 @@ def test_truth_boxes_have_the_designators_colour_on_their_corners(path: Path) ->
         for line in (slice(y1, y1 + 2), slice(y2 - 2, y2)):
             edge = redness[line, x1 + arm : x1 + 2 * arm]
             assert edge.max() >= redness[line, middle].max() + 15, (frame.index, line)
+
+
+def test_complete_frames_are_of_the_clips_and_agree_with_the_other_truth() -> None:
+    complete = read_complete_truth(SAMPLES / "complete.csv")
+    assert set(complete["clip"]) == {path.name for path in CLIPS}
+    assert complete.groupby("clip")["frame_index"].nunique().to_dict() == {
+        "naev_hostile_sample.mp4": 2,
+        "oolite_red_sample.mp4": 3,
+    }
+    truth = read_truth(SAMPLES / "truth.csv")
+    marked = complete[complete["marked"] == "yes"].merge(
+        truth[truth["label"] == "object"], on=["clip", "frame_index"], suffixes=("", "_of")
+    )
+    assert len(marked) == 3
+    for side in ("x1", "y1", "x2", "y2"):
+        assert (marked[side] - marked[f"{side}_of"]).abs().max() <= 2
 
 
 def test_the_negative_row_lies_in_a_stretch_without_designator() -> None:

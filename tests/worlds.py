@@ -43,12 +43,14 @@ def make_world(
     paths = Paths(root)
     paths.data.mkdir(parents=True, exist_ok=True)
     paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
-    entries = {video: {"file": f"{video}.mp4", "profile": "none"} for video in videos}
+    entries = {video: {"file": f"{video}.mp4", "profile": "none", "negative": True} for video in videos}
     paths.points("none").parent.mkdir(exist_ok=True)
     paths.points("none").write_text("frame_index,object_id,x,y,label\n", encoding="utf-8")
     paths.profile("none").parent.mkdir(exist_ok=True)
     paths.profile("none").write_text('name = "none"\n', encoding="utf-8")
     paths.videos.write_text(yaml.safe_dump({"videos": entries}), encoding="utf-8")
+    paths.profile("none").parent.mkdir(exist_ok=True)
+    paths.profile("none").write_text('name = "none"\ndesignators = []\n', encoding="utf-8")
     paths.engines.write_text(
         "masks: grabcut\npropagation: unused\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8"
     )

@@ -1,15 +1,17 @@
 """Asset checks that stop a run before bad data reaches the next stage."""
 
+import json
 import warnings
 
 import dagster as dg
 
-from gotowce_dagster.assets.model import finetuned_model, yolo_dataset
+from gotowce_dagster.assets.model import evaluation, finetuned_model, yolo_dataset
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.review import reviewed_labels
 from gotowce_dagster.assets.videos import cleaned_labels, designator_detections, extracted_frames, masks
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, read_table
+from gotowce_dagster.evaluation.recalls import LEAST_OF_MARKED, RECALLS_ON_TOP
 from gotowce_dagster.labels.provenance import leaks
 from gotowce_dagster.previews.found_nothing import found_nothing
 from gotowce_dagster.review.measures import reviewed_so_far
@@ -120,6 +122,24 @@ def split_leak_free() -> dg.AssetCheckResult:
     """No frame of validation or test has a neighbour or a near-duplicate in training."""
     found = leaks(Project.find())
     return _result("; ".join(found[:3]) if found else None, leaks=len(found))
+
+
+@dg.asset_check(asset=evaluation)
+def sees_targets_not_marks() -> dg.AssetCheckResult:
+    """The model finds marked targets nearly as often when their marks are erased."""
+    metrics = json.loads((Project.find().paths.evaluation / "metrics.json").read_text(encoding="utf-8"))
+    told = metrics["recalls"]["all"]
+    numbers = {name: told[name] for name in RECALLS_ON_TOP if name in told}
+    if "erased_recall" not in told:
+        return _result("no frame has a mark that could be erased, so nobody knows", _WARN)
+    problem = None
+    if told["erased_recall"] < LEAST_OF_MARKED * told["marked_recall"]:
+        problem = (
+            f"recall is {told['erased_recall']:.2f} with marks erased and {told['marked_recall']:.2f} with "
+            f"them, of {told['marked_targets']} targets: the model looks for the mark; raise "
+            f"finetuned_model.crops.erased"
+        )
+    return _result(problem, _WARN, **numbers)
 
 
 @dg.asset_check(asset=finetuned_model, blocking=True)

@@ -39,7 +39,8 @@ def run(project: Project, *, quiet: bool = False) -> Path:
     """
     samples = project.paths.data / "samples"
     for clip in sorted(samples.glob("*.mp4")):
-        intake.add(project, clip, truth=samples / "truth.csv")
+        for truth in ("truth.csv", "complete.csv"):
+            intake.add(project, clip, truth=samples / truth)
     intake.sync(project)
     project = Project(project.paths)
     os.environ.setdefault("DAGSTER_HOME", str(project.paths.root / ".dagster"))

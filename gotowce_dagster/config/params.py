@@ -148,6 +148,7 @@ class DatasetParams(Section):
     gap_s: float = Field(ge=0)
     near_duplicate_bits: int = Field(ge=0, le=64)
     negative_share: float = Field(ge=0, lt=1)
+    unknown_frames: int = Field(ge=0)
     polygons: bool
 
     @field_validator("shares")
@@ -159,12 +160,47 @@ class DatasetParams(Section):
         return shares
 
 
+class CropParams(Section):
+    """Training on crops around targets at native scale; see training/crops.py."""
+
+    px: int = Field(ge=64, multiple_of=32)
+    count: int = Field(ge=8)
+    erased: float = Field(ge=0, le=1)
+    away: float = Field(ge=0, le=1)
+    standouts: int = Field(ge=0)
+    pasted: tuple[int, int]
+    paste_scale: tuple[float, float]
+    turn_deg: float = Field(ge=0, le=180)
+    recolour: float = Field(ge=0, le=1)
+    brightness: float = Field(ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "CropParams":
+        for name, (low, high) in {"pasted": self.pasted, "paste_scale": self.paste_scale}.items():
+            if low > high or low < 0 or (name == "paste_scale" and low <= 0):
+                raise ValueError(f"{name}: expected the smallest first, none negative, got {[low, high]}")
+        return self
+
+
+class RoundsParams(Section):
+    """Self-training: a model labels what nobody has marked, and the next one learns from that."""
+
+    count: int = Field(ge=0)
+    frames: int = Field(ge=1)
+    adopt: float = Field(gt=0, le=1)
+    doubt: float = Field(gt=0, le=1)
+    box_iou: float = Field(ge=0, le=1)
+
+
 class TrainingParams(Section):
     weights: list[str] = Field(min_length=1)
     seed: int
     epochs: int = Field(ge=1)
     patience: int = Field(ge=1)
     imgsz: int = Field(ge=32, multiple_of=32)
+    crops: CropParams | None
+    rounds: RoundsParams
+    tile_px: int = Field(ge=0, multiple_of=32)
     batch: int = Field(ge=1)
     freeze: int = Field(ge=0)
     mosaic: float = Field(ge=0, le=1)

@@ -47,6 +47,10 @@ class Paths:
         """Hand-checked boxes of a video, if somebody made them: the columns of tables.read_truth."""
         return self.data / "truth" / f"{video}.csv"
 
+    def complete_truth(self, video: str) -> Path:
+        """Frames of a video in which every object is boxed: the columns of tables.read_complete_truth."""
+        return self.data / "truth" / f"{video}.complete.csv"
+
     def frames(self, video: str) -> Path:
         return self.data / "frames" / video
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from gotowce_dagster.config.params import Params, Section, read_params
 from gotowce_dagster.config.paths import Paths
@@ -38,12 +38,15 @@ class Video(Section):
     """Which data/profiles/NAME.toml describes its designators."""
     points: SafeName = "none"
     """Which data/points/NAME.csv a human made for it; none.csv is empty."""
+    negative: bool = Field(default=False, strict=False)
+    """Whether frames without a mark have no target either: its profile lists the video under ``negative``."""
     formerly: tuple[SafeName, ...] = ()
     """Its earlier keys: Label Studio's tasks still bear them."""
 
     def entry(self) -> dict[str, object]:
         """As data/videos.yaml lists it."""
         entry: dict[str, object] = {"file": self.file, "profile": self.profile, "points": self.points}
+        entry |= {"negative": True} if self.negative else {}
         return entry | ({"formerly": list(self.formerly)} if self.formerly else {})
 
 

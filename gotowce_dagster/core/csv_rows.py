@@ -21,18 +21,7 @@ def read_rows(path: Path, columns: Sequence[str], others: bool = False) -> pd.Da
         InputError: the file cannot be read, lacks a column or has one twice, or a row has more or fewer
             fields than the header; the line is named.
     """
-    expected = f"expected a CSV with the columns {','.join(columns)}"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True, skipinitialspace=True)
-            lines = [(reader.line_num, [field.strip() for field in row]) for row in reader]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {expected}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV in UTF-8 ({error}); {expected}") from None
-    lines = [(number, row) for number, row in lines if any(row)]
-    if not lines:
-        raise InputError(f"{path}: is empty; {expected}")
+    lines = _read_lines(path, expected := f"expected a CSV with the columns {','.join(columns)}")
     header = lines[0][1]
     missing = [name for name in columns if header.count(name) != 1]
     if missing:
@@ -48,6 +37,15 @@ def read_rows(path: Path, columns: Sequence[str], others: bool = False) -> pd.Da
     return rows[list(columns)]
 
 
+def read_header(path: Path) -> list[str]:
+    """The names of its columns.
+
+    Raises:
+        InputError: the file cannot be read, or is empty.
+    """
+    return _read_lines(path, "expected a CSV with a header")[0][1]
+
+
 def to_numbers(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """These columns as float64; NaN where there is no finite number."""
     numbers = rows[list(columns)].apply(pd.to_numeric, errors="coerce").astype("float64")
@@ -59,3 +57,19 @@ def refuse(path: Path, problems: Mapping[str, pd.Series]) -> None:
     for what, bad in problems.items():
         if bad.any():
             raise InputError(f"{path}: row {bad.index[bad.to_numpy(bool)][0]}: {what}")
+
+
+def _read_lines(path: Path, expected: str) -> list[tuple[int, list[str]]]:
+    """Line number and fields of each line that is not blank; at least one."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True, skipinitialspace=True)
+            lines = [(reader.line_num, [field.strip() for field in row]) for row in reader]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {expected}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV in UTF-8 ({error}); {expected}") from None
+    lines = [(number, row) for number, row in lines if any(row)]
+    if not lines:
+        raise InputError(f"{path}: is empty; {expected}")
+    return lines

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gotowce_dagster.core.csv_rows import read_rows, refuse, to_numbers
+from gotowce_dagster.core.csv_rows import read_header, read_rows, refuse, to_numbers
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_file
 from gotowce_dagster.core.safe_names import safe_name, safe_path
@@ -134,7 +134,12 @@ LABELS = _schema(
 
 PROVENANCE = _schema(
     ("split", pa.string()),  # train, val or test
-    ("image", pa.string()),  # path relative to the dataset folder
+    ("image", pa.string()),  # path below the dataset folder
+    # as-is: as recorded. erased: its marks painted over. unknown: nobody knows what its targets are, for it
+    # shows no mark; it is not among the images, but beside them for copy-paste and self-training.
+    ("kind", pa.string()),
+    ("origin", pa.string()),  # of its labels: marked, propagated, both of them, reviewed, or none
+    ("profile", pa.string()),  # of its video: those of one profile are of one game
     ("video", pa.string()),
     ("frame_index", pa.int64()),
     ("time_s", pa.float64()),
@@ -156,6 +161,7 @@ HAND_PX = 2.0
 _MOST, _WIDEST = 2**31 - 1, 2.0**16
 _NAMES: dict[str, Callable[[str], str]] = {"video": safe_name, "file": safe_name, "image": safe_path}
 TRUTH_LABELS = ("designator", "designator_partial", "object", "target", "none")
+COMPLETE_IGNORED = ("other", "unsure")
 _TRUTH_COLUMNS = ["clip", "frame_index", "x1", "y1", "x2", "y2", "label"]
 
 
@@ -236,11 +242,66 @@ def read_truth(path: Path, video: Extent | None = None, clips: Collection[str] =
         InputError: naming the file and the first bad row.
     """
     rows = read_rows(path, _TRUTH_COLUMNS, others=True)
+    labels = {f"label must be one of {', '.join(TRUTH_LABELS)}": ~rows["label"].isin(TRUTH_LABELS)}
+    return _check_boxes(path, rows, labels, video, clips)
+
+
+def is_complete_truth(path: Path) -> bool:
+    """Whether a CSV of ground truth has the column ``marked``, which only complete truth has.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return "marked" in read_header(path)
+
+
+def read_complete_truth(path: Path, video: Extent | None = None, clips: Collection[str] = ()) -> pd.DataFrame:
+    """Read frames in which every object is boxed: clip, frame_index, x1, y1, x2, y2, label, marked.
+
+    The label is a class or one of COMPLETE_IGNORED: ``other`` (not a target, but similar to one) and
+    ``unsure`` count neither way. A row with the label ``none`` has no box: the frame is empty. ``marked`` is
+    yes if the object has a designator, otherwise no.
+
+    Args:
+        video: the video to validate rows against, if known.
+        clips: names of that video in the column clip; without any, all rows belong to it.
+
+    Returns:
+        The rows, indexed by their line in the file.
+
+    Raises:
+        InputError: naming the file and the first bad row.
+    """
+    rows = read_rows(path, [*_TRUTH_COLUMNS, "marked"], others=True)
+    frame = rows["clip"] + "\n" + rows["frame_index"]
+    problems = {
+        "label must be a class, other, unsure or none": rows["label"].eq(""),
+        "marked must be yes or no": ~rows["marked"].isin(["yes", "no"]),
+        "a frame with the label none must have no other row": frame.isin(frame[rows["label"] == "none"])
+        & frame.duplicated(keep=False),
+    }
+    return _check_boxes(path, rows, problems, video, clips)
+
+
+def empty_complete_truth() -> pd.DataFrame:
+    """Complete truth without rows."""
+    return pd.DataFrame(columns=[*_TRUTH_COLUMNS, "marked"]).astype(
+        dict.fromkeys(["x1", "y1", "x2", "y2"], "float64") | {"frame_index": "int64"}
+    )
+
+
+def _check_boxes(
+    path: Path,
+    rows: pd.DataFrame,
+    problems: Mapping[str, pd.Series],
+    video: Extent | None,
+    clips: Collection[str],
+) -> pd.DataFrame:
+    """The rows with numbers for frames and boxes; InputError for the first problem, given or of the boxes."""
     numbers = to_numbers(rows, _TRUTH_COLUMNS[1:-1])
     frame, boxed = numbers["frame_index"], rows["label"] != "none"
     x1, y1, x2, y2 = (numbers[side] for side in ("x1", "y1", "x2", "y2"))
-    problems = {
-        f"label must be one of {', '.join(TRUTH_LABELS)}": ~rows["label"].isin(TRUTH_LABELS),
+    problems = dict(problems) | {
         "frame_index must be a whole number from 0": ~(frame.between(0, _MOST) & (frame % 1).eq(0)),
         "a box needs x1 < x2 and y1 < y2, all finite numbers": boxed & ~((x1 < x2) & (y1 < y2)),
         "a box must lie within an image, in pixels from 0": boxed

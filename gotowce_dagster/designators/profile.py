@@ -259,6 +259,9 @@ class Profile(_Part):
     name: SafeName
     videos: tuple[str, ...] = ()
     """Patterns (``*`` and ``?``) of the keys of videos it is for; a new video gets the first that fits."""
+    negative: tuple[str, ...] = ()
+    """Patterns of those videos in which frames without a mark have no target, so that they are negatives. By
+    default a frame without a mark may be full of targets."""
     designators: tuple[AnyDesignator, ...] = ()
 
     @model_validator(mode="after")
@@ -271,6 +274,10 @@ class Profile(_Part):
     def fits(self, video: str) -> bool:
         """Whether this profile is meant for the video of that key."""
         return any(fnmatch(video, pattern) for pattern in self.videos)
+
+    def is_negative(self, video: str) -> bool:
+        """Whether that video's frames without a mark show no target."""
+        return any(fnmatch(video, pattern) for pattern in self.negative)
 
 
 def read_profile(path: Path) -> Profile:

@@ -1,6 +1,6 @@
 """Set what the pipeline and its model find against what is known to be there."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,19 +10,14 @@ import supervision as sv
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.boxes import evenly, xyxy
-from gotowce_dagster.core.device import best_device
-from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.offline import keep_offline
 from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.reviewed import NO_OBJECT
 from gotowce_dagster.training.finetune import read_arguments
+from gotowce_dagster.training.model import Predict, load_model
 from gotowce_dagster.video import quality
 from gotowce_dagster.video.decode import read_frames
-
-Predict = Callable[[np.ndarray], sv.Detections]
-"""RGB uint8 (H, W, 3) to boxes with confidence and ``data["class_name"]``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +145,8 @@ def held_out_cases(dataset: Path, provenance: pd.DataFrame, predict: Predict) ->
         provenance: rows of tables.PROVENANCE.
     """
     cases = []
-    for row in provenance[provenance["split"] == "test"].to_dict("records"):
+    as_is = (provenance["split"] == "test") & (provenance["kind"] == "as-is")
+    for row in provenance[as_is].to_dict("records"):
         picture, objects = read_objects(dataset, row["image"])
         cases.append(Case(row["video"], row["frame_index"], predict(picture), objects))
     return cases
@@ -173,37 +169,9 @@ def fine_tuned(paths: Paths) -> Predict:
     Raises:
         InputError: there is none yet, or it is neither trained here nor known to git (trust.py).
     """
-    imgsz = read_arguments(paths.model)["imgsz"]
+    arguments = read_arguments(paths.model)
     require_trusted(paths.model / "best.pt", paths.root)
-    return load_model(paths.model / "best.pt", imgsz)
-
-
-def load_model(weights: Path, imgsz: int) -> Predict:
-    """A fine-tuned model as a function.
-
-    Args:
-        imgsz: long side of what it sees, pixels.
-
-    Raises:
-        InputError: the file is damaged, or holds something else than a model of ultralytics.
-    """
-    keep_offline()
-    from ultralytics import YOLO
-
-    try:
-        model = YOLO(weights)
-    except Exception as error:
-        # What a damaged or rogue file raises is anything.
-        why = " ".join(str(error).split())
-        raise InputError(f"{weights}: not a model of ultralytics ({why}); train it again") from None
-    device = best_device()
-
-    def predict(image: np.ndarray) -> sv.Detections:
-        bgr = np.ascontiguousarray(image[:, :, ::-1])
-        (result,) = model.predict(bgr, imgsz=imgsz, conf=0.001, device=device, verbose=False)
-        return sv.Detections.from_ultralytics(result)
-
-    return predict
+    return load_model(paths.model / "best.pt", arguments["imgsz"], arguments.get("tile_px", 0))
 
 
 def _boxes(rows: pd.DataFrame) -> sv.Detections:

@@ -75,6 +75,10 @@ class Findings:
     labels: pd.DataFrame
     """Rows of tables.LABELS of the frames with truth."""
     notes: Sequence[str] = ()
+    recalls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What recalls.figures says of ``all`` frames, of those ``apart`` from training, and of each profile."""
+    recalls_of: str = ""
+    """What the truth of the recalls is."""
     reviewed: Mapping[str, Set[tuple[str, int]]] = field(default_factory=dict)
     """By the name of the measure, the (video, frame_index) whose truth is what a reviewer left."""
 

@@ -16,6 +16,7 @@ from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.evaluation import summary as of_project
 from gotowce_dagster.evaluation.findings import case_sheet, score_table
 from gotowce_dagster.evaluation.measures import MEASURES, Findings
+from gotowce_dagster.evaluation.recalls import SMALL_PX, UNMEASURED
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.labelling import summary as of_video
 from gotowce_dagster.labelling.story import frames_and_marks, masks_and_labels
@@ -46,6 +47,12 @@ _TOP = {
     "model mAP50, test split": ("model_test", "mAP50"),
     "model mAP50, truth apart from training": ("model_truth_apart", "mAP50"),
 }
+_RECALLS = {
+    "recall without the mark": "erased_recall",
+    "recall of unmarked targets": "unmarked_recall",
+    "recall with the mark": "marked_recall",
+    "precision, complete frames": "precision",
+}
 _LIBRARIES = ("ultralytics", "torch", "sam2", "supervision", "opencv-python-headless", "av", "dagster", "dvc")
 
 
@@ -60,6 +67,7 @@ def report(
     params = project.params.evaluation
     curves = training_curves(pd.read_csv(project.paths.model / "results.csv"))
     sections = [
+        _without_marks(findings),
         _results(findings, scored, plots),
         *(_measured(project, findings, name, scored[name]) for name in MEASURES if scored[name]),
         _review(project, reviewed),
@@ -68,7 +76,9 @@ def report(
         _videos(project),
         _ran(project),
     ]
-    summary = {
+    figures = findings.recalls.get("all", {})
+    summary: dict[str, Value] = {title: figures.get(name) for title, name in _RECALLS.items()}
+    summary |= {
         title: scored[measure]["all"].get(name) if scored[measure] else None
         for title, (measure, name) in _TOP.items()
     }
@@ -78,6 +88,27 @@ def report(
             "labels wrong, audited": reviewed.get("error_rate"),
         }
     return render_report("What the pipeline made", summary, sections, round(params.pictures_mb * 1e6))
+
+
+def _without_marks(findings: Findings) -> Section:
+    """Whether the model sees targets or their marks."""
+    columns = list(dict.fromkeys(name for figures in findings.recalls.values() for name in figures))
+    names = {"all": "all frames", "apart": "frames apart from training"}
+    rows: list[list[Value]] = [
+        [names.get(group, group), *(figures.get(column) for column in columns)]
+        for group, figures in findings.recalls.items()
+        if figures
+    ]
+    notes = [] if "complete_frames" in findings.recalls.get("all", {}) else [UNMEASURED]
+    return Section(
+        "Does the model see the target or its mark?",
+        "Recall at IoU 0.5 of marked targets, of the same targets with their marks erased, and of targets "
+        "that never had a mark. Precision and AP50 are measured where every object is "
+        f"boxed. Targets below {SMALL_PX} pixels are matched by their centres as well. "
+        f"Truth: {findings.recalls_of}.",
+        notes=notes,
+        tables=[Table(["", *(column.replace("_", " ") for column in columns)], rows)] if rows else [],
+    )
 
 
 def _results(findings: Findings, scored: Scored, plots: Mapping[str, np.ndarray]) -> Section:

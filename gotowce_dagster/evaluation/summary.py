@@ -22,8 +22,13 @@ def yolo_dataset(project: Project) -> Summary:
     notes = [f"{video} has no labels yet, so nothing of it is in the dataset" for video in absent]
     numbers: dict[str, float | int | str] = {}
     for split in SPLITS:
-        rows = provenance[provenance["split"] == split]
+        rows = provenance[(provenance["split"] == split) & (provenance["kind"] == "as-is")]
         numbers[f"{split}_images"], numbers[f"{split}_objects"] = len(rows), int(rows["objects"].sum())
+    kinds = provenance["kind"].value_counts()
+    numbers["also_without_marks"], numbers["unknown_frames"] = (
+        int(kinds.get(kind, 0)) for kind in ("erased", "unknown")
+    )
+    provenance = provenance[provenance["kind"] == "as-is"]
     numbers["without_objects"] = int((provenance["objects"] == 0).sum())
     numbers["reviewed_images"] = int(provenance["reviewed"].sum())
     counted = left_out[left_out["frames"] > 0].groupby("reason")["frames"].sum()

@@ -117,7 +117,8 @@ def files_of(paths: Paths, video: str, file: str) -> list[Path]:
 def sources_of(paths: Paths, video: str, file: str) -> list[Path]:
     """List the paths of a video's sources: video, ground truth, points, reviews, and their .dvc files."""
     tracked = [paths.raw / file, paths.reviewed(video), paths.reviewed_tracks(video)]
-    return [*tracked, *map(pointer, tracked), paths.truth(video), paths.points(video)]
+    by_hand = [paths.truth(video), paths.complete_truth(video), paths.points(video)]
+    return [*tracked, *map(pointer, tracked), *by_hand]
 
 
 def lock_entries_of(repo: DvcRepo, video: str) -> dict[str, Any]:

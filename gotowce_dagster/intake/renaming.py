@@ -114,6 +114,7 @@ def _rename_sources(paths: Paths, repo: DvcRepo, old: str, new: str, files: Mapp
     _rewrite(pointer(paths.root / raw), pointer(paths.root / target), _with_path(Path(target).name))
     move(paths.root / raw, paths.root / target)
     _rewrite(paths.truth(old), paths.truth(new), _with_clip(names))
+    _rewrite(paths.complete_truth(old), paths.complete_truth(new), _with_clip(names))
     move(paths.points(old), paths.points(new))
     _rewrite(paths.reviewed(old), paths.reviewed(new), _with_key_of_reviews(new))
     _rewrite(paths.reviewed_tracks(old), paths.reviewed_tracks(new), _with_key_of_tracks(new))
@@ -209,6 +210,7 @@ def _relative(paths: Paths, path: Path) -> str:
 
 _PARTS: tuple[Callable[[Paths, str], Path], ...] = (
     Paths.truth,
+    Paths.complete_truth,
     Paths.points,
     Paths.reviewed,
     Paths.reviewed_tracks,

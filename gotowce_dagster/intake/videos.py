@@ -15,7 +15,7 @@ from gotowce_dagster.core.errors import BusyError, GotowceError, InputError, Par
 from gotowce_dagster.core.files import fresh_file, remove
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.sources import is_tracked_content, pointer, state, tracked_files
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.tables import is_complete_truth, read_complete_truth, read_truth
 from gotowce_dagster.core.yaml_files import read_yaml, write_yaml
 from gotowce_dagster.designators.profile import Profile, read_profile
 from gotowce_dagster.intake.dvc_repo import DvcRepo
@@ -54,7 +54,8 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
     Args:
         link: Give DVC a link to the file instead of a copy. DVC copies it into its cache either way, so the
             original file stays writable and independent of data/raw.
-        truth: Ground truth (see tables.read_truth); the rows of this file's clip are added too.
+        truth: Ground truth (see tables.read_truth), or complete truth, with every object of its frames (see
+            tables.read_complete_truth); the rows of this file's clip are added too.
 
     Returns:
         The video's key, a slug that identifies it everywhere.
@@ -110,10 +111,14 @@ def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -
         except InputError as error:
             refused.append(str(error))
             profile = earlier
+        is_kept = profile == NO_PROFILE and earlier in unreadable
         videos[key] = Video(
             file=file.name,
-            profile=earlier if profile == NO_PROFILE and earlier in unreadable else profile,
+            profile=earlier if is_kept else profile,
             points=key if paths.points(key).exists() else NO_POINTS,
+            negative=before[key].negative
+            if is_kept
+            else profile in profiles and profiles[profile].is_negative(key),
             formerly=before[key].formerly if key in before else (),
         )
     write_videos(paths, videos)
@@ -153,10 +158,13 @@ def entry_of(paths: Paths, key: str, file: Path, formerly: Collection[str] = ())
     Raises:
         InputError: Two profiles match it equally well.
     """
+    profile = profile_of(paths, key)
+    described = paths.profile(profile)
     return Video(
         file=file.name,
-        profile=profile_of(paths, key),
+        profile=profile,
         points=key if paths.points(key).exists() else NO_POINTS,
+        negative=described.exists() and read_profile(described).is_negative(key),
         formerly=tuple(formerly),
     )
 
@@ -294,7 +302,7 @@ def _copy_and_track(
     Raises:
         BusyError: DVC cannot track it now; the file stays, for a later `gotowce sync`.
     """
-    made = [target, pointer(target), *([paths.truth(key)] if rows is not None else [])]
+    made = [target, pointer(target), *([_truth_file(paths, key, rows)] if rows is not None else [])]
     made = [file for file in made if not file.exists()]
     try:
         with fresh_file(target) as new:
@@ -311,8 +319,12 @@ def _copy_and_track(
 
 
 def _write_truth(paths: Paths, key: str, clip: str, rows: pd.DataFrame) -> None:
-    with fresh_file(paths.truth(key)) as new:
+    with fresh_file(_truth_file(paths, key, rows)) as new:
         rows.assign(clip=clip).to_csv(new, index=False)
+
+
+def _truth_file(paths: Paths, key: str, rows: pd.DataFrame) -> Path:
+    return paths.complete_truth(key) if "marked" in rows.columns else paths.truth(key)
 
 
 def _copy_or_link(source: Path, target: Path, link: bool) -> None:
@@ -326,7 +338,8 @@ def _copy_or_link(source: Path, target: Path, link: bool) -> None:
 
 
 def _truth_of(source: Path, truth: Path, info: VideoInfo) -> pd.DataFrame:
-    rows = read_truth(truth, info, {source.name})
+    read = read_complete_truth if is_complete_truth(truth) else read_truth
+    rows = read(truth, info, {source.name})
     rows = rows[rows["clip"] == source.name]
     if rows.empty:
         raise InputError(f"{truth}: no row has the clip {source.name}")

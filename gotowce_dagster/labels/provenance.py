@@ -1,5 +1,6 @@
 """Where the images of a dataset come from, what did not enter it, and whether its splits share anything."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +32,23 @@ def provenance_of(project: Project, used: pd.DataFrame, labels: dict[str, pd.Dat
         )
     whole = pd.concat(pieces).sort_values(["split", "video", "frame_index"])
     return whole.fillna({"detector": "", "segmenter": ""})[PROVENANCE.names]
+
+
+def origins(used: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What the labels of each frame come from: marked, propagated, reviewed or none."""
+    marked = {
+        video: set(rows.loc[rows["designator_x1"].notna(), "frame_index"]) for video, rows in labels.items()
+    }
+    return [
+        "reviewed"
+        if row["reviewed"]
+        else "none"
+        if not row["objects"]
+        else "marked"
+        if row["frame_index"] in marked[row["video"]]
+        else "propagated"
+        for row in used.to_dict("records")
+    ]
 
 
 def left_out(kept: pd.DataFrame, settled: pd.DataFrame, absent: list[str]) -> pd.DataFrame:

@@ -88,15 +88,26 @@ def choose_negatives(frames: pd.DataFrame, share: float, seed: int) -> pd.DataFr
     return frames[~empty | frames.index.isin(chosen)].reset_index(drop=True)
 
 
+def choose_unknown(frames: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
+    """At most so many frames whose targets nobody knows, taken from every shot in turn."""
+    lots = [
+        _unit(seed, video, index) for video, index in zip(frames["video"], frames["frame_index"], strict=True)
+    ]
+    drawn = frames.assign(lot=lots)
+    drawn["turn"] = drawn.groupby(["video", "shot"])["lot"].rank(method="first")
+    return frames.loc[drawn.sort_values(["turn", "lot"]).index[:limit]]
+
+
 def split_frames(frames: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
     """Assign each frame to a split, or give the reason why it is left out.
 
     Args:
-        frames: From usable_frames, of all videos.
+        frames: From usable_frames, of all videos, with profile (frames of one profile are of one game) and
+            unknown (nobody knows its targets, so it is of use for training only).
 
     Returns:
-        The frames with split (empty if left out), left_out (``gap``, ``near-duplicate`` or empty), block
-        (contiguous part of its video) and cluster (shared by near-duplicates).
+        The frames with split (empty if left out), left_out (``gap``, ``near-duplicate``, ``unknown`` or
+        empty), block (contiguous part of its video) and cluster (shared by near-duplicates).
 
     Raises:
         InputError: No allowed method separates the splits and leaves objects in each of them.
@@ -106,10 +117,13 @@ def split_frames(frames: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
     frames = frames.sort_values(["video", "frame_index"], ignore_index=True)
     methods = ("recording", "blocks") if params.split_by == "auto" else (params.split_by,)
     problems = []
-    pairs = _near_duplicates(frames, params.near_duplicate_bits)
     for method in methods:
         planned = _METHODS[method](frames, params)
-        settled = _settle(planned, pairs, params.gap_s)
+        # Frames whose targets nobody knows measure nothing; as test frames they would only displace others.
+        idle = planned["unknown"] & (planned["split"] != "train")
+        rest = planned[~idle].reset_index(drop=True)
+        settled = _settle(rest, _near_duplicates(rest, params.near_duplicate_bits), params.gap_s)
+        settled = pd.concat([settled, planned[idle].assign(split="", left_out="unknown", cluster=-1)])
         # Whole recordings are the better split, but only if every split then has every class.
         if not (missing := _missing(settled, every_class=method != methods[-1])):
             return settled
@@ -130,8 +144,12 @@ def find_leaks(provenance: pd.DataFrame, params: DatasetParams) -> list[str]:
     Returns:
         One sentence per kind of leak; empty if there is none.
     """
-    frames = provenance.reset_index(drop=True)
+    twins = provenance[provenance["kind"] == "erased"]
+    frames = provenance[provenance["kind"] != "erased"].reset_index(drop=True)
     leaks = []
+    apart = twins.merge(frames, on=["video", "frame_index"], suffixes=("", "_of"), how="left")
+    if not (astray := apart[apart["split"] != apart["split_of"]]).empty:
+        leaks.append(f"{_name(astray.iloc[0])} without its mark lies in another split than with it")
     repeated = frames[frames.duplicated(["video", "frame_index"], keep=False)]
     if not repeated.empty:
         leaks.append(f"{_name(repeated.iloc[0])} is in the dataset more than once")
@@ -258,13 +276,19 @@ def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _missing(frames: pd.DataFrame, every_class: bool) -> list[str]:
-    """List splits without an object; with ``every_class``, list each class that a split lacks."""
+    """List splits without an object; with ``every_class``, list each class and game that a split lacks."""
+    with_objects = frames[frames["objects"] > 0]
     classes = set(frames["classes"].explode().dropna())
+    games = set(with_objects["profile"])
     missing = []
     for split in SPLITS:
         present = set(frames.loc[frames["split"] == split, "classes"].explode().dropna())
-        missing += [f"{split} has no {name}" for name in sorted(classes - present)] if every_class else []
-        missing += [] if present or every_class else [f"{split} has no object"]
+        if every_class:
+            seen = set(with_objects.loc[with_objects["split"] == split, "profile"])
+            missing += [f"{split} has no {name}" for name in sorted(classes - present)]
+            missing += [f"{split} has no object of {name}" for name in sorted(games - seen)]
+        elif not present:
+            missing.append(f"{split} has no object")
     return missing
 
 

@@ -8,10 +8,13 @@ from PIL import Image
 from gotowce_dagster.core.files import fresh_file
 
 
-def write_picture(picture: np.ndarray, path: Path) -> None:
-    """Write RGB uint8 (H, W, 3) as PNG, or as JPEG by the suffix; the file is written whole or not at all."""
+def write_picture(picture: np.ndarray, path: Path, quality: int = 90) -> None:
+    """Write RGB or RGBA uint8 (H, W, 3 or 4) as PNG, or RGB as JPEG of that quality, by the suffix.
+
+    The file is written whole or not at all.
+    """
     jpeg = path.suffix.lower() in {".jpg", ".jpeg"}
     with fresh_file(path) as new:
         Image.fromarray(picture).save(
-            new, format="JPEG" if jpeg else "PNG", **({"quality": 90} if jpeg else {})
+            new, format="JPEG" if jpeg else "PNG", **({"quality": quality} if jpeg else {})
         )

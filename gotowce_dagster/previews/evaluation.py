@@ -2,6 +2,7 @@
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.files import read_json
+from gotowce_dagster.evaluation.recalls import RECALLS_ON_TOP
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.previews.base import Preview
 
@@ -13,7 +14,11 @@ def preview(project: Project) -> Preview:
     """The scores that matter most, what could not be measured, and the scores as bars."""
     folder = project.paths.evaluation
     metrics = read_json(folder / "metrics.json", _AGAIN)
+    recalls = metrics.pop("recalls", {"all": {}})["all"]
     numbers: dict[str, float | int | str] = {
+        name: recalls[name] for name in RECALLS_ON_TOP if name in recalls
+    }
+    numbers |= {
         f"{measure}_{name}": scores[name]
         for measure, scores in metrics.items()
         for name in _ON_TOP

@@ -14,13 +14,13 @@ from gotowce_dagster.config.params import RankingParams, ReviewTasksParams
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import FRAMES, LABELS, read_table
-from gotowce_dagster.evaluation.evaluate import Predict
 from gotowce_dagster.evaluation.scoring import FALSE_POSITIVE, Case, matches, pair_iou
 from gotowce_dagster.labels.followed import reviewed_until
 from gotowce_dagster.labels.reviewed import current_reviews
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.pictures.read import is_whole_jpeg, read_rgb
 from gotowce_dagster.review.choose import draw
+from gotowce_dagster.training.model import Predict
 
 Kind = Literal["missed", "extra", "class", "box"]
 _BOX = ["x1", "y1", "x2", "y2"]

@@ -14,7 +14,9 @@ from gotowce_dagster.core.tables import LABELS, PROVENANCE, empty, read_table
 from gotowce_dagster.evaluation import evaluate
 from gotowce_dagster.evaluation.findings import plots
 from gotowce_dagster.evaluation.measures import MEASURES, Findings
+from gotowce_dagster.evaluation.recalls import UNMEASURED, Seen, figures_by_group, look_at_test_split
 from gotowce_dagster.evaluation.report import report
+from gotowce_dagster.evaluation.without_marks import is_apart, look_at_video
 from gotowce_dagster.labelling.known import Wanted, label_in_project
 from gotowce_dagster.labels.in_force import checked_and_reviewed
 from gotowce_dagster.review.measures import reviewed_so_far
@@ -40,8 +42,10 @@ def run(project: Project, progress: Progress) -> None:
     }
     told = reviewed_so_far(project.paths, project.videos, project.params)
     reviews = {"review": told} if told["frames_reviewed"] else {}
+    recalls = {"recalls": {"truth": findings.recalls_of, **findings.recalls}}
     with fresh_dir(project.paths.evaluation) as new:
-        (new / "metrics.json").write_text(json.dumps(metrics | reviews, indent=1) + "\n", encoding="utf-8")
+        written = json.dumps(recalls | metrics | reviews, indent=1)
+        (new / "metrics.json").write_text(written + "\n", encoding="utf-8")
         (new / "notes.json").write_text(json.dumps([*findings.notes, *findings.missing()], indent=1), "utf-8")
         (new / "plots").mkdir()
         drawn = plots(findings, scored)
@@ -59,9 +63,15 @@ def _find(project: Project, progress: Progress) -> Findings:
     cases = {name: [] for name in MEASURES}
     cases["model_test"] = evaluate.held_out_cases(paths.dataset, provenance, predict)
     labels, notes, reviewed = [empty(LABELS)], [], set()
+    seen: list[Seen] = []
+    seen_apart: list[Seen] = []
     for video in tracked(list(project.videos), len(project.videos), progress):
         try:
             checked, said = checked_and_reviewed(project, video)
+            looked = look_at_video(project, video, checked, predict)
+            trained_on = provenance[(provenance["split"] == "train") & (provenance["video"] == video)]
+            seen += looked
+            seen_apart += [one for one in looked if is_apart(one, trained_on, project)]
             truth = evaluate.joined(checked, said)
             if truth.empty:
                 continue
@@ -93,4 +103,11 @@ def _find(project: Project, progress: Progress) -> Findings:
     learned = provenance[provenance["reviewed"]]
     by_measure = dict.fromkeys(("targets", "model_truth", "model_truth_apart"), reviewed)
     by_measure["model_test"] = set(zip(learned["video"], learned["frame_index"], strict=True))
-    return Findings(cases, pd.concat([part for part in labels if len(part)] or labels), notes, by_measure)
+    truth_of = "ground truth and complete truth"
+    if not any(one.marked for one in seen):
+        truth_of = "labels of the test split"
+        seen += look_at_test_split(paths.dataset, provenance, predict)
+    recalls = figures_by_group(seen, seen_apart, project.params.evaluation.confidence)
+    notes += [] if "complete_frames" in recalls["all"] else [UNMEASURED]
+    made = pd.concat([part for part in labels if len(part)] or labels)
+    return Findings(cases, made, notes, recalls, truth_of, by_measure)

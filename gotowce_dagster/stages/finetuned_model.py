@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from gotowce_dagster.config.project import Project
@@ -16,12 +17,15 @@ from gotowce_dagster.labels.export import class_names
 from gotowce_dagster.labels.provenance import leaks
 from gotowce_dagster.training.finetune import OnEpoch, finetune, has_no_weights, portable
 from gotowce_dagster.training.model_card import model_card
+from gotowce_dagster.training.rounds import train_on_crops
 
 _SCORES = ["epoch", "precision", "recall", "mAP50", "mAP50_95"]
 
 
 def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, metrics: None) -> None:
     """Train; write best.pt, results.csv, metrics.json, args.yaml and MODEL_CARD.md.
+
+    If trained on crops, also crops.csv and proposed.csv: what each crop shows, and what each round proposed.
 
     Args:
         progress: told epochs.
@@ -39,21 +43,38 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
     start = engine if has_no_weights(engine) else weights.require(engine)
     if not has_no_weights(engine):
         require_trusted(Path(start), project.paths.root)
-    trained = finetune(
-        paths.dataset, start, params, paths.work("finetuned_model"), progress=progress, on_epoch=on_epoch
-    )
+    provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
+    work = paths.work("finetuned_model")
+    taught: dict[str, pd.DataFrame] = {}
+    if params.crops is None:
+        trained = finetune(paths.dataset, start, params, work, progress=progress, on_epoch=on_epoch)
+    else:
+        done = train_on_crops(
+            paths.dataset, provenance, start, params, work, progress=progress, on_epoch=on_epoch
+        )
+        trained, taught = done.trained, {"crops.csv": done.crops, "proposed.csv": done.proposed}
     fitness = trained.history["fitness"]
     best = (
         trained.history[fitness == fitness.max()].iloc[-1].to_dict()
     )  # of equals ultralytics keeps the last
-    provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
     card = model_card(trained, best, provenance, list(class_names(paths.dataset).values()))
     with fresh_dir(paths.model) as new:
-        portable(trained.weights, new / "best.pt", trained.arguments)
+        # The model's input for a frame is not that of its training, if it was trained on crops.
+        arguments = trained.arguments | {"imgsz": params.imgsz, "tile_px": params.tile_px}
+        arguments |= {"crop_px": trained.arguments["imgsz"]} if taught else {}
+        portable(trained.weights, new / "best.pt", arguments)
         note_trained(new / "best.pt", project.paths.root)
+        for name, rows in taught.items():
+            rows.to_csv(new / name, index=False, lineterminator="\n")
         trained.history.to_csv(new / "results.csv", index=False, lineterminator="\n")
         scores = {name: best[name] for name in _SCORES} | {"epochs": trained.state.epoch}
         scores |= {"seconds": round(trained.state.seconds, 1)}
+        if "proposed.csv" in taught:
+            uses = taught["proposed.csv"]["use"].value_counts()
+            scores |= {
+                "adopted": int(uses.get("adopted", 0)),
+                "painted_over": int(uses.get("painted over", 0)),
+            }
         (new / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-        (new / "args.yaml").write_text(yaml.safe_dump(trained.arguments, sort_keys=False), encoding="utf-8")
+        (new / "args.yaml").write_text(yaml.safe_dump(arguments, sort_keys=False), encoding="utf-8")
         (new / "MODEL_CARD.md").write_text(card, encoding="utf-8")

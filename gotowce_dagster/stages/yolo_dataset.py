@@ -9,17 +9,23 @@ import yaml
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.files import fresh_dir, link_or_copy
-from gotowce_dagster.core.progress import Progress, tracked
+from gotowce_dagster.core.files import fresh_dir
+from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.core.sources import require_pulled, tracked_files
 from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
 from gotowce_dagster.detectors.detected import read_detected
-from gotowce_dagster.labels.export import label_file, yolo_lines
 from gotowce_dagster.labels.in_force import all_reviews_in_force
-from gotowce_dagster.labels.provenance import left_out, provenance_of
+from gotowce_dagster.labels.provenance import left_out, origins, provenance_of
 from gotowce_dagster.labels.reviewed import apply_reviews
-from gotowce_dagster.labels.split import SPLITS, choose_negatives, split_frames, usable_frames
+from gotowce_dagster.labels.split import (
+    SPLITS,
+    choose_negatives,
+    choose_unknown,
+    split_frames,
+    usable_frames,
+)
 from gotowce_dagster.pictures.read import is_whole_jpeg
+from gotowce_dagster.training.dataset_images import image_path, write_images
 
 
 def run(project: Project, progress: Progress) -> None:
@@ -37,9 +43,15 @@ def run(project: Project, progress: Progress) -> None:
     labels = {
         video: apply_reviews(read_table(paths.labels(video), LABELS), said[video], video) for video in ready
     }
+    # Videos of one profile are of one game, and every split needs all games.
     kept = pd.concat(
-        usable_frames(video, read_table(paths.frame_index(video), FRAMES), rows, said[video])
-        for video, rows in labels.items()
+        (
+            usable_frames(video, read_table(paths.frame_index(video), FRAMES), rows, said[video]).assign(
+                profile=project.video(video).profile
+            )
+            for video, rows in labels.items()
+        ),
+        ignore_index=True,
     )
     # A picture may have been damaged since: no model can learn from it.
     kept["damaged"] = [
@@ -55,34 +67,32 @@ def run(project: Project, progress: Progress) -> None:
     }
     kept["unanswered"] = _are_in(unanswered, kept)
     sound = kept[~kept[["doubtful", "rejected", "damaged", "unanswered"]].any(axis=1)]
-    frames = choose_negatives(sound, params.negative_share, params.seed)
-    settled = split_frames(frames, params)
+    # A frame without a mark may be full of targets that nobody marked: it is no negative by itself.
+    negative = [video for video in ready if project.video(video).negative]
+    is_known = sound["objects"].gt(0) | sound["reviewed"] | sound["video"].isin(negative)
+    sound = sound.assign(unknown=~is_known)
+    frames = choose_negatives(sound[is_known], params.negative_share, params.seed)
+    unknown = choose_unknown(sound[~is_known], params.unknown_frames, params.seed)
+    settled = split_frames(pd.concat([frames, unknown], ignore_index=True), params)
     used = settled[settled["split"] != ""]
     names = sorted(set(used["classes"].explode().dropna()))
     numbers = {name: number for number, name in enumerate(names)}
     used = used.assign(
-        image=[f"images/{row['split']}/{_file_name(row)}" for row in used.to_dict("records")],
+        image=[image_path(row) for row in used.to_dict("records")],
+        kind=np.where(used["unknown"], "unknown", "as-is"),
+        origin=origins(used, labels),
     )
     with fresh_dir(paths.dataset) as new:
-        for kind in ("images", "labels"):
-            for split in SPLITS:
-                (new / kind / split).mkdir(parents=True)
-        for frame in tracked(used.to_dict("records"), len(used), progress):
-            rows = labels[frame["video"]]
-            objects = rows[rows["frame_index"] == frame["frame_index"]]
-            lines = yolo_lines(objects, numbers, params.polygons)
-            label_file(new, frame["image"]).write_text("".join(f"{line}\n" for line in lines), "utf-8")
-            link_or_copy(paths.frames(frame["video"]) / frame["file"], new / frame["image"])
+        erased = write_images(
+            project, new, used, kept=kept, labels=labels, numbers=numbers, progress=progress
+        )
         # Without `path`, ultralytics takes the folder of data.yaml, wherever it is called from.
         data = {split: f"images/{split}" for split in SPLITS} | {"names": dict(enumerate(names))}
         (new / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
-        write_table(provenance_of(project, used, labels), PROVENANCE, new / "provenance.parquet")
+        images = pd.concat([used, pd.DataFrame(erased, columns=used.columns)], ignore_index=True)
+        write_table(provenance_of(project, images, labels), PROVENANCE, new / "provenance.parquet")
         absent = [video for video in project.videos if video not in ready]
         left_out(kept, settled, absent).to_csv(new / "left_out.csv", index=False, lineterminator="\n")
-
-
-def _file_name(frame: dict) -> str:
-    return f"{frame['video']}_{frame['frame_index']:06d}.jpg"
 
 
 def _are_in(chosen: Mapping[str, Collection[int]], frames: pd.DataFrame) -> np.ndarray:

@@ -8,6 +8,7 @@ was finished is not trained again.
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -259,6 +260,13 @@ def _train(
         on_epoch(state.epoch, row)
         progress(state.epoch, trainer.epochs)
 
+    def use_all_cores(trainer: Any) -> None:
+        """ultralytics leaves one idle, which on two cores is half of them."""
+        import torch
+
+        torch.set_num_threads(os.cpu_count() or 1)
+
+    trainer.add_callback("on_train_start", use_all_cores)
     trainer.add_callback("on_model_save", keep)
     trainer.train()
 

@@ -28,6 +28,8 @@ def model_card(
         provenance: rows of tables.PROVENANCE of its dataset.
     """
     start = str(trained.arguments["model"])
+    erased = int((provenance["kind"] == "erased").sum())
+    provenance = provenance[provenance["kind"] == "as-is"]
     counted = provenance.groupby(["split", "video"], as_index=False)
     makers = {maker for column in ("detector", "segmenter") for maker in provenance[column] if maker}
     return _TEMPLATES.get_template("model_card.md.jinja").render(
@@ -36,6 +38,7 @@ def model_card(
         start=start,
         random=start.endswith(".yaml"),
         classes=classes,
+        erased=erased,
         makers=sorted(makers),
         reviewed=int(provenance["reviewed"].sum()),
         data=counted.agg(images=("image", "size"), objects=("objects", "sum")).to_dict("records"),

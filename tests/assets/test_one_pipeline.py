@@ -23,7 +23,7 @@ SMALL = {
     "extracted_frames": {"fps": 5.0},
     "masks": {"segmenter": ["grabcut"]},
     "yolo_dataset": {"gap_s": 0.3},
-    "finetuned_model": {"weights": ["yolo26n.yaml"], "epochs": 1, "imgsz": 160},
+    "finetuned_model": {"weights": ["yolo26n.yaml"], "epochs": 1, "imgsz": 160, "crops": None},
     "segment_everything": {"frames": 2, "superpixels": 50},
     "detector_comparison": {
         "detectors": {"bracket": {"kind": "bracket"}},

@@ -16,6 +16,9 @@ from gotowce_dagster.core.tables import (
     LABELS,
     PROVENANCE,
     empty,
+    empty_complete_truth,
+    is_complete_truth,
+    read_complete_truth,
     read_table,
     read_truth,
     write_table,
@@ -276,3 +279,33 @@ def test_path_outside_the_folder_is_refused(tmp_path: Path, schema: pa.Schema, r
     with pytest.raises(InputError) as error:
         read_table(path, schema)
     assert str(error.value).startswith(f"{path}: {says}")
+
+
+COMPLETE = "clip,frame_index,x1,y1,x2,y2,label,marked\n"
+
+
+def test_complete_truth(tmp_path: Path) -> None:
+    file = tmp_path / "complete.csv"
+    file.write_text(COMPLETE + "a.mp4,3,1,2,5,6,ship,yes\na.mp4,3,9,9,12,12,unsure,no\na.mp4,4,,,,,none,no\n")
+    assert is_complete_truth(file)
+    rows = read_complete_truth(file)
+    assert rows["label"].tolist() == ["ship", "unsure", "none"]
+    assert rows["frame_index"].tolist() == [3, 3, 4]
+    assert list(empty_complete_truth().columns) == list(rows.columns)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a.mp4,3,1,2,5,6,ship,maybe", "row 2: marked must be yes or no"),
+        ("a.mp4,3,1,2,5,6,,yes", "row 2: label must be a class"),
+        ("a.mp4,3,5,2,5,6,ship,yes", "row 2: a box needs x1 < x2"),
+        ("a.mp4,-1,1,2,5,6,ship,no", "row 2: frame_index must be a whole number"),
+        ("a.mp4,3,1,2,5,6,ship,no\na.mp4,3,,,,,none,no", "row 2: a frame with the label none"),
+    ],
+)
+def test_complete_truth_with_a_bad_row(tmp_path: Path, rows: str, message: str) -> None:
+    file = tmp_path / "complete.csv"
+    file.write_text(f"{COMPLETE}{rows}\n")
+    with pytest.raises(InputError, match=message):
+        read_complete_truth(file)

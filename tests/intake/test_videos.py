@@ -11,6 +11,7 @@ from PIL import Image
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError, PartlyDoneError
+from gotowce_dagster.core.tables import read_complete_truth, read_truth
 from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.videos import keep_reviews
@@ -87,6 +88,31 @@ def test_no_video_is_refused_and_leaves_nothing(clone: Project, tmp_path: Path) 
     with pytest.raises(InputError, match=r"notes\.mp4"):
         intake.add(clone, text)
     assert [file.name for file in clone.paths.raw.iterdir()] == [".keep"]
+
+
+def test_complete_truth_lies_beside_other_truth(clone: Project, tmp_path: Path) -> None:
+    complete, truth = tmp_path / "complete.csv", tmp_path / "truth.csv"
+    complete.write_text(
+        "clip,frame_index,x1,y1,x2,y2,label,marked\nduel.mp4,2,1,1,9,9,ship,no\nother.mp4,2,1,1,9,9,ship,no\n"
+    )
+    truth.write_text("clip,frame_index,x1,y1,x2,y2,label\nduel.mp4,2,1,1,9,9,object\n")
+    for file in (truth, complete):
+        key = intake.add(clone, film(tmp_path / "duel.mp4"), truth=file)
+    assert key == "duel"
+    assert read_truth(clone.paths.truth("duel"))["label"].tolist() == ["object"]
+    assert read_complete_truth(clone.paths.complete_truth("duel"))["marked"].tolist() == ["no"]
+
+
+def test_a_profile_says_which_videos_are_negative(clone: Project, tmp_path: Path) -> None:
+    for name in ("duel.mp4", "duel_menu.mp4"):
+        # Equal files would be one video.
+        intake.add(clone, film(tmp_path / name, shade=50 + 2 * len(name)))
+    clone.paths.profile("mine").write_text(
+        'name = "mine"\nvideos = ["duel*"]\nnegative = ["*_menu"]\ndesignators = []\n'
+    )
+    intake.sync(clone)
+    videos = Project(clone.paths).videos
+    assert {name: video.negative for name, video in videos.items()} == {"duel": False, "duel_menu": True}
 
 
 def test_truth_of_the_clip_comes_along(clone: Project, tmp_path: Path) -> None:

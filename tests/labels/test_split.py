@@ -22,6 +22,7 @@ PARAMS = DatasetParams(
     gap_s=2,
     near_duplicate_bits=2,
     negative_share=0.2,
+    unknown_frames=200,
     polygons=False,
 )
 
@@ -42,6 +43,9 @@ def _recording(
             "shot": np.arange(count) // 10,
             "phash": [f"{value:016x}" for value in rng.integers(0, 2**63, count)],
             "file": "x.jpg",
+            "kind": "as-is",
+            "profile": "game",
+            "unknown": False,
             "objects": seen.astype("int32"),
             "classes": [(name,) if name else () for name in names],
             "x1": np.where(seen, x, np.nan),

@@ -16,6 +16,7 @@ from gotowce_dagster.core.tables import FRAMES, MASKS, read_table
 from gotowce_dagster.designators.calibrate import calibrate
 from gotowce_dagster.designators.profile import write_profile
 from gotowce_dagster.evaluation.measures import REVIEWS
+from gotowce_dagster.evaluation.recalls import UNMEASURED
 from gotowce_dagster.labels.followed import TrackedVideo, TrackReview, write_tracked
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.review.video_objects import tracks_of
@@ -81,7 +82,14 @@ def _metrics(project: Project) -> dict:
 
 def test_every_measure_is_there(evaluated: Project) -> None:
     metrics = _metrics(evaluated)
-    assert set(metrics) == {"designators", "targets", "model_test", "model_truth", "model_truth_apart"}
+    measures = {"designators", "targets", "model_test", "model_truth", "model_truth_apart"}
+    assert set(metrics) == {"recalls", *measures}
+    recalls = metrics["recalls"]
+    assert recalls["truth"] == "checked boxes and complete truth"
+    assert recalls["all"]["marked_targets"] == recalls["drawn"]["marked_targets"]
+    assert 0 < recalls["apart"]["marked_targets"] < recalls["all"]["marked_targets"]
+    assert {"marked_recall", "erased_recall"} <= set(recalls["all"])
+    assert "unmarked_recall" not in recalls["all"]
     truth = pd.read_csv(evaluated.paths.truth("scene"))
     assert metrics["designators"]["truths"] == (truth["label"] == "designator").sum()
     assert metrics["designators"]["frames"] == truth["frame_index"].nunique()
@@ -108,7 +116,8 @@ def test_outputs_and_preview(evaluated: Project) -> None:
     assert "nobody has reviewed a frame yet" in (folder / "report.html").read_text(encoding="utf-8")
     assert preview.numbers["designators_recall_50"] == 1
     assert preview.picture is not None
-    assert preview.notes == []
+    assert preview.notes == [UNMEASURED]
+    assert next(iter(preview.numbers)) == "erased_recall", "what the model does without the mark comes first"
 
 
 def test_report(evaluated: Project, page: Page) -> None:
@@ -118,7 +127,7 @@ def test_report(evaluated: Project, page: Page) -> None:
     page.on("request", lambda request: asked.append(request.url))
     page.goto(file.as_uri())
     titles = page.locator("h2").all_inner_texts()
-    assert titles[0] == "Scores"
+    assert titles[:2] == ["Does the model see the target or its mark?", "Scores"]
     assert {"Accepted labels against truth", "The dataset", "The training", "What ran"} <= set(titles)
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     assert page.locator("img").count() >= 9
@@ -129,13 +138,30 @@ def test_report(evaluated: Project, page: Page) -> None:
     assert str(evaluated.paths.root) not in content
 
 
+def test_complete_truth_gives_the_other_figures(evaluated: Project, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(evaluated.paths.root, root)
+    other = Project(Paths(root))
+    truth = pd.read_csv(other.paths.truth("scene"))
+    objects = truth[truth["label"] == "object"].head(3).assign(label="ship", marked="yes")
+    unmarked = objects.assign(x1=5, y1=5, x2=25, y2=25, marked="no")
+    pd.concat([objects, unmarked]).to_csv(other.paths.complete_truth("scene"), index=False)
+    evaluation.run(other, silent)
+    told = _metrics(other)["recalls"]["all"]
+    assert (told["complete_frames"], told["unmarked_targets"]) == (3, 3)
+    assert "unmarked_recall" in told
+    assert UNMEASURED not in preview_of(other, "evaluation", None).notes
+
+
 def test_without_truth_it_says_so(evaluated: Project, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(evaluated.paths.root, root)
     other = Project(Paths(root))
     shutil.rmtree(other.paths.truth("scene").parent)
     evaluation.run(other, silent)
-    assert set(_metrics(other)) == {"model_test"}
+    assert set(_metrics(other)) == {"model_test", "recalls"}
+    assert _metrics(other)["recalls"]["truth"] == "labels of the test split"
+    assert _metrics(other)["recalls"]["all"]["marked_targets"] > 0
     notes = preview_of(other, "evaluation", None).notes
     assert any("Designators against truth: not measured" in note for note in notes)
     assert "not measured, no video has boxes checked by hand" in (

@@ -16,7 +16,16 @@ from gotowce_dagster.stages import yolo_dataset
 from gotowce_dagster.training.finetune import finetune, fingerprint, portable, read_state
 from tests.worlds import make_world
 
-SMALL = {"epochs": 3, "imgsz": 64, "batch": 8, "freeze": 0, "mosaic": 0.0, "patience": 50, "workers": 0}
+SMALL = {
+    "crops": None,
+    "epochs": 3,
+    "imgsz": 64,
+    "batch": 8,
+    "freeze": 0,
+    "mosaic": 0.0,
+    "patience": 50,
+    "workers": 0,
+}
 
 # Runs a training as another process would, telling each finished epoch.
 SCRIPT = """

@@ -1,0 +1,231 @@
+"""Three recalls: of marked targets, of the same ones with their marks erased, and of targets never marked.
+
+A detector trained on marked targets may be a detector of marks, and a score on marked targets alone does not
+show it. Precision means something only on complete frames, in which every object is boxed: elsewhere a box
+without truth may be a target that nobody marked.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import supervision as sv
+
+from gotowce_dagster.core.tables import COMPLETE_IGNORED
+from gotowce_dagster.designators.erase import erase
+from gotowce_dagster.designators.profile import AnyDesignator
+from gotowce_dagster.evaluation.scoring import FALSE_POSITIVE, Case, matches, scores
+from gotowce_dagster.labels.export import read_objects
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.training.model import Predict
+
+SMALL_PX = 12
+"""Of a target with a shorter long side a box one pixel off has an IoU near 0.5, so it is also matched by its
+centre."""
+_BOX = ["x1", "y1", "x2", "y2"]
+
+RECALLS_ON_TOP = ("erased_recall", "unmarked_recall", "marked_recall", "precision", "AP50")
+"""The figures that say whether a model sees targets, what it does without the mark first."""
+
+LEAST_OF_MARKED = 0.9
+"""Below this share of the recall with marks, the recall without them says that the model looks for marks."""
+
+FindMarks = Callable[[np.ndarray], Sequence[tuple[np.ndarray, AnyDesignator]]]
+"""The marks of a picture: box (xyxy) and designator."""
+
+UNMEASURED = (
+    "Recall of unmarked targets and precision are unmeasured: no frame has complete truth. Box every object "
+    "of 20 frames, which takes about ten minutes (columns clip, frame_index, x1, y1, x2, y2, label, marked), "
+    "and run `gotowce add VIDEO --truth FILE`; see docs/training.md"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the model sees of one frame with truth."""
+
+    profile: str
+    marked: Case | None = None
+    """Its marked targets, as it is; None without any."""
+    erased: Case | None = None
+    """The same targets with all marks erased."""
+    complete: Case | None = None
+    """All its targets, if every object of it is boxed."""
+    is_marked: np.ndarray | None = None
+    """bool (targets,) of ``complete``: whether a mark is drawn around each."""
+
+
+def look(
+    video: str,
+    profile: str,
+    images: Mapping[int, np.ndarray],
+    *,
+    objects: Mapping[int, np.ndarray],
+    complete: pd.DataFrame,
+    find_marks: FindMarks,
+    predict: Predict,
+) -> list[Seen]:
+    """Run the model over frames with truth, as they are and with their marks erased.
+
+    Args:
+        images: RGB uint8 (H, W, 3) by frame_index.
+        objects: xyxy (n, 4) of the marked targets by frame_index; used where a frame is not complete.
+        complete: columns of tables.read_complete_truth.
+        find_marks: where nothing is found, nothing is erased, and the frame has no marked targets.
+    """
+    seen = []
+    for index, image in images.items():
+        rows = complete[complete["frame_index"] == index]
+        targets = rows[~rows["label"].isin([*COMPLETE_IGNORED, "none"])]
+        ignored = rows.loc[rows["label"].isin(COMPLETE_IGNORED), _BOX].to_numpy(float)
+        is_marked = (targets["marked"] == "yes").to_numpy()
+        boxes = targets[_BOX].to_numpy(float).reshape(-1, 4)
+        marked = boxes[is_marked] if len(rows) else objects.get(index, np.zeros((0, 4)))
+        found = predict(image)
+        as_is, without = None, None
+        if len(marked):
+            erased = erase(image, find_marks(image), _filled(image.shape[:2], marked))
+            if erased.painted.any():
+                as_is = Case(video, index, found, sv.Detections(marked))
+                without = Case(video, index, predict(erased.image), sv.Detections(marked))
+        whole = Case(video, index, found, sv.Detections(boxes), ignored) if len(rows) else None
+        if as_is or whole:
+            seen.append(Seen(profile, as_is, without, whole, is_marked if whole else None))
+    return seen
+
+
+def look_at_test_split(dataset: Path, provenance: pd.DataFrame, predict: Predict) -> list[Seen]:
+    """The test split's marked frames and their twins without marks, by their labels."""
+    rows = provenance[provenance["split"] == "test"]
+    seen = []
+    for row in rows[rows["kind"] == "erased"].to_dict("records"):
+        as_is = rows[
+            (rows["video"] == row["video"])
+            & (rows["frame_index"] == row["frame_index"])
+            & (rows["kind"] == "as-is")
+        ].iloc[0]
+        picture, objects = read_objects(dataset, as_is["image"])
+        key = (row["video"], row["frame_index"])
+        twin = read_rgb(dataset / row["image"])
+        seen.append(
+            Seen(row["profile"], Case(*key, predict(picture), objects), Case(*key, predict(twin), objects))
+        )
+    return seen
+
+
+def figures(seen: Iterable[Seen], confidence: float) -> dict[str, float]:
+    """The three recalls at IoU 0.5, precision and AP50; what was not measured is left out.
+
+    Args:
+        confidence: boxes below it count for AP50 only.
+
+    Returns:
+        marked_targets, marked_recall, erased_recall, erased_over_marked; complete_frames, unmarked_targets,
+        unmarked_recall, precision, AP50. For targets below SMALL_PX the recalls again, matched by IoU or by
+        centre, as ``small_..._recall`` and ``small_..._recall_by_centre``, with their number.
+    """
+    seen = list(seen)
+    result: dict[str, float] = {}
+    pairs = [(one.marked, one.erased) for one in seen if one.marked and one.erased]
+    if pairs:
+        marked, erased = (_Found.of(cases, confidence) for cases in zip(*pairs, strict=True))
+        result |= {"marked_targets": len(marked.by_iou)}
+        result |= {"marked_recall": marked.recall(), "erased_recall": erased.recall()}
+        if result["marked_recall"]:
+            result["erased_over_marked"] = result["erased_recall"] / result["marked_recall"]
+        result |= marked.small("marked") | erased.small("erased")
+    complete = [
+        (one.complete, one.is_marked)
+        for one in seen
+        if one.complete is not None and one.is_marked is not None
+    ]
+    if complete:
+        cases = [case for case, _ in complete]
+        is_marked = np.concatenate([marked for _, marked in complete])
+        unmarked = _Found.of(cases, confidence).only(~is_marked)
+        result |= {"complete_frames": len(cases), "unmarked_targets": len(unmarked.by_iou)}
+        if len(unmarked.by_iou):
+            result |= {"unmarked_recall": unmarked.recall()} | unmarked.small("unmarked")
+        match = np.concatenate([matches(case.surer_than(confidence), 0.5) for case in cases])
+        right, wrong = int((match >= 0).sum()), int((match == FALSE_POSITIVE).sum())
+        if right + wrong:
+            result["precision"] = right / (right + wrong)
+        average = scores(cases, confidence=confidence).get("mAP50")
+        if average is not None:
+            result["AP50"] = average
+    return result
+
+
+def figures_by_group(
+    seen: Sequence[Seen], seen_apart: Iterable[Seen], confidence: float
+) -> dict[str, dict[str, float]]:
+    """The figures of ``all`` frames, of those ``apart`` from training, and of each profile by its name."""
+    groups = {"all": figures(seen, confidence), "apart": figures(seen_apart, confidence)}
+    for profile in sorted({one.profile for one in seen}):
+        groups[profile] = figures([one for one in seen if one.profile == profile], confidence)
+    return groups
+
+
+def found_truths(case: Case, confidence: float, by_centre: bool = False) -> np.ndarray:
+    """bool (truths,): which of a case's truths a box of that confidence matches at IoU 0.5.
+
+    Args:
+        by_centre: a target below SMALL_PX also counts as found if a box's centre lies within half its long
+            side of its own.
+    """
+    sure = case.surer_than(confidence)
+    found = np.zeros(len(case.truth), bool)
+    match = matches(sure, 0.5)
+    found[match[match >= 0]] = True
+    if by_centre and len(sure.found) and len(found):
+        boxes, truth = sure.found.xyxy[match < 0], case.truth.xyxy
+        centres = [(some[:, :2] + some[:, 2:]) / 2 for some in (truth, boxes)]
+        side = (truth[:, 2:] - truth[:, :2]).max(axis=1)
+        if len(boxes):
+            nearest = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2).min(axis=1)
+            found |= (side < SMALL_PX) & (nearest <= side / 2)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """For each truth of some cases whether it was found; all bool (truths,)."""
+
+    by_iou: np.ndarray
+    by_centre: np.ndarray
+    is_small: np.ndarray
+
+    @classmethod
+    def of(cls, cases: Sequence[Case], confidence: float) -> "_Found":
+        sides = [(case.truth.xyxy[:, 2:] - case.truth.xyxy[:, :2]).max(axis=1, initial=0) for case in cases]
+        return cls(
+            np.concatenate([found_truths(case, confidence) for case in cases]),
+            np.concatenate([found_truths(case, confidence, by_centre=True) for case in cases]),
+            np.concatenate(sides) < SMALL_PX,
+        )
+
+    def only(self, which: np.ndarray) -> "_Found":
+        return _Found(self.by_iou[which], self.by_centre[which], self.is_small[which])
+
+    def recall(self) -> float:
+        return float(self.by_iou.mean())
+
+    def small(self, name: str) -> dict[str, float]:
+        """Of small targets alone; nothing where there are none."""
+        if not self.is_small.any():
+            return {}
+        return {
+            f"small_{name}_targets": int(self.is_small.sum()),
+            f"small_{name}_recall": float(self.by_iou[self.is_small].mean()),
+            f"small_{name}_recall_by_centre": float(self.by_centre[self.is_small].mean()),
+        }
+
+
+def _filled(shape: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
+    """bool (H, W): the pixels inside the boxes."""
+    mask = np.zeros(shape, bool)
+    for x1, y1, x2, y2 in np.round(boxes).astype(int).clip(0):
+        mask[y1:y2, x1:x2] = True
+    return mask

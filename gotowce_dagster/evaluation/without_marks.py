@@ -1,0 +1,70 @@
+"""What a project's model sees in the frames with truth of a video, with their marks and without them."""
+
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import evenly
+from gotowce_dagster.core.tables import FRAMES, empty, empty_complete_truth, read_complete_truth, read_table
+from gotowce_dagster.designators.profile import AnyDesignator, read_profile
+from gotowce_dagster.detectors.detect import detect_frames
+from gotowce_dagster.detectors.registry import build_detectors
+from gotowce_dagster.evaluation.evaluate import KnownFrames, apart_from_training
+from gotowce_dagster.evaluation.recalls import Seen, look
+from gotowce_dagster.training.model import Predict
+from gotowce_dagster.training.targets_and_marks import marks_in
+from gotowce_dagster.video.decode import probe, read_frames
+
+
+def look_at_video(project: Project, video: str, checked: pd.DataFrame, predict: Predict) -> list[Seen]:
+    """Run the model over a video's frames with checked objects or complete truth.
+
+    Args:
+        checked: columns of tables.read_truth.
+
+    Raises:
+        InputError: the complete truth is malformed, or the profile is.
+    """
+    file = project.paths.complete_truth(video)
+    complete = (
+        read_complete_truth(file, probe(project.raw(video))) if file.exists() else empty_complete_truth()
+    )
+    boxed = checked[checked["label"] == "object"]
+    known = np.unique([*boxed["frame_index"], *complete["frame_index"]]).astype(int)
+    wanted = known[evenly(len(known), project.params.evaluation.max_truth_frames)].tolist()
+    if not wanted:
+        return []
+    name = project.video(video).profile
+    profile = read_profile(project.paths.profile(name))
+    params = project.params.designator_detections
+    detectors = build_detectors(params.detectors, profile)
+
+    def marks(image: np.ndarray) -> list[tuple[np.ndarray, AnyDesignator]]:
+        return marks_in(detect_frames(video, [(0, image)], detectors, params.consensus).rows, profile)
+
+    return look(
+        video,
+        name,
+        {frame.index: frame.rgb() for frame in read_frames(project.raw(video), wanted)},
+        objects={
+            int(index): rows[["x1", "y1", "x2", "y2"]].to_numpy(float)
+            for index, rows in boxed.groupby("frame_index")
+        },
+        complete=complete,
+        find_marks=marks,
+        predict=predict,
+    )
+
+
+def is_apart(seen: Seen, trained_on: pd.DataFrame, project: Project) -> bool:
+    """Whether a frame lies in no stretch of its video that was trained on, nor nearer than the gap.
+
+    Args:
+        trained_on: rows of tables.PROVENANCE of its video.
+    """
+    case = seen.complete or seen.marked
+    assert case is not None, "it was seen for one of both"
+    index = read_table(project.paths.frame_index(case.video), FRAMES)
+    time_s = float(np.interp(case.frame_index, index["frame_index"], index["time_s"]))
+    known = KnownFrames(case.video, empty(FRAMES), {}, {case.frame_index: time_s}, [])
+    return bool(apart_from_training(known, trained_on, project.params.yolo_dataset.gap_s))

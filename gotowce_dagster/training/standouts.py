@@ -1,0 +1,81 @@
+"""What stands out in a frame and moves on the screen: candidates for targets that nobody marked.
+
+No model is needed: a target differs from what is around it, is about as large as the labelled ones, and does
+not keep its place on the screen as panels of the HUD do. Most candidates are shots and debris. So they are
+not learned as targets; but they are not taught as background either, until a model has looked at them.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+_STEP = 2
+"""Frames are looked at in 1 / so many of their size."""
+_CONTRAST = 24
+"""Levels by which a target differs from its surroundings in some channel, at least."""
+_MOVED = 12
+"""Levels by which a pixel differs from what its place usually shows, at least, for it to have moved."""
+_SIZES = 0.8, 2.0
+"""Long side of a candidate, over that of the smallest and of the largest labelled targets."""
+_LEAST_PX = 6
+"""Nor is a candidate smaller than this: stars would be candidates all over."""
+_STILL_SHARE = 0.1
+"""Share of a box's pixels that may have moved in a place that shows what it usually shows."""
+_TOUCHING = 3
+"""Pixels of the smaller picture that are bridged inside a candidate."""
+
+
+def usual_picture(images: Sequence[np.ndarray]) -> np.ndarray:
+    """What each place of a video usually shows: the median of its frames, uint8 (H, W, 3).
+
+    Raises:
+        ValueError: there are no frames.
+    """
+    if not len(images):
+        raise ValueError("no frames, so nothing is usual")
+    return np.median(np.stack(images), axis=0).astype(np.uint8)
+
+
+def stand_still(image: np.ndarray, usual: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """bool (n,): whether each box shows what its place usually shows, as icons of the HUD do.
+
+    Args:
+        boxes: xyxy float (n, 4).
+    """
+    differ = cv2.absdiff(image, usual).max(axis=2)
+    still = np.zeros(len(boxes), bool)
+    for number, (x1, y1, x2, y2) in enumerate(np.round(boxes).astype(int).clip(0)):
+        place = differ[y1:y2, x1:x2]
+        still[number] = place.size > 0 and float((place > _MOVED).mean()) <= _STILL_SHARE
+    return still
+
+
+def standouts(
+    image: np.ndarray, usual: np.ndarray | None, sides: tuple[float, float], limit: int
+) -> np.ndarray:
+    """Boxes around what stands out and has moved, xyxy float (n, 4), the largest first.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        usual: as from usual_picture; None: nothing is known of the place, so all counts as moved.
+        sides: long side of the smallest and largest labelled targets, pixels.
+        limit: at most so many.
+    """
+    height, width = image.shape[0] // _STEP, image.shape[1] // _STEP
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    kernel = min(int(sides[1] * _SIZES[1] / _STEP), min(height, width) // 2, 127) // 2 * 2 + 1
+    around = cv2.medianBlur(small, max(kernel, 3))
+    out = cv2.absdiff(small, around).max(axis=2) > _CONTRAST
+    if usual is not None:
+        before = cv2.resize(usual, (width, height), interpolation=cv2.INTER_AREA)
+        out &= cv2.absdiff(small, before).max(axis=2) > _MOVED
+    bridged = cv2.morphologyEx(
+        out.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_TOUCHING, _TOUCHING), np.uint8)
+    )
+    _, _, stats, _ = cv2.connectedComponentsWithStats(bridged)
+    x, y, w, h = stats[1:, :4].T.astype(float) * _STEP
+    side = np.maximum(w, h)
+    fits = (side >= max(_SIZES[0] * sides[0], _LEAST_PX)) & (side <= _SIZES[1] * sides[1])
+    order = np.argsort(-side[fits], kind="stable")[:limit]
+    return np.column_stack([x, y, x + w, y + h])[fits][order]

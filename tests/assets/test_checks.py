@@ -1,0 +1,33 @@
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from gotowce_dagster.assets.checks import sees_targets_not_marks
+from tests.worlds import make_world
+
+
+@pytest.mark.parametrize(
+    ("recalls", "passed", "says"),
+    [
+        ({"marked_recall": 0.8, "erased_recall": 0.78, "marked_targets": 20}, True, "as it should be"),
+        ({"marked_recall": 0.8, "erased_recall": 0.6, "marked_targets": 20}, False, "looks for the mark"),
+        ({"marked_recall": 0.0, "erased_recall": 0.0, "marked_targets": 20}, True, "as it should be"),
+        ({}, False, "nobody knows"),
+    ],
+    ids=["sees targets", "sees marks", "sees nothing, which others say", "unmeasured"],
+)
+def test_a_detector_of_marks_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recalls: dict, passed: bool, says: str
+) -> None:
+    made = make_world(tmp_path, {})
+    monkeypatch.setenv("GOTOWCE_ROOT", str(tmp_path))
+    made.paths.evaluation.mkdir()
+    metrics = {"recalls": {"truth": "labels of the test split", "all": recalls, "apart": {}}}
+    (made.paths.evaluation / "metrics.json").write_text(json.dumps(metrics))
+    result = sees_targets_not_marks()
+    assert isinstance(result, dg.AssetCheckResult)
+    assert result.passed == passed
+    assert result.severity == dg.AssetCheckSeverity.WARN
+    assert says in (result.description or "")

@@ -1,0 +1,140 @@
+import numpy as np
+import pandas as pd
+import pytest
+import supervision as sv
+
+from gotowce_dagster.core.tables import empty_complete_truth
+from gotowce_dagster.evaluation.recalls import Seen, figures, found_truths, look
+from gotowce_dagster.evaluation.scoring import Case
+from tests.designators.test_erase import BOX, MARK, RED, _marked, _sky
+
+TARGET = np.array([[115.0, 75, 133, 93]])
+
+
+def _sees(*boxes: tuple[float, ...], confidence: float = 0.9) -> sv.Detections:
+    return sv.Detections(np.array(boxes, float).reshape(-1, 4), confidence=np.full(len(boxes), confidence))
+
+
+def _case(found: sv.Detections, *truth: tuple[float, ...], ignored: tuple = ()) -> Case:
+    return Case(
+        "v", 0, found, sv.Detections(np.array(truth, float).reshape(-1, 4)), np.array(ignored).reshape(-1, 4)
+    )
+
+
+def _looks_for_marks(image: np.ndarray) -> sv.Detections:
+    """Finds the target only where red is around it."""
+    red = (image[..., 0].astype(int) - image[..., 1] > 100).any()
+    return _sees(tuple(TARGET[0])) if red else _sees()
+
+
+def _looks_for_targets(image: np.ndarray) -> sv.Detections:
+    return _sees(
+        *(
+            tuple(box)
+            for box in (TARGET[0], [20, 20, 38, 38])
+            if image[int(box[1]) + 4, int(box[0]) + 4].min() > 200
+        )
+    )
+
+
+def _image() -> np.ndarray:
+    image = _marked(_sky())
+    image[75:93, 115:133] = image[20:38, 20:38] = 230
+    return image
+
+
+def _complete() -> pd.DataFrame:
+    rows = [
+        (*TARGET[0], "ship", "yes"),
+        (20, 20, 38, 38, "ship", "no"),
+        (200, 100, 220, 120, "other", "no"),
+        (250, 20, 260, 30, "unsure", "no"),
+    ]
+    table = pd.DataFrame(rows, columns=["x1", "y1", "x2", "y2", "label", "marked"])
+    return table.assign(clip="v.mp4", frame_index=7)
+
+
+@pytest.mark.parametrize(
+    ("predict", "expected"),
+    [
+        (_looks_for_marks, {"marked_recall": 1, "erased_recall": 0, "unmarked_recall": 0, "precision": 1}),
+        (_looks_for_targets, {"marked_recall": 1, "erased_recall": 1, "unmarked_recall": 1, "precision": 1}),
+    ],
+    ids=["a detector of marks", "a detector of targets"],
+)
+def test_the_three_recalls_tell_marks_and_targets_apart(predict, expected: dict) -> None:
+    seen = look(
+        "v", "game", {7: _image()}, objects={}, complete=_complete(),
+        find_marks=lambda image: [(BOX, MARK)], predict=predict,
+    )  # fmt: skip
+    told = figures(seen, 0.25)
+    assert {name: told[name] for name in expected} == expected
+    assert (told["marked_targets"], told["unmarked_targets"], told["complete_frames"]) == (1, 1, 1)
+    assert told["erased_over_marked"] == expected["erased_recall"]
+
+
+def test_without_complete_truth_only_two_are_known() -> None:
+    seen = look(
+        "v", "game", {7: _image()}, objects={7: TARGET}, complete=empty_complete_truth(),
+        find_marks=lambda image: [(BOX, MARK)], predict=_looks_for_targets,
+    )  # fmt: skip
+    assert figures(seen, 0.25) == {
+        "marked_targets": 1, "marked_recall": 1, "erased_recall": 1, "erased_over_marked": 1,
+    }  # fmt: skip
+
+
+def test_a_frame_without_a_mark_has_no_marked_recall() -> None:
+    seen = look(
+        "v", "game", {7: _sky()}, objects={7: TARGET}, complete=empty_complete_truth(),
+        find_marks=lambda image: [], predict=_looks_for_targets,
+    )  # fmt: skip
+    assert seen == []
+    assert figures(seen, 0.25) == {}
+
+
+def test_erasing_left_no_red_for_the_model() -> None:
+    shown = []
+
+    def predict(image: np.ndarray) -> sv.Detections:
+        shown.append(int((image[..., 0].astype(int) - image[..., 1]).max()))
+        return _sees()
+
+    look(
+        "v", "game", {7: _image()}, objects={7: TARGET}, complete=empty_complete_truth(),
+        find_marks=lambda image: [(BOX, MARK)], predict=predict,
+    )  # fmt: skip
+    assert shown[0] == RED[0] - RED[1]
+    assert shown[1] < 40
+
+
+@pytest.mark.parametrize(
+    ("found", "by_iou", "by_centre"),
+    [
+        ((10, 10, 18, 18), True, True),
+        ((13, 13, 21, 21), False, False),
+        ((12, 12, 20, 20), False, True),
+        ((6, 6, 22, 22), False, True),
+    ],
+    ids=["the same", "a centre too far", "two pixels off", "twice as large"],
+)
+def test_small_targets_are_matched_by_centre_too(found: tuple, by_iou: bool, by_centre: bool) -> None:
+    case = _case(_sees(found), (10, 10, 18, 18))
+    assert found_truths(case, 0.25).tolist() == [by_iou]
+    assert found_truths(case, 0.25, by_centre=True).tolist() == [by_centre]
+
+
+def test_large_targets_are_not() -> None:
+    case = _case(_sees((12, 12, 62, 62)), (10, 10, 40, 40))
+    assert found_truths(case, 0.25, by_centre=True).tolist() == [False]
+
+
+def test_precision_ignores_what_is_neither() -> None:
+    case = _case(
+        _sees((10, 10, 30, 30), (50, 50, 70, 70), (90, 90, 110, 110)),
+        (10, 10, 30, 30),
+        ignored=((50, 50, 70, 70),),
+    )
+    told = figures([Seen("game", complete=case, is_marked=np.array([False]))], 0.25)
+    assert told["precision"] == 0.5
+    assert told["unmarked_recall"] == 1
+    assert "marked_recall" not in told
