@@ -49,8 +49,6 @@ def make_world(
     paths.profile("none").parent.mkdir(exist_ok=True)
     paths.profile("none").write_text('name = "none"\n', encoding="utf-8")
     paths.videos.write_text(yaml.safe_dump({"videos": entries}), encoding="utf-8")
-    paths.profile("none").parent.mkdir(exist_ok=True)
-    paths.profile("none").write_text('name = "none"\ndesignators = []\n', encoding="utf-8")
     paths.engines.write_text(
         "masks: grabcut\npropagation: unused\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8"
     )
