@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gotowce_dagster.designators.bracket import Bracket
 from gotowce_dagster.designators.profile import read_profile
+from gotowce_dagster.detectors.local.bracket import Bracket
 from gotowce_dagster.video.decode import probe, read_frames
 
 

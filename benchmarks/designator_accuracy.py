@@ -19,9 +19,9 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.core.tables import read_truth
-from gotowce_dagster.designators.bracket import Bracket
 from gotowce_dagster.designators.calibrate import MIN_EXAMPLES, Example, learn
 from gotowce_dagster.designators.profile import Designator, Profile
+from gotowce_dagster.detectors.local.bracket import Bracket
 from gotowce_dagster.video.decode import probe, read_frames
 
 BOXES, NEGATIVE_FRAMES, MIN_CONFIDENCE = 5, 300, 0.5

@@ -86,7 +86,7 @@ class Common(Settings):
 
 
 class BracketSettings(Common):
-    """Corners found by colour and geometry; see detectors/bracket.py."""
+    """Corners found by colour and geometry; see designators/bracket.py."""
 
     kind: Literal["bracket"] = "bracket"
     min_confidence: Share = 0.5

@@ -1,4 +1,4 @@
-"""The ``bracket`` detector: finds designators by colour and geometry alone.
+"""Find designators by colour and geometry alone: what the detector ``bracket`` runs.
 
 The family of each designator decides how (designators/families.py); this file finds those of four corners.
 
@@ -19,11 +19,10 @@ import supervision as sv
 
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.arms import Search, find_corners
-from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
+from gotowce_dagster.designators.evidence import mark_mask
 from gotowce_dagster.designators.measures import judge, measure
-from gotowce_dagster.designators.profile import AnyDesignator, Designator, Profile
+from gotowce_dagster.designators.profile import AnyDesignator, Designator
 from gotowce_dagster.designators.proposals import corner_places, propose
-from gotowce_dagster.detectors.base import Cost
 
 STILL = 3.0
 """Pixels within which a finding is at a box of ``not_marks``."""
@@ -61,7 +60,7 @@ def find_marks(
             confidence = judge(measured, look)
             if confidence >= min_confidence:
                 marks.append(Mark(measured.box, confidence, int(measured.visible.sum()), designator))
-    return _distinct(marks)
+    return distinct_marks(marks)
 
 
 def marks_of(ycrcb: np.ndarray, designator: AnyDesignator, min_confidence: float) -> list[Mark]:
@@ -84,7 +83,7 @@ def inset(box: np.ndarray, designator: AnyDesignator) -> np.ndarray:
     return box
 
 
-def _distinct(marks: Sequence[Mark]) -> list[Mark]:
+def distinct_marks(marks: Sequence[Mark]) -> list[Mark]:
     """Marks that no more confident one contradicts, most confident first."""
     kept: list[Mark] = []
     for mark in sorted(marks, key=lambda mark: -mark.confidence):
@@ -99,42 +98,3 @@ def _clash(box: np.ndarray, other: np.ndarray) -> bool:
     places = corner_places(pair)
     shared = (np.abs(places[0][:, None] - places[1]).max(axis=-1) <= 4).any()
     return bool(shared or sv.box_iou_batch(pair[:1], pair[1:])[0, 0] > 0.33)
-
-
-class Bracket:
-    """Finds the designators of a profile.
-
-    ``data["visible_corners"]`` of its detections says how many corners are seen, 2 to 4; None in families
-    without corners.
-    """
-
-    version = "1"
-    weights: tuple[str, ...] = ()
-
-    def __init__(self, profile: Profile, min_confidence: float = 0.3, name: str = "bracket") -> None:
-        self.name = name
-        self.profile = profile
-        self.min_confidence = min_confidence
-        self.cost = Cost()
-
-    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
-        """Find designators in RGB uint8 images (H, W, 3); see detectors/base.py."""
-        with self.cost.of(len(images)):
-            return [self._detect(image) for image in images]
-
-    def _detect(self, image: np.ndarray) -> sv.Detections:
-        ycrcb = to_ycrcb(image)
-        marks = _distinct(
-            [m for d in self.profile.designators for m in marks_of(ycrcb, d, self.min_confidence)]
-        )
-        height, width = image.shape[:2]
-        boxes = np.array([inset(mark.box, mark.designator) for mark in marks]).reshape(-1, 4)
-        return sv.Detections(
-            xyxy=np.clip(boxes, 0, [width, height, width, height]),
-            confidence=np.array([mark.confidence for mark in marks], np.float32),
-            data={
-                "class_name": np.array([mark.designator.class_name for mark in marks], dtype=str),
-                "prompt": np.array([mark.designator.name for mark in marks], dtype=str),
-                "visible_corners": np.array([mark.corners for mark in marks], object),
-            },
-        )

@@ -1,6 +1,6 @@
 """The families by name. A new one is one file, its look in profile.py, and one line here.
 
-Corners are a family too, with a finder of their own (detectors/bracket.py) that looks at lines rather than at
+Corners are a family too, with a finder of their own (bracket.py) that looks at lines rather than at
 pieces of a mask.
 """
 

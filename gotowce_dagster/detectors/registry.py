@@ -21,12 +21,12 @@ from gotowce_dagster.config.detector_settings import (
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.trust import untrusted
-from gotowce_dagster.designators.bracket import Bracket
 from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer
 from gotowce_dagster.detectors.hosted.vision_llm import Hosted
 from gotowce_dagster.detectors.inputs import InPieces
+from gotowce_dagster.detectors.local.bracket import Bracket
 from gotowce_dagster.detectors.local.kosmos2 import Kosmos2
 from gotowce_dagster.detectors.local.moondream import Moondream
 from gotowce_dagster.detectors.local.yolo import Yolo

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gotowce_dagster.core.colour import Colour
-from gotowce_dagster.designators.bracket import Bracket
 from gotowce_dagster.designators.profile import Profile
+from gotowce_dagster.detectors.local.bracket import Bracket
 from tests.detectors.marks import PROFILE, RED, TARGET, compressed, confidences, corners, put_mark, sky
 from tests.support.synthetic import Bracket as Look
 

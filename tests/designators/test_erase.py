@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from gotowce_dagster.core.tables import read_truth
-from gotowce_dagster.designators.bracket import Bracket
 from gotowce_dagster.designators.erase import erase, mark_pixels
 from gotowce_dagster.designators.profile import Designator, Profile, read_profile
+from gotowce_dagster.detectors.local.bracket import Bracket
 from gotowce_dagster.video.decode import read_frames
 from tests.worlds import ROOT
 

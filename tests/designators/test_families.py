@@ -9,7 +9,6 @@ import supervision as sv
 
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Sighting
-from gotowce_dagster.designators.bracket import Bracket
 from gotowce_dagster.designators.calibrate import Example
 from gotowce_dagster.designators.choose import SURE, candidates, marks, still
 from gotowce_dagster.designators.evidence import to_ycrcb
@@ -20,6 +19,7 @@ from gotowce_dagster.designators.profile import (
     read_profile,
     write_profile,
 )
+from gotowce_dagster.detectors.local.bracket import Bracket
 from tests.marks_scenes import MarkScene, decoded, examples_at
 
 SMALL = (640, 360)
