@@ -168,8 +168,8 @@ class CropParams(Section):
     erased: float = Field(ge=0, le=1)
     away: float = Field(ge=0, le=1)
     standouts: int = Field(ge=0)
-    pasted: tuple[int, int]
-    paste_scale: tuple[float, float]
+    pasted: Annotated[tuple[int, int], Field(strict=False)]
+    paste_scale: Annotated[tuple[float, float], Field(strict=False)]
     turn_deg: float = Field(ge=0, le=180)
     recolour: float = Field(ge=0, le=1)
     brightness: float = Field(ge=0, lt=1)
