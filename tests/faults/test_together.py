@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,27 +25,30 @@ def root(tmp_path: Path) -> Path:
     root, films = tmp_path / "project", tmp_path / "films"
     make_project(root, films)
     for words in (("add", str(films / "scene_1.mp4")), ("sync",)):
-        done(root, start(root, *CLI, *words))
+        wait_for(start(root, *CLI, *words))
     subprocess.run([sys.executable, "-c", PARTITIONS], env=environment(root), check=True)
     return root
 
 
-def start(root: Path, *words: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", *words],
-        cwd=root,
-        env=environment(root),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start(root: Path, *words: str) -> tuple[subprocess.Popen, Path]:
+    """Start a command; its process and the file of its output."""
+    # A file, because a process that nobody reads yet would wait for a full pipe, and hold its locks.
+    output = Path(tempfile.mkstemp(suffix=".log", dir=root.parent)[1])
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=root,
+            env=environment(root),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    return process, output
 
 
-def done(root: Path, process: subprocess.Popen) -> str:
-    """Wait for a process; what it printed. It must not have failed."""
-    text, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, text
-    return text
+def wait_for(started: tuple[subprocess.Popen, Path]) -> None:
+    """Wait for a command, which must not fail."""
+    process, output = started
+    assert process.wait(timeout=900) == 0, output.read_text()
 
 
 def test_repro_beside_dagster_beside_sync_beside_add(root: Path) -> None:
@@ -59,8 +63,8 @@ def test_repro_beside_dagster_beside_sync_beside_add(root: Path) -> None:
         start(root, *CLI, "sync"),
         start(root, *CLI, "repair"),
     ]
-    for process in together:
-        done(root, process)
+    for started in together:
+        wait_for(started)
     repo = DvcRepo(root)
     assert list(Project(Paths(root)).videos) == ["scene_1", "scene_2"]
     assert {f"{stage}@scene_1" for stage in labels} <= set(repo.lock_entries())
@@ -75,8 +79,8 @@ def test_repro_beside_dagster_beside_sync_beside_add(root: Path) -> None:
             for name in ("again.mp4", "scene_2.mp4")
         ),
     ]
-    for process in together:
-        done(root, process)
+    for started in together:
+        wait_for(started)
     assert list(Project(Paths(root)).videos) == ["scene_1", "scene_2"]
     assert not [name for name in repo.stale() if "@" in name]
     assert not [path for path in (root / "data").rglob(".*.new") if ".work" not in path.parts]
