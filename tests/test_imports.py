@@ -24,7 +24,7 @@ ORDER = (
     "previews",
     "intake",
     "assets",
-    "definitions",
+    "api definitions",
     "cli",
 )
 """Folders and single modules of the package, lowest first; those of one line do not import each other."""
