@@ -1,6 +1,5 @@
 """Asset checks that stop a run before bad data reaches the next stage."""
 
-import json
 import warnings
 
 import dagster as dg
@@ -10,6 +9,7 @@ from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.review import reviewed_labels
 from gotowce_dagster.assets.videos import cleaned_labels, designator_detections, extracted_frames, masks
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.files import read_json
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, read_table
 from gotowce_dagster.evaluation.recalls import LEAST_OF_MARKED, RECALLS_ON_TOP
 from gotowce_dagster.labels.provenance import leaks
@@ -127,16 +127,16 @@ def split_leak_free() -> dg.AssetCheckResult:
 @dg.asset_check(asset=evaluation)
 def sees_targets_not_marks() -> dg.AssetCheckResult:
     """The model finds marked targets nearly as often when their marks are erased."""
-    metrics = json.loads((Project.find().paths.evaluation / "metrics.json").read_text(encoding="utf-8"))
-    told = metrics["recalls"]["all"]
-    numbers = {name: told[name] for name in RECALLS_ON_TOP if name in told}
-    if "erased_recall" not in told:
-        return _result("no frame has a mark that could be erased, so nobody knows", _WARN)
+    metrics = read_json(Project.find().paths.evaluation / "metrics.json", "run evaluation again")
+    recalls = metrics["recalls"]["all"]
+    numbers = {name: recalls[name] for name in RECALLS_ON_TOP if name in recalls}
+    if "erased_recall" not in recalls:
+        return _result("unmeasured: no frame has a mark that could be erased", _WARN)
     problem = None
-    if told["erased_recall"] < LEAST_OF_MARKED * told["marked_recall"]:
+    if recalls["erased_recall"] < LEAST_OF_MARKED * recalls["marked_recall"]:
         problem = (
-            f"recall is {told['erased_recall']:.2f} with marks erased and {told['marked_recall']:.2f} with "
-            f"them, of {told['marked_targets']} targets: the model looks for the mark; raise "
+            f"recall is {recalls['erased_recall']:.2f} with marks erased and {recalls['marked_recall']:.2f} with "
+            f"them, of {recalls['marked_targets']} targets: the model has learned the mark; raise "
             f"finetuned_model.crops.erased"
         )
     return _result(problem, _WARN, **numbers)

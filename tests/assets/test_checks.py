@@ -11,10 +11,10 @@ from tests.worlds import make_world
 @pytest.mark.parametrize(
     ("recalls", "passed", "says"),
     [
-        ({"marked_recall": 0.8, "erased_recall": 0.78, "marked_targets": 20}, True, "as it should be"),
-        ({"marked_recall": 0.8, "erased_recall": 0.6, "marked_targets": 20}, False, "looks for the mark"),
-        ({"marked_recall": 0.0, "erased_recall": 0.0, "marked_targets": 20}, True, "as it should be"),
-        ({}, False, "nobody knows"),
+        ({"marked_recall": 0.8, "erased_recall": 0.78, "marked_targets": 20}, True, "passed"),
+        ({"marked_recall": 0.8, "erased_recall": 0.6, "marked_targets": 20}, False, "has learned the mark"),
+        ({"marked_recall": 0.0, "erased_recall": 0.0, "marked_targets": 20}, True, "passed"),
+        ({}, False, "unmeasured"),
     ],
     ids=["sees targets", "sees marks", "sees nothing, which others say", "unmeasured"],
 )
