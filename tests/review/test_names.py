@@ -54,7 +54,7 @@ def test_reviews_follow_a_renamed_video(
     if video:
         reviewed = read_reviewed(paths.reviewed(video))
         assert (reviewed.video, len(reviewed.frames)) == (video, 1)
-    assert [text.partition(",")[0] for text in pulled.problems] == ([problem] if problem else [])
+    assert [text.partition(";")[0] for text in pulled.problems] == ([problem] if problem else [])
 
 
 def test_the_task_of_a_renamed_video_is_found_by_its_new_name(room: Room) -> None:
