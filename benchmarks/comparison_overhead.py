@@ -37,7 +37,7 @@ DETECTORS: dict[str, dict[str, Any]] = {
     "yolo26n": {"kind": "yolo", "weights": "yolo26n.pt", "imgsz": 640},
 }
 TILED = {"kind": "yolo", "weights": "yolo26n.pt", "imgsz": 320, "input": {"tiles": {"side": 320}}}
-NO_BATCHES = Limits(max_batch=0, batch_s=0, memory_mb=0)
+NO_BATCHES = Limits(max_batch=0, batch_s=0, memory_mb=1)
 
 
 def job(

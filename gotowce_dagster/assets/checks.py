@@ -136,8 +136,8 @@ def sees_targets_not_marks() -> dg.AssetCheckResult:
     if recalls["erased_recall"] < LEAST_OF_MARKED * recalls["marked_recall"]:
         problem = (
             f"recall is {recalls['erased_recall']:.2f} with marks erased and "
-            f"{recalls['marked_recall']:.2f} with them, of {recalls['marked_targets']} targets: the model has "
-            f"learned the mark; raise finetuned_model.crops.erased"
+            f"{recalls['marked_recall']:.2f} with them, of {recalls['marked_targets']} targets: the model "
+            f"has learned the mark; raise finetuned_model.crops.erased"
         )
     return _result(problem, _WARN, **numbers)
 

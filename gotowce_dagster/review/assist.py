@@ -59,7 +59,6 @@ TITLE = "gotowce"
 
 _STOP_S = 10.0
 _START_S = 30.0
-_NO_BOX = (0.0, 0.0, 0.0, 0.0)
 _SIDES = ["x1", "y1", "x2", "y2"]
 
 BODY_BYTES = 4_000_000
@@ -208,10 +207,12 @@ class Assistant:
             predicted = self._clicker.mask((file, file.stat().st_mtime_ns), image, prompt, designators)
         except ValueError as error:
             raise InputError(str(error)) from None
-        if predicted is None:
+        if predicted is None or not predicted.mask.any():
             return []
         score = 0.0 if np.isnan(predicted.predicted_iou) else float(np.clip(predicted.predicted_iou, 0, 1))
-        thing = ReviewedObject(class_name=class_name, box=_NO_BOX, rle=rle.encode(predicted.mask))
+        x, y, width, height = cv2.boundingRect(predicted.mask.astype(np.uint8))
+        box = (float(x), float(y), float(x + width), float(y + height))
+        thing = ReviewedObject(class_name=class_name, box=box, rle=rle.encode(predicted.mask))
         drawn = regions([(thing, score)], size, form, self._polygon_px)
         return [piece | {"id": uuid.uuid4().hex[:10]} for piece in drawn if piece["from_name"] == "mask"]
 
