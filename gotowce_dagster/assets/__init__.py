@@ -1,0 +1,1 @@
+"""Dagster's assets, jobs, checks and sensors."""

@@ -1,0 +1,1 @@
+"""Detectors compared by accuracy and cost."""

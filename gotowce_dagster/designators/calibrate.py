@@ -257,14 +257,17 @@ def learn(examples: Sequence[Example], name: str, class_name: str) -> Designator
     """
     if len(examples) < MIN_EXAMPLES:
         raise ValueError(f"{len(examples)} examples, at least {MIN_EXAMPLES} are needed")
+    # A slip of the mouse among right boxes is left out; it counts as an example that is not recognised.
+    smallest = min(float((example.box[2:] - example.box[:2]).min()) for example in examples)
+    examples = [e for e in examples if (e.box[2:] - e.box[:2]).min() >= _SMALLEST]
+    if len(examples) < MIN_EXAMPLES:
+        raise ValueError(f"a box has a side of {smallest:.0f} px; four corners need at least {_SMALLEST:.0f}")
     scenes = [to_ycrcb(example.image) for example in examples]
     boxes = [example.box for example in examples]
     tried: list[tuple[float, Designator]] = []
     refused: ValueError | None = None
     seen: set[tuple[Colour, ...]] = set()
     side = min(float((box[2:] - box[:2]).min()) for box in boxes)
-    if side < _SMALLEST:
-        raise ValueError(f"a box has a side of {side:.0f} px; four corners need at least {_SMALLEST:.0f}")
     for reach in (side, *(reach for reach in _REACHES if reach < side / 2)):
         try:
             groups = _shared_colours(scenes, boxes, reach)

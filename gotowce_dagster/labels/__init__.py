@@ -1,0 +1,1 @@
+"""Labels: cleaning, reviews, splits and export."""

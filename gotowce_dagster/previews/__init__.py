@@ -1,0 +1,1 @@
+"""What each stage made: numbers, notes and a picture."""

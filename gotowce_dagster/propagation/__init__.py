@@ -1,0 +1,1 @@
+"""Masks through a video."""

@@ -1,0 +1,1 @@
+"""Crops, rounds and fine-tuning."""

@@ -63,7 +63,8 @@ FRAME = {
     "file": "000000.jpg",
 }  # fmt: skip
 ROW = {
-    "split": "train", "image": "images/train/duel_000000.jpg", "video": "duel", "frame_index": 0,
+    "split": "train", "image": "images/train/duel_000000.jpg", "kind": "as-is", "origin": "none",
+    "profile": "none", "video": "duel", "frame_index": 0,
     "time_s": 0.0, "phash": None, "x1": None, "y1": None, "x2": None, "y2": None, "block": 0, "cluster": 0,
     "objects": 0, "detection_ids": [], "segmenter": "", "detector": "", "reviewed": False, "annotator": None,
 }  # fmt: skip

@@ -224,12 +224,13 @@ def test_where_no_digest_is_known_the_first_one_is_noted_and_said(unknown: Serve
     path = weights.require("yolo26n.pt")
     assert weights.is_published(path, sha256(CONTENT).hexdigest())
     assert "no known digest" in doctor._weights("yolo26n.pt").says
-    path.write_bytes(archive(b"another"))
+    another = archive(b"another")
+    path.write_bytes(another)
     assert weights.find("yolo26n.pt") is None, "whole, but another file"
     unknown.answers.clear()
     with pytest.raises(MissingWeightsError):
         weights.require("yolo26n.pt")
-    assert (cache / "yolo26n.pt.bad").read_bytes() == archive(b"another")
+    assert (cache / "yolo26n.pt.bad").read_bytes() == another
 
 
 @pytest.mark.parametrize("name", ["yolo26n.pt", "sam2_hiera_tiny_image.pt", "never_heard_of.pt"])
@@ -258,7 +259,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TENSORS = safetensors(500_000)
 _ASK = """
 import json, sys
-from gotowce_dagster import weights
+from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import MissingWeightsError
 commit, digest, again = sys.argv[1:]
 files = {"config.json": None, "model.safetensors": digest or None}

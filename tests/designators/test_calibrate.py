@@ -121,11 +121,12 @@ def test_wrong_example_is_told_of(clip: tuple[Path, Path]) -> None:
 def test_a_mark_that_none_of_its_examples_shows_is_refused_and_nothing_is_saved(
     clip: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    # No confidence reaches this, so every example counts as not recognised.
-    monkeypatch.setattr("gotowce_dagster.designators.calibrate._RECOGNISED", 1.01)
+    # No score reaches this, so nothing that is learned counts as a mark.
+    monkeypatch.setattr("gotowce_dagster.designators.calibrate._WORTHLESS", 99)
     video, boxes = clip
     with pytest.raises(
-        InputError, match=r"recognises none of its own 5 examples.*nothing was saved.*gotowce mark"
+        InputError,
+        match=r"the best of what was learned .* of the 5 examples .*nothing is saved.*calibrate again",
     ):
         calibrate(video, boxes, profile_name="p")
     before = sorted(tmp_path.iterdir())
@@ -135,7 +136,7 @@ def test_a_mark_that_none_of_its_examples_shows_is_refused_and_nothing_is_saved(
         main()
     assert end.value.code == 2
     assert sorted(tmp_path.iterdir()) == before
-    assert "recognises none" in capsys.readouterr().err
+    assert "nothing is saved" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -40,5 +40,5 @@ def test_some_frames_of_it() -> None:
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"gone\.parquet: not there"):
+    with pytest.raises(InputError, match=r"gone\.parquet: not found"):
         read_detected(tmp_path / "gone.parquet")

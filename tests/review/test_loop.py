@@ -101,7 +101,9 @@ def _tick(
 
 
 def _provenance(world: Project) -> Any:
-    return read_table(world.paths.dataset / "provenance.parquet", PROVENANCE).set_index("frame_index")
+    """The images as recorded, by frame; not their copies without marks, nor frames that nobody knows."""
+    rows = read_table(world.paths.dataset / "provenance.parquet", PROVENANCE)
+    return rows[rows["kind"] == "as-is"].set_index("frame_index")
 
 
 def _evaluation(world: Project) -> dict[str, Any]:

@@ -198,18 +198,21 @@ def _changed(region: dict, **value: object) -> dict:
         ({**_BOX, "value": {"rectanglelabels": ["ship"]}}, "it lacks 'x'"),
         (
             _changed(_MASK, imageDataURL=mask_to_url(square(0, 0, 1, 1, Size(80, 48)))),
-            r"a mask of \(80, 48\)",
+            r"the mask has \(80, 48\) pixels",
         ),
-        (_changed(_MASK, imageDataURL="data:image/png;base64,AAAA"), "no picture"),
+        (_changed(_MASK, imageDataURL="data:image/png;base64,AAAA"), "not a PNG"),
         (_changed(_MASK, imageDataURL=7), "region mask-0"),
-        ({**_MASK, "type": "polygonlabels", "value": {"polygonlabels": ["ship"], "points": []}}, "a polygon"),
+        (
+            {**_MASK, "type": "polygonlabels", "value": {"polygonlabels": ["ship"], "points": []}},
+            "points of the polygon",
+        ),
         (
             {
                 **_MASK,
                 "type": "polygonlabels",
                 "value": {"polygonlabels": ["a"], "points": [[1, float("nan")]]},
             },
-            "a polygon",
+            "points of the polygon",
         ),
         (
             {
@@ -217,7 +220,7 @@ def _changed(region: dict, **value: object) -> dict:
                 "type": "polygonlabels",
                 "value": {"polygonlabels": ["a"], "points": [[1, 1e9], [2, 2]]},
             },
-            "a polygon",
+            "points of the polygon",
         ),
     ],
     ids=[

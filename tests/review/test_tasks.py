@@ -145,7 +145,7 @@ def test_other_tasks_are_ignored(data: dict) -> None:
         ({"uid": ".hidden/1/h"}, "begins with a dot"),
         ({"uid": f"duel/{10**30}/h"}, "frame_index: expected"),
         ({"width": 0}, "width: expected at least 1"),
-        ({"height": None}, "height: expected a whole number, got None"),
+        ({"height": None}, "height: expected a whole number, got nothing"),
         ({"width": 10**9}, "width: expected at most 65536"),
     ],
     ids=["a way out of the folder", "hidden", "a frame beyond tables", "no width", "no height", "too wide"],
