@@ -121,7 +121,7 @@ LONG = "n" * 251
         (None, [*DETECT, "data"], "data: a folder, expected a file"),
         (("b.csv", b"\xff\xfe\x00"), [*CALIBRATE, "b.csv"], "b.csv"),
         (("b.csv", BOXES), [*CALIBRATE, "b.csv"], "0 boxes labelled"),
-        (("b.csv", OUTSIDE), [*CALIBRATE, "b.csv"], "row 2: the box leaves the picture of 1280 x 720 pixels"),
+        (("b.csv", OUTSIDE), [*CALIBRATE, "b.csv"], "row 2: the box exceeds the image of 1280 x 720 pixels"),
         (None, ["compare", "[b]", "--out", "c"], "no video named '[b]'"),
     ],
     ids=lambda value: None if callable(value) else ascii(str(value))[:40],

@@ -209,7 +209,7 @@ def test_the_memory_of_a_propagation(trap: Trap, tmp_path: Path) -> None:
             raise AssertionError(views)
 
     half = Half()
-    with pytest.raises(InputError, match="not the memory of a propagation"):
+    with pytest.raises(InputError, match="not the saved memory of a propagator"):
         half.load(file)
     trap.assert_not_sprung()
 

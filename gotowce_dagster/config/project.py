@@ -40,7 +40,7 @@ class Video(Section):
     """Which data/points/NAME.csv a human made for it; none.csv is empty."""
     negative: bool = Field(default=False, strict=False)
     """Whether frames without a mark have no target either: its profile lists the video under ``negative``."""
-    formerly: tuple[SafeName, ...] = ()
+    formerly: Annotated[tuple[SafeName, ...], Field(strict=False)] = ()
     """Its earlier keys: Label Studio's tasks still bear them."""
 
     def entry(self) -> dict[str, object]:

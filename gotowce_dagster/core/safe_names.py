@@ -41,12 +41,14 @@ def safe_path(path: str) -> str:
 
 
 def readable_path(path: str) -> str:
-    """``path`` as it is, if it is a safe_path, or an absolute one without ``..``: of what is only read.
+    """``path`` as it is, if it is a safe_path, perhaps after ``./``, or an absolute one without ``..``.
+
+    For files that are only read.
 
     Raises:
         ValueError: a part of it is no safe_name.
     """
-    safe_path(path.removeprefix("/"))
+    safe_path(path.removeprefix("./").removeprefix("/"))
     return path
 
 

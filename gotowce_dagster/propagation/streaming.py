@@ -135,7 +135,7 @@ class Streaming(ABC):
                 state[key] for key in ("weights", "frames", "prompts", "objects")
             )
         except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:
-            reason = str(error).partition("\n")[0] or "the file is empty"
+            reason = type(error).__name__
             raise InputError(f"{path}: not the saved memory of a propagator ({reason}); remove it") from None
         if weights != self.weights:
             raise InputError(f"{path}: saved with the weights {weights}, not with {self.weights}; remove it")

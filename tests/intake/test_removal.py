@@ -264,7 +264,7 @@ def test_removing_and_restoring_survive_kills(copy: Callable[[str], Project]) ->
         pytest.param(None, "ghost", "b", "no video named 'ghost'", id="unknown"),
         pytest.param(None, "scene_1", "scene_2", "another video has this name", id="taken"),
         pytest.param(None, "scene_1", "A b", "such as 'a_b'", id="no slug"),
-        pytest.param(None, "scene_1", "none", r"none\.csv: exists, and", id="the empty points"),
+        pytest.param(None, "scene_1", "none", "'none': not a key", id="a reserved name"),
         pytest.param(
             lambda p: p.reviewed("scene_1").unlink(),
             "scene_1",

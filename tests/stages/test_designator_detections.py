@@ -105,7 +105,7 @@ def test_what_too_few_detectors_found_is_counted(project: Project) -> None:
     "detector",
     [
         {"kind": "yolo", "weights": "data/model/best.pt"},
-        {"kind": "yolo", "weights": "./data/../data/model/best.pt"},
+        {"kind": "yolo", "weights": "./data/model/best.pt"},
         {"kind": "bracket", "input": {"crop": {"around": {"kind": "yolo", "weights": "data/model/best.pt"}}}},
     ],
     ids=["as it is", "written otherwise", "looked around"],

@@ -85,7 +85,7 @@ def test_every_measure_is_there(evaluated: Project) -> None:
     measures = {"designators", "targets", "model_test", "model_truth", "model_truth_apart"}
     assert set(metrics) == {"recalls", *measures}
     recalls = metrics["recalls"]
-    assert recalls["truth"] == "checked boxes and complete truth"
+    assert recalls["truth"] == "ground truth and complete truth"
     assert recalls["all"]["marked_targets"] == recalls["drawn"]["marked_targets"]
     assert 0 < recalls["apart"]["marked_targets"] < recalls["all"]["marked_targets"]
     assert {"marked_recall", "erased_recall"} <= set(recalls["all"])

@@ -128,6 +128,8 @@ def test_no_detections_make_an_empty_table_without_a_segmenter(
     tmp_path: Path, segmented: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = make_world(tmp_path, {"a": [None] * 3})
+    world.raw_path("a").parent.mkdir()
+    world.raw_path("a").write_bytes(b"nothing to decode either")
     monkeypatch.setattr(masks, "build_segmenter", lambda *_: pytest.fail("nothing to segment"))
     masks.run(world, "a")
     assert read_table(world.paths.masks("a"), MASKS).empty
