@@ -14,7 +14,7 @@ from gotowce_dagster.pictures.report import Table
 
 _COLUMNS = {
     "frames": "frames",
-    "truths": "there",
+    "truths": "ground truth",
     "precision_50": "precision",
     "recall_50": "recall",
     "f1_50": "F1",
@@ -52,7 +52,7 @@ def case_sheet(cases: Sequence[Case], picture: Callable[[Case], np.ndarray]) -> 
             xyxy=np.concatenate([case.truth.xyxy, case.found.xyxy]),
             data={"class_name": np.array(["truth"] * len(case.truth) + ["found"] * len(case.found))},
         )
-        labels = ["there"] * len(case.truth) + [f"found {value:.2f}" for value in sure]
+        labels = ["ground truth"] * len(case.truth) + [f"predicted {value:.2f}" for value in sure]
         # Beside a target of 10 pixels, a margin in sides of its box would show nothing around it.
         box = both.xyxy[0]
         margin = max(1.0, 40 / max(float((box[2:] - box[:2]).max()), 1.0))

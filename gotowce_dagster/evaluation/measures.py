@@ -20,7 +20,7 @@ class Measure:
     lacking: str = ""
     """ReviewedFrames when there is nothing to measure it on."""
     truth: str = "data/truth"
-    """What is held to be true in frames that no human has reviewed."""
+    """The ground truth of frames that no human has reviewed."""
 
 
 _NO_MARKS = "no video has boxes checked by hand (data/truth/VIDEO.csv)"

@@ -40,9 +40,9 @@ _STEPS = {
 }
 """What each step made of a video, and its picture."""
 _TOP = {
-    "designators found": ("designators", "recall_50"),
-    "designators right": ("designators", "precision_50"),
-    "labels right": ("targets", "precision_50"),
+    "designator recall": ("designators", "recall_50"),
+    "designator precision": ("designators", "precision_50"),
+    "label precision": ("targets", "precision_50"),
     "median IoU of labels": ("targets", "median_iou"),
     "model mAP50, test split": ("model_test", "mAP50"),
     "model mAP50, truth apart from training": ("model_truth_apart", "mAP50"),
@@ -87,7 +87,7 @@ def report(
             "frames reviewed": reviewed["frames_reviewed"],
             "labels wrong, audited": reviewed.get("error_rate"),
         }
-    return render_report("What the pipeline made", summary, sections, round(params.pictures_mb * 1e6))
+    return render_report("Report", summary, sections, round(params.pictures_mb * 1e6))
 
 
 def _without_marks(findings: Findings) -> Section:
@@ -115,8 +115,8 @@ def _results(findings: Findings, scored: Scored, plots: Mapping[str, np.ndarray]
     overall = {MEASURES[name].title: groups["all"] for name, groups in scored.items() if groups}
     return Section(
         "Scores",
-        "A box counts as right when its IoU with a box that is there is at least 0.5 (or 0.75, where it says "
-        "so). mAP is COCO's.",
+        "A prediction counts as correct if its IoU with a ground truth box is at least 0.5 (or 0.75, where "
+        "stated). mAP as in COCO.",
         notes=[*findings.notes, *findings.missing()],
         tables=[score_table(overall, "")] if overall else [],
         pictures=[(name.replace("_", " "), picture) for name, picture in plots.items()],
@@ -136,7 +136,7 @@ def _measured(
         rows = [[*verdict, count] for verdict, count in counted.most_common()]
         tables.append(Table(["verdict", "because", "labels"], rows, "Verdicts in known frames"))
     text = f"{measure.says} Frames with something wrong: {len(wrong)} of {len(findings.cases[name])}."
-    text += f" Frames by what is held to be true: {_spoken(findings.truth(name))}."
+    text += f" Frames by their ground truth: {_spoken(findings.truth(name))}."
 
     def picture(case: Case) -> np.ndarray:
         if name == "model_test":
