@@ -154,9 +154,9 @@ class Designator(_Part):
 class _Look(_Part):
     """What the families beside corners have in common."""
 
-    name: str = Field(min_length=1)
+    name: SafeName
     """What it is called; kept with every detection as its prompt."""
-    class_name: str = Field(min_length=1)
+    class_name: ClassName
     """The class that its target gets."""
     colours: tuple[Colour, ...] = Field(min_length=1)
     """A pixel belongs to the mark if it lies in any of these."""

@@ -8,7 +8,7 @@ import pytest
 
 from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.designators.erase import erase, mark_pixels
-from gotowce_dagster.designators.profile import Designator, Profile, read_profile
+from gotowce_dagster.designators.profile import Designator, FrameLook, Look, Profile, RadialLook, read_profile
 from gotowce_dagster.detectors.local.bracket import Bracket
 from gotowce_dagster.video.decode import read_frames
 from tests.worlds import ROOT
@@ -150,3 +150,38 @@ def test_the_detector_finds_no_mark_that_was_erased(clip: str, profile: str) -> 
         found, erased = found + len(before), erased + len(before) - len(after)
     assert found >= 4
     assert erased == found
+
+
+_OF_LOOK = {
+    "name": "target",
+    "class_name": "ship",
+    "colours": MARK.colours,
+    "size_px": (25.0, 100.0),
+    "aspect": (0.8, 1.25),
+    "thickness_px": 2.0,
+    "fill": 1.0,
+}
+
+
+@pytest.mark.parametrize("family", ["frame", "radial"])
+def test_marks_of_other_families_are_erased_and_not_found_again(family: str) -> None:
+    drawn, box = _sky(), BOX.astype(int)
+    look: Look
+    if family == "frame":
+        look = FrameLook.model_validate(_OF_LOOK)
+        cv2.rectangle(drawn, tuple(box[:2]), tuple(box[2:] - 1), RED, 2)
+    else:
+        look = RadialLook.model_validate(_OF_LOOK | {"shape": "ring"})
+        cv2.circle(drawn, tuple((box[:2] + box[2:]) // 2), 23, RED, 2, cv2.LINE_AA)
+    cv2.circle(drawn, tuple((box[:2] + box[2:]) // 2), 6, (200, 200, 190), -1)
+    image = _compressed(drawn)
+    detector = Bracket(Profile(name="game", designators=(look,)))
+    (before,) = detector.detect([image])
+    assert len(before) == 1
+    erased = erase(image, [(before.xyxy[0], look)])
+    (after,) = detector.detect([erased.image])
+    assert len(after) == 0
+    redness = erased.image[..., 0].astype(int) - erased.image[..., 1]
+    assert redness.max() < 40
+    assert not erased.painted[80:88, 120:128].any(), "the target in the middle"
+    assert (erased.image[~erased.painted] == image[~erased.painted]).all()
