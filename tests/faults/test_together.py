@@ -1,5 +1,6 @@
 """`dvc repro` beside Dagster beside sync beside add, in one project at once."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,11 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from tests.faults.project import environment, make_project
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif("FAULTS" not in os.environ, reason="runs with `make test-faults`: two minutes"),
+]
 
 CLI = ("gotowce_dagster.cli.main",)
 PARTITIONS = "import dagster as dg; dg.DagsterInstance.get().add_dynamic_partitions('videos', ['scene_1'])"
