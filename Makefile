@@ -19,7 +19,7 @@ test: install
 KILLS ?= 30
 SEED ?= 1
 test-faults: install
-	FAULTS=1 pytest tests/faults/test_together.py
+	FAULTS=1 pytest tests/faults
 	python -m tests.faults.campaign --kills $(KILLS) --seed $(SEED)
 
 lint: install

@@ -123,19 +123,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--each", action="store_true", help="a row a seed as well")
-    told = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     for family, variants in VARIANTS.items():
         for variant in variants:
-            if told.only and told.only not in (family, variant):
+            if options.only and options.only not in (family, variant):
                 continue
             total = Score()
-            for seed in map(int, told.seeds.split(",")):
+            for seed in map(int, options.seeds.split(",")):
                 one = Score()
                 with tempfile.TemporaryDirectory() as folder:
-                    scene = scenes_of(family, variant, seed, told.frames)
+                    scene = scenes_of(family, variant, seed, options.frames)
                     run(scene, one, Path(folder))
-                if told.each:
+                if options.each:
                     flags = [f for f in DIFFICULTIES if getattr(scene, f)]
                     print(f"   {variant:13s} {seed} {one.row()}  {' '.join(flags)}", flush=True)
                 for name, value in vars(one).items():

@@ -1,16 +1,19 @@
 """A few kills of `dvc repro` on every change; `make test-faults` makes thirty, under Dagster too."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.faults.campaign import campaign
 
+IN_FAULTS = pytest.mark.skipif("FAULTS" not in os.environ, reason="runs with `make test-faults`: minutes")
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
 
-def test_killed_commands_lose_nothing(tmp_path: Path) -> None:
-    report = campaign(tmp_path, kills=3, seed=7, ways=["dvc"], a_round=3, labels_only=True)
+@pytest.mark.parametrize("way", ["dvc", pytest.param("dagster", marks=IN_FAULTS)])
+def test_killed_commands_lose_nothing(tmp_path: Path, way: str) -> None:
+    report = campaign(tmp_path, kills=3, seed=7, ways=[way], a_round=3, labels_only=True)
     print(report)
     assert report.problems == []
     assert len(report.outcomes) >= 3
