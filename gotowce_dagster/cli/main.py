@@ -108,7 +108,7 @@ def repair(json: Json = False) -> None:
     """Make dvc.lock whole again after a kill or a full disk cut it short; add, sync and Dagster do it too."""
     from gotowce_dagster.intake.dvc_repo import DvcRepo
 
-    done = DvcRepo(Project.find().paths.root).repair()
+    done = DvcRepo(Project.find().paths.root).repair(run_cache=True)
     if json:
         console.show_json({"repaired": asdict(done) if done else None})
     elif done is None:  # what was done is a warning, shown already

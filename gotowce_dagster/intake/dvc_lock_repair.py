@@ -164,6 +164,22 @@ def drop_torn_rwlock(repo: "Repo") -> None:
             _logger.warning("%s was truncated by a killed DVC; it had no needed content and is removed", path)
 
 
+def drop_torn_run_cache(repo: "Repo") -> int:
+    """Remove unfinished files of DVC's run cache; DVC's lock must be held.
+
+    DVC writes an entry beside the complete ones of the same stage and then renames it. If it is killed in
+    between, it later takes the unfinished file, the newest, for an entry, and fails in every run of the stage.
+
+    Returns:
+        The number of files removed.
+    """
+    unfinished = list(Path(repo.stage_cache.cache_dir).glob("*/*/*.tmp"))
+    for file in unfinished:
+        file.unlink()
+        _logger.warning("%s: unfinished entry of the run cache of a killed DVC, removed", file)
+    return len(unfinished)
+
+
 def torn_sources(root: Path) -> list[Path]:
     """List truncated .dvc files of videos and reviews; DVC writes their ``path`` last."""
     paths = Paths(root)

@@ -103,17 +103,23 @@ class DvcRepo:
                         has_warned = True
             time.sleep(_IN_USE_POLL_S)
 
-    def repair(self) -> Repair | None:
-        """Repair a truncated dvc.lock, and truncated .dvc files of sources.
+    def repair(self, *, run_cache: bool = False) -> Repair | None:
+        """Repair a truncated dvc.lock and truncated .dvc files of sources.
+
+        Args:
+            run_cache: Also remove unfinished entries of DVC's run cache, which takes a look at each entry.
 
         Returns:
             The result for each stage; None if dvc.lock was complete.
         """
         from dvc.repo import lock_repo
 
-        if dvc_lock_repair.is_unchanged(self.root) and not dvc_lock_repair.torn_sources(self.root):
+        is_whole = dvc_lock_repair.is_unchanged(self.root) and not dvc_lock_repair.torn_sources(self.root)
+        if is_whole and not run_cache:
             return None
         with self._connected(wait=True) as repo, lock_repo(repo):
+            if run_cache:
+                dvc_lock_repair.drop_torn_run_cache(repo)
             repair = dvc_lock_repair.make_whole(repo, self.root)
             torn = dvc_lock_repair.torn_sources(self.root)
             for file in torn:
@@ -155,12 +161,21 @@ class DvcRepo:
         from dvc.stage.cache import RunCacheNotFoundError
 
         def restore_outputs(repo: "Repo") -> bool:
-            with repo.lock:
+            def restored() -> bool:
                 try:
                     repo.stage_cache.restore(repo.stage.load_one(name=name))
                 except (RunCacheNotFoundError, CheckoutError):
                     return False
                 return True
+
+            with repo.lock:
+                try:
+                    return restored()
+                except KeyError:  # DVC expects outputs even in an entry that it did not finish
+                    if not dvc_lock_repair.drop_torn_run_cache(repo):
+                        raise
+                    repo._reset()
+                    return restored()
 
         return self._when_free(restore_outputs)
 

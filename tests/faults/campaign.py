@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,10 @@ from tests.faults.project import environment, make_project, state
 
 _WRITES = {"add": 2, "sync": 1, "repro": 26, "label_videos": 8, "train_model": 6, "run_studies": 4}
 """About how many files DVC writes in each command: dvc.lock or a .dvc file, and entries of the run cache."""
+_WRITES_OF_LABELS = 8
+"""The same for `repro` of one video's labels."""
+_START = 2.0
+"""Seconds until a command does more than import; kills strike after it, but for one in ten."""
 _CLI = ("gotowce_dagster.cli.main",)
 _LABEL_STAGES = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")
 _CODE_PARTITIONS = (
@@ -175,11 +180,8 @@ class Campaign:
     """A campaign in a folder: the project before any command, and what it learned of the commands."""
 
     folder: Path
-    rng: random.Random
     labels_only: bool = False
     """One video, and no training: for where a minute counts."""
-    planned: list[Kill] = field(default_factory=lambda: list(_IN_LOCK))
-    """Kills of `dvc repro` that come before those that are drawn."""
     usual: dict[str, float] = field(default_factory=dict)
     """Seconds that each command takes undisturbed."""
     report: Report = field(default_factory=Report)
@@ -187,41 +189,40 @@ class Campaign:
     def prepare(self) -> dict[str, str]:
         """Write the project, and run it undisturbed; the state that every round must reach."""
         make_project(self.folder / "template", self.folder / "films", videos=1 if self.labels_only else 2)
-        root = self.play("dvc", "undisturbed", [])
+        root = self.play("dvc", "undisturbed", [], random.Random())
         repro = self.usual["repro"]
         jobs = {"label_videos scene_1": 1 / 4, "label_videos scene_2": 1 / 4, "train_model": 1 / 3}
         self.usual |= {name: share * repro for name, share in (jobs | {"run_studies": 1 / 5}).items()}
         return state(root)
 
-    def play(self, way: str, name: str, kills: Sequence[float]) -> Path:
+    def play(self, way: str, name: str, strikes: Sequence[float], rng: random.Random) -> Path:
         """One round: kill its commands on the way, then let each end; the project's folder.
 
         Args:
-            kills: for each kill, where in the time of the whole round it strikes, from 0 to 1.
+            strikes: for each kill, where in the time of the whole round it strikes, from 0 to 1.
         """
         root = self.folder / name
         shutil.copytree(self.folder / "template", root, symlinks=True)
         runner, steps = Runner(root), commands(way, self.folder / "films", self.labels_only)
         if way == "dagster":
             subprocess.run([sys.executable, "-c", _CODE_PARTITIONS], env=environment(root), check=True)
+        planned = list(_IN_LOCK) if name == "round_0" else []
         total, begin = sum(self.usual.get(step.name, 1.0) for step in steps), 0.0
         for step in steps:
             end = begin + self.usual.get(step.name, 1.0) / total
-            strikes = sum(begin <= kill < end for kill in kills)
-            if step.name == "repro" and kills:
-                strikes = max(strikes, len(self.planned))
-            self._strike(runner, way, step, strikes)
+            count = sum(begin <= strike < end for strike in strikes)
+            plan = planned if step.name == "repro" else []
+            kills = plan + [self._draw(step.name, count - n, rng) for n in range(len(plan), count)]
+            self._strike(runner, way, step, kills)
             begin = end
             if self.report.problems:
                 break
         runner.wait_for_orphans()
         return root
 
-    def _strike(self, runner: "Runner", way: str, step: Command, strikes: int) -> None:
-        """Run a command, killed so many times; fewer if it is done before."""
-        for _ in range(strikes):
-            is_planned = step.name == "repro" and self.planned
-            kill = self.planned.pop(0) if is_planned else self._draw(step.name)
+    def _strike(self, runner: "Runner", way: str, step: Command, kills: Sequence[Kill]) -> None:
+        """Run a command, killed again and again unless it ends before, and then to its end."""
+        for kill in kills:
             code, text = runner.run(step.words, kill)
             if code == 0:
                 return
@@ -240,18 +241,25 @@ class Campaign:
         begun = time.monotonic()
         code, text = runner.run(step.words)
         if code:
-            self.report.problems.append(f"{way} {step.name}, after {strikes} kills: {text[-1500:]}")
-        if not strikes:
+            self.report.problems.append(f"{way} {step.name}, after {len(kills)} kills: {text[-1500:]}")
+        if not kills:
             self.usual.setdefault(step.name, time.monotonic() - begun)
 
-    def _draw(self, name: str) -> Kill:
-        """A kill for a command: at any moment of its usual time, or, two in five, in a write."""
-        rng = self.rng
+    def _draw(self, name: str, left: int, rng: random.Random) -> Kill:
+        """A kill for a command: at any moment of its usual time, or, two in five, in a write.
+
+        What a killed command finished stays, so that the next one has less to do: of the kills that are
+        ``left``, each strikes within its share of the command's time.
+        """
+        writes = (
+            _WRITES_OF_LABELS if self.labels_only and name == "repro" else _WRITES[name.split(maxsplit=1)[0]]
+        )
         if rng.random() < 2 / 5:
-            nth = rng.randint(1, _WRITES[name.split(maxsplit=1)[0]])
+            nth = rng.randint(1, max(1, writes // left))
             return Kill(nth=nth, fraction=rng.choice([0.0, 1.0, rng.random(), rng.random()]))
-        seconds = rng.uniform(0.02, 1.0) * self.usual.get(name, 1.0)
-        return Kill(seconds=seconds, alone=rng.random() < 0.25)
+        usual = self.usual.get(name, 1.0)
+        start = 0.0 if rng.random() < 1 / 10 else min(_START, usual / 2)
+        return Kill(seconds=start + rng.random() * (usual - start) / left, alone=rng.random() < 0.25)
 
     def compare(self, way: str, root: Path, expected: dict[str, str]) -> None:
         """Hold a round's end against the undisturbed one."""
@@ -284,19 +292,31 @@ def campaign(
     a_round: int = 8,
     labels_only: bool = False,
 ) -> Report:
-    """So many kills, in rounds of ``a_round``, in turn by each way."""
-    begun, played = time.monotonic(), Campaign(folder, random.Random(seed), labels_only)
-    expected, report, turn = played.prepare(), played.report, 0
-    while len(report.outcomes) < kills and not report.problems:
-        way = ways[turn % len(ways)]
-        strikes = [played.rng.random() for _ in range(min(a_round, kills - len(report.outcomes)))]
-        root = played.play(way, f"round_{turn}", strikes)
+    """So many kills, in rounds of ``a_round``, by each way in turn; all ways at the same time."""
+    begun, played = time.monotonic(), Campaign(folder, labels_only)
+    expected, report = played.prepare(), played.report
+    print(f"undisturbed: {time.monotonic() - begun:.0f} s", file=sys.stderr)
+
+    def round_of(turn: int) -> None:
+        left = kills - len(report.outcomes)
+        if left <= 0 or report.problems:
+            return
+        way, rng = ways[turn % len(ways)], random.Random(f"{seed} {turn}")
+        root = played.play(way, f"round_{turn}", [rng.random() for _ in range(min(a_round, left))], rng)
         if not report.problems:
             played.compare(way, root, expected)
         if not report.problems:
             shutil.rmtree(root)
-        turn += 1
-        print(f"round {turn}, {way}: {len(report.outcomes)} kills so far", file=sys.stderr)
+        print(
+            f"round {turn}, {way}: {len(report.outcomes)} kills after {time.monotonic() - begun:.0f} s",
+            file=sys.stderr,
+        )
+
+    # A round is a chain of processes, one at a time, and most machines have two cores.
+    with ThreadPoolExecutor(len(ways)) as pool:
+        most = 4 * max(kills // a_round, 1) * len(ways)
+        list(pool.map(round_of, range(most)))
+    report.outcomes.sort(key=lambda outcome: outcome.way)
     report.seconds = time.monotonic() - begun
     return report
 

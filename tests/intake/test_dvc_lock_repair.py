@@ -289,3 +289,27 @@ def test_a_torn_dvc_file_is_written_anew(
     repo.repair()
     assert "restore it with `git checkout`" in caplog.text
     assert repo.stale() == [], "DVC works again"
+
+
+@pytest.mark.parametrize("by", ["restore", "repair"])
+def test_an_unfinished_entry_of_the_run_cache_does_not_stop_dvc_for_ever(
+    repo: DvcRepo, by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = lock(repo).read_text()
+    (entry,) = (path for path in (repo.root / ".dvc/cache/runs").glob("*/*/*") if "out_a" in path.read_text())
+    # DVC writes beside the entry and renames: a kill in between leaves the beginning, as the newest file.
+    unfinished = entry.with_name(".Zk3.tmp")
+    unfinished.write_text(entry.read_text().split("outs:")[0])
+    lock(repo).unlink()
+    (repo.root / "out_a").unlink()
+    with pytest.raises(subprocess.CalledProcessError):
+        dvc(repo.root, "repro", "-q", "double@a")
+    if by == "restore":
+        assert repo.restore("double@a")
+    else:
+        assert repo.repair(run_cache=True) is None
+        dvc(repo.root, "repro", "-q")
+        assert lock(repo).read_text() == whole
+    assert not unfinished.exists()
+    assert "unfinished entry" in caplog.text
+    assert (repo.root / "out_a").read_text() == "aa"
