@@ -165,19 +165,26 @@ def drop_torn_rwlock(repo: "Repo") -> None:
 
 
 def drop_torn_run_cache(repo: "Repo") -> int:
-    """Remove unfinished files of DVC's run cache; DVC's lock must be held.
+    """Remove what a killed DVC left unfinished in its run cache; DVC's lock must be held.
 
-    DVC writes an entry beside the complete ones of the same stage and then renames it. If it is killed in
-    between, it later takes the unfinished file, the newest, for an entry, and fails in every run of the stage.
+    DVC makes a stage's folder, writes an entry beside the complete ones, and renames it. Killed in between, it
+    later takes the newest file for an entry, or expects one in an empty folder, and fails in every run.
 
     Returns:
-        The number of files removed.
+        The number of files and empty folders removed.
     """
-    unfinished = list(Path(repo.stage_cache.cache_dir).glob("*/*/*.tmp"))
-    for file in unfinished:
-        file.unlink()
-        _logger.warning("%s: unfinished entry of the run cache of a killed DVC, removed", file)
-    return len(unfinished)
+    removed = []
+    for folder in Path(repo.stage_cache.cache_dir).glob("*/*"):
+        unfinished = list(folder.glob("*.tmp"))
+        for file in unfinished:
+            file.unlink()
+        removed += unfinished
+        if not any(folder.iterdir()):
+            folder.rmdir()
+            removed.append(folder)
+    for path in removed:
+        _logger.warning("%s: left unfinished in the run cache by a killed DVC, removed", path)
+    return len(removed)
 
 
 def torn_sources(root: Path) -> list[Path]:

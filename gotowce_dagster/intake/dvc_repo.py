@@ -171,7 +171,7 @@ class DvcRepo:
             with repo.lock:
                 try:
                     return restored()
-                except KeyError:  # DVC expects outputs even in an entry that it did not finish
+                except (KeyError, TypeError):  # DVC does not expect what it left unfinished when killed
                     if not dvc_lock_repair.drop_torn_run_cache(repo):
                         raise
                     repo._reset()

@@ -291,25 +291,30 @@ def test_a_torn_dvc_file_is_written_anew(
     assert repo.stale() == [], "DVC works again"
 
 
+@pytest.mark.parametrize("left", ["a file", "a file alone", "an empty folder"])
 @pytest.mark.parametrize("by", ["restore", "repair"])
 def test_an_unfinished_entry_of_the_run_cache_does_not_stop_dvc_for_ever(
-    repo: DvcRepo, by: str, caplog: pytest.LogCaptureFixture
+    repo: DvcRepo, by: str, left: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = lock(repo).read_text()
     (entry,) = (path for path in (repo.root / ".dvc/cache/runs").glob("*/*/*") if "out_a" in path.read_text())
     # DVC writes beside the entry and renames: a kill in between leaves the beginning, as the newest file.
     unfinished = entry.with_name(".Zk3.tmp")
-    unfinished.write_text(entry.read_text().split("outs:")[0])
+    if left != "an empty folder":
+        unfinished.write_text(entry.read_text().split("outs:")[0])
+    if left != "a file":
+        entry.unlink()
     lock(repo).unlink()
     (repo.root / "out_a").unlink()
     with pytest.raises(subprocess.CalledProcessError):
         dvc(repo.root, "repro", "-q", "double@a")
     if by == "restore":
-        assert repo.restore("double@a")
+        assert repo.restore("double@a") == (left == "a file")
     else:
         assert repo.repair(run_cache=True) is None
         dvc(repo.root, "repro", "-q")
         assert lock(repo).read_text() == whole
     assert not unfinished.exists()
-    assert "unfinished entry" in caplog.text
-    assert (repo.root / "out_a").read_text() == "aa"
+    assert "left unfinished" in caplog.text
+    if by == "repair" or left == "a file":
+        assert (repo.root / "out_a").read_text() == "aa"
