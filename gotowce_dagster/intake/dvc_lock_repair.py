@@ -167,8 +167,8 @@ def drop_torn_rwlock(repo: "Repo") -> None:
 def drop_torn_run_cache(repo: "Repo") -> int:
     """Remove what a killed DVC left unfinished in its run cache; DVC's lock must be held.
 
-    DVC makes a stage's folder, writes an entry beside the complete ones, and renames it. Killed in between, it
-    later takes the newest file for an entry, or expects one in an empty folder, and fails in every run.
+    DVC makes a stage's folder, writes an entry beside the complete ones, and renames it. If it is killed in
+    between, it later takes the newest file for an entry, or expects one in an empty folder, and fails.
 
     Returns:
         The number of files and empty folders removed.
