@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,11 +16,17 @@ from tests.support.synthetic import Bracket, Scene, Target, write_scene
 
 ROOT = Path(__file__).parents[2]
 
-_SMALL = {
+_SMALL: dict[str, dict[str, Any]] = {
     "extracted_frames": {"fps": 5.0},
     "masks": {"segmenter": ["grabcut"]},
     "yolo_dataset": {"gap_s": 0.3},
-    "finetuned_model": {"weights": ["yolo26n.yaml"], "epochs": 2, "imgsz": 64},
+    "finetuned_model": {
+        "weights": ["yolo26n.yaml"],
+        "epochs": 2,
+        "imgsz": 64,
+        "crops": {"px": 64, "count": 16},
+        "rounds": {"frames": 4},
+    },
     "segment_everything": {"frames": 1, "superpixels": 20},
     "detector_comparison": {
         "detectors": {"bracket": {"kind": "bracket"}},
@@ -64,7 +71,9 @@ def make_project(root: Path, films: Path, videos: int = 2) -> None:
     paths = Paths(root)
     params = yaml.safe_load(paths.params.read_text(encoding="utf-8"))
     for section, values in _SMALL.items():
-        params[section] |= values
+        for name, value in values.items():
+            old = params[section][name]
+            params[section][name] = {**old, **value} if name in {"crops", "rounds"} else value
     paths.params.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     paths.profile("synthetic").write_text(_PROFILE, encoding="utf-8")
     paths.videos.write_text("videos: {}\n", encoding="utf-8")
