@@ -25,6 +25,7 @@ import supervision as sv
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import tables
+from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.propagation.gates import History, measure, state
 from gotowce_dagster.propagation.image_track import ImageTrack
@@ -32,7 +33,6 @@ from gotowce_dagster.segmenters.prompts import Prompt, whole
 from gotowce_dagster.segmenters.sam2 import Sam2
 from gotowce_dagster.video.decode import Frame, read_frames
 
-_BOX = ["x1", "y1", "x2", "y2"]
 _MAX_FRAMES = 150
 _PLAIN_PX = 1024
 _TILE = 60
@@ -93,7 +93,7 @@ def segments(footage: Path, prefix: str) -> Iterator[Segment]:
     truth = truth[(truth["label"] == "object") & truth["clip"].str.startswith(prefix)]
     truth = truth.sort_values("frame_index")
     for clip, rows in truth.groupby("clip"):
-        boxes = zip(rows["frame_index"].astype(int), rows[_BOX].to_numpy(float), strict=True)
+        boxes = zip(rows["frame_index"].astype(int), xyxy(rows), strict=True)
         for (start, first), (end, last) in pairwise(boxes):
             if end - start <= _MAX_FRAMES:
                 yield Segment(footage / str(clip), start, end, first, last)

@@ -16,6 +16,7 @@ import supervision as sv
 from gotowce_dagster.config.detector_settings import BracketSettings
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import tables
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.registry import build_detector
@@ -24,7 +25,6 @@ from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.video.decode import read_frames
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
-BOX = ["x1", "y1", "x2", "y2"]
 WRONG = 0.5
 
 

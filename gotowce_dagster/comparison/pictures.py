@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
+from gotowce_dagster.core.boxes import centres
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.curves import figure_of, painted
@@ -154,7 +155,7 @@ def _tile(
         margin = max(0.25, (_LEAST_PX / side - 1) / 2)
         picture = closeup(image, shown, _captions(shown), box=focus, side=width, margin=margin)
         reach = max(8.0, side * (0.5 + margin))  # as in closeup
-        scale, origin = width / (2 * reach), np.tile((focus[:2] + focus[2:]) / 2 - reach, 2)
+        scale, origin = width / (2 * reach), np.tile(centres(focus) - reach, 2)
     picture = _framed(picture, (truth - origin) * scale)
     return picture // 3 if found is None else picture
 

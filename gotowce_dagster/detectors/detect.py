@@ -11,6 +11,7 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.config.params import ConsensusParams
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.core.tables import DETECTIONS, empty
@@ -22,7 +23,7 @@ from gotowce_dagster.video.decode import probe, read_frames
 BATCH = 8
 """Images a detector is given at once."""
 _TYPES = {"confidence": np.float32, "visible_corners": "Int8"}
-VIDEO_COLUMNS = ["video", "frame_index", "x1", "y1", "x2", "y2", "confidence", "class_name", "detector"]
+VIDEO_COLUMNS = ["video", "frame_index", *BOX, "confidence", "class_name", "detector"]
 
 
 def detect_frames(
@@ -138,7 +139,7 @@ def _rows(detector: Detector, found: sv.Detections) -> pd.DataFrame:
     corners = found.data.get("visible_corners")
     return pd.DataFrame(
         {
-            **dict(zip(("x1", "y1", "x2", "y2"), found.xyxy.reshape(-1, 4).T.astype(float), strict=True)),
+            **dict(zip(BOX, found.xyxy.reshape(-1, 4).T.astype(float), strict=True)),
             "confidence": np.asarray([] if found.confidence is None else found.confidence, np.float32),
             "class_name": np.asarray(found.data.get("class_name", []), dtype=object),
             "detector": np.full(count, detector.name, dtype=object),

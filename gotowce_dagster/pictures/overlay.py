@@ -8,6 +8,7 @@ import numpy as np
 import supervision as sv
 from PIL import Image, ImageDraw
 
+from gotowce_dagster.core.boxes import centres
 from gotowce_dagster.pictures import text
 
 _PALETTE = sv.ColorPalette.from_hex(["#00e5ff", "#ffd400", "#ff5ca8", "#7dff5c", "#ff8a3d", "#b28dff"])
@@ -63,7 +64,7 @@ def closeup(
     Returns:
         RGB uint8 (side, side, 3); black outside the frame.
     """
-    middle = (box[:2] + box[2:]) / 2
+    middle = centres(box)
     reach = max(8.0, float((box[2:] - box[:2]).max()) * (0.5 + margin))
     scale = side / (2 * reach)
     origin = middle - reach

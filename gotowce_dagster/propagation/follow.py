@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from gotowce_dagster.config.params import PropagationParams
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.propagation.base import Observation, Propagator
 from gotowce_dagster.propagation.evidence import BY_POINTS, DetectedMask, Evidence
@@ -261,9 +262,9 @@ def _row(observation: Observation, measures: dict[str, float], verdict: str, **c
     row = {**columns, **measures, "height": height, "width": width, "area_px": 0, "state": verdict}
     window = Crop.of_mask(observation.mask)
     if verdict == "lost" or window is None:
-        return row | dict.fromkeys(("x1", "y1", "x2", "y2", "rle"))
+        return row | dict.fromkeys((*BOX, "rle"))
     return row | {
-        **dict(zip(("x1", "y1", "x2", "y2"), window.box, strict=True)),
+        **dict(zip(BOX, window.box, strict=True)),
         "rle": rle.encode(observation.mask),
         "area_px": int(np.count_nonzero(observation.mask)),
     }

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from gotowce_dagster.config.params import GateParams, PropagationParams
+from gotowce_dagster.core.boxes import centres
 from gotowce_dagster.core.crops import Crop, around
 from gotowce_dagster.propagation.base import Observation
 
@@ -104,7 +105,7 @@ class History(BaseModel):
         if not self.snapshots:
             raise ValueError("the history is empty: no position can be predicted")
         boxes = np.array([snapshot.box for snapshot in self.snapshots])
-        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        middles = centres(boxes)
         middle = middles[-1] + _slope(self._times(), middles) * (time_s - self.snapshots[-1].time_s)
         size = (boxes[-1, 2:] - boxes[-1, :2]) * np.sqrt(self._growth(time_s))
         return np.concatenate([middle - size / 2, middle + size / 2])
@@ -231,7 +232,7 @@ def likely_place(history: History, evidence: np.ndarray, window: Crop, time_s: f
     side = max(3, round(float(np.sqrt(history.snapshots[-1].area_px * history._growth(time_s)))))
     smoothed = cv2.blur(evidence, (side, side), borderType=cv2.BORDER_REFLECT)
     x, y = np.meshgrid(np.arange(window.x1, window.x2) + 0.5, np.arange(window.y1, window.y2) + 0.5)
-    middle = (expected[:2] + expected[2:]) / 2
+    middle = centres(expected)
     away = np.hypot(x - middle[0], y - middle[1]) / max(_LEAST_SIDE, float(size.max()))
     row, column = np.unravel_index(np.argmax(smoothed - _RELUCTANCE * away), smoothed.shape)
     found = np.array([window.x1 + column + 0.5, window.y1 + row + 0.5])

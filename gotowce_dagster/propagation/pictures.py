@@ -9,6 +9,7 @@ import supervision as sv
 from PIL import Image, ImageDraw
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.crops import around
 from gotowce_dagster.pictures import text
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
@@ -23,7 +24,6 @@ STATES: dict[str, Colour] = {"sure": GREEN, "doubtful": AMBER, "lost": RED}
 MEASURES = ("predicted_iou", "stability", "area_change", "motion", "appearance", "detected")
 """Measures from 0 to 1; the weakest is the confidence in a mask."""
 
-_SIDES = ["x1", "y1", "x2", "y2"]
 _SIDE = 320
 _LEAST_PX = 64
 _MOST = 24
@@ -50,7 +50,7 @@ def with_masks(image_rgb: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """Draw the objects of one frame; each object keeps its colour across frames."""
     with_mask = rows[rows["rle"].notna()]
     objects = with_mask["object_id"].to_numpy()
-    detections = sv.Detections(with_mask[_SIDES].to_numpy(float).reshape(-1, 4), data={"class_name": objects})
+    detections = sv.Detections(xyxy(with_mask), data={"class_name": objects})
     if len(with_mask):
         detections.mask = np.stack([_mask(row) for row in with_mask.to_dict("records")])
     states = with_mask["state"].fillna("").map({"doubtful": " ?"}).fillna("")
@@ -149,7 +149,7 @@ def confidence(masks: pd.DataFrame) -> pd.Series:
 
 def _prompt_tile(image: np.ndarray, row: dict, points: pd.DataFrame) -> np.ndarray:
     spots = points[["x", "y"]].to_numpy(float)
-    boxes = [np.array([[row[side] for side in _SIDES]], float)] if pd.notna(row["rle"]) else []
+    boxes = [np.array([[row[side] for side in BOX]], float)] if pd.notna(row["rle"]) else []
     corners = np.concatenate([*(box.reshape(-1, 2) for box in boxes), spots]) if boxes or len(spots) else None
     if corners is None:
         return image

@@ -12,6 +12,7 @@ import supervision as sv
 
 from gotowce_dagster.config.params import RankingParams, ReviewTasksParams
 from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import FRAMES, LABELS, read_table
 from gotowce_dagster.evaluation.scoring import FALSE_POSITIVE, Case, matches, pair_iou
@@ -23,7 +24,6 @@ from gotowce_dagster.review.choose import draw
 from gotowce_dagster.training.model import Predict
 
 Kind = Literal["missed", "extra", "class", "box"]
-_BOX = ["x1", "y1", "x2", "y2"]
 _COLUMNS = ["video", "frame_index", "severity", "kinds", "says"]
 
 
@@ -75,7 +75,7 @@ def rank_frames(
         if clock() > until:
             break
         labels = sv.Detections(
-            frame.labels[_BOX].to_numpy(float).reshape(-1, 4),
+            xyxy(frame.labels),
             data={"class_name": frame.labels["class_name"].to_numpy(dtype=str)},
         )
         case = Case(frame.video, frame.frame_index, predict(read_rgb(frame.file)), labels)

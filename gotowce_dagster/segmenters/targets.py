@@ -10,6 +10,7 @@ import supervision as sv
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.core.tables import MASKS
 from gotowce_dagster.segmenters.base import Candidate, Segmenter
@@ -131,7 +132,7 @@ def mask_columns(choice: Choice) -> dict[str, object]:
     height, width = candidate.mask.shape
     return {
         "prompt": candidate.prompt,
-        **dict(zip(("x1", "y1", "x2", "y2"), window.box, strict=True)),
+        **dict(zip(BOX, window.box, strict=True)),
         "rle": rle.encode(candidate.mask),
         "height": height,
         "width": width,

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.designators.erase import Erased, erase
 from gotowce_dagster.designators.profile import AnyDesignator, Profile
 
-_BOX = ["x1", "y1", "x2", "y2"]
 _MARGIN = 2
 """Pixels around a target that a cutout keeps, so that its edge can be blended."""
 
@@ -23,7 +23,7 @@ def marks_in(detections: pd.DataFrame, profile: Profile) -> list[tuple[np.ndarra
     """
     known = {designator.name: designator for designator in profile.designators}
     return [
-        (np.array([row[side] for side in _BOX], float), known[row["prompt"]])
+        (np.array([row[side] for side in BOX], float), known[row["prompt"]])
         for row in detections.to_dict("records")
         if row["prompt"] in known
     ]
@@ -72,6 +72,6 @@ def _targets(shape: tuple[int, int], labels: pd.DataFrame) -> np.ndarray:
         if isinstance(row["rle"], str):
             targets |= rle.decode(row["rle"], row["height"], row["width"])
         else:
-            x1, y1, x2, y2 = (max(round(row[side]), 0) for side in _BOX)
+            x1, y1, x2, y2 = (max(round(row[side]), 0) for side in BOX)
             targets[y1:y2, x1:x2] = True
     return targets

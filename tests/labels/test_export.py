@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as some
 from scipy import ndimage
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.labels.export import label_file, mask_outline, read_objects, yolo_lines
 
 WIDTH, HEIGHT = 200, 100
@@ -18,7 +19,7 @@ WIDTH, HEIGHT = 200, 100
 def _label(box: tuple[float, ...], mask: np.ndarray | None = None, name: str = "hostile") -> dict:
     return {
         "class_name": name,
-        **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)),
+        **dict(zip(BOX, box, strict=True)),
         "rle": None if mask is None else rle.encode(mask),
         "height": HEIGHT,
         "width": WIDTH,

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import DETECTIONS, read_table, write_table
 from gotowce_dagster.review.assist import (
@@ -424,7 +425,7 @@ def test_a_real_model_segments_a_click_on_a_real_frame(tmp_path: Path) -> None:
     cv2.imwrite(str(world.paths.frames("duel") / "000000.jpg"), image[..., ::-1])
     found = read_table(world.paths.detections("duel"), DETECTIONS)
     write_table(
-        found.assign(**dict(zip(("x1", "y1", "x2", "y2"), designator, strict=True))),
+        found.assign(**dict(zip(BOX, designator, strict=True))),
         DETECTIONS,
         world.paths.detections("duel"),
     )
