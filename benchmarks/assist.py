@@ -15,12 +15,11 @@ import cv2
 import httpx
 import numpy as np
 import pandas as pd
-import supervision as sv
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import BOX, xyxy
-from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.masks import mask_box_iou
 from gotowce_dagster.core.tables import DETECTIONS, read_truth, write_table
 from gotowce_dagster.review.assist import (
     TITLE,
@@ -108,9 +107,7 @@ def _of_clip(
             seconds.append(time.perf_counter() - began)
             if mask is None and (regions := answer.json()["results"][0]["result"]):
                 mask = url_to_mask(regions[0]["value"]["imageDataURL"])
-        window = Crop.of_mask(mask) if mask is not None else None
-        iou = sv.box_iou_batch(window.box[None], box[None]).item() if window else 0.0
-        rows.append((video, *seconds, iou))
+        rows.append((video, *seconds, 0.0 if mask is None else mask_box_iou(mask, box)))
     return rows
 
 

@@ -20,13 +20,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-import supervision as sv
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import tables
 from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.masks import mask_box_iou
 from gotowce_dagster.propagation.gates import History, measure, state
 from gotowce_dagster.propagation.image_track import ImageTrack
 from gotowce_dagster.segmenters.prompts import Prompt, whole
@@ -55,8 +55,7 @@ class Segment:
 
     def iou(self, mask: np.ndarray) -> float:
         """IoU of the mask's box with ground truth in the last frame."""
-        window = Crop.of_mask(mask)
-        return 0.0 if window is None else float(sv.box_iou_batch(window.box[None], self.last[None])[0, 0])
+        return mask_box_iou(mask, self.last)
 
 
 def main() -> None:

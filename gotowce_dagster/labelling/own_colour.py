@@ -38,7 +38,7 @@ def own_colour_shares(
     for index, image in images(sorted(by_frame)) if by_frame else ():
         for place, mask in by_frame[index].to_dict("index").items():
             colours = _colours(profile, prompts.get((index, mask["detection_id"])), mask["class_name"])
-            shares[place] = _share(image, rle.decode(mask["rle"], mask["height"], mask["width"]), colours)
+            shares[place] = _share(image, rle.mask_of(mask), colours)
     return shares
 
 

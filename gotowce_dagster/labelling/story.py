@@ -53,7 +53,7 @@ def masks_and_labels(project: Project, video: str) -> np.ndarray:
     for verdict, colour in _COLOURS.items():
         rows = labels[labels["verdict"] == verdict]
         for row in rows.iloc[evenly(len(rows), _OF_EACH_VERDICT)].to_dict("records"):
-            mask = rle.decode(row["rle"], row["height"], row["width"]) if pd.notna(row["rle"]) else None
+            mask = rle.mask_of(row) if pd.notna(row["rle"]) else None
             sides = DESIGNATOR if pd.notna(row[DESIGNATOR[0]]) else BOX
             box = np.array([row[side] for side in sides])
             images.append(target_closeup(read_rgb(pictures[row["frame_index"]]), box, mask, colour))

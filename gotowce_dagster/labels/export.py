@@ -110,7 +110,7 @@ def _polygon(row: Mapping[str, Any]) -> Iterable[float]:
     (x1, y1), (x2, y2), size = _inside(row)
     outline = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
     if isinstance(row["rle"], str):
-        outline = mask_outline(rle.decode(row["rle"], row["height"], row["width"]))
+        outline = mask_outline(rle.mask_of(row))
     return (outline / size).ravel()
 
 

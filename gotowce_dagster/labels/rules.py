@@ -83,7 +83,7 @@ def corners(c: pd.DataFrame) -> pd.Series:
 
 def unclipped(c: pd.DataFrame) -> np.ndarray:
     """1 minus the share of the mask's box side on a straight horizontal or vertical edge, as of a panel."""
-    return 1 - np.array([_straight_share(*row) for row in c[["rle", "height", "width"]].to_numpy()])
+    return 1 - np.array([_straight_share(row) for row in c[["rle", "height", "width"]].to_dict("records")])
 
 
 def followed(c: pd.DataFrame) -> pd.Series:
@@ -193,9 +193,9 @@ def _of_votes(c: pd.DataFrame, score: Callable[..., float]) -> np.ndarray:
     return scores
 
 
-def _straight_share(counts: str, height: int, width: int) -> float:
+def _straight_share(row: Mapping[Any, Any]) -> float:
     """The largest share of a side of the mask's box that the mask covers."""
-    mask = rle.decode(counts, int(height), int(width))
+    mask = rle.mask_of(row)
     window = Crop.of_mask(mask)
     part = window.cut(mask) if window else mask
     shares = [

@@ -31,7 +31,7 @@ def preview(project: Project, video: str) -> Preview:
 
 def _closeup(project: Project, video: str, label: dict, file: str) -> np.ndarray:
     image = read_rgb(project.paths.frames(video) / file)
-    mask = rle.decode(label["rle"], label["height"], label["width"]) if pd.notna(label["rle"]) else None
+    mask = rle.mask_of(label) if pd.notna(label["rle"]) else None
     sides = DESIGNATOR if pd.notna(label[DESIGNATOR[0]]) else BOX
     return target_closeup(image, np.array([label[side] for side in sides]), mask, _COLOURS[label["verdict"]])
 

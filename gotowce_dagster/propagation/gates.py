@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from gotowce_dagster.config.params import GateParams, PropagationParams
 from gotowce_dagster.core.boxes import centres
 from gotowce_dagster.core.crops import Crop, around
+from gotowce_dagster.core.masks import mask_iou
 from gotowce_dagster.propagation.base import Observation
 
 State = Literal["sure", "doubtful", "lost"]
@@ -191,7 +192,7 @@ def measure(
         "area_change": 0.0 if nothing else np.nan,
         "motion": np.nan,
         "appearance": np.nan,
-        "detected": np.nan if detection_mask is None else _iou(observation.mask, detection_mask),
+        "detected": np.nan if detection_mask is None else mask_iou(observation.mask, detection_mask),
         "calm": _calm(history, time_s),
     }
     if nothing or window is None or not history.snapshots:
@@ -373,8 +374,3 @@ def _slope(times: np.ndarray, values: np.ndarray) -> np.ndarray:
     away = times - times.mean()
     spread = (away**2).sum()
     return (away @ (values - values.mean(axis=0))) / spread if spread > 0 else np.zeros(values.shape[1])
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    either = np.count_nonzero(one | other)
-    return np.count_nonzero(one & other) / either if either else 0.0

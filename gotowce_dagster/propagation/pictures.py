@@ -52,7 +52,7 @@ def with_masks(image_rgb: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     objects = with_mask["object_id"].to_numpy()
     detections = sv.Detections(xyxy(with_mask), data={"class_name": objects})
     if len(with_mask):
-        detections.mask = np.stack([_mask(row) for row in with_mask.to_dict("records")])
+        detections.mask = np.stack([rle.mask_of(row) for row in with_mask.to_dict("records")])
     states = with_mask["state"].fillna("").map({"doubtful": " ?"}).fillna("")
     captions = [
         f"{one} {name}{state}"
@@ -160,7 +160,7 @@ def _prompt_tile(image: np.ndarray, row: dict, points: pd.DataFrame) -> np.ndarr
     picture = cv2.resize(crop.cut(image), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     if pd.notna(row["rle"]):
         large = cv2.resize(
-            crop.cut(_mask(row)).astype(np.uint8), picture.shape[1::-1], interpolation=cv2.INTER_NEAREST
+            crop.cut(rle.mask_of(row)).astype(np.uint8), picture.shape[1::-1], interpolation=cv2.INTER_NEAREST
         )
         tint = picture.copy()
         tint[large > 0] = STATES.get(row["state"], GREEN)
@@ -172,10 +172,6 @@ def _prompt_tile(image: np.ndarray, row: dict, points: pd.DataFrame) -> np.ndarr
         cv2.circle(picture, at, 7, (0, 0, 0), 4, cv2.LINE_AA)
         cv2.circle(picture, at, 7, (255, 255, 255), -1 if label else 2, cv2.LINE_AA)
     return picture
-
-
-def _mask(row: dict) -> np.ndarray:
-    return rle.decode(row["rle"], row["height"], row["width"])
 
 
 def _footer(picture: np.ndarray, line: str) -> np.ndarray:

@@ -181,6 +181,6 @@ def _on_mark(row: dict[Hashable, Any], mark: np.ndarray, params: MasksParams) ->
     """Measure a propagated mask on a designator, xyxy (4,)."""
     if pd.isna(row["rle"]):
         return dict.fromkeys(_ON_MARK, 0.0)
-    mask = rle.decode(row["rle"], row["height"], row["width"])
+    mask = rle.mask_of(row)
     candidate = Candidate(mask, "", row["predicted_iou"], row["stability"])
     return measure([candidate], mark, params).loc[0, _ON_MARK].to_dict()

@@ -54,7 +54,7 @@ def cutouts(image: np.ndarray, labels: pd.DataFrame) -> list[tuple[str, np.ndarr
     for row in labels.to_dict("records"):
         if not isinstance(row["rle"], str):
             continue
-        mask = rle.decode(row["rle"], row["height"], row["width"])
+        mask = rle.mask_of(row)
         y, x = np.nonzero(mask)
         window = (
             slice(max(y.min() - _MARGIN, 0), y.max() + 1 + _MARGIN),
@@ -70,7 +70,7 @@ def _targets(shape: tuple[int, int], labels: pd.DataFrame) -> np.ndarray:
     targets = np.zeros(shape, bool)
     for row in labels[labels["verdict"] != "reject"].to_dict("records"):
         if isinstance(row["rle"], str):
-            targets |= rle.decode(row["rle"], row["height"], row["width"])
+            targets |= rle.mask_of(row)
         else:
             x1, y1, x2, y2 = (max(round(row[side]), 0) for side in BOX)
             targets[y1:y2, x1:x2] = True
