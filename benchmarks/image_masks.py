@@ -27,6 +27,7 @@ from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.crops import Crop, around
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.core.device import best_device, half_precision
 from gotowce_dagster.core.weights import require
 from gotowce_dagster.labels.tracks import link
@@ -254,7 +255,7 @@ def enlarged(case: Case) -> Case:
 
 
 def one(box: np.ndarray | pd.Series) -> sv.Detections:
-    return sv.Detections(np.asarray(box, float)[None])
+    return from_boxes(np.asarray(box, float))
 
 
 def candidates_of_case(

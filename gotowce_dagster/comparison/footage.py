@@ -11,6 +11,7 @@ import supervision as sv
 
 from gotowce_dagster.comparison.job import Picture
 from gotowce_dagster.core.boxes import centres, xyxy
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.evaluation.scoring import Case
@@ -53,7 +54,7 @@ class Sample:
         if rows is None or not rows["label"].isin(LABELS_OF[against]).any():
             return None
         ignored = self.boxes(frame, "designator_partial") if against == "designator" else np.zeros((0, 4))
-        return Case(*frame, found, sv.Detections(self.boxes(frame, against)), ignored)
+        return Case(*frame, found, from_boxes(self.boxes(frame, against)), ignored)
 
     def boxes(self, frame: tuple[str, int], label: str) -> np.ndarray:
         """Ground-truth boxes with this label, xyxy (n, 4)."""

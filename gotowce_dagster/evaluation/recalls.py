@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import supervision as sv
 
 from gotowce_dagster.core.boxes import centres, xyxy
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.core.tables import COMPLETE_IGNORED
 from gotowce_dagster.designators.erase import erase
 from gotowce_dagster.designators.profile import AnyDesignator
@@ -88,9 +88,9 @@ def look(
         if len(marked):
             erased = erase(image, find_marks(image), _filled(image.shape[:2], marked))
             if erased.painted.any():
-                as_is = Case(video, index, found, sv.Detections(marked))
-                without = Case(video, index, predict(erased.image), sv.Detections(marked))
-        whole = Case(video, index, found, sv.Detections(boxes), ignored) if len(rows) else None
+                as_is = Case(video, index, found, from_boxes(marked))
+                without = Case(video, index, predict(erased.image), from_boxes(marked))
+        whole = Case(video, index, found, from_boxes(boxes), ignored) if len(rows) else None
         if as_is or whole:
             seen.append(Seen(profile, as_is, without, whole, is_marked if whole else None))
     return seen

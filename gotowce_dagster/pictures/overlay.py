@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -73,10 +74,10 @@ def closeup(
     # The shift maps pixel corners; warpAffine maps pixel centres, half a pixel off at every scale.
     centred = shift + np.array([[0, 0, scale / 2 - 0.5], [0, 0, scale / 2 - 0.5]])
     cut = cv2.warpAffine(image_rgb, centred, (side, side), flags=cv2.INTER_CUBIC)
-    moved = sv.Detections(
+    moved = replace(
+        detections,
         xyxy=(detections.xyxy - np.tile(origin, 2)) * scale,
         mask=None if detections.mask is None else _warp_masks(np.asarray(detections.mask), centred, side),
-        data=dict(detections.data),
     )
     x1, y1, x2, y2 = moved.xyxy.T
     visible = np.flatnonzero((x2 > 0) & (y2 > 0) & (x1 < side) & (y1 < side))

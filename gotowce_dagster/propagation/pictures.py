@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 import pandas as pd
-import supervision as sv
 from PIL import Image, ImageDraw
 
 from gotowce_dagster.core import rle
 from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.crops import around
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.pictures import text
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.curves import figure_of, painted
@@ -50,9 +50,8 @@ def with_masks(image_rgb: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """Draw the objects of one frame; each object keeps its colour across frames."""
     with_mask = rows[rows["rle"].notna()]
     objects = with_mask["object_id"].to_numpy()
-    detections = sv.Detections(xyxy(with_mask), data={"class_name": objects})
-    if len(with_mask):
-        detections.mask = np.stack([rle.mask_of(row) for row in with_mask.to_dict("records")])
+    masks = [rle.mask_of(row) for row in with_mask.to_dict("records")]
+    detections = from_boxes(xyxy(with_mask), mask=np.stack(masks) if masks else None, class_name=objects)
     states = with_mask["state"].fillna("").map({"doubtful": " ?"}).fillna("")
     captions = [
         f"{one} {name}{state}"

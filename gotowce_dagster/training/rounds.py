@@ -182,9 +182,7 @@ def two_looks(
     assert isinstance(found, sv.Detections)
     assert isinstance(mirrored, sv.Detections)
     if not len(found):
-        return sv.Detections(
-            np.zeros((0, 4)), confidence=np.zeros(0), data={"class_name": np.zeros(0, str)}
-        ), np.zeros(0, bool)
+        return found, np.zeros(0, bool)
     sure = _confidence(found) >= params.adopt
     if not len(mirrored):
         return found, np.zeros(len(found), bool)
