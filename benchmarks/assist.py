@@ -15,11 +15,11 @@ import cv2
 import httpx
 import numpy as np
 import pandas as pd
-import supervision as sv
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.boxes import BOX, xyxy
+from gotowce_dagster.core.masks import mask_box_iou
 from gotowce_dagster.core.tables import DETECTIONS, read_truth, write_table
 from gotowce_dagster.review.assist import (
     TITLE,
@@ -34,7 +34,6 @@ from gotowce_dagster.review.config import labelling_config
 from gotowce_dagster.video.decode import read_frames
 
 _SAMPLES = Path(__file__).parent.parent / "data" / "samples"
-_SIDES = ["x1", "y1", "x2", "y2"]
 _CONFIG = labelling_config(["target"], "bitmask")
 
 
@@ -75,7 +74,7 @@ def _of_clip(
     if both.empty:
         return []
     video = Path(clip).stem
-    found = designators[["frame_index", *_SIDES]].assign(
+    found = designators[["frame_index", *BOX]].assign(
         video=video, detection_id=0, confidence=1.0, class_name="target", detector="hand", prompt="mark"
     )
     write_table(found if has_designators else found.head(0), DETECTIONS, paths.detections(video))
@@ -85,7 +84,7 @@ def _of_clip(
         name = f"{frame.index:06d}{'k' if has_designators else 'u'}.jpg"
         cv2.imwrite(str(paths.frames(video) / name), frame.bgr(), [cv2.IMWRITE_JPEG_QUALITY, 95])
         height, width = frame.luma().shape
-        box = both.loc[both["frame_index"] == frame.index, _SIDES].to_numpy(float)[0]
+        box = xyxy(both[both["frame_index"] == frame.index])[0]
         middle = (box[:2] + box[2:]) / 2 / [width, height] * 100
         beside = np.add(middle, [100 / width, 0])
         data = {"image": f"/data/local-files/?d=frames/{video}/{name}", "video": video}
@@ -108,9 +107,7 @@ def _of_clip(
             seconds.append(time.perf_counter() - began)
             if mask is None and (regions := answer.json()["results"][0]["result"]):
                 mask = url_to_mask(regions[0]["value"]["imageDataURL"])
-        window = Crop.of_mask(mask) if mask is not None else None
-        iou = sv.box_iou_batch(window.box[None], box[None]).item() if window else 0.0
-        rows.append((video, *seconds, iou))
+        rows.append((video, *seconds, 0.0 if mask is None else mask_box_iou(mask, box)))
     return rows
 
 

@@ -19,7 +19,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import supervision as sv
 from pydantic import TypeAdapter
 
 from gotowce_dagster.comparison.footage import Footage, sample
@@ -27,6 +26,7 @@ from gotowce_dagster.comparison.job import Job, Limits, Picture
 from gotowce_dagster.comparison.subjects import Subject, detector
 from gotowce_dagster.comparison.worker import measure
 from gotowce_dagster.config.detector_settings import DetectorSettings
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.base import Cost
 from gotowce_dagster.detectors.registry import build_detector
@@ -51,7 +51,7 @@ def job(
 
 def nothing(name: str, settings: dict[str, Any], profile: Path) -> Subject:
     """A detector that takes no time and returns one box."""
-    found = sv.Detections(np.array([[1.0, 1.0, 9.0, 9.0]]), confidence=np.ones(1))
+    found = from_boxes([[1.0, 1.0, 9.0, 9.0]], [1.0])
     return Subject(lambda images, designators: [found for _ in images], Cost(), (), "cpu")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
+from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.designators.calibrate import MIN_EXAMPLES, Example, learn
 from gotowce_dagster.designators.profile import Designator, Profile
@@ -74,7 +75,7 @@ def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def learned(rows: pd.DataFrame, images: Images, name: str, noise: np.ndarray | None = None) -> Designator:
-    boxes = rows[["x1", "y1", "x2", "y2"]].to_numpy(float)
+    boxes = xyxy(rows)
     boxes = boxes if noise is None else boxes + noise
     keys = zip(rows["clip"], rows["frame_index"], strict=True)
     return learn([Example(k[1], images[k], box) for k, box in zip(keys, boxes, strict=True)], name, "ship")
@@ -96,7 +97,7 @@ def score(designator: Designator, rows: pd.DataFrame, images: Images) -> Score:
     rows = rows[rows["label"].isin(("designator", "none")) & ~rows["frame_index"].isin(partial)]
     profile = Profile(name="learned", designators=(designator,))
     for (clip, frame_index), group in rows.groupby(["clip", "frame_index"]):
-        truth = group.loc[group["label"].eq("designator"), ["x1", "y1", "x2", "y2"]].to_numpy(float)
+        truth = group.loc[group["label"].eq("designator"), BOX].to_numpy(float)
         for found in detect(profile, [images[str(clip), int(frame_index)]]):
             result.add(found, truth)
     return result

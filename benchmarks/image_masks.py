@@ -22,10 +22,12 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
-from benchmarks.truth_rows import BOX, SAMPLES, WRONG, Case, detector_of, iou, read_cases, verdict
+from benchmarks.truth_rows import SAMPLES, WRONG, Case, detector_of, iou, read_cases, verdict
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.crops import Crop, around
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.core.device import best_device, half_precision
 from gotowce_dagster.core.weights import require
 from gotowce_dagster.labels.tracks import link
@@ -167,9 +169,7 @@ def against_plain(cases: Sequence[Case], weights: str, project: Project) -> pd.D
             found = method(case)
             seconds = time.perf_counter() - start
             label_verdict = verdict(case, found, project)[0] if name == "ours" else ""
-            rows.append(
-                (case.game, name, iou(found[BOX].to_numpy(float), case.truth), seconds, label_verdict)
-            )
+            rows.append((case.game, name, iou(xyxy(found), case.truth), seconds, label_verdict))
     return pd.DataFrame(rows, columns=["game", "method", "iou", "seconds", "verdict"])
 
 
@@ -255,7 +255,7 @@ def enlarged(case: Case) -> Case:
 
 
 def one(box: np.ndarray | pd.Series) -> sv.Detections:
-    return sv.Detections(np.asarray(box, float)[None])
+    return from_boxes(np.asarray(box, float))
 
 
 def candidates_of_case(
@@ -294,7 +294,7 @@ def box_by(method: Method, seen: Sequence[FrameCandidates], params: MasksParams)
         designators = np.array([frame.designator for frame in known])
         times = np.array([frame.time_s for frame in known])
         masks = settle(masks, designators, times, candidates, params)
-    return masks[BOX].to_numpy(float)[:1]
+    return xyxy(masks)[:1]
 
 
 def summary(compared: pd.DataFrame) -> pd.DataFrame:

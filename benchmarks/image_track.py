@@ -20,19 +20,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-import supervision as sv
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import tables
+from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.masks import mask_box_iou
 from gotowce_dagster.propagation.gates import History, measure, state
 from gotowce_dagster.propagation.image_track import ImageTrack
 from gotowce_dagster.segmenters.prompts import Prompt, whole
 from gotowce_dagster.segmenters.sam2 import Sam2
 from gotowce_dagster.video.decode import Frame, read_frames
 
-_BOX = ["x1", "y1", "x2", "y2"]
 _MAX_FRAMES = 150
 _PLAIN_PX = 1024
 _TILE = 60
@@ -55,8 +55,7 @@ class Segment:
 
     def iou(self, mask: np.ndarray) -> float:
         """IoU of the mask's box with ground truth in the last frame."""
-        window = Crop.of_mask(mask)
-        return 0.0 if window is None else float(sv.box_iou_batch(window.box[None], self.last[None])[0, 0])
+        return mask_box_iou(mask, self.last)
 
 
 def main() -> None:
@@ -93,7 +92,7 @@ def segments(footage: Path, prefix: str) -> Iterator[Segment]:
     truth = truth[(truth["label"] == "object") & truth["clip"].str.startswith(prefix)]
     truth = truth.sort_values("frame_index")
     for clip, rows in truth.groupby("clip"):
-        boxes = zip(rows["frame_index"].astype(int), rows[_BOX].to_numpy(float), strict=True)
+        boxes = zip(rows["frame_index"].astype(int), xyxy(rows), strict=True)
         for (start, first), (end, last) in pairwise(boxes):
             if end - start <= _MAX_FRAMES:
                 yield Segment(footage / str(clip), start, end, first, last)

@@ -16,8 +16,8 @@ from statistics import median
 import cv2
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
-from review_room import SIZE, made_up
 
+from benchmarks.review_room import SIZE, made_up
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.review.connection import connect, find, read_secrets
 from gotowce_dagster.review.push import push

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.truth_rows import BOX, WRONG, Case, iou, read_cases, verdict
+from benchmarks.truth_rows import WRONG, Case, iou, read_cases, verdict
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.segmenters.targets import segment_targets
 
@@ -59,7 +60,7 @@ def run(engine: str, cases: list[Case], project: Project) -> pd.DataFrame:
                 "game": case.game,
                 "clip": case.clip,
                 "frame_index": case.frame_index,
-                "iou": iou(rows[BOX].to_numpy(float), case.truth),
+                "iou": iou(xyxy(rows), case.truth),
                 "verdict": judged,
                 "reasons": reasons,
                 "seconds": seconds,

@@ -16,6 +16,8 @@ import supervision as sv
 from gotowce_dagster.config.detector_settings import BracketSettings
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import tables
+from gotowce_dagster.core.boxes import BOX
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.registry import build_detector
@@ -24,7 +26,6 @@ from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.video.decode import read_frames
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
-BOX = ["x1", "y1", "x2", "y2"]
 WRONG = 0.5
 
 
@@ -118,7 +119,7 @@ def iou(boxes: np.ndarray, truth: np.ndarray) -> float:
 def _prompt(found: sv.Detections, designator: np.ndarray) -> sv.Detections:
     overlap = sv.box_iou_batch(designator[None], found.xyxy)[0] if len(found) else np.zeros(0)
     if overlap.max(initial=0) < WRONG:
-        return sv.Detections(designator[None], confidence=np.ones(1), data={"visible_corners": np.array([4])})
+        return from_boxes(designator, [1.0], visible_corners=np.array([4]))
     one = found[[int(overlap.argmax())]]
     assert isinstance(one, sv.Detections)
     return one

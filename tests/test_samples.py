@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.tables import read_complete_truth, read_truth
 from gotowce_dagster.video.decode import read_frames
 from gotowce_dagster.video.packets import read_timeline
@@ -32,7 +33,7 @@ def test_truth_boxes_have_the_designators_colour_on_their_corners(path: Path) ->
     rows = truth[(truth["clip"] == path.name) & (truth["label"] == "designator")].set_index("frame_index")
     assert len(rows) >= 4
     for frame in read_frames(path, rows.index):
-        x1, y1, x2, y2 = rows.loc[frame.index, ["x1", "y1", "x2", "y2"]].astype(int)
+        x1, y1, x2, y2 = rows.loc[frame.index, BOX].astype(int)
         red = frame.rgb().astype(int)
         redness = red[..., 0] - red[..., 1]
         arm = (x2 - x1) // 8
@@ -54,7 +55,7 @@ def test_complete_frames_are_of_the_clips_and_agree_with_the_other_truth() -> No
         truth[truth["label"] == "object"], on=["clip", "frame_index"], suffixes=("", "_of")
     )
     assert len(marked) == 3
-    for side in ("x1", "y1", "x2", "y2"):
+    for side in BOX:
         assert (marked[side] - marked[f"{side}_of"]).abs().max() <= 2
 
 

@@ -13,6 +13,7 @@ import yaml
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, MASKS, empty, write_table
 from gotowce_dagster.video.encode import write_video
 
@@ -172,9 +173,7 @@ def _mark(box: np.ndarray) -> np.ndarray:
 
 
 def _sides(box: np.ndarray, prefix: str = "") -> dict[str, float]:
-    return {
-        f"{prefix}{side}": float(value) for side, value in zip(("x1", "y1", "x2", "y2"), box, strict=True)
-    }
+    return {f"{prefix}{side}": float(value) for side, value in zip(BOX, box, strict=True)}
 
 
 def _mask(box: np.ndarray) -> dict[str, object]:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 import numpy as np
-import supervision as sv
 
 from gotowce_dagster.assets.reporting import ProgressOf, picture_metadata
 from gotowce_dagster.assets.videos import cleaned_labels, extracted_frames
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.detections import class_names, from_rows
 from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.core.sources import tracked_files
 from gotowce_dagster.intake.dvc_repo import DvcRepo
@@ -27,7 +27,6 @@ from gotowce_dagster.review.tasks import FrameToReview, content_digest
 GROUP = "review"
 
 _SHOWN = 12
-_BOX = ["x1", "y1", "x2", "y2"]
 Metadata = dict[str, dg.MetadataValue]
 
 
@@ -132,10 +131,8 @@ def _closeup(paths: Paths, frame: FrameToReview) -> np.ndarray:
     picture = read_rgb(paths.data / frame.file)
     if not frame.labels:
         return picture
-    names = [label["class_name"] for label in frame.labels]
-    sides = np.array([[label[side] for side in _BOX] for label in frame.labels], float)
-    boxes = sv.Detections(sides, data={"class_name": np.array(names)})
-    return closeup(picture, boxes, names, box=boxes.xyxy[0], margin=2.0)
+    boxes = from_rows(frame.labels, "class_name")
+    return closeup(picture, boxes, class_names(boxes).tolist(), box=boxes.xyxy[0], margin=2.0)
 
 
 def _digest(text: str) -> str:

@@ -12,8 +12,8 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-import supervision as sv
 
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.evaluation.scoring import IGNORED, Case, matches, paired_iou
 
 MEASURES = (
@@ -210,7 +210,7 @@ def agreement(found: Mapping[str, Mapping[tuple[str, int], np.ndarray]]) -> pd.D
 
 
 def _common(a: np.ndarray, b: np.ndarray) -> int:
-    return int((matches(Case("", 0, sv.Detections(a), sv.Detections(b)), 0.5) >= 0).sum())
+    return int((matches(Case("", 0, from_boxes(a), from_boxes(b)), 0.5) >= 0).sum())
 
 
 def _count(case: Case) -> list[float]:

@@ -16,6 +16,7 @@ from gotowce_dagster.comparison.footage import Sample
 from gotowce_dagster.comparison.fresh import Run, run_fresh
 from gotowce_dagster.comparison.job import Job, Limits
 from gotowce_dagster.config.params import ComparisonParams
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.evaluation.scoring import Case
@@ -83,7 +84,7 @@ BOXES = pa.schema(
             ("name", pa.string()),
             ("video", pa.string()),
             ("frame_index", pa.int64()),
-            *((side, pa.float64()) for side in ("x1", "y1", "x2", "y2")),
+            *((side, pa.float64()) for side in BOX),
             ("confidence", pa.float64()),
             ("class_name", pa.string()),
             ("prompt", pa.string()),

@@ -10,12 +10,13 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.comparison.job import Picture
+from gotowce_dagster.core.boxes import centres, xyxy
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.video.decode import probe, read_frames
 
-_BOX = ["x1", "y1", "x2", "y2"]
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 LABELS_OF = {"designator": ("designator", "designator_partial", "none"), "object": ("object",)}
@@ -53,12 +54,12 @@ class Sample:
         if rows is None or not rows["label"].isin(LABELS_OF[against]).any():
             return None
         ignored = self.boxes(frame, "designator_partial") if against == "designator" else np.zeros((0, 4))
-        return Case(*frame, found, sv.Detections(self.boxes(frame, against)), ignored)
+        return Case(*frame, found, from_boxes(self.boxes(frame, against)), ignored)
 
     def boxes(self, frame: tuple[str, int], label: str) -> np.ndarray:
         """Ground-truth boxes with this label, xyxy (n, 4)."""
         rows = self.truth.get(frame)
-        return np.zeros((0, 4)) if rows is None else rows.loc[rows["label"] == label, _BOX].to_numpy(float)
+        return np.zeros((0, 4)) if rows is None else xyxy(rows[rows["label"] == label])
 
     def designated(self) -> list[Picture]:
         """The input of segmenters: frames with ground-truth objects in designators, and these designators."""
@@ -66,10 +67,10 @@ class Sample:
         for picture in self.pictures:
             objects = self.boxes(picture.frame, "object")
             marks = self.boxes(picture.frame, "designator")
-            centres = (objects[:, :2] + objects[:, 2:]) / 2
-            inside = ((centres[None] > marks[:, None, :2]) & (centres[None] < marks[:, None, 2:])).all(axis=2)
+            middles = centres(objects)
+            inside = ((middles[None] > marks[:, None, :2]) & (middles[None] < marks[:, None, 2:])).all(axis=2)
             if inside.any():
-                inside_marks = [tuple(mark) for mark in marks[inside.any(axis=1)].tolist()]
+                inside_marks = [tuple(mark) for mark in marks[np.any(inside, axis=1)].tolist()]
                 pictures.append(picture.model_copy(update={"designators": inside_marks}))
         return pictures
 

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.comparison.job import EVENTS, JOB, LOG, Job
+from gotowce_dagster.core.boxes import BOX
+from gotowce_dagster.core.detections import from_rows
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.redact import redact, secrets_of_environment
 
@@ -180,9 +183,5 @@ def _last_line(folder: Path) -> str:
 
 
 def _detections(rows: Sequence[Sequence[Any]]) -> sv.Detections:
-    x1, y1, x2, y2, confidence, names, prompts = zip(*rows, strict=True) if rows else ((),) * 7
-    return sv.Detections(
-        xyxy=np.array([x1, y1, x2, y2], float).T.reshape(-1, 4),
-        confidence=np.array(confidence, float),
-        data={"class_name": np.array(names, dtype=str), "prompt": np.array(prompts, dtype=str)},
-    )
+    table = pd.DataFrame(rows, columns=[*BOX, "confidence", "class_name", "prompt"])
+    return from_rows(table, "class_name", "prompt")

@@ -1,12 +1,15 @@
 """Comparison of several detectors on the same frames, side by side."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pandas as pd
 import supervision as sv
 
+from gotowce_dagster.core.boxes import centres
+from gotowce_dagster.core.detections import class_names, confidences
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.curves import figure_of, painted
@@ -148,13 +151,13 @@ def _tile(
     if focus is None:
         scale, origin = width / image.shape[1], np.zeros(4)
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        picture = draw(small, _scaled(shown, scale), _captions(shown))
+        picture = draw(small, replace(shown, xyxy=shown.xyxy * scale), _captions(shown))
     else:
         side = float((focus[2:] - focus[:2]).max())
         margin = max(0.25, (_LEAST_PX / side - 1) / 2)
         picture = closeup(image, shown, _captions(shown), box=focus, side=width, margin=margin)
         reach = max(8.0, side * (0.5 + margin))  # as in closeup
-        scale, origin = width / (2 * reach), np.tile((focus[:2] + focus[2:]) / 2 - reach, 2)
+        scale, origin = width / (2 * reach), np.tile(centres(focus) - reach, 2)
     picture = _framed(picture, (truth - origin) * scale)
     return picture // 3 if found is None else picture
 
@@ -167,13 +170,11 @@ def _framed(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return picture
 
 
-def _scaled(found: sv.Detections, scale: float) -> sv.Detections:
-    return sv.Detections(xyxy=found.xyxy * scale, data=dict(found.data))
-
-
 def _captions(found: sv.Detections) -> list[str]:
-    names = found.data.get("class_name", np.full(len(found), ""))
-    return [f"{name} {value:.2f}".strip() for name, value in zip(names, _confidence(found), strict=True)]
+    return [
+        f"{name} {value:.2f}".strip()
+        for name, value in zip(class_names(found), confidences(found), strict=True)
+    ]
 
 
 def _focus(truth: np.ndarray, found: Sequence[sv.Detections]) -> np.ndarray | None:
@@ -181,10 +182,6 @@ def _focus(truth: np.ndarray, found: Sequence[sv.Detections]) -> np.ndarray | No
     if len(truth):
         return np.concatenate([truth[:, :2].min(axis=0), truth[:, 2:].max(axis=0)])
     most_confident = [
-        (_confidence(boxes).max(), boxes.xyxy[_confidence(boxes).argmax()]) for boxes in found if len(boxes)
+        (confidences(boxes).max(), boxes.xyxy[confidences(boxes).argmax()]) for boxes in found if len(boxes)
     ]
     return max(most_confident, key=lambda one: one[0])[1].astype(float) if most_confident else None
-
-
-def _confidence(found: sv.Detections) -> np.ndarray:
-    return np.ones(len(found)) if found.confidence is None else found.confidence

@@ -13,12 +13,12 @@ from pydantic import TypeAdapter
 from gotowce_dagster.config.detector_settings import DetectorSettings, Online
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core import weights
+from gotowce_dagster.core.boxes import xyxy
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.base import Cost
 from gotowce_dagster.detectors.registry import build_detector
-
-_BOX = ["x1", "y1", "x2", "y2"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +71,10 @@ def segmenter(name: str, settings: dict[str, Any], profile: Path) -> Subject:
 
     def find(images: Sequence[np.ndarray], designators: Sequence[np.ndarray]) -> list[sv.Detections]:
         tables = (
-            segment_targets(image, sv.Detections(boxes), built, params)
+            segment_targets(image, from_boxes(boxes), built, params)
             for image, boxes in zip(images, designators, strict=True)
         )
-        return [sv.Detections(table[_BOX].to_numpy(float).reshape(-1, 4)) for table in tables]
+        return [from_boxes(xyxy(table)) for table in tables]
 
     return Subject(find, Cost(), (built.weights,) if built.weights else (), built.device)
 

@@ -21,6 +21,7 @@ import supervision as sv
 
 from gotowce_dagster.comparison.job import EVENTS, JOB, Job, Picture
 from gotowce_dagster.comparison.subjects import Subject, size_mb
+from gotowce_dagster.core.detections import confidences
 from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.core.redact import redact, secrets_of_environment
 from gotowce_dagster.detectors.base import impossible
@@ -124,7 +125,7 @@ def _predict(
 def _rows(found: sv.Detections, shape: tuple[int, ...]) -> tuple[list[list[Any]], int]:
     """Boxes as x1, y1, x2, y2, confidence, class and prompt; and the number of invalid boxes left out."""
     xyxy = np.asarray(found.xyxy, float).reshape(-1, 4)
-    confidence = np.ones(len(xyxy)) if found.confidence is None else np.asarray(found.confidence, float)
+    confidence = confidences(found).astype(float)
     names = [
         np.asarray(found.data.get(name, np.full(len(xyxy), ""))).astype(str)
         for name in ("class_name", "prompt")

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gotowce_dagster.core.boxes import BOX, DESIGNATOR
 from gotowce_dagster.core.csv_rows import read_header, read_rows, refuse, to_numbers
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_file
@@ -32,7 +33,7 @@ def _nullable_int64(name: str) -> dict[bytes, bytes]:
     return {b"pandas": json.dumps(pandas_metadata).encode()}
 
 
-_BOX = tuple((side, pa.float64()) for side in ("x1", "y1", "x2", "y2"))
+_BOX = tuple((side, pa.float64()) for side in BOX)
 
 FRAMES = _schema(
     ("frame_index", pa.int64()),
@@ -107,7 +108,7 @@ PROPAGATED = pa.schema(
     [
         pa.field("detection_id", pa.int32()),  # of the frame's detection of this object, if it has one
         *(MASKS.field(name) for name in (
-            "frame_index", "object_id", "class_name", "prompt", "x1", "y1", "x2", "y2", "rle", "height",
+            "frame_index", "object_id", "class_name", "prompt", *BOX, "rle", "height",
             "width", "area_px", "predicted_iou", "object_score", "stability", "area_change", "motion",
             "appearance", "calm", "detected", "state",
         )),
@@ -121,7 +122,7 @@ LABELS = _schema(
     ("object_id", pa.string()),
     ("class_name", pa.string()),
     *_BOX,  # of the target
-    *((f"designator_{side}", kind, True) for side, kind in _BOX),  # null if propagated, not marked
+    *((side, pa.float64(), True) for side in DESIGNATOR),  # null if propagated, not marked
     ("rle", pa.string(), True),  # the target's mask, as in MASKS; null if there is none
     ("height", pa.int32()),
     ("width", pa.int32()),
@@ -162,7 +163,7 @@ _MOST, _WIDEST = 2**31 - 1, 2.0**16
 _NAMES: dict[str, Callable[[str], str]] = {"video": safe_name, "file": safe_name, "image": safe_path}
 TRUTH_LABELS = ("designator", "designator_partial", "object", "target", "none")
 COMPLETE_IGNORED = ("other", "unsure")
-_TRUTH_COLUMNS = ["clip", "frame_index", "x1", "y1", "x2", "y2", "label"]
+_TRUTH_COLUMNS = ["clip", "frame_index", *BOX, "label"]
 
 
 def empty(schema: pa.Schema) -> pd.DataFrame:
@@ -286,7 +287,7 @@ def read_complete_truth(path: Path, video: Extent | None = None, clips: Collecti
 def empty_complete_truth() -> pd.DataFrame:
     """Complete truth without rows."""
     return pd.DataFrame(columns=[*_TRUTH_COLUMNS, "marked"]).astype(
-        dict.fromkeys(["x1", "y1", "x2", "y2"], "float64") | {"frame_index": "int64"}
+        dict.fromkeys(BOX, "float64") | {"frame_index": "int64"}
     )
 
 
@@ -300,12 +301,12 @@ def _check_boxes(
     """The rows with numbers for frames and boxes; InputError for the first problem, given or of the boxes."""
     numbers = to_numbers(rows, _TRUTH_COLUMNS[1:-1])
     frame, boxed = numbers["frame_index"], rows["label"] != "none"
-    x1, y1, x2, y2 = (numbers[side] for side in ("x1", "y1", "x2", "y2"))
+    x1, y1, x2, y2 = (numbers[side] for side in BOX)
     problems = dict(problems) | {
         "frame_index must be a whole number from 0": ~(frame.between(0, _MOST) & (frame % 1).eq(0)),
         "a box needs x1 < x2 and y1 < y2, all finite numbers": boxed & ~((x1 < x2) & (y1 < y2)),
         "a box must lie within an image, in pixels from 0": boxed
-        & ~numbers[["x1", "y1", "x2", "y2"]].abs().le(_WIDEST).all(axis=1),
+        & ~numbers[BOX].abs().le(_WIDEST).all(axis=1),
     }
     if video is not None:
         own = rows["clip"].isin(list(clips)) if clips else pd.Series(True, rows.index)

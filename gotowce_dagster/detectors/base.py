@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
 import supervision as sv
+
+from gotowce_dagster.core.detections import confidences, from_boxes
 
 Answer = TypeVar("Answer")
 
@@ -80,13 +82,11 @@ def found(
     is_finite = np.isfinite(boxes).all(axis=1) & np.isfinite(sure)
     rows = np.flatnonzero(is_finite)
     rows = rows[np.argsort(-sure[rows].astype(float), kind="stable")]
-    detections = sv.Detections(
-        xyxy=boxes[rows],
-        confidence=sure[rows],
-        data={
-            "class_name": np.array(class_name, dtype=str)[rows],
-            "prompt": np.array(prompt, dtype=str)[rows],
-        },
+    detections = from_boxes(
+        boxes[rows],
+        sure[rows],
+        class_name=np.array(class_name, dtype=str)[rows],
+        prompt=np.array(prompt, dtype=str)[rows],
     )
     if len(rows) < len(boxes):
         detections.metadata["unanswered"] = f"{len(boxes) - len(rows)} of {len(boxes)} boxes were no numbers"
@@ -111,9 +111,7 @@ def tidied(
     height, width = shape[:2]
     xyxy = np.clip(detections.xyxy, 0, [width, height, width, height])
     _, classes = np.unique(np.asarray(detections.data["class_name"], str), return_inverse=True)
-    inside = sv.Detections(
-        xyxy=xyxy, confidence=detections.confidence, class_id=classes, data=dict(detections.data)
-    )
+    inside = replace(detections, xyxy=xyxy, class_id=classes)
     has_area = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
     kept = inside[has_area & (np.asarray(inside.confidence) >= min_confidence)]
     assert isinstance(kept, sv.Detections)
@@ -133,7 +131,7 @@ def impossible(detections: sv.Detections, shape: tuple[int, ...]) -> np.ndarray:
         shape: (H, W, ...) of the image.
     """
     xyxy = np.asarray(detections.xyxy, float).reshape(-1, 4)
-    confidence = np.ones(len(xyxy)) if detections.confidence is None else detections.confidence
+    confidence = confidences(detections)
     names = np.asarray(detections.data.get("class_name", np.full(len(xyxy), "?")), object)
     height, width = shape[:2]
     is_box = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1) & (np.abs(xyxy) < np.inf).all(axis=1)

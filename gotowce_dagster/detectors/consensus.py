@@ -19,10 +19,10 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.config.params import ConsensusParams
+from gotowce_dagster.core.boxes import BOX
 
 Row = dict[str, Any]
 
-BOX = ["x1", "y1", "x2", "y2"]
 VOTE = ["detector", "class_name", "confidence", *BOX]
 """The fields of a vote; tables.DETECTIONS stores a list of votes with each detection."""
 _ORDER = ["detector", "class_name", *BOX, "prompt"]

@@ -11,6 +11,8 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.config.params import ConsensusParams
+from gotowce_dagster.core.boxes import BOX
+from gotowce_dagster.core.detections import to_rows
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.core.tables import DETECTIONS, empty
@@ -22,7 +24,7 @@ from gotowce_dagster.video.decode import probe, read_frames
 BATCH = 8
 """Images a detector is given at once."""
 _TYPES = {"confidence": np.float32, "visible_corners": "Int8"}
-VIDEO_COLUMNS = ["video", "frame_index", "x1", "y1", "x2", "y2", "confidence", "class_name", "detector"]
+VIDEO_COLUMNS = ["video", "frame_index", *BOX, "confidence", "class_name", "detector"]
 
 
 def detect_frames(
@@ -134,18 +136,9 @@ def _possible(found: sv.Detections, shape: tuple[int, ...]) -> tuple[sv.Detectio
 
 
 def _rows(detector: Detector, found: sv.Detections) -> pd.DataFrame:
-    count = len(found)
-    corners = found.data.get("visible_corners")
-    return pd.DataFrame(
-        {
-            **dict(zip(("x1", "y1", "x2", "y2"), found.xyxy.reshape(-1, 4).T.astype(float), strict=True)),
-            "confidence": np.asarray([] if found.confidence is None else found.confidence, np.float32),
-            "class_name": np.asarray(found.data.get("class_name", []), dtype=object),
-            "detector": np.full(count, detector.name, dtype=object),
-            "prompt": np.asarray(found.data.get("prompt", []), dtype=object),
-            "visible_corners": pd.array(
-                [None] * count if corners is None else np.asarray(corners).tolist(), dtype="Int8"
-            ),
-            "votes": np.full(count, None, dtype=object),
-        }
+    corners = found.data.get("visible_corners", np.full(len(found), None))
+    return to_rows(found, "class_name", "prompt").assign(
+        detector=np.full(len(found), detector.name, dtype=object),
+        visible_corners=pd.array(np.asarray(corners).tolist(), dtype="Int8"),
+        votes=np.full(len(found), None, dtype=object),
     )

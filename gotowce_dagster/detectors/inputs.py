@@ -13,6 +13,7 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.config.detector_settings import InputSettings, TileSettings
+from gotowce_dagster.core.boxes import centres
 from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.detectors.base import Detector, found
@@ -161,7 +162,7 @@ def _parts(image: np.ndarray, settings: InputSettings, around: np.ndarray | None
         x1, y1, x2, y2 = size * settings.crop.region
         return _whole(np.array([[x1, y1, x2, y2]]), size)
     boxes = np.empty((0, 4)) if around is None else around
-    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    middles = centres(boxes)
     reach = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1)[:, None] * settings.crop.sides / 2
     return _whole(np.hstack([middles - reach, middles + reach]), size)
 

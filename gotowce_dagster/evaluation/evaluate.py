@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import supervision as sv
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.boxes import evenly, xyxy
+from gotowce_dagster.core.detections import from_boxes, from_rows
 from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.labels.export import read_objects
@@ -103,8 +103,8 @@ def designator_cases(known: KnownFrames, detections: pd.DataFrame) -> list[Case]
         Case(
             known.video,
             index,
-            _boxes(detections[detections["frame_index"] == index]),
-            sv.Detections(known.boxes(index, "designator")),
+            from_rows(detections[detections["frame_index"] == index], "class_name"),
+            from_boxes(known.boxes(index, "designator")),
             known.boxes(index, "designator_partial"),
         )
         for index in known.with_label("designator", "designator_partial", "none")
@@ -118,8 +118,8 @@ def target_cases(known: KnownFrames, labels: pd.DataFrame) -> list[Case]:
         Case(
             known.video,
             index,
-            _boxes(accepted[accepted["frame_index"] == index]),
-            sv.Detections(known.boxes(index, "object")),
+            from_rows(accepted[accepted["frame_index"] == index], "class_name"),
+            from_boxes(known.boxes(index, "object")),
         )
         for index in known.with_label("object", "none", NO_OBJECT)
     ]
@@ -132,7 +132,7 @@ def model_cases(known: KnownFrames, predict: Predict) -> list[Case]:
     a reviewer confirmed as empty.
     """
     return [
-        Case(known.video, index, predict(known.images[index]), sv.Detections(known.boxes(index, "object")))
+        Case(known.video, index, predict(known.images[index]), from_boxes(known.boxes(index, "object")))
         for index in known.with_label("object", NO_OBJECT)
     ]
 
@@ -172,11 +172,3 @@ def fine_tuned(paths: Paths) -> Predict:
     arguments = read_arguments(paths.model)
     require_trusted(paths.model / "best.pt", paths.root)
     return load_model(paths.model / "best.pt", arguments["imgsz"], arguments.get("tile_px", 0))
-
-
-def _boxes(rows: pd.DataFrame) -> sv.Detections:
-    return sv.Detections(
-        xyxy=xyxy(rows),
-        confidence=rows["confidence"].to_numpy(float),
-        data={"class_name": rows["class_name"].to_numpy(dtype=str)},
-    )

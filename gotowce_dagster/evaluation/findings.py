@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import supervision as sv
 
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.evaluation.measures import MEASURES, Findings
 from gotowce_dagster.evaluation.scoring import Case, precision_recall_curve
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
@@ -46,11 +46,10 @@ def case_sheet(cases: Sequence[Case], picture: Callable[[Case], np.ndarray]) -> 
     """
     images, captions = [], []
     for case in cases:
-        confidence = case.found.confidence
-        sure = np.ones(len(case.found)) if confidence is None else confidence
-        both = sv.Detections(
-            xyxy=np.concatenate([case.truth.xyxy, case.found.xyxy]),
-            data={"class_name": np.array(["truth"] * len(case.truth) + ["found"] * len(case.found))},
+        sure = case.confidence
+        both = from_boxes(
+            np.concatenate([case.truth.xyxy, case.found.xyxy]),
+            class_name=["truth"] * len(case.truth) + ["found"] * len(case.found),
         )
         labels = ["ground truth"] * len(case.truth) + [f"predicted {value:.2f}" for value in sure]
         # Beside a target of 10 pixels, a margin in sides of its box would show nothing around it.

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import supervision as sv
 
+from gotowce_dagster.core.boxes import centres, xyxy
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.core.tables import COMPLETE_IGNORED
 from gotowce_dagster.designators.erase import erase
 from gotowce_dagster.designators.profile import AnyDesignator
@@ -24,7 +25,6 @@ from gotowce_dagster.training.model import Predict
 SMALL_PX = 12
 """Of a target with a shorter long side a box one pixel off has an IoU near 0.5, so it is also matched by its
 centre."""
-_BOX = ["x1", "y1", "x2", "y2"]
 
 RECALLS_ON_TOP = ("erased_recall", "unmarked_recall", "marked_recall", "precision", "AP50")
 """The figures that say whether a model sees targets, what it does without the mark first."""
@@ -79,18 +79,18 @@ def look(
     for index, image in images.items():
         rows = complete[complete["frame_index"] == index]
         targets = rows[~rows["label"].isin([*COMPLETE_IGNORED, "none"])]
-        ignored = rows.loc[rows["label"].isin(COMPLETE_IGNORED), _BOX].to_numpy(float)
+        ignored = xyxy(rows[rows["label"].isin(COMPLETE_IGNORED)])
         is_marked = (targets["marked"] == "yes").to_numpy()
-        boxes = targets[_BOX].to_numpy(float).reshape(-1, 4)
+        boxes = xyxy(targets)
         marked = boxes[is_marked] if len(rows) else objects.get(index, np.zeros((0, 4)))
         found = predict(image)
         as_is, without = None, None
         if len(marked):
             erased = erase(image, find_marks(image), _filled(image.shape[:2], marked))
             if erased.painted.any():
-                as_is = Case(video, index, found, sv.Detections(marked))
-                without = Case(video, index, predict(erased.image), sv.Detections(marked))
-        whole = Case(video, index, found, sv.Detections(boxes), ignored) if len(rows) else None
+                as_is = Case(video, index, found, from_boxes(marked))
+                without = Case(video, index, predict(erased.image), from_boxes(marked))
+        whole = Case(video, index, found, from_boxes(boxes), ignored) if len(rows) else None
         if as_is or whole:
             seen.append(Seen(profile, as_is, without, whole, is_marked if whole else None))
     return seen
@@ -181,10 +181,10 @@ def found_truths(case: Case, confidence: float, by_centre: bool = False) -> np.n
     found[match[match >= 0]] = True
     if by_centre and len(sure.found) and len(found):
         boxes, truth = sure.found.xyxy[match < 0], case.truth.xyxy
-        centres = [(some[:, :2] + some[:, 2:]) / 2 for some in (truth, boxes)]
+        middles = [centres(some) for some in (truth, boxes)]
         side = (truth[:, 2:] - truth[:, :2]).max(axis=1)
         if len(boxes):
-            nearest = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2).min(axis=1)
+            nearest = np.linalg.norm(middles[0][:, None] - middles[1][None], axis=2).min(axis=1)
             found |= (side < SMALL_PX) & (nearest <= side / 2)
     return found
 

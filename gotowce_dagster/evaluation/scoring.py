@@ -7,6 +7,8 @@ import numpy as np
 import supervision as sv
 from scipy.optimize import linear_sum_assignment
 
+from gotowce_dagster.core.detections import class_names, confidences, from_boxes
+
 FALSE_POSITIVE, IGNORED = -1, -2
 
 
@@ -29,7 +31,7 @@ class Case:
     @property
     def confidence(self) -> np.ndarray:
         """Confidence of the predicted boxes, (n,)."""
-        return _confidence(self.found)
+        return confidences(self.found)
 
     def surer_than(self, confidence: float) -> "Case":
         """The case without predictions below ``confidence``."""
@@ -62,7 +64,7 @@ def pair_iou(case: Case, by_class: bool = False) -> np.ndarray:
     """IoU of ground-truth and predicted boxes (truths, found); 0 across classes with ``by_class``."""
     overlap = sv.box_iou_batch(case.truth.xyxy, case.found.xyxy).astype(float)
     if by_class:
-        overlap *= _classes(case.truth)[:, None] == _classes(case.found)[None]
+        overlap *= class_names(case.truth)[:, None] == class_names(case.found)[None]
     return overlap
 
 
@@ -110,7 +112,7 @@ def precision_recall_curve(
     truths = sum(len(case.truth) for case in cases)
     if not truths:
         return np.zeros(0), np.zeros(0)
-    found = [np.stack([_confidence(case.found), matches(case, iou, by_class)]) for case in cases]
+    found = [np.stack([confidences(case.found), matches(case, iou, by_class)]) for case in cases]
     confidence, match = np.concatenate(found, axis=1) if found else np.zeros((2, 0))
     counted = match != IGNORED
     order = np.argsort(-confidence[counted], kind="stable")
@@ -142,7 +144,9 @@ def _average_precision(cases: Sequence[Case], by_class: bool) -> dict[str, float
 
     if not any(len(case.truth) for case in cases):
         return {}
-    names = sorted({name for case in cases for part in (case.truth, case.found) for name in _classes(part)})
+    names = sorted(
+        {name for case in cases for part in (case.truth, case.found) for name in class_names(part)}
+    )
     numbers = {name: number if by_class else 0 for number, name in enumerate(names)}
     metric = MeanAveragePrecision()
     for case in cases:
@@ -153,18 +157,10 @@ def _average_precision(cases: Sequence[Case], by_class: bool) -> dict[str, float
 
 
 def _numbered(boxes: sv.Detections, rows: np.ndarray | slice, numbers: dict[str, int]) -> sv.Detections:
-    classes = np.array([numbers[name] for name in _classes(boxes)], int)
-    return sv.Detections(
-        xyxy=boxes.xyxy[rows].astype(float), confidence=_confidence(boxes)[rows], class_id=classes[rows]
+    classes = np.array([numbers[name] for name in class_names(boxes)], int)
+    return from_boxes(
+        boxes.xyxy[rows].astype(float), confidence=confidences(boxes)[rows], class_id=classes[rows]
     )
-
-
-def _confidence(boxes: sv.Detections) -> np.ndarray:
-    return np.ones(len(boxes)) if boxes.confidence is None else boxes.confidence
-
-
-def _classes(boxes: sv.Detections) -> np.ndarray:
-    return np.asarray(boxes.data.get("class_name", np.full(len(boxes), "")), dtype=str)
 
 
 def _share_on(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.boxes import evenly
+from gotowce_dagster.core.boxes import evenly, xyxy
 from gotowce_dagster.core.tables import FRAMES, empty, empty_complete_truth, read_complete_truth, read_table
 from gotowce_dagster.designators.profile import AnyDesignator, read_profile
 from gotowce_dagster.detectors.detect import detect_frames
@@ -46,10 +46,7 @@ def look_at_video(project: Project, video: str, checked: pd.DataFrame, predict: 
         video,
         name,
         {frame.index: frame.rgb() for frame in read_frames(project.raw(video), wanted)},
-        objects={
-            int(index): rows[["x1", "y1", "x2", "y2"]].to_numpy(float)
-            for index, rows in boxed.groupby("frame_index")
-        },
+        objects={int(index): xyxy(rows) for index, rows in boxed.groupby("frame_index")},
         complete=complete,
         find_marks=marks,
         predict=predict,

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import KEY
 from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.designators.evidence import own_colour, to_ycrcb
 from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.segmenters.frame_by_frame import Images
-
-_KEY = ["frame_index", "detection_id"]
 
 
 def own_colour_shares(
@@ -32,14 +31,14 @@ def own_colour_shares(
         profile: the designator profile of the video.
         images: returns frames by frame_index.
     """
-    prompts = detections.drop_duplicates(_KEY).set_index(_KEY)["prompt"].to_dict()
+    prompts = detections.drop_duplicates(KEY).set_index(KEY)["prompt"].to_dict()
     shares = pd.Series(np.nan, masks.index, dtype=float)
     cut = masks[masks["rle"].notna()] if profile.designators else masks.iloc[:0]
     by_frame = dict(iter(cut.groupby("frame_index")))
     for index, image in images(sorted(by_frame)) if by_frame else ():
         for place, mask in by_frame[index].to_dict("index").items():
             colours = _colours(profile, prompts.get((index, mask["detection_id"])), mask["class_name"])
-            shares[place] = _share(image, rle.decode(mask["rle"], mask["height"], mask["width"]), colours)
+            shares[place] = _share(image, rle.mask_of(mask), colours)
     return shares
 
 

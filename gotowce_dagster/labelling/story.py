@@ -7,7 +7,7 @@ import pandas as pd
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import rle
-from gotowce_dagster.core.boxes import BOX, evenly
+from gotowce_dagster.core.boxes import BOX, DESIGNATOR, evenly
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, read_table
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.read import is_whole_jpeg, read_rgb
@@ -15,7 +15,6 @@ from gotowce_dagster.pictures.targets import AMBER, GREEN, RED, WHITE, target_cl
 
 _MARKED, _UNMARKED, _OF_EACH_VERDICT = 5, 2, 4
 _COLOURS = {"accept": GREEN, "review": AMBER, "reject": RED}
-_MARK = [f"designator_{side}" for side in BOX]
 
 
 def frames_and_marks(project: Project, video: str) -> np.ndarray:
@@ -54,8 +53,8 @@ def masks_and_labels(project: Project, video: str) -> np.ndarray:
     for verdict, colour in _COLOURS.items():
         rows = labels[labels["verdict"] == verdict]
         for row in rows.iloc[evenly(len(rows), _OF_EACH_VERDICT)].to_dict("records"):
-            mask = rle.decode(row["rle"], row["height"], row["width"]) if pd.notna(row["rle"]) else None
-            sides = _MARK if pd.notna(row[_MARK[0]]) else BOX
+            mask = rle.mask_of(row) if pd.notna(row["rle"]) else None
+            sides = DESIGNATOR if pd.notna(row[DESIGNATOR[0]]) else BOX
             box = np.array([row[side] for side in sides])
             images.append(target_closeup(read_rgb(pictures[row["frame_index"]]), box, mask, colour))
             captions.append(

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.config.params import LabelsParams, RuleParams
+from gotowce_dagster.core.boxes import BOX, DESIGNATOR, KEY
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.labels.rules import RULES
 
 NO_MASK = "no_mask"
-_KEY = ["video", "frame_index", "detection_id"]
-_SIDES = ["x1", "y1", "x2", "y2"]
+_KEY = ["video", *KEY]
 _COLUMNS = [
-    *_KEY, "object_id", "class_name", *_SIDES, *(f"designator_{side}" for side in _SIDES), "rle", "height",
+    *_KEY, "object_id", "class_name", *BOX, *DESIGNATOR, "rle", "height",
     "width", "confidence", "quality", "verdict", "reasons", "scores",
 ]  # fmt: skip
 
@@ -105,7 +105,7 @@ def _candidates(detections: pd.DataFrame, masks: pd.DataFrame, frames: pd.DataFr
     timed = frames[["frame_index", "time_s"]].assign(
         relative_sharpness=frames["sharpness"] / kept["sharpness"].median()
     )
-    designators = detections.rename(columns={side: f"designator_{side}" for side in _SIDES})
+    designators = detections.rename(columns=dict(zip(BOX, DESIGNATOR, strict=True)))
     designators = designators.drop(columns="prompt")
     masks = masks[masks["rle"].notna()]
     with_masks = designators.merge(
@@ -115,8 +115,8 @@ def _candidates(detections: pd.DataFrame, masks: pd.DataFrame, frames: pd.DataFr
     propagated = masks[is_propagated & masks["frame_index"].isin(kept["frame_index"])]
     table = pd.concat([with_masks, propagated], ignore_index=True) if len(propagated) else with_masks
     table = table.merge(timed, on="frame_index", how="left", validate="many_to_one")
-    for side in _SIDES:
-        table[side] = table[side].fillna(table[f"designator_{side}"])
+    for side, of_mark in zip(BOX, DESIGNATOR, strict=True):
+        table[side] = table[side].fillna(table[of_mark])
     video_size = masks[["height", "width"]].max().fillna(0).astype(int)
     return table.fillna({"height": video_size["height"], "width": video_size["width"], "object_id": ""})
 

@@ -11,6 +11,7 @@ import supervision as sv
 import yaml
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.pictures.read import read_rgb
 
 # Factor of the finer grid on which a mask's outline is traced. The outline then runs 1/8 pixel inside the
@@ -73,10 +74,8 @@ def read_objects(folder: Path, image: str) -> tuple[np.ndarray, sv.Detections]:
         points = points.reshape(-1, 2) * image_rgb.shape[1::-1]
         boxes.append(np.r_[points.min(axis=0), points.max(axis=0)][None])
         numbers.append(int(number))
-    objects = sv.Detections(
-        xyxy=np.concatenate(boxes),
-        class_id=np.array(numbers, int),
-        data={"class_name": np.array([names[number] for number in numbers], dtype=str)},
+    objects = from_boxes(
+        np.concatenate(boxes), class_id=numbers, class_name=[names[number] for number in numbers]
     )
     return image_rgb, objects
 
@@ -110,7 +109,7 @@ def _polygon(row: Mapping[str, Any]) -> Iterable[float]:
     (x1, y1), (x2, y2), size = _inside(row)
     outline = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
     if isinstance(row["rle"], str):
-        outline = mask_outline(rle.decode(row["rle"], row["height"], row["width"]))
+        outline = mask_outline(rle.mask_of(row))
     return (outline / size).ravel()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationError, model_validator
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError, one_sentence
 from gotowce_dagster.core.files import fresh_file, read_text
 from gotowce_dagster.core.safe_names import ClassName, SafeName
@@ -22,8 +23,7 @@ from gotowce_dagster.core.sources import require_pulled
 from gotowce_dagster.core.validation import in_words
 from gotowce_dagster.labels.reviews import LARGEST_ID, Box, FrameIndex, Record, Side
 
-COLUMNS = ["frame_index", "object_id", "class_name", "x1", "y1", "x2", "y2"]
-_SIDES = ["x1", "y1", "x2", "y2"]
+COLUMNS = ["frame_index", "object_id", "class_name", *BOX]
 
 
 class KeyFrame(Record):
@@ -131,7 +131,7 @@ def frame_rows(tracks: Iterable[Track], frames: int) -> pd.DataFrame:
             if key.goes_on and upcoming is not None:
                 share = (indices - key.frame_index)[:, None] / (upcoming.frame_index - key.frame_index)
                 boxes = boxes + share * np.subtract(upcoming.box, key.box)
-            part = pd.DataFrame(boxes, columns=_SIDES)
+            part = pd.DataFrame(boxes, columns=BOX)
             parts.append(
                 part.assign(frame_index=indices, object_id=track.object_id, class_name=track.class_name)
             )

@@ -8,6 +8,7 @@ import pandas as pd
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
+from gotowce_dagster.core.boxes import BOX, DESIGNATOR, xyxy
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import LABELS
 from gotowce_dagster.labels.followed import TrackedVideo, frame_rows
@@ -26,10 +27,9 @@ NO_OBJECT = "no object"
 ReviewedFrames = Mapping[int, ReviewedFrame]
 """Reviewed frames by frame_index; each has a decision."""
 
-_SIDES = ("x1", "y1", "x2", "y2")
 # Rounding error of the round trip through Label Studio's percents.
 _ROUNDING_PX = 1e-6
-_OF_LABEL = ("object_id", "confidence", *(f"designator_{side}" for side in _SIDES))
+_OF_LABEL = ("object_id", "confidence", *DESIGNATOR)
 
 
 def current_reviews(reviewed: ReviewedVideo, frames: pd.DataFrame, folder: Path) -> ReviewedFrames:
@@ -87,7 +87,7 @@ def current_video_reviews(
     seen = frames.loc[frames["kept"] & (frames["frame_index"] < tracked.frames), "frame_index"].tolist()
     rows = frame_rows(review.tracks, tracked.frames)
     rows = rows[rows["frame_index"].isin(seen)].reset_index(drop=True)
-    rows[list(_SIDES)] = rows[list(_SIDES)].clip(0, [tracked.width, tracked.height] * 2, axis=1)
+    rows[BOX] = rows[BOX].clip(0, [tracked.width, tracked.height] * 2, axis=1)
     rows = rows[(rows["x1"] < rows["x2"]) & (rows["y1"] < rows["y2"])]
     by_frame, found = dict(list(rows.groupby("frame_index"))), dict(list(labels.groupby("frame_index")))
     reviews = {}
@@ -159,7 +159,7 @@ def apply_reviews(labels: pd.DataFrame, reviews: ReviewedFrames, video: str) -> 
                     "frame_index": index,
                     "detection_id": number,
                     "class_name": thing.class_name,
-                    **dict(zip(_SIDES, thing.box, strict=True)),
+                    **dict(zip(BOX, thing.box, strict=True)),
                     **{name: before.get(name) for name in _OF_LABEL},
                     "object_id": before.get("object_id", ""),
                     "rle": thing.rle,
@@ -187,7 +187,7 @@ def truth_from_reviews(reviews: ReviewedFrames, clip: str) -> pd.DataFrame:
         if is_usable(review):
             boxes = [(*thing.box, "object") for thing in review.objects]
             rows += [(clip, index, *box) for box in boxes or [(float("nan"),) * 4 + (NO_OBJECT,)]]
-    return pd.DataFrame(rows, columns=["clip", "frame_index", *_SIDES, "label"])
+    return pd.DataFrame(rows, columns=["clip", "frame_index", *BOX, "label"])
 
 
 def _compared(
@@ -202,8 +202,8 @@ def _compared(
         tracked_rows: Columns of followed.COLUMNS.
         labels: Rows of tables.LABELS.
     """
-    boxes = tracked_rows[list(_SIDES)].to_numpy(float)
-    off = np.abs(boxes[:, None] - labels[list(_SIDES)].to_numpy(float)[None]).max(axis=2)
+    boxes = xyxy(tracked_rows)
+    off = np.abs(boxes[:, None] - xyxy(labels)[None]).max(axis=2)
     is_near = off <= tolerance_px + _ROUNDING_PX
     pairs = linear_sum_assignment(np.where(is_near, off, 1e6))
     rows = labels.to_dict("records")
@@ -217,7 +217,7 @@ def _compared(
         objects.append(
             ReviewedObject(
                 class_name=name,
-                box=tuple(label[side] for side in _SIDES),
+                box=tuple(label[side] for side in BOX),
                 rle=label["rle"] if label["verdict"] == "accept" else None,
                 detection_id=label["detection_id"],
             )

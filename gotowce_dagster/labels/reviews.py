@@ -61,7 +61,7 @@ class ReviewedObject(Record):
         x1, y1, x2, y2 = self.box
         if min(x1, y1) < -ROUNDING_PX or x2 > width + ROUNDING_PX or y2 > height + ROUNDING_PX:
             raise ValueError(f"the box {list(self.box)} leaves the frame of {width} x {height} pixels")
-        if self.rle is not None and not rle.area(self.rle, height, width):
+        if self.rle is not None and not rle.decode(self.rle, height, width).any():
             raise ValueError("the mask has no pixels; use null for no mask")
 
 

@@ -13,10 +13,8 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX, DESIGNATOR, centres, row_iou, sizes, xyxy
 from gotowce_dagster.core.crops import Crop
-
-_SIDES = ["x1", "y1", "x2", "y2"]
-_DESIGNATOR = [f"designator_{side}" for side in _SIDES]
 
 # Frames of an object, including the current one, for a rolling median; and the minimum for a valid median.
 _NEARBY, _FEWEST = 5, 3
@@ -62,14 +60,14 @@ def room(c: pd.DataFrame) -> pd.Series:
 
 def centred(c: pd.DataFrame) -> np.ndarray:
     """Closeness of the centres of target and designator: 0 if half a side apart."""
-    target, designator = c[_SIDES].to_numpy(float), c[_DESIGNATOR].to_numpy(float)
-    offset = np.abs(_centre(target) - _centre(designator)) / _size(designator)
+    target, designator = xyxy(c), c[DESIGNATOR].to_numpy(float)
+    offset = np.abs(centres(target) - centres(designator)) / sizes(designator)
     return 1 - 2 * offset.max(axis=1, initial=0)
 
 
 def size(c: pd.DataFrame) -> np.ndarray:
     """Shorter side of the target's box divided by 10 pixels: specks are not targets."""
-    return _size(c[_SIDES].to_numpy(float)).min(axis=1, initial=np.inf) / _FULL_SIZE_PX
+    return sizes(xyxy(c)).min(axis=1, initial=np.inf) / _FULL_SIZE_PX
 
 
 def whole(c: pd.DataFrame) -> np.ndarray:
@@ -85,7 +83,7 @@ def corners(c: pd.DataFrame) -> pd.Series:
 
 def unclipped(c: pd.DataFrame) -> np.ndarray:
     """1 minus the share of the mask's box side on a straight horizontal or vertical edge, as of a panel."""
-    return 1 - np.array([_straight_share(*row) for row in c[["rle", "height", "width"]].to_numpy()])
+    return 1 - np.array([_straight_share(row) for row in c[["rle", "height", "width"]].to_dict("records")])
 
 
 def followed(c: pd.DataFrame) -> pd.Series:
@@ -116,8 +114,8 @@ def same_box(c: pd.DataFrame) -> np.ndarray:
     """Lowest IoU of a detector's box with the fused box."""
 
     def least(votes: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> float:
-        boxes = np.array([[vote[side] for side in _SIDES] for vote in votes], float)
-        agreed = np.array([[row[side] for side in _DESIGNATOR]], float)
+        boxes = np.array([[vote[side] for side in BOX] for vote in votes], float)
+        agreed = np.array([[row[side] for side in DESIGNATOR]], float)
         return float(sv.box_iou_batch(boxes, agreed).min())
 
     return _of_votes(c, least)
@@ -138,13 +136,13 @@ def usual_size(c: pd.DataFrame) -> pd.Series:
 
 def steady(c: pd.DataFrame) -> pd.Series:
     """IoU with its object in the better-fitting neighbouring frame, relative to their designators."""
-    designator = c[_DESIGNATOR].to_numpy(float)
-    origin, scale = np.tile(designator[:, :2], 2), np.tile(_size(designator), 2)
-    relative = pd.DataFrame((c[_SIDES].to_numpy(float) - origin) / scale, c.index, _SIDES)
+    designator = c[DESIGNATOR].to_numpy(float)
+    origin, scale = np.tile(designator[:, :2], 2), np.tile(sizes(designator), 2)
+    relative = pd.DataFrame((xyxy(c) - origin) / scale, c.index, BOX)
     ordered = relative.assign(object_id=c["object_id"], time_s=c["time_s"]).sort_values("time_s")
-    by_object = ordered.groupby("object_id")[_SIDES]
+    by_object = ordered.groupby("object_id")[BOX]
     before, after = (
-        _iou(ordered[_SIDES].to_numpy(), by_object.shift(step)[_SIDES].to_numpy()) for step in (1, -1)
+        row_iou(ordered[BOX].to_numpy(), by_object.shift(step)[BOX].to_numpy()) for step in (1, -1)
     )
     best = pd.Series(np.fmax(before, after), ordered.index)
     return best.fillna(1.0).reindex(c.index)
@@ -155,7 +153,7 @@ def single(c: pd.DataFrame) -> pd.Series:
     scores = pd.Series(1.0, c.index)
     for _, rows in c.groupby("frame_index"):
         ranked = rows.sort_values("confidence", ascending=False, kind="stable")
-        boxes = ranked[_SIDES].to_numpy(float)
+        boxes = xyxy(ranked)
         scores[ranked.index] = 1 - np.tril(sv.box_iou_batch(boxes, boxes), -1).max(axis=1)
     return scores
 
@@ -195,9 +193,9 @@ def _of_votes(c: pd.DataFrame, score: Callable[..., float]) -> np.ndarray:
     return scores
 
 
-def _straight_share(counts: str, height: int, width: int) -> float:
+def _straight_share(row: Mapping[Any, Any]) -> float:
     """The largest share of a side of the mask's box that the mask covers."""
-    mask = rle.decode(counts, int(height), int(width))
+    mask = rle.mask_of(row)
     window = Crop.of_mask(mask)
     part = window.cut(mask) if window else mask
     shares = [
@@ -206,18 +204,3 @@ def _straight_share(counts: str, height: int, width: int) -> float:
         if edge.size >= _MIN_STRAIGHT_PX
     ]
     return max(shares, default=0.0)
-
-
-def _centre(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
-
-
-def _size(boxes: np.ndarray) -> np.ndarray:
-    return boxes[:, 2:] - boxes[:, :2]
-
-
-def _iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """IoU of each box with the other box in the same row; NaN if that one is missing."""
-    shared = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
-    shared = shared.clip(min=0).prod(axis=1)
-    return shared / (_size(boxes).prod(axis=1) + _size(others).prod(axis=1) - shared)

@@ -16,11 +16,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from gotowce_dagster.config.params import DatasetParams
+from gotowce_dagster.core.boxes import BOX, row_iou, xyxy
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.labels.reviewed import ReviewedFrames, decision_of, is_confirmed, is_usable
 
 SPLITS = ("train", "val", "test")
-_BOX = ["x1", "y1", "x2", "y2"]
 _ORDERS = list(permutations(SPLITS))
 _ROWS_AT_ONCE = 1024
 
@@ -53,7 +53,7 @@ def usable_frames(
         {
             "objects": groups.size(),
             "classes": groups["class_name"].agg(lambda names: tuple(sorted(set(names)))),
-            **{side: groups[side].agg("min" if side[1] == "1" else "max") for side in _BOX},
+            **{side: groups[side].agg("min" if side[1] == "1" else "max") for side in BOX},
             "doubtful": groups["verdict"].agg(lambda verdicts: bool((verdicts != "accept").any())),
         }
     )
@@ -66,7 +66,7 @@ def usable_frames(
     rows["rejected"] = [review is not None and not is_usable(review) for review in judged]
     rows["confirmed"] = [index in reviews and is_confirmed(reviews[index]) for index in rows["frame_index"]]
     rows["annotator"] = pd.array([review.annotator if review else None for review in judged], "Int64")
-    columns = ["video", "frame_index", "time_s", "shot", "phash", "file", "objects", "classes", *_BOX]
+    columns = ["video", "frame_index", "time_s", "shot", "phash", "file", "objects", "classes", *BOX]
     return rows[[*columns, "doubtful", "rejected", "reviewed", "confirmed", "annotator"]].reset_index(
         drop=True
     )
@@ -263,16 +263,9 @@ def _near_duplicates(frames: pd.DataFrame, bits: int) -> tuple[np.ndarray, np.nd
         ones.append(known[row[upper] + start])
         others.append(known[column[upper]])
     one, other = np.concatenate(ones), np.concatenate(others)
-    count, boxes = frames["objects"].to_numpy(), frames[_BOX].to_numpy(dtype=float)
-    same = (count[one] == count[other]) & ((count[one] == 0) | (_iou(boxes[one], boxes[other]) >= 0.5))
+    count, boxes = frames["objects"].to_numpy(), xyxy(frames)
+    same = (count[one] == count[other]) & ((count[one] == 0) | (row_iou(boxes[one], boxes[other]) >= 0.5))
     return one[same], other[same]
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU of corresponding boxes: (n, 4), (n, 4) -> (n,)."""
-    shared = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None).prod(axis=1)
-    areas = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1)
-    return shared / (areas - shared)
 
 
 def _missing(frames: pd.DataFrame, every_class: bool) -> list[str]:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-_SIDES = ["x1", "y1", "x2", "y2"]
+from gotowce_dagster.core.boxes import centres, xyxy
+
 _MAX_GROWTH = 2.0
 _NEVER = 1e6
 
@@ -25,7 +26,7 @@ class _Track:
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def move(self, box: np.ndarray, time_s: float) -> None:
-        self.velocity = (_centre(box) - _centre(self.box)) / (time_s - self.time_s)
+        self.velocity = (centres(box) - centres(self.box)) / (time_s - self.time_s)
         self.box, self.time_s = box, time_s
 
 
@@ -50,7 +51,7 @@ def link(detections: pd.DataFrame, frames: pd.DataFrame, gap_s: float, speed: fl
         for _, rows in in_shot.groupby("frame_index"):
             time_s = float(rows["time_s"].iloc[0])
             tracks = [track for track in tracks if time_s - track.time_s <= gap_s]
-            boxes = rows[_SIDES].to_numpy(float)
+            boxes = xyxy(rows)
             classes = rows["class_name"].to_numpy()
             pairs = _assign(tracks, boxes, classes, time_s, speed)
             for row, box in enumerate(boxes):
@@ -81,16 +82,12 @@ def _cost(track: _Track, boxes: np.ndarray, time_s: float, speed: float) -> np.n
     """Distance of each box relative to the track's possible movement; above 1 they cannot match."""
     elapsed = time_s - track.time_s
     side = _side(track.box)
-    centres = _centre(boxes)
-    stationary = np.linalg.norm(centres - _centre(track.box), axis=1)
-    moving = np.linalg.norm(centres - _centre(track.box) - elapsed * track.velocity, axis=1)
+    middles, before = centres(boxes), centres(track.box)
+    stationary = np.linalg.norm(middles - before, axis=1)
+    moving = np.linalg.norm(middles - before - elapsed * track.velocity, axis=1)
     distance = np.minimum(stationary, moving) / (side * (0.5 + speed * elapsed))
     growth = np.abs(np.log(_side(boxes) / side)) / np.log(_MAX_GROWTH)
     return np.where(growth > 1, _NEVER, distance)
-
-
-def _centre(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
 def _side(boxes: np.ndarray) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import supervision as sv
 from PIL import Image, ImageDraw
 
+from gotowce_dagster.core.boxes import centres
 from gotowce_dagster.pictures import text
 
 _PALETTE = sv.ColorPalette.from_hex(["#00e5ff", "#ffd400", "#ff5ca8", "#7dff5c", "#ff8a3d", "#b28dff"])
@@ -63,7 +65,7 @@ def closeup(
     Returns:
         RGB uint8 (side, side, 3); black outside the frame.
     """
-    middle = (box[:2] + box[2:]) / 2
+    middle = centres(box)
     reach = max(8.0, float((box[2:] - box[:2]).max()) * (0.5 + margin))
     scale = side / (2 * reach)
     origin = middle - reach
@@ -72,10 +74,10 @@ def closeup(
     # The shift maps pixel corners; warpAffine maps pixel centres, half a pixel off at every scale.
     centred = shift + np.array([[0, 0, scale / 2 - 0.5], [0, 0, scale / 2 - 0.5]])
     cut = cv2.warpAffine(image_rgb, centred, (side, side), flags=cv2.INTER_CUBIC)
-    moved = sv.Detections(
+    moved = replace(
+        detections,
         xyxy=(detections.xyxy - np.tile(origin, 2)) * scale,
         mask=None if detections.mask is None else _warp_masks(np.asarray(detections.mask), centred, side),
-        data=dict(detections.data),
     )
     x1, y1, x2, y2 = moved.xyxy.T
     visible = np.flatnonzero((x2 > 0) & (y2 > 0) & (x1 < side) & (y1 < side))

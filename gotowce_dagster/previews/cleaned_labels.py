@@ -5,7 +5,7 @@ import pandas as pd
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import rle
-from gotowce_dagster.core.boxes import BOX, evenly
+from gotowce_dagster.core.boxes import BOX, DESIGNATOR, evenly
 from gotowce_dagster.core.tables import FRAMES, LABELS, read_table
 from gotowce_dagster.labelling import summary
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
@@ -15,7 +15,6 @@ from gotowce_dagster.previews.base import Preview
 
 _COLOURS = {"accept": GREEN, "review": AMBER, "reject": RED}
 _SHOWN = 8
-_DESIGNATOR = [f"designator_{side}" for side in BOX]
 
 
 def preview(project: Project, video: str) -> Preview:
@@ -32,8 +31,8 @@ def preview(project: Project, video: str) -> Preview:
 
 def _closeup(project: Project, video: str, label: dict, file: str) -> np.ndarray:
     image = read_rgb(project.paths.frames(video) / file)
-    mask = rle.decode(label["rle"], label["height"], label["width"]) if pd.notna(label["rle"]) else None
-    sides = _DESIGNATOR if pd.notna(label[_DESIGNATOR[0]]) else BOX
+    mask = rle.mask_of(label) if pd.notna(label["rle"]) else None
+    sides = DESIGNATOR if pd.notna(label[DESIGNATOR[0]]) else BOX
     return target_closeup(image, np.array([label[side] for side in sides]), mask, _COLOURS[label["verdict"]])
 
 

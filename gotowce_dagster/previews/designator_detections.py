@@ -2,10 +2,10 @@
 
 import numpy as np
 import pandas as pd
-import supervision as sv
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.boxes import evenly, xyxy
+from gotowce_dagster.core.boxes import evenly
+from gotowce_dagster.core.detections import from_rows
 from gotowce_dagster.core.tables import FRAMES, read_table
 from gotowce_dagster.detectors.detected import read_detected
 from gotowce_dagster.labelling import summary
@@ -40,8 +40,7 @@ def _sheet(pictures: pd.Series, rows: pd.DataFrame) -> np.ndarray:
     for frame_index in marked[evenly(len(marked), _SHOWN_WITH)].tolist():
         marks = rows[rows["frame_index"] == frame_index]
         first = marks.iloc[0]
-        names = marks["class_name"].to_numpy(dtype=str)
-        detections = sv.Detections(xyxy(marks), data={"class_name": names})
+        detections = from_rows(marks, "class_name")
         image = read_rgb(pictures[frame_index])
         images.append(closeup(image, detections, [""] * len(marks), box=detections.xyxy[0]))
         captions.append(f"frame {frame_index}: {first['prompt']}\nconfidence {first['confidence']:.2f}")

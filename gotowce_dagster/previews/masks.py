@@ -43,7 +43,7 @@ def _targets(project: Project, video: str, marked: pd.DataFrame, frames: pd.Data
     for row in marked.iloc[evenly(len(marked), _SHOWN)].to_dict("records"):
         image = read_rgb(project.paths.frames(video) / files[row["frame_index"]])
         designator = np.array([row[f"{side}_designator"] for side in BOX])
-        mask = rle.decode(row["rle"], row["height"], row["width"])
+        mask = rle.mask_of(row)
         images.append(target_closeup(image, designator, mask, GREEN))
         captions.append(
             f"frame {row['frame_index']} · {row['prompt']}\n"

@@ -70,7 +70,7 @@ class Evidence:
     def detections(self, index: int) -> Iterator[DetectedMask]:
         """Decode the detected masks of a frame."""
         for row in self.by_frame.get(index, ()):
-            mask = rle.decode(row["rle"], row["height"], row["width"])
+            mask = rle.mask_of(row)
             trusted = row["trust"] >= self.min_trust
             yield DetectedMask(
                 row["detection_id"], row["object_id"], row["class_name"], mask, trusted, row["prompt"]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from gotowce_dagster.config.params import PropagationParams
 from gotowce_dagster.core import rle
-from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.masks import mask_iou
 from gotowce_dagster.propagation.base import Observation, Propagator
 from gotowce_dagster.propagation.evidence import BY_POINTS, DetectedMask, Evidence
 from gotowce_dagster.propagation.gates import History, measure, scene_jump, state
@@ -163,7 +163,7 @@ class Tracker:
         }
         for name in [name for name in found if name not in self._pass.objects and found[name].trusted]:
             free = [other for other in propagated if other not in found]
-            overlap = {other: _iou(propagated[other].mask, found[name].mask) for other in free}
+            overlap = {other: mask_iou(propagated[other].mask, found[name].mask) for other in free}
             best = max(free, key=overlap.__getitem__, default=None)
             if best is not None and overlap[best] >= _SAME:
                 self._pass.names[found[name].track] = best
@@ -257,16 +257,8 @@ class Tracker:
 
 def _row(observation: Observation, measures: dict[str, float], verdict: str, **columns: object) -> Row:
     """Build a row of tables.PROPAGATED; ``columns`` has its index, ids, class_name and prompt."""
-    height, width = observation.mask.shape
-    row = {**columns, **measures, "height": height, "width": width, "area_px": 0, "state": verdict}
-    window = Crop.of_mask(observation.mask)
-    if verdict == "lost" or window is None:
-        return row | dict.fromkeys(("x1", "y1", "x2", "y2", "rle"))
-    return row | {
-        **dict(zip(("x1", "y1", "x2", "y2"), window.box, strict=True)),
-        "rle": rle.encode(observation.mask),
-        "area_px": int(np.count_nonzero(observation.mask)),
-    }
+    mask = np.zeros_like(observation.mask) if verdict == "lost" else observation.mask
+    return {**columns, **measures, **rle.mask_columns(mask), "state": verdict}
 
 
 def _overlap(one: Row, other: Row) -> float:
@@ -276,8 +268,4 @@ def _overlap(one: Row, other: Row) -> float:
     apart = one["x2"] <= other["x1"] or other["x2"] <= one["x1"]
     if apart or one["y2"] <= other["y1"] or other["y2"] <= one["y1"]:
         return 0.0
-    return _iou(*(rle.decode(row["rle"], row["height"], row["width"]) for row in (one, other)))
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    return np.count_nonzero(one & other) / max(np.count_nonzero(one | other), 1)
+    return mask_iou(*(rle.mask_of(row) for row in (one, other)))

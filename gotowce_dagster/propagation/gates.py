@@ -16,7 +16,9 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from gotowce_dagster.config.params import GateParams, PropagationParams
+from gotowce_dagster.core.boxes import centres
 from gotowce_dagster.core.crops import Crop, around
+from gotowce_dagster.core.masks import mask_iou
 from gotowce_dagster.propagation.base import Observation
 
 State = Literal["sure", "doubtful", "lost"]
@@ -104,7 +106,7 @@ class History(BaseModel):
         if not self.snapshots:
             raise ValueError("the history is empty: no position can be predicted")
         boxes = np.array([snapshot.box for snapshot in self.snapshots])
-        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        middles = centres(boxes)
         middle = middles[-1] + _slope(self._times(), middles) * (time_s - self.snapshots[-1].time_s)
         size = (boxes[-1, 2:] - boxes[-1, :2]) * np.sqrt(self._growth(time_s))
         return np.concatenate([middle - size / 2, middle + size / 2])
@@ -190,7 +192,7 @@ def measure(
         "area_change": 0.0 if nothing else np.nan,
         "motion": np.nan,
         "appearance": np.nan,
-        "detected": np.nan if detection_mask is None else _iou(observation.mask, detection_mask),
+        "detected": np.nan if detection_mask is None else mask_iou(observation.mask, detection_mask),
         "calm": _calm(history, time_s),
     }
     if nothing or window is None or not history.snapshots:
@@ -231,7 +233,7 @@ def likely_place(history: History, evidence: np.ndarray, window: Crop, time_s: f
     side = max(3, round(float(np.sqrt(history.snapshots[-1].area_px * history._growth(time_s)))))
     smoothed = cv2.blur(evidence, (side, side), borderType=cv2.BORDER_REFLECT)
     x, y = np.meshgrid(np.arange(window.x1, window.x2) + 0.5, np.arange(window.y1, window.y2) + 0.5)
-    middle = (expected[:2] + expected[2:]) / 2
+    middle = centres(expected)
     away = np.hypot(x - middle[0], y - middle[1]) / max(_LEAST_SIDE, float(size.max()))
     row, column = np.unravel_index(np.argmax(smoothed - _RELUCTANCE * away), smoothed.shape)
     found = np.array([window.x1 + column + 0.5, window.y1 + row + 0.5])
@@ -372,8 +374,3 @@ def _slope(times: np.ndarray, values: np.ndarray) -> np.ndarray:
     away = times - times.mean()
     spread = (away**2).sum()
     return (away @ (values - values.mean(axis=0))) / spread if spread > 0 else np.zeros(values.shape[1])
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    either = np.count_nonzero(one | other)
-    return np.count_nonzero(one & other) / either if either else 0.0

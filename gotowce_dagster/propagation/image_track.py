@@ -24,6 +24,7 @@ from gotowce_dagster.core import rle
 from gotowce_dagster.core.crops import Crop, around
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_file
+from gotowce_dagster.core.masks import mask_box_iou, pairwise_mask_iou
 from gotowce_dagster.propagation.base import Observation
 from gotowce_dagster.propagation.gates import (
     History,
@@ -35,7 +36,7 @@ from gotowce_dagster.propagation.gates import (
     state,
 )
 from gotowce_dagster.segmenters.base import Candidate, Prediction, Promptable
-from gotowce_dagster.segmenters.choose import agreement, clean_up, mask_iou, tidy, vote
+from gotowce_dagster.segmenters.choose import agreement, around_all, clean_up, tidy, vote
 from gotowce_dagster.segmenters.mobile_sam import MobileSam
 from gotowce_dagster.segmenters.prompts import Prompt, point, ring, whole
 from gotowce_dagster.segmenters.proposals import stability
@@ -369,7 +370,7 @@ def _is_continuous(before: Snapshot, snapshot: Snapshot) -> bool:
 
 def _prompt_consistency(mask: np.ndarray, prompt: Prompt) -> float:
     """IoU of the mask's box with the prompt's box, times the share of points that the mask satisfies."""
-    score = 1.0 if prompt.box is None else _box_iou(mask, prompt.box)
+    score = 1.0 if prompt.box is None else mask_box_iou(mask, prompt.box)
     if prompt.points is None or prompt.labels is None:
         return score
     x, y = np.clip(prompt.points.astype(int), 0, np.array(mask.shape[::-1]) - 1).T
@@ -377,16 +378,10 @@ def _prompt_consistency(mask: np.ndarray, prompt: Prompt) -> float:
 
 
 def _agreement(candidates: Sequence[Candidate]) -> np.ndarray:
-    windows = [window.box for c in candidates if (window := Crop.of_mask(c.mask))]
-    boxes = np.array(windows).astype(int)
-    all_of_them = Crop(*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
-    masks = np.stack([all_of_them.cut(c.mask) for c in candidates])
-    return np.nan_to_num(agreement(mask_iou(masks), np.array([c.prompt for c in candidates])), nan=1.0)
-
-
-def _box_iou(mask: np.ndarray, box: np.ndarray) -> float:
-    window = Crop.of_mask(mask)
-    return 0.0 if window is None else float(sv.box_iou_batch(window.box[None], box[None])[0, 0])
+    window = around_all(candidates)
+    assert window is not None, "no candidate is empty"
+    iou = pairwise_mask_iou(np.stack([window.cut(c.mask) for c in candidates]))
+    return np.nan_to_num(agreement(iou, np.array([c.prompt for c in candidates])), nan=1.0)
 
 
 def _observation(candidate: Candidate) -> Observation:

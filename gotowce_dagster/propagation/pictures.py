@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 import pandas as pd
-import supervision as sv
 from PIL import Image, ImageDraw
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.crops import around
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.pictures import text
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.curves import figure_of, painted
@@ -23,7 +24,6 @@ STATES: dict[str, Colour] = {"sure": GREEN, "doubtful": AMBER, "lost": RED}
 MEASURES = ("predicted_iou", "stability", "area_change", "motion", "appearance", "detected")
 """Measures from 0 to 1; the weakest is the confidence in a mask."""
 
-_SIDES = ["x1", "y1", "x2", "y2"]
 _SIDE = 320
 _LEAST_PX = 64
 _MOST = 24
@@ -50,9 +50,8 @@ def with_masks(image_rgb: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """Draw the objects of one frame; each object keeps its colour across frames."""
     with_mask = rows[rows["rle"].notna()]
     objects = with_mask["object_id"].to_numpy()
-    detections = sv.Detections(with_mask[_SIDES].to_numpy(float).reshape(-1, 4), data={"class_name": objects})
-    if len(with_mask):
-        detections.mask = np.stack([_mask(row) for row in with_mask.to_dict("records")])
+    masks = [rle.mask_of(row) for row in with_mask.to_dict("records")]
+    detections = from_boxes(xyxy(with_mask), mask=np.stack(masks) if masks else None, class_name=objects)
     states = with_mask["state"].fillna("").map({"doubtful": " ?"}).fillna("")
     captions = [
         f"{one} {name}{state}"
@@ -149,7 +148,7 @@ def confidence(masks: pd.DataFrame) -> pd.Series:
 
 def _prompt_tile(image: np.ndarray, row: dict, points: pd.DataFrame) -> np.ndarray:
     spots = points[["x", "y"]].to_numpy(float)
-    boxes = [np.array([[row[side] for side in _SIDES]], float)] if pd.notna(row["rle"]) else []
+    boxes = [np.array([[row[side] for side in BOX]], float)] if pd.notna(row["rle"]) else []
     corners = np.concatenate([*(box.reshape(-1, 2) for box in boxes), spots]) if boxes or len(spots) else None
     if corners is None:
         return image
@@ -160,7 +159,7 @@ def _prompt_tile(image: np.ndarray, row: dict, points: pd.DataFrame) -> np.ndarr
     picture = cv2.resize(crop.cut(image), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     if pd.notna(row["rle"]):
         large = cv2.resize(
-            crop.cut(_mask(row)).astype(np.uint8), picture.shape[1::-1], interpolation=cv2.INTER_NEAREST
+            crop.cut(rle.mask_of(row)).astype(np.uint8), picture.shape[1::-1], interpolation=cv2.INTER_NEAREST
         )
         tint = picture.copy()
         tint[large > 0] = STATES.get(row["state"], GREEN)
@@ -172,10 +171,6 @@ def _prompt_tile(image: np.ndarray, row: dict, points: pd.DataFrame) -> np.ndarr
         cv2.circle(picture, at, 7, (0, 0, 0), 4, cv2.LINE_AA)
         cv2.circle(picture, at, 7, (255, 255, 255), -1 if label else 2, cv2.LINE_AA)
     return picture
-
-
-def _mask(row: dict) -> np.ndarray:
-    return rle.decode(row["rle"], row["height"], row["width"])
 
 
 def _footer(picture: np.ndarray, line: str) -> np.ndarray:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX, KEY, xyxy
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import MASKS
 from gotowce_dagster.propagation.base import Propagator
@@ -20,8 +21,6 @@ from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.choose import measure
 from gotowce_dagster.video.decode import VideoInfo
 
-_KEY = ["frame_index", "detection_id"]
-_SIDES = ["x1", "y1", "x2", "y2"]
 _MEASURES = ["area_change", "motion", "appearance", "calm", "detected"]
 _ON_MARK = ["fill", "inside", "mark_overlap"]
 _INSIDE = 0.9
@@ -105,7 +104,7 @@ def join(
         All columns of tables.MASKS except video.
     """
     marks = {
-        frame: dict(zip(rows["detection_id"].tolist(), rows[_SIDES].to_numpy(float), strict=True))
+        frame: dict(zip(rows["detection_id"].tolist(), xyxy(rows), strict=True))
         for frame, rows in detections.groupby("frame_index")
     }
     rows = propagated.to_dict("records")
@@ -132,7 +131,7 @@ def join(
         taken.add((frame, number))
         joined.append(row | free.get(number, {}) | {"detection_id": number})
     table = pd.DataFrame(joined, columns=[name for name in MASKS.names if name != "video"])
-    return table.sort_values(_KEY, ignore_index=True)
+    return table.sort_values(KEY, ignore_index=True)
 
 
 def join_with_propagated(
@@ -151,7 +150,7 @@ def join_with_propagated(
     for row in propagated.to_dict("records"):
         marks = detections[detections["frame_index"] == row["frame_index"]]
         inside = {
-            mark["detection_id"]: _on_mark(row, np.array([mark[side] for side in _SIDES]), params)["inside"]
+            mark["detection_id"]: _on_mark(row, np.array([mark[side] for side in BOX]), params)["inside"]
             for mark in marks.to_dict("records")
         }
         best = max(inside, key=inside.__getitem__, default=None)
@@ -182,6 +181,6 @@ def _on_mark(row: dict[Hashable, Any], mark: np.ndarray, params: MasksParams) ->
     """Measure a propagated mask on a designator, xyxy (4,)."""
     if pd.isna(row["rle"]):
         return dict.fromkeys(_ON_MARK, 0.0)
-    mask = rle.decode(row["rle"], row["height"], row["width"])
+    mask = rle.mask_of(row)
     candidate = Candidate(mask, "", row["predicted_iou"], row["stability"])
     return measure([candidate], mark, params).loc[0, _ON_MARK].to_dict()

@@ -39,6 +39,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.core.errors import GotowceError, InputError
 from gotowce_dagster.core.tables import DETECTIONS, read_table
 from gotowce_dagster.labels.reviews import ReviewedObject
@@ -59,7 +60,6 @@ TITLE = "gotowce"
 
 _STOP_S = 10.0
 _START_S = 30.0
-_SIDES = ["x1", "y1", "x2", "y2"]
 
 BODY_BYTES = 4_000_000
 """Maximum size of a request body. A frame's clicks and regions need less: a 4K bitmask is below 100 kB."""
@@ -280,7 +280,7 @@ def _designators(paths: Paths, video: str, frame_index: Any) -> np.ndarray:
     if Path(video).name != video or not file.exists():
         return np.empty((0, 4))
     rows = _detections(file, file.stat().st_mtime_ns)
-    return rows.loc[rows["frame_index"] == frame_index, _SIDES].to_numpy(float)
+    return xyxy(rows[rows["frame_index"] == frame_index])
 
 
 @lru_cache(maxsize=4)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
-import supervision as sv
 
 from gotowce_dagster.config.params import RankingParams, ReviewTasksParams
 from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.boxes import xyxy
+from gotowce_dagster.core.detections import class_names, from_boxes
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import FRAMES, LABELS, read_table
 from gotowce_dagster.evaluation.scoring import FALSE_POSITIVE, Case, matches, pair_iou
@@ -23,7 +23,6 @@ from gotowce_dagster.review.choose import draw
 from gotowce_dagster.training.model import Predict
 
 Kind = Literal["missed", "extra", "class", "box"]
-_BOX = ["x1", "y1", "x2", "y2"]
 _COLUMNS = ["video", "frame_index", "severity", "kinds", "says"]
 
 
@@ -74,10 +73,7 @@ def rank_frames(
         progress(done, len(frames))
         if clock() > until:
             break
-        labels = sv.Detections(
-            frame.labels[_BOX].to_numpy(float).reshape(-1, 4),
-            data={"class_name": frame.labels["class_name"].to_numpy(dtype=str)},
-        )
+        labels = from_boxes(xyxy(frame.labels), class_name=frame.labels["class_name"].to_numpy(dtype=str))
         case = Case(frame.video, frame.frame_index, predict(read_rgb(frame.file)), labels)
         found = disagreements(case, told)
         rows.append(
@@ -102,7 +98,7 @@ def disagreements(case: Case, params: RankingParams) -> list[Disagreement]:
     """
     sure = case.surer_than(params.confidence)
     pairs, overlap = matches(sure, params.iou), pair_iou(sure)
-    names, labels = _names(sure.found), _names(sure.truth)
+    names, labels = class_names(sure.found), class_names(sure.truth)
     found = []
     for box, (label, confidence) in enumerate(zip(pairs, sure.confidence, strict=True)):
         if label == FALSE_POSITIVE:
@@ -145,7 +141,3 @@ def _unjudged(paths: Paths, video: str, params: ReviewTasksParams) -> Iterator[_
         if is_whole_jpeg(file):
             number = frame["frame_index"]
             yield _Frame(video, number, file, by_frame.get(number, shown.iloc[:0]))
-
-
-def _names(boxes: sv.Detections) -> np.ndarray:
-    return np.asarray(boxes.data.get("class_name", np.full(len(boxes), "")), dtype=str)

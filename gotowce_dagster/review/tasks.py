@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from gotowce_dagster.config.params import ReviewTasksParams
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.safe_names import safe_name
 from gotowce_dagster.core.validation import in_words
 from gotowce_dagster.labels.reviews import Review, ReviewedFrame, ReviewedObject, Sample, Verdict
@@ -274,7 +275,7 @@ def _doubts(labels: Iterable[Mapping[str, Any]], why: Mapping[str, str]) -> str:
 
 def _closeups(frame: FrameToReview, label: Mapping[str, Any]) -> str:
     """The pixels around a label, enlarged by the browser, without and with its mask."""
-    x1, y1, x2, y2 = (label[side] for side in ("x1", "y1", "x2", "y2"))
+    x1, y1, x2, y2 = (label[side] for side in BOX)
     shown_px = max(_CLOSEUP_LEAST_PX, _CLOSEUP_MARGIN * max(x2 - x1, y2 - y1))
     scale = _CLOSEUP_PX / shown_px
     left, top = (scale * ((low + high - shown_px) / 2) for low, high in ((x1, x2), (y1, y2)))

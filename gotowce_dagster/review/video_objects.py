@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_file
 from gotowce_dagster.labels.followed import KeyFrame, Track
 from gotowce_dagster.review.regions import Size, percent_box, pixel_box
 from gotowce_dagster.video.decode import VideoInfo
 
-_SIDES = ["x1", "y1", "x2", "y2"]
 _OURS = "track-"
 
 
@@ -46,11 +46,11 @@ def tracks_of(rows: pd.DataFrame, sampled: Iterable[int], tolerance_px: float) -
         tolerance_px: Maximum error of any side of a box, in pixels, in the frames of ``rows``.
     """
     order = {frame: position for position, frame in enumerate(sorted({*sampled, *rows["frame_index"]}))}
-    seen = rows.dropna(subset=_SIDES).sort_values("frame_index").drop_duplicates(["object_id", "frame_index"])
+    seen = rows.dropna(subset=BOX).sort_values("frame_index").drop_duplicates(["object_id", "frame_index"])
     tracks = []
     for name, of_object in seen.groupby("object_id", sort=True):
         frames = of_object["frame_index"].to_numpy(np.int64)
-        boxes = of_object[_SIDES].to_numpy(float)
+        boxes = xyxy(of_object)
         gaps = np.flatnonzero(np.diff([order[frame] for frame in frames.tolist()]) > 1) + 1
         key_frames = [
             KeyFrame(
@@ -189,7 +189,7 @@ def write_truth(path: Path, video: str, rows: pd.DataFrame, frames: Sequence[int
     if path.exists():
         raise InputError(f"{path}: exists already; move it away first to replace it with these boxes")
     chosen = rows[rows["frame_index"].isin(frames)]
-    table = chosen[["frame_index", *_SIDES]].assign(clip=video, label="object")
+    table = chosen[["frame_index", *BOX]].assign(clip=video, label="object")
     with fresh_file(path) as new:
-        table[["clip", "frame_index", *_SIDES, "label"]].to_csv(new, index=False)
+        table[["clip", "frame_index", *BOX, "label"]].to_csv(new, index=False)
     return len(table)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.masks import pairwise_mask_iou
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.shapes import best_likeness, shape
 
@@ -69,7 +70,7 @@ def choose(
             likeness to them. Without any, it is not.
         trust: maps the measures (see measure) to scores.
     """
-    window = _around_all(candidates)
+    window = around_all(candidates)
     if window is None:
         return None
     designator = window.to_crop(box)
@@ -105,7 +106,7 @@ def vote(candidates: Sequence[Candidate], best: int, params: MasksParams) -> np.
     smaller than the target; then the best mask is kept.
     """
     masks = np.stack([c.mask for c in candidates])
-    voters = mask_iou(masks)[best] >= params.alike
+    voters = pairwise_mask_iou(masks)[best] >= params.alike
     if np.count_nonzero(voters) < params.min_voters:
         return candidates[best].mask
     weights = np.nan_to_num([c.stability for c in candidates], nan=1.0)[voters]
@@ -135,16 +136,8 @@ def measure(candidates: Sequence[Candidate], box: np.ndarray, params: MasksParam
             "mark_overlap": (masks & mark).sum(axis=(1, 2)) / area,
         }
     )
-    table["agreement"] = agreement(mask_iou(masks), table["prompt"].to_numpy())
+    table["agreement"] = agreement(pairwise_mask_iou(masks), table["prompt"].to_numpy())
     return table
-
-
-def mask_iou(masks: np.ndarray) -> np.ndarray:
-    """Compute the IoU of every pair of masks: bool (n, H, W), none empty, to float (n, n)."""
-    flat = masks.reshape(len(masks), -1).astype(np.float32)
-    both = flat @ flat.T
-    area = both.diagonal()
-    return both / (area[:, None] + area[None, :] - both)
 
 
 def agreement(iou: np.ndarray, prompts: np.ndarray) -> np.ndarray:
@@ -229,7 +222,8 @@ def _pieces(mask: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray
     return stats[1:], labels
 
 
-def _around_all(candidates: Sequence[Candidate]) -> Crop | None:
+def around_all(candidates: Sequence[Candidate]) -> Crop | None:
+    """The smallest window around all candidates' masks; None where every one is empty."""
     boxes = np.array([window.box for c in candidates if (window := Crop.of_mask(c.mask))]).astype(int)
     if not len(boxes):
         return None

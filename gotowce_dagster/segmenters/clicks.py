@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.config.params import MasksParams, ReviewAssistParams
+from gotowce_dagster.core.boxes import centres, sizes
 from gotowce_dagster.core.crops import Crop, around
 from gotowce_dagster.segmenters.base import Candidate, ImageEmbedding, Interactive
 from gotowce_dagster.segmenters.choose import choose, score
@@ -194,5 +195,5 @@ def _runs_out(mask: np.ndarray, crop: Crop) -> bool:
 
 
 def _grown(box: np.ndarray) -> np.ndarray:
-    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * _GROWTH
+    centre, half = centres(box), sizes(box) / 2 * _GROWTH
     return np.r_[centre - half, centre + half]

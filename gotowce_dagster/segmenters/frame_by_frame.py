@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import supervision as sv
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core.boxes import BOX, KEY, xyxy
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress, tracked
 from gotowce_dagster.core.tables import DETECTIONS, MASKS, empty, read_table, write_table
@@ -121,7 +121,7 @@ def _segment(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Segment a frame: its masks, and the candidates of the doubtful ones."""
     names = {column: rows[column].to_numpy() for column in ("detection_id", "class_name")}
-    targets = find_targets(image, sv.Detections(xyxy(rows), data=names), segmenter, params)
+    targets = find_targets(image, from_boxes(xyxy(rows), **names), segmenter, params)
     found = choose_targets(targets, segmenter, params)
     doubtful = set(found["detection_id"][score(found) < params.doubt])
     return found, candidates_table(target for target in targets if target.detection_id in doubtful)

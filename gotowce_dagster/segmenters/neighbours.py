@@ -82,4 +82,4 @@ def sure_neighbours(times: np.ndarray, sure: np.ndarray, gap_s: float) -> list[l
 
 
 def _shape(row: dict, designator: np.ndarray) -> np.ndarray:
-    return shape(rle.decode(row["rle"], row["height"], row["width"]), designator)
+    return shape(rle.mask_of(row), designator)

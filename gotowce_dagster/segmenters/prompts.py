@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gotowce_dagster.core.boxes import centres
+
 _OUTWARD = 1.2
 
 
@@ -25,7 +27,7 @@ class Prompt:
 
 def point(box: np.ndarray) -> Prompt:
     """A positive point at the centre of the designator."""
-    return Prompt(_centre(box), np.ones(1, int))
+    return Prompt(centres(box[None]), np.ones(1, int))
 
 
 def ring(box: np.ndarray) -> Prompt:
@@ -33,8 +35,8 @@ def ring(box: np.ndarray) -> Prompt:
     x1, y1, x2, y2 = box
     corners = np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
     middles = (corners + np.roll(corners, -1, axis=0)) / 2
-    outside = _centre(box) + _OUTWARD * (middles - _centre(box))
-    points = np.concatenate([_centre(box), corners, outside])
+    outside = centres(box[None]) + _OUTWARD * (middles - centres(box[None]))
+    points = np.concatenate([centres(box[None]), corners, outside])
     return Prompt(points, np.r_[1, np.zeros(len(points) - 1, int)])
 
 
@@ -94,7 +96,3 @@ def as_points(prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("a prompt of an image needs points with labels, or a box")
     points, labels = zip(*parts, strict=True)
     return np.concatenate(points), np.concatenate(labels)
-
-
-def _centre(box: np.ndarray) -> np.ndarray:
-    return (box[None, :2] + box[None, 2:]) / 2

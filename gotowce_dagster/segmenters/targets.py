@@ -10,7 +10,6 @@ import supervision as sv
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core import rle
-from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.core.tables import MASKS
 from gotowce_dagster.segmenters.base import Candidate, Segmenter
 from gotowce_dagster.segmenters.choose import Choice, choose
@@ -107,7 +106,7 @@ def read_candidates(rows: pd.DataFrame) -> Sequence[Candidate]:
     """Read the candidates of one target from its rows of candidates_table."""
     return [
         Candidate(
-            rle.decode(row["rle"], row["height"], row["width"]),
+            rle.mask_of(row),
             row["prompt"],
             row["predicted_iou"],
             row["stability"],
@@ -126,16 +125,9 @@ def on_screen(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
 def mask_columns(choice: Choice) -> dict[str, object]:
     """Columns of tables.MASKS for a chosen mask and its measures."""
     candidate = choice.candidate
-    window = Crop.of_mask(candidate.mask)
-    assert window is not None, "choose gives no empty mask"
-    height, width = candidate.mask.shape
     return {
         "prompt": candidate.prompt,
-        **dict(zip(("x1", "y1", "x2", "y2"), window.box, strict=True)),
-        "rle": rle.encode(candidate.mask),
-        "height": height,
-        "width": width,
-        "area_px": int(np.count_nonzero(candidate.mask)),
+        **rle.mask_columns(candidate.mask),
         "predicted_iou": candidate.predicted_iou,
         "stability": candidate.stability,
         "fill": choice.fill,

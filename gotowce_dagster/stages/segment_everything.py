@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import read_truth
@@ -18,7 +19,6 @@ from gotowce_dagster.studies.everything_report import CUTS, FITS, PICTURE, REPOR
 from gotowce_dagster.video.decode import probe, read_frames
 
 NAME = "segment_everything"
-_SIDES = ["x1", "y1", "x2", "y2"]
 
 
 def run(project: Project, progress: Progress = silent) -> None:
@@ -78,7 +78,7 @@ def _frames(project: Project) -> Iterator[tuple[str, int, np.ndarray, np.ndarray
         some = named[_evenly(len(named), wanted)].tolist()
         for frame in read_frames(project.raw(video), some) if some else ():
             here = objects[objects["frame_index"] == frame.index] if objects is not None else None
-            boxes = here[_SIDES].to_numpy(float) if here is not None else np.zeros((0, 4))
+            boxes = xyxy(here) if here is not None else np.zeros((0, 4))
             yield video, frame.index, frame.rgb(), boxes
 
 

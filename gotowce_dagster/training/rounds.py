@@ -20,6 +20,7 @@ import supervision as sv
 import yaml
 
 from gotowce_dagster.config.params import RoundsParams, TrainingParams
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.files import fresh_dir, remove
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.labels.export import class_names, read_objects
@@ -35,7 +36,7 @@ _MEDIAN_OF, _LEAST_FRAMES = 25, 5
 """Frames of a video, most and fewest, that tell what its places usually show."""
 _STANDING = 0.1
 """Share of labelled targets that stand still, above which standing still says nothing."""
-PROPOSED_COLUMNS = ["round", "video", "frame_index", "class_id", "x1", "y1", "x2", "y2", "confidence", "use"]
+PROPOSED_COLUMNS = ["round", "video", "frame_index", "class_id", *BOX, "confidence", "use"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +152,7 @@ def propose(
         for box, number, confidence, use in zip(
             found.xyxy[shown], numbers[shown], _confidence(found)[shown], uses[shown], strict=True
         ):
-            named = dict(zip(("x1", "y1", "x2", "y2"), box.tolist(), strict=True))
+            named = dict(zip(BOX, box.tolist(), strict=True))
             rows.append(
                 {
                     "video": key[0],
@@ -181,9 +182,7 @@ def two_looks(
     assert isinstance(found, sv.Detections)
     assert isinstance(mirrored, sv.Detections)
     if not len(found):
-        return sv.Detections(
-            np.zeros((0, 4)), confidence=np.zeros(0), data={"class_name": np.zeros(0, str)}
-        ), np.zeros(0, bool)
+        return found, np.zeros(0, bool)
     sure = _confidence(found) >= params.adopt
     if not len(mirrored):
         return found, np.zeros(len(found), bool)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.designators.erase import Erased, erase
 from gotowce_dagster.designators.profile import AnyDesignator, Profile
 
-_BOX = ["x1", "y1", "x2", "y2"]
 _MARGIN = 2
 """Pixels around a target that a cutout keeps, so that its edge can be blended."""
 
@@ -23,7 +23,7 @@ def marks_in(detections: pd.DataFrame, profile: Profile) -> list[tuple[np.ndarra
     """
     known = {designator.name: designator for designator in profile.designators}
     return [
-        (np.array([row[side] for side in _BOX], float), known[row["prompt"]])
+        (np.array([row[side] for side in BOX], float), known[row["prompt"]])
         for row in detections.to_dict("records")
         if row["prompt"] in known
     ]
@@ -54,7 +54,7 @@ def cutouts(image: np.ndarray, labels: pd.DataFrame) -> list[tuple[str, np.ndarr
     for row in labels.to_dict("records"):
         if not isinstance(row["rle"], str):
             continue
-        mask = rle.decode(row["rle"], row["height"], row["width"])
+        mask = rle.mask_of(row)
         y, x = np.nonzero(mask)
         window = (
             slice(max(y.min() - _MARGIN, 0), y.max() + 1 + _MARGIN),
@@ -70,8 +70,8 @@ def _targets(shape: tuple[int, int], labels: pd.DataFrame) -> np.ndarray:
     targets = np.zeros(shape, bool)
     for row in labels[labels["verdict"] != "reject"].to_dict("records"):
         if isinstance(row["rle"], str):
-            targets |= rle.decode(row["rle"], row["height"], row["width"])
+            targets |= rle.mask_of(row)
         else:
-            x1, y1, x2, y2 = (max(round(row[side]), 0) for side in _BOX)
+            x1, y1, x2, y2 = (max(round(row[side]), 0) for side in BOX)
             targets[y1:y2, x1:x2] = True
     return targets

@@ -8,12 +8,13 @@ import pytest
 import supervision as sv
 
 from gotowce_dagster.comparison.footage import Footage, sample
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.video.decode import read_frames
 from tests.support.synthetic import Scene, write_scene
 
-COLUMNS = ["frame_index", "x1", "y1", "x2", "y2", "label"]
+COLUMNS = ["frame_index", *BOX, "label"]
 TRUTH = pd.DataFrame(
     [
         (2, 10, 10, 50, 50, "designator"),

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.designators.profile import write_profile
 from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE
@@ -68,7 +69,7 @@ class Case:
 
     def box(self, frame_index: int) -> tuple[float, float, float, float]:
         rows = self.truth[(self.truth["frame_index"] == frame_index) & (self.truth["label"] == "designator")]
-        x1, y1, x2, y2 = rows[["x1", "y1", "x2", "y2"]].to_numpy(float)[0].tolist()
+        x1, y1, x2, y2 = xyxy(rows)[0].tolist()
         return x1, y1, x2, y2
 
     def right(self, frame_index: int) -> Turn:

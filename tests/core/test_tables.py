@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import (
     DETECTIONS,
@@ -211,7 +212,7 @@ def test_ground_truth_written_by_pandas_round_trips(rows: list[tuple]) -> None:
         written.to_csv(path, index=False)
         read = read_truth(path)
     assert read["clip"].tolist() == [clip.strip() for clip in written["clip"]]
-    for name in ("frame_index", "x1", "y1", "x2", "y2", "label"):
+    for name in ("frame_index", *BOX, "label"):
         assert read[name].tolist() == written[name].tolist()
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from gotowce_dagster.core.boxes import BOX
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -45,7 +47,7 @@ class Server:
 
 def boxes(*rows: tuple[str, float, float, float, float, float], coordinates: str = "pixel") -> dict[str, Any]:
     """An answer of the schema: label, x1, y1, x2, y2, confidence."""
-    names = ("label", "x1", "y1", "x2", "y2", "confidence")
+    names = ("label", *BOX, "confidence")
     return {"coordinates": coordinates, "boxes": [dict(zip(names, row, strict=True)) for row in rows]}
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gotowce_dagster.config.detector_settings import BracketSettings
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import DETECTIONS, write_table
 from gotowce_dagster.designators.profile import Profile
@@ -127,7 +128,7 @@ def test_boxes_that_cannot_be_are_left_out_and_told() -> None:
     large = Says("large", (-20.0, -20.0, width + 20.0, height + 20.0, 0.5))
     detected = detect_frames("c", [(7, sky())], [mad, large])
     rows = detected.rows
-    assert rows[["x1", "y1", "x2", "y2"]].to_numpy().tolist() == [[10, 10, 50, 50], [0, 0, width, height]]
+    assert rows[BOX].to_numpy().tolist() == [[10, 10, 50, 50], [0, 0, width, height]]
     told = detected.unanswered[7]["mad"]
     assert "2 of 4 boxes were no numbers" in told
     assert "1 of 2 boxes were empty, outside the image" in told

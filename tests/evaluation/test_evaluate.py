@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import supervision as sv
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.evaluation.evaluate import (
     KnownFrames,
     apart_from_training,
@@ -26,7 +27,7 @@ def _known() -> KnownFrames:
         (10, 90, 0, 100, 40, "designator_partial"),
         (20, np.nan, np.nan, np.nan, np.nan, "none"),
     ]
-    truth = pd.DataFrame(rows, columns=["frame_index", "x1", "y1", "x2", "y2", "label"]).assign(clip="v.mp4")
+    truth = pd.DataFrame(rows, columns=["frame_index", *BOX, "label"]).assign(clip="v.mp4")
     images = {index: np.zeros((50, 100, 3), np.uint8) for index in (0, 10, 20)}
     return KnownFrames("v", truth, images, {0: 0.0, 10: 1.0, 20: 2.0}, [])
 
@@ -36,7 +37,7 @@ def _rows(*rows: tuple[int, tuple[float, ...], str]) -> pd.DataFrame:
         [
             {
                 "frame_index": index,
-                **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)),
+                **dict(zip(BOX, box, strict=True)),
                 "confidence": 0.9,
                 "class_name": "hostile",
                 "verdict": verdict,
@@ -77,7 +78,7 @@ def test_reviewers_tell_the_objects_where_both_know_a_frame() -> None:
             ("v.mp4", 20, 50, 10, 60, 20, "object"),
             ("v.mp4", 30, np.nan, np.nan, np.nan, np.nan, NO_OBJECT),
         ],
-        columns=["clip", "frame_index", "x1", "y1", "x2", "y2", "label"],
+        columns=["clip", "frame_index", *BOX, "label"],
     )
     both = joined(checked, said)
     known = KnownFrames("v", both, dict.fromkeys((0, 10, 20, 30), np.zeros((50, 100, 3))), {}, [])

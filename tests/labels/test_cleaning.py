@@ -5,6 +5,7 @@ import pytest
 
 from gotowce_dagster.config.params import LabelsParams, RuleParams
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, MASKS, read_table, write_table
 from gotowce_dagster.core.yaml_files import parse_yaml
@@ -43,7 +44,7 @@ def test_every_detection_has_a_label_that_can_be_written(tables: Tables, tmp_pat
     read = read_table(tmp_path / "labels.parquet", LABELS)
     assert read["frame_index"].tolist() == detections["frame_index"].tolist()
     assert read["designator_x1"].tolist() == detections["x1"].tolist()
-    assert read.loc[0, ["x1", "y1", "x2", "y2"]].tolist() == masks.loc[0, ["x1", "y1", "x2", "y2"]].tolist()
+    assert read.loc[0, BOX].tolist() == masks.loc[0, BOX].tolist()
     assert set(dict(read["scores"][0])) == {
         name for name, chosen in labels_params().rules.items() if chosen.mode != "off"
     }
@@ -60,7 +61,7 @@ def test_a_detection_without_a_mask_is_rejected_not_dropped(tables: Tables) -> N
 
 def test_objects_that_detectors_disagree_on_go_to_review_first(tables: Tables) -> None:
     detections, masks, frames = tables
-    box = detections[["x1", "y1", "x2", "y2", "class_name"]].assign(confidence=0.9).to_dict("records")
+    box = detections[[*BOX, "class_name"]].assign(confidence=0.9).to_dict("records")
     votes = [[{"detector": name, **row} for name in ("bracket", "world", "eye")] for row in box]
     votes[5] = votes[5][:1]
     labels = clean(detections.assign(votes=votes), masks, frames, labels_params())
@@ -136,7 +137,7 @@ def test_a_propagated_object_is_judged_without_a_designator(tables: Tables, tmp_
     carried = masks.iloc[[number, number, number]].assign(
         detection_id=[7, 8, 9], state=["sure", "doubtful", "lost"], fill=float("nan"), inside=float("nan")
     )
-    carried.loc[carried["state"] == "lost", ["rle", "x1", "y1", "x2", "y2"]] = None
+    carried.loc[carried["state"] == "lost", ["rle", *BOX]] = None
     labels = clean(
         detections[detections["frame_index"] < last],
         pd.concat([masks[masks["frame_index"] < last], carried]),

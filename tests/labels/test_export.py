@@ -10,6 +10,8 @@ from hypothesis.extra import numpy as some
 from scipy import ndimage
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
+from gotowce_dagster.core.masks import mask_iou
 from gotowce_dagster.labels.export import label_file, mask_outline, read_objects, yolo_lines
 
 WIDTH, HEIGHT = 200, 100
@@ -18,7 +20,7 @@ WIDTH, HEIGHT = 200, 100
 def _label(box: tuple[float, ...], mask: np.ndarray | None = None, name: str = "hostile") -> dict:
     return {
         "class_name": name,
-        **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)),
+        **dict(zip(BOX, box, strict=True)),
         "rle": None if mask is None else rle.encode(mask),
         "height": HEIGHT,
         "width": WIDTH,
@@ -30,10 +32,6 @@ def _painted(line: str) -> np.ndarray:
     points = np.array(line.split()[1:], np.float32).reshape(-1, 2) * [WIDTH, HEIGHT]
     canvas = np.zeros((HEIGHT, WIDTH), np.uint8)
     return cv2.fillPoly(canvas, [points.astype(np.int32)], 1).astype(bool)
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    return (a & b).sum() / (a | b).sum()
 
 
 @pytest.mark.parametrize(
@@ -76,7 +74,7 @@ def test_one_object_is_one_polygon_and_round_trips(pieces: list, least: float, w
     box = (x.min(), y.min(), x.max() + 1, y.max() + 1)
     lines = yolo_lines(pd.DataFrame([_label(box, mask)]), {"hostile": 0}, True)
     assert len(lines) == 1, what
-    assert _iou(_painted(lines[0]), mask) >= least, what
+    assert mask_iou(_painted(lines[0]), mask) >= least, what
     outline = mask_outline(mask)
     assert np.abs(np.r_[outline.min(axis=0), outline.max(axis=0)] - box).max() <= 0.125, what
 
@@ -97,7 +95,7 @@ def test_a_solid_mask_round_trips_exactly(noise: np.ndarray) -> None:
     y, x = np.nonzero(mask)
     row = _label((x.min(), y.min(), x.max() + 1, y.max() + 1), mask)
     (line,) = yolo_lines(pd.DataFrame([row]), {"hostile": 0}, True)
-    assert _iou(_painted(line), mask) == 1.0
+    assert mask_iou(_painted(line), mask) == 1.0
 
 
 def test_empty_mask_is_refused() -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
@@ -104,7 +105,7 @@ def test_truth_from_reviews() -> None:
         (0, "object"),
         (10, NO_OBJECT),
     ]
-    assert truth.loc[0, ["x1", "y1", "x2", "y2"]].tolist() == [100, 50, 130, 80]
+    assert truth.loc[0, BOX].tolist() == [100, 50, 130, 80]
     assert truth_from_reviews({}, "duel.mp4").empty
 
 

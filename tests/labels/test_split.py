@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gotowce_dagster.config.params import DatasetParams
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.labels.split import (
     SPLITS,
@@ -256,5 +257,5 @@ def test_usable_frames() -> None:
     assert list(rows["objects"]) == [0, 2, 1]
     assert list(rows["doubtful"]) == [False, False, True]
     assert list(rows["classes"]) == [(), ("hostile", "neutral"), ("hostile",)]
-    assert rows.loc[1, ["x1", "y1", "x2", "y2"]].tolist() == [5, 2, 60, 9]
+    assert rows.loc[1, BOX].tolist() == [5, 2, 60, 9]
     assert rows.loc[0, ["x1"]].isna().all()

@@ -131,7 +131,7 @@ def overlaps(rows: pd.DataFrame, scene: Scene, target: int) -> dict[int, float]:
     """IoU with the exact mask by frame, for rows with a mask."""
     found = {}
     for row in rows[rows["rle"].notna()].to_dict("records"):
-        mask = rle.decode(row["rle"], row["height"], row["width"])
+        mask = rle.mask_of(row)
         exact = scene.masks(row["frame_index"])[target]
         found[row["frame_index"]] = (mask & exact).sum() / (mask | exact).sum()
     return found

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.propagation.pictures import confidence, prompt_grid, seconds, timeline, with_masks
 from gotowce_dagster.propagation.points import COLUMNS
 
@@ -18,7 +19,7 @@ def row(frame: int, name: str, box: tuple[int, int, int, int] | None, **changes:
     if box is not None:
         mask = np.zeros((HEIGHT, WIDTH), bool)
         mask[box[1] : box[3], box[0] : box[2]] = True
-        found |= {"rle": rle.encode(mask), **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))}
+        found |= {"rle": rle.encode(mask), **dict(zip(BOX, box, strict=True))}
     return found | changes
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.tables import DETECTIONS, MASKS, PROPAGATED, empty, write_table
 from gotowce_dagster.propagation.video import join, trust, visited
 from gotowce_dagster.video.decode import VideoInfo
@@ -14,7 +15,6 @@ from tests.shipped import masks_params
 
 SIZE = 100, 60
 MARK = (10.0, 10.0, 40.0, 40.0)
-SIDES = ["x1", "y1", "x2", "y2"]
 
 
 def mask_row(box: tuple[int, int, int, int] | None) -> dict[str, object]:
@@ -26,7 +26,7 @@ def mask_row(box: tuple[int, int, int, int] | None) -> dict[str, object]:
     mask[box[1] : box[3], box[0] : box[2]] = True
     return (
         common
-        | dict(zip(SIDES, map(float, box), strict=True))
+        | dict(zip(BOX, map(float, box), strict=True))
         | {
             "rle": rle.encode(mask),
             "area_px": int(mask.sum()),
@@ -36,7 +36,7 @@ def mask_row(box: tuple[int, int, int, int] | None) -> dict[str, object]:
 
 def detection(frame: int, number: int = 0, box=MARK) -> dict[str, object]:
     found = {"confidence": 0.9, "class_name": "ship", "detector": "bracket", "prompt": "hostile"}
-    sides = dict(zip(SIDES, box, strict=True))
+    sides = dict(zip(BOX, box, strict=True))
     return {
         "video": "v",
         "frame_index": frame,

@@ -18,7 +18,9 @@ from starlette.testclient import TestClient
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.masks import mask_iou
 from gotowce_dagster.core.tables import DETECTIONS, read_table, write_table
 from gotowce_dagster.review.assist import (
     BODY_BYTES,
@@ -105,10 +107,6 @@ def square(number: int) -> np.ndarray:
     return mask
 
 
-def iou(one: np.ndarray, other: np.ndarray) -> float:
-    return np.count_nonzero(one & other) / np.count_nonzero(one | other)
-
-
 @pytest.mark.parametrize("asked", [click(*middle(1)), rectangle(*np.add(box_at(1), [-3, -3, 3, 3]))])
 def test_a_click_or_a_box_gives_the_mask_under_it(backend: TestClient, asked: dict[str, Any]) -> None:
     (answer,) = backend.post("/predict", json=request(asked, frame=10)).json()["results"]
@@ -116,7 +114,7 @@ def test_a_click_or_a_box_gives_the_mask_under_it(backend: TestClient, asked: di
     assert (region["type"], region["from_name"], region["to_name"]) == ("bitmasklabels", "mask", "image")
     assert region["value"]["bitmasklabels"] == ["hostile"]
     # JPEG softens the square's edge.
-    assert iou(url_to_mask(region["value"]["imageDataURL"]), square(1)) > 0.85
+    assert mask_iou(url_to_mask(region["value"]["imageDataURL"]), square(1)) > 0.85
     assert answer["model_version"] == "flood"
     assert objects(answer["result"], SIZE)[0].detection_id is None
 
@@ -346,7 +344,7 @@ def test_label_studio_calls_the_backend_and_the_page_is_restored(desk: Desk, mod
             timeout=60,
         ).json()
         (region,) = answer["data"]["result"]
-        assert iou(url_to_mask(region["value"]["imageDataURL"]), square(0)) > 0.85
+        assert mask_iou(url_to_mask(region["value"]["imageDataURL"]), square(0)) > 0.85
         # Reviewers still see our labels, and a push still works.
         assert client.projects.get(before.id).model_version == "labels"
         assert desk.push(select="all").unchanged == 5
@@ -403,7 +401,7 @@ def test_a_reviewer_clicks_and_submits_the_mask(label_studio: Running, page: Pag
     (found,) = review.objects
     assert (review.verdict, found.class_name, found.detection_id) == ("fix", "hostile", None)
     assert found.rle is not None
-    assert iou(rle.decode(found.rle, HEIGHT, WIDTH), square(frame // 10)) > 0.85
+    assert mask_iou(rle.decode(found.rle, HEIGHT, WIDTH), square(frame // 10)) > 0.85
 
 
 @pytest.mark.integration
@@ -424,7 +422,7 @@ def test_a_real_model_segments_a_click_on_a_real_frame(tmp_path: Path) -> None:
     cv2.imwrite(str(world.paths.frames("duel") / "000000.jpg"), image[..., ::-1])
     found = read_table(world.paths.detections("duel"), DETECTIONS)
     write_table(
-        found.assign(**dict(zip(("x1", "y1", "x2", "y2"), designator, strict=True))),
+        found.assign(**dict(zip(BOX, designator, strict=True))),
         DETECTIONS,
         world.paths.detections("duel"),
     )

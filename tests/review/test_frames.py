@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.tables import DETECTIONS, read_table, write_table
 from gotowce_dagster.review.frames import frames_to_review
 from tests.worlds import make_world
@@ -16,9 +17,7 @@ def test_hints_name_the_detectors_that_found_an_object(tmp_path: Path) -> None:
     who = {0: ["bracket", "dino", "world"], 10: ["bracket", "world"], 20: ["dino"]}
     votes = [
         [{"detector": name, "class_name": "hostile", "confidence": 0.9, **box} for name in who[index]]
-        for index, box in zip(
-            rows["frame_index"], rows[["x1", "y1", "x2", "y2"]].to_dict("records"), strict=True
-        )
+        for index, box in zip(rows["frame_index"], rows[BOX].to_dict("records"), strict=True)
     ]
     write_table(
         rows.assign(votes=pd.Series(votes, rows.index)),

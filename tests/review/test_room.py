@@ -8,6 +8,7 @@ import httpx
 import pandas as pd
 import pytest
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import LABELS, read_table, write_table
 from gotowce_dagster.review import pull as pulling
@@ -39,7 +40,7 @@ def test_labels_round_trip_unchanged(desk: Desk) -> None:
         assert frame.decision is not None
         (found,) = frame.decision.objects
         sent = labels.loc[index]
-        assert found.box == pytest.approx(tuple(sent[["x1", "y1", "x2", "y2"]]), abs=1e-9)
+        assert found.box == pytest.approx(tuple(sent[BOX]), abs=1e-9)
         assert (found.rle, found.class_name) == (sent["rle"], sent["class_name"])
         assert [change.kind for change in frame.decision.changes] == ["none"]
         assert frame.decision.seconds == 3.5

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.tables import LABELS, read_table
 from gotowce_dagster.review.connection import connect
 from gotowce_dagster.review.room import find_project
@@ -14,7 +15,6 @@ from tests.worlds import make_world
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 _COUNT = 5_000
-_SIDES = ["x1", "y1", "x2", "y2"]
 
 
 def test_five_thousand_tasks(label_studio: Running) -> None:
@@ -44,7 +44,7 @@ def test_five_thousand_tasks(label_studio: Running) -> None:
     assert list(home) == labels["frame_index"].tolist()
     reviews = [review for frame in home.values() for review in frame.reviews]
     found = [thing for review in reviews for thing in review.objects]
-    assert np.abs([thing.box for thing in found] - labels[_SIDES].to_numpy()).max() < 1e-6
+    assert np.abs([thing.box for thing in found] - labels[BOX].to_numpy()).max() < 1e-6
     assert [thing.rle for thing in found] == labels["rle"].tolist()
     assert [thing.class_name for thing in found] == labels["class_name"].tolist()
     assert {change.kind for review in reviews for change in review.changes} == {"none"}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.labels.followed import (
@@ -35,11 +36,10 @@ from gotowce_dagster.video.encode import write_video
 
 FRAMES, SIZE = 60, Size(320, 180)
 INFO = VideoInfo(SIZE.width, SIZE.height, 25.0, FRAMES, FRAMES / 25, "h264", "yuv420p", False)
-SIDES = ["x1", "y1", "x2", "y2"]
 
 
 def rows_of(frames: list[int], boxes: Any, name: str = "0/0") -> pd.DataFrame:
-    table = pd.DataFrame(np.asarray(boxes, float).reshape(-1, 4), columns=SIDES)
+    table = pd.DataFrame(np.asarray(boxes, float).reshape(-1, 4), columns=BOX)
     return table.assign(frame_index=frames, object_id=name, class_name="ship")
 
 
@@ -72,7 +72,7 @@ def test_no_box_error_exceeds_the_tolerance(path: list, tolerance: float) -> Non
     # No other frame was sampled: one object through all of them.
     (found,) = tracks_of(rows, frames, tolerance)
     back = frame_rows([found], FRAMES).set_index("frame_index")
-    assert np.abs(back.loc[frames, SIDES].to_numpy() - rows[SIDES].to_numpy()).max() <= tolerance + 1e-9
+    assert np.abs(back.loc[frames, BOX].to_numpy() - rows[BOX].to_numpy()).max() <= tolerance + 1e-9
     assert back.index.tolist() == list(range(frames[0], frames[-1] + 1))
     assert len(found.key_frames) <= len(frames)
 
@@ -93,8 +93,8 @@ def test_round_trip_keeps_every_frame(objects: list) -> None:
     wanted = rows.sort_values(sort, ignore_index=True)
     assert back[sort].values.tolist() == wanted[sort].values.tolist()
     # Boxes are clipped to the frame, like all that we push.
-    clipped = wanted[SIDES].clip(0, [SIZE.width, SIZE.height] * 2, axis=1).to_numpy()
-    assert np.abs(back[SIDES].to_numpy() - clipped).max() < 1e-9
+    clipped = wanted[BOX].clip(0, [SIZE.width, SIZE.height] * 2, axis=1).to_numpy()
+    assert np.abs(back[BOX].to_numpy() - clipped).max() < 1e-9
 
 
 @given(keyed)
@@ -109,7 +109,7 @@ def test_lifespans_and_interpolation_match_label_studio(one: Track) -> None:
     ours = frame_rows(read_regions([region], SIZE, FRAMES), FRAMES)
     assert [frame + 1 for frame in ours["frame_index"]] == sorted(theirs)
     boxes = np.array([pixel_box(theirs[frame], SIZE) for frame in sorted(theirs)])
-    assert np.abs(ours[SIDES].to_numpy() - boxes).max() < 1e-6
+    assert np.abs(ours[BOX].to_numpy() - boxes).max() < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_straight_motion_needs_two_key_frames_and_a_bend_one_more() -> None:
 
 def test_a_sampled_frame_without_the_object_ends_its_run() -> None:
     rows = rows_of([0, 5, 10, 20, 25], [(5, 5, 9, 9)] * 5)
-    lost = rows.assign(**dict.fromkeys(SIDES, np.nan), frame_index=[1, 6, 15, 21, 26])
+    lost = rows.assign(**dict.fromkeys(BOX, np.nan), frame_index=[1, 6, 15, 21, 26])
     (found,) = tracks_of(pd.concat([rows, lost.iloc[[2]]]), range(0, 60, 5), 1.0)
     assert [(k.frame_index, k.goes_on) for k in found.key_frames] == [
         (0, True),
@@ -221,7 +221,7 @@ def test_frame_numbers_are_those_burnt_into_the_clip(tmp_path: Path, fps: float,
     for frame in read_frames(path, [10, 11, 29, 30, 31, 50]):
         number = number_in(frame.rgb())
         assert number == frame.index
-        x1, y1, x2, y2 = rows.loc[frame.index, SIDES].to_numpy(float)
+        x1, y1, x2, y2 = rows.loc[frame.index, BOX].to_numpy(float)
         assert (x1, y1, x2, y2) == pytest.approx(box_in(number))
         inside = frame.rgb()[round(y1) + 2 : round(y2) - 2, round(x1) + 2 : round(x2) - 2]
         assert inside[..., 0].min() > 180, "the box is where the picture shows it"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import MASKS, read_table, read_truth, write_table
 from gotowce_dagster.labels.followed import frame_rows, read_tracked
@@ -17,8 +18,6 @@ from gotowce_dagster.review.video_room import pull_video, push_video, save_truth
 from gotowce_dagster.video.encode import write_video
 from tests.review.conftest import Running
 from tests.worlds import HEIGHT, WIDTH, box_at, make_world
-
-_SIDES = ["x1", "y1", "x2", "y2"]
 
 
 @pytest.fixture
@@ -93,14 +92,14 @@ def test_tracks_are_pushed_corrected_and_pulled(room: Room, world: Project) -> N
     ours = rows[rows["object_id"] != "drawn"].set_index("frame_index")
     masks = read_table(world.paths.masks("duel"), MASKS)
     assert ours.index.tolist() == [*range(11), *range(30, 51)]
-    assert np.abs(ours.loc[masks["frame_index"], _SIDES].to_numpy() - masks[_SIDES].to_numpy()).max() < 1e-9
+    assert np.abs(ours.loc[masks["frame_index"], BOX].to_numpy() - masks[BOX].to_numpy()).max() < 1e-9
     theirs = rows[rows["object_id"] == "drawn"]
     assert theirs["frame_index"].tolist() == list(range(10, 21))
     assert theirs["x1"].to_numpy() == pytest.approx(np.arange(20, 41, 2))
 
     assert save_truth(world, "duel") == len(masks) + 2
     truth = read_truth(world.paths.truth("duel"))
-    (last,) = truth.loc[truth["frame_index"] == 50, _SIDES].to_numpy()
+    (last,) = truth.loc[truth["frame_index"] == 50, BOX].to_numpy()
     assert last - box_at(5) == pytest.approx([0.5, 0, 0, 0])
 
     _move_masks(world, 0.5)

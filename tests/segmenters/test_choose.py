@@ -7,12 +7,12 @@ from hypothesis.extra import numpy as hnp
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.masks import pairwise_mask_iou
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.choose import (
     agreement,
     choose,
     designator_regions,
-    mask_iou,
     measure,
     score,
     tidy,
@@ -186,7 +186,7 @@ def test_agreement_of_two_prompts(prompts: list[str], expected: list[float]) -> 
 
 
 def test_agreement_ignores_one_dissenting_prompt() -> None:
-    iou = mask_iou(np.stack([SHIP, SHIP, SHIP, SKY]))
+    iou = pairwise_mask_iou(np.stack([SHIP, SHIP, SHIP, SKY]))
     assert agreement(iou, np.array(["a", "b", "c", "d"])) == pytest.approx([1, 1, 1, 0])
 
 

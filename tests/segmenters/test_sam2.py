@@ -9,6 +9,7 @@ import supervision as sv
 from hydra.core.global_hydra import GlobalHydra
 
 from gotowce_dagster.core import device, weights
+from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.crops import Crop, around
 from gotowce_dagster.core.device import inference
 from gotowce_dagster.core.errors import MissingWeightsError
@@ -26,7 +27,6 @@ from tests.support.synthetic import Bracket, Scene, Target
 
 SAMPLES = Path(__file__).parent.parent.parent / "data" / "samples"
 SAM2, MOBILE_SAM = "sam2_hiera_tiny_image.pt", "mobile_sam.pt"
-BOX = ["x1", "y1", "x2", "y2"]
 
 pytestmark = pytest.mark.weights
 
@@ -61,7 +61,7 @@ def truth_frames(clip: str, limit: int) -> list[tuple[np.ndarray, np.ndarray, np
     return [
         (
             frames[index],
-            *(rows.loc[[(index, label)], BOX].to_numpy(float)[0] for label in ("designator", "object")),
+            *(xyxy(rows.loc[[(index, label)]])[0] for label in ("designator", "object")),
         )
         for index in both
     ]
@@ -71,7 +71,7 @@ def ious(segmenter: Segmenter, clip: str, limit: int) -> list[float]:
     found = []
     for image, designator, target in truth_frames(clip, limit):
         rows = segment_targets(image, sv.Detections(designator[None]), segmenter, masks_params())
-        found.append(float(sv.box_iou_batch(rows[BOX].to_numpy(float), target[None]).max(initial=0)))
+        found.append(float(sv.box_iou_batch(xyxy(rows), target[None]).max(initial=0)))
     return found
 
 
@@ -100,9 +100,9 @@ def test_targets_of_very_different_size_in_their_designator(
 ) -> None:
     scene = Scene((target,), frames=1)
     truth = scene.truth("clip").set_index("label")
-    designator, box = (truth.loc[[label], BOX].to_numpy(float) for label in ("designator", "object"))
+    designator, box = (xyxy(truth.loc[[label]]) for label in ("designator", "object"))
     rows = segment_targets(scene.picture(0), sv.Detections(designator), sam2, masks_params())
-    assert sv.box_iou_batch(rows[BOX].to_numpy(float), box).max(initial=0) >= at_least
+    assert sv.box_iou_batch(xyxy(rows), box).max(initial=0) >= at_least
 
 
 @pytest.mark.parametrize("corner", [(150, 120), (900, 500)], ids=["sky", "more sky"])

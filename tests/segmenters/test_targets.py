@@ -5,6 +5,7 @@ import pytest
 import supervision as sv
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.tables import MASKS, read_table, write_table
 from gotowce_dagster.segmenters.grabcut import GrabCut
 from gotowce_dagster.segmenters.targets import on_screen, segment_targets
@@ -32,7 +33,7 @@ def segment(picture: np.ndarray, boxes: list[tuple[float, ...]], names: list[int
 def test_every_target_has_its_own_row(picture: np.ndarray, tmp_path: Path) -> None:
     rows = segment(picture, [(120, 30, 160, 70), (20, 30, 60, 70)], [7, 3])
     assert rows["detection_id"].tolist() == [7, 3]
-    assert rows[["x1", "y1", "x2", "y2"]].to_numpy().tolist() == [[130, 40, 150, 60], [30, 40, 50, 60]]
+    assert rows[BOX].to_numpy().tolist() == [[130, 40, 150, 60], [30, 40, 50, 60]]
     assert rows["area_px"].tolist() == [400, 400]
     assert rows["fill"].tolist() == [0.25, 0.25]
     assert rle.decode(rows["rle"][1], 100, 200)[40:60, 30:50].all()

@@ -80,7 +80,7 @@ def test_the_masks_are_the_targets(world: Project) -> None:
         x1, y1, x2, y2 = box_at(number).astype(int)
         truth = np.zeros((row["height"], row["width"]), bool)
         truth[y1:y2, x1:x2] = True
-        found = rle.decode(row["rle"], row["height"], row["width"])
+        found = rle.mask_of(row)
         assert (found & truth).sum() / (found | truth).sum() >= 0.8
     assert steps == [(done, FRAMES) for done in range(FRAMES + 1)]
     assert set(rows["segmenter"]) == {"grabcut"}

@@ -61,7 +61,7 @@ def overlaps(rows: pd.DataFrame) -> list[float]:
     """IoU of every mask with the exact one."""
     found = []
     for row in rows[rows["rle"].notna()].to_dict("records"):
-        mask, exact = rle.decode(row["rle"], row["height"], row["width"]), SCENE.masks(row["frame_index"])[0]
+        mask, exact = rle.mask_of(row), SCENE.masks(row["frame_index"])[0]
         found.append((mask & exact).sum() / (mask | exact).sum())
     return found
 

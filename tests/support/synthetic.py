@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.video.encode import write_video
 
 Colour = tuple[int, int, int]
@@ -129,7 +130,7 @@ class Scene:
         ``none``: no designator visible.
         """
         rows = [row for index in range(self.frames) for row in self._truth_rows(index)]
-        names = ["frame_index", "x1", "y1", "x2", "y2", "label", "target"]
+        names = ["frame_index", *BOX, "label", "target"]
         return pd.DataFrame(rows, columns=names).assign(clip=clip)[["clip", *names]]
 
     def _truth_rows(self, index: int) -> Iterator[tuple]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.video.decode import read_frames
 from tests.support.synthetic import (
@@ -51,7 +52,7 @@ def test_boxes_are_those_of_the_pixels(shape: str) -> None:
     for index in range(scene.frames):
         rows = truth[truth["frame_index"] == index]
         picture = scene.picture(index)
-        boxes = rows.set_index("label")[["x1", "y1", "x2", "y2"]].astype(int)
+        boxes = rows.set_index("label")[BOX].astype(int)
         assert boxes.loc["designator"].tolist() == _box((picture == LOUD).all(axis=2))
         (mask,) = scene.masks(index)
         assert boxes.loc["object"].tolist() == _box(mask)
@@ -93,11 +94,7 @@ def test_written_scenes_read_back_with_chroma_loss(tmp_path: Path) -> None:
         check_dtype=False,
     )
     frame = list(read_frames(tmp_path / "a.mp4"))[4]
-    x1, y1, x2, _ = (
-        truth.query("frame_index == 4 and label == 'designator'")[["x1", "y1", "x2", "y2"]]
-        .astype(int)
-        .iloc[0]
-    )
+    x1, y1, x2, _ = truth.query("frame_index == 4 and label == 'designator'")[BOX].astype(int).iloc[0]
     line = frame.rgb()[y1, x1 : x1 + (x2 - x1) // 4].astype(int)
     assert 80 < line[:, 0].mean() < 240, "a line of one pixel loses its colour"
     assert (line[:, 0] > line[:, 1] + 40).all()

@@ -13,6 +13,7 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.config.detector_settings import HostedSettings
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.detectors.base import Cost, found, tidied
 from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
@@ -174,7 +175,7 @@ class Hosted:
     def _again(self, first: Question, parsed: object) -> str:
         assert isinstance(parsed, Parsed)
         boxes = [
-            dict(zip(("label", "x1", "y1", "x2", "y2"), (label, *box), strict=True))
+            dict(zip(("label", *BOX), (label, *box), strict=True))
             for (_, label), box in zip(parsed.owners, parsed.xyxy.round(1).tolist(), strict=True)
         ]
         answer = json.dumps({"coordinates": "pixel", "boxes": boxes})

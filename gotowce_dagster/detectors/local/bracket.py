@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import supervision as sv
 
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.designators.bracket import distinct_marks, inset, marks_of
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.profile import Profile
@@ -39,12 +40,10 @@ class Bracket:
         )
         height, width = image.shape[:2]
         boxes = np.array([inset(mark.box, mark.designator) for mark in marks]).reshape(-1, 4)
-        return sv.Detections(
-            xyxy=np.clip(boxes, 0, [width, height, width, height]),
-            confidence=np.array([mark.confidence for mark in marks], np.float32),
-            data={
-                "class_name": np.array([mark.designator.class_name for mark in marks], dtype=str),
-                "prompt": np.array([mark.designator.name for mark in marks], dtype=str),
-                "visible_corners": np.array([mark.corners for mark in marks], object),
-            },
+        return from_boxes(
+            np.clip(boxes, 0, [width, height, width, height]),
+            np.array([mark.confidence for mark in marks], np.float32),
+            class_name=[mark.designator.class_name for mark in marks],
+            prompt=[mark.designator.name for mark in marks],
+            visible_corners=np.array([mark.corners for mark in marks], object),
         )
