@@ -5,15 +5,30 @@ BIN := .venv/bin
 # Commands that a stage or a test starts find `gotowce` and `dvc` as in an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install demo test test-faults lint dev repro lock
+.PHONY: install demo test test-fast coverage test-faults lint dev repro lock
 
 install: .venv/.installed
 
 demo: install
 	gotowce demo
 
+# In one process, or in as many as WORKERS says, each with one thread. Tests that share a server or a fixture of
+# their file stay together.
+PYTEST = pytest --numprocesses $(WORKERS) --dist loadgroup
+
+test: WORKERS ?= 0
 test: install
-	pytest
+	$(PYTEST)
+
+# Neither servers nor other programs, weights nor long computations.
+FAST = $(PYTEST) -m "not integration and not weights and not slow" --hypothesis-profile fast
+test-fast coverage: WORKERS ?= 2
+test-fast: install
+	$(FAST)
+
+# Which lines of the domain the fast tests reach; fails below 85 %.
+coverage: install
+	$(FAST) --cov --cov-report term:skip-covered
 
 # Thirty kills at random moments and in the middle of writes; `KILLS=100 SEED=2` for others.
 KILLS ?= 30

@@ -14,9 +14,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 
-# A machine that does something else beside would fail tests by the clock.
+# No deadlines: a machine that does something else beside would fail tests by the clock.
 settings.register_profile("unhurried", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=15)
 settings.load_profile("unhurried")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker has a core of its own. Set before torch is imported; programs that tests start inherit it.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 _FETCH = ROOT.parent / "shared" / "weights" / "get"
@@ -28,19 +33,34 @@ def pytest_configure(config: pytest.Config) -> None:
     # Its handlers of messages keep the standard error of the moment; a test's own is closed at its end.
     import dvc.logger  # noqa: F401
 
+    if "not weights" in config.option.markexpr:
+        return
     if "GOTOWCE_WEIGHTS_DIR" not in os.environ and _FETCH.exists():
         subprocess.run([sys.executable, _FETCH, "--into", _CACHE], check=True, stdout=sys.stderr)
         os.environ["GOTOWCE_WEIGHTS_DIR"] = str(_CACHE)
 
 
-def _tracked_files() -> list[str]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, under `--dist loadgroup`, the tests that share something made once.
+
+    Those of the one Label Studio server are a group, and so are those of a file that has a fixture for all of
+    them; every other test goes to whichever worker is free.
+    """
+    for item in items:
+        definitions = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+        if "label_studio" in definitions:
+            item.add_marker(pytest.mark.xdist_group("label_studio"))
+        elif any(found[-1].scope == "module" for found in definitions.values()):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone of this project, as it stands, with no videos."""
+    root = tmp_path_factory.mktemp("template")
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
-
-
-def make_clone(root: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A fresh clone of this project, as it stands, with no videos; commands run inside it."""
-    for name in _tracked_files():
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    for name in listed:
         if name.startswith(("data/raw/", "data/truth/")) and not name.endswith(".keep"):
             continue
         if (ROOT / name).is_file():
@@ -53,6 +73,24 @@ def make_clone(root: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         ["git", "-c", "user.name=t", "-c", "user.email=t@t.test", "commit", "-qm", "start"],
     ):
         subprocess.run(command, cwd=root, check=True)
+    return root
+
+
+_NEVER_WRITTEN = {".mp4", ".png", ".jpg"}
+
+
+def _copied(source: str, target: str) -> None:
+    """Copy a file; where nobody writes into it, only its name."""
+    is_object = f"{os.sep}.git{os.sep}objects{os.sep}" in source
+    if is_object or Path(source).suffix in _NEVER_WRITTEN:
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+def make_clone(template: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of the clone; commands run inside it."""
+    shutil.copytree(template, root, copy_function=_copied)
     monkeypatch.setenv("GOTOWCE_ROOT", str(root))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(root)
@@ -60,9 +98,9 @@ def make_clone(root: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def clone(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A clone of a test's own."""
-    return make_clone(tmp_path / "clone", monkeypatch)
+    return make_clone(template, tmp_path / "clone", monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ def test_the_page_runs_as_it_stands(capsys: pytest.CaptureFixture, monkeypatch: 
     compile(blocks[1], "docs/python.md", "exec")
 
 
+@pytest.mark.integration
 def test_every_name_is_there_and_loaded_on_first_use() -> None:
     for name in gotowce_dagster.__all__:
         assert getattr(gotowce_dagster, name) is not None

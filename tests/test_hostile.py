@@ -182,7 +182,9 @@ needs_root = pytest.mark.skipif(
 
 
 @pytest.fixture
-def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Project, Callable[..., None]]]:
+def mounted(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Project, Callable[..., None]]]:
     """A clone on a small disk of its own, and how to mount it otherwise."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -194,7 +196,7 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[P
         subprocess.run(["mount", "-o", f"remount,{options}", disk], check=True)
 
     try:
-        yield make_clone(disk / "clone", monkeypatch), remount
+        yield make_clone(template, disk / "clone", monkeypatch), remount
     finally:
         monkeypatch.undo()
         os.chdir(ROOT)

@@ -94,6 +94,7 @@ def test_drawing_one_frame_gives_its_own_scores() -> None:
     assert drawn["ap_50"] == pytest.approx([1, 0, np.nan], nan_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recall", [0.3, 0.7])
 def test_intervals_cover_the_known_value(recall: float) -> None:
     """95 % intervals of 200 worlds with a known recall: at least 90 % of them hold it, and not all."""

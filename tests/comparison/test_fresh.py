@@ -14,6 +14,8 @@ from gotowce_dagster.comparison.job import EVENTS
 from tests.comparison.jobs import MANY, job
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(autouse=True)
 def _findable(monkeypatch: pytest.MonkeyPatch) -> None:

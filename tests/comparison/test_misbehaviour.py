@@ -20,6 +20,8 @@ from tests.detectors.marks import PROFILE
 from tests.detectors.servers import Server, Turn, boxes, serving
 from tests.support.synthetic import Scene, write_scene
 
+pytestmark = pytest.mark.integration
+
 FRAMES, SIZE = 12, (640, 360)
 EMPTY = 11
 """The frame without a designator."""

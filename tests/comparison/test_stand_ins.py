@@ -10,6 +10,7 @@ from tests.cli.test_main import run
 from tests.conftest import ROOT
 
 
+@pytest.mark.integration
 def test_a_model_of_random_weights_stands_in_one_table_with_ours(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ with globals()[sys.argv[1]](Path(sys.argv[2])) as new:
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["fresh_dir", "fresh_file"])
 def test_leftovers_of_the_dead_are_removed_and_the_living_are_left_alone(tmp_path: Path, kind: str) -> None:
     target = tmp_path / "out"
@@ -126,6 +127,7 @@ for turn in range(100):
 """
 
 
+@pytest.mark.integration
 def test_processes_that_write_the_same_neither_fail_nor_mix(tmp_path: Path) -> None:
     def hammer(who: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-c", HAMMER, str(tmp_path), who]

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from gotowce_dagster.cli.main import app
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import digests, trust, weights
 from gotowce_dagster.core.errors import InputError
-from tests.conftest import make_clone
 
 COMMIT = ["git", "-c", "user.name=t", "-c", "user.email=t@t.test", "commit", "-qm", "more"]
 
@@ -138,8 +138,9 @@ def test_an_unwritable_or_damaged_note_only_costs_time(
     assert digests.sha256(file) == found
 
 
-def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = make_clone(tmp_path / "clone", monkeypatch).paths.root
+@pytest.fixture
+def repository(clone: Project) -> Path:
+    root = clone.paths.root
     stage = "stages:\n  m:\n    cmd: mkdir -p data/model && cp a b data/model && cp a data/model/best.pt\n"
     (root / "dvc.yaml").write_text(f"{stage}    outs: [data/model]\n", encoding="utf-8")
     for name in "ab":
@@ -153,10 +154,10 @@ def _run(root: Path, *command: str) -> None:
 
 @pytest.mark.integration
 def test_a_committed_lock_vouches_and_one_on_disk_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path,
 ) -> None:
     """Whoever holds the remote can change files and the run cache, and by it dvc.lock; not what git has."""
-    root = _repository(tmp_path, monkeypatch)
+    root = repository
     best = root / "data" / "model" / "best.pt"
     _run(root, "dvc", "repro", "-q", "m")
     assert "not trusted" in (trust.untrusted(best, root) or "")
@@ -176,10 +177,8 @@ def test_a_committed_lock_vouches_and_one_on_disk_does_not(
 
 @pytest.mark.integration
 @pytest.mark.parametrize("links", ["copy", "symlink"])
-def test_a_fresh_clone_that_pulls_may_use_the_model(
-    links: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = _repository(tmp_path, monkeypatch)
+def test_a_fresh_clone_that_pulls_may_use_the_model(links: str, repository: Path, tmp_path: Path) -> None:
+    root = repository
     weight = root / "data" / "weights" / "round1.pt"
     weight.parent.mkdir()
     weight.write_bytes(b"of an earlier round")

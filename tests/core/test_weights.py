@@ -312,6 +312,7 @@ def publish(server: Server, tensors: bytes, etag: str = "", **changed: object) -
         server.body(f"/Some/model/resolve/{COMMIT}/{name}", body, **{**told, **more})  # ty: ignore[invalid-argument-type]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("digest", ["", sha256(TENSORS).hexdigest()], ids=["as the hub says", "known"])
 def test_a_hubs_files_come_from_its_pinned_commit_once(hub: Server, tmp_path: Path, digest: str) -> None:
     got = ask(hub, tmp_path, digest, "again", HF_TOKEN="hf_token_of_mine")
@@ -331,6 +332,7 @@ def test_a_hubs_files_come_from_its_pinned_commit_once(hub: Server, tmp_path: Pa
     assert ask(hub, tmp_path, digest)["found"] == [one], "the hub is not needed again"
 
 
+@pytest.mark.integration
 def test_hf_hub_offline_is_obeyed(hub: Server, tmp_path: Path) -> None:
     got = ask(hub, tmp_path, HF_HUB_OFFLINE="1")
     assert "HF_HUB_OFFLINE" in got["found"][0]
@@ -338,6 +340,7 @@ def test_hf_hub_offline_is_obeyed(hub: Server, tmp_path: Path) -> None:
     assert not hub.asked
 
 
+@pytest.mark.integration
 def test_a_broken_connection_is_made_again(hub: Server, tmp_path: Path) -> None:
     path = f"/Some/model/resolve/{COMMIT}/model.safetensors"
     whole = hub.answers[path]
@@ -357,6 +360,7 @@ def test_a_broken_connection_is_made_again(hub: Server, tmp_path: Path) -> None:
     assert len(ranges) == 2
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
@@ -380,6 +384,7 @@ def test_a_hubs_bad_answers_never_become_weights(
     assert (Path(ask(server, tmp_path, digest)["found"][0]) / "model.safetensors").read_bytes() == TENSORS
 
 
+@pytest.mark.integration
 def test_a_damaged_file_in_the_hubs_cache_is_set_aside_and_fetched_again(hub: Server, tmp_path: Path) -> None:
     folder = Path(ask(hub, tmp_path)["found"][0])
     (folder / "model.safetensors").resolve().write_bytes(TENSORS[:-10])
@@ -387,6 +392,7 @@ def test_a_damaged_file_in_the_hubs_cache_is_set_aside_and_fetched_again(hub: Se
     assert (folder / "model.safetensors").read_bytes() == TENSORS
 
 
+@pytest.mark.integration
 def test_a_mirror_that_sends_on_is_followed(hub: Server, tmp_path: Path) -> None:
     hub.body(
         f"/Some/model/resolve/{COMMIT}/model.safetensors",
@@ -401,6 +407,7 @@ def test_a_mirror_that_sends_on_is_followed(hub: Server, tmp_path: Path) -> None
     assert (Path(ask(hub, tmp_path)["found"][0]) / "model.safetensors").read_bytes() == TENSORS
 
 
+@pytest.mark.integration
 def test_a_whole_folder_of_yours_comes_first(hub: Server, tmp_path: Path) -> None:
     mine = tmp_path / "mine" / "Some" / "model"
     mine.mkdir(parents=True)

@@ -100,6 +100,7 @@ def test_calibrate_reads_only_its_own_designator_rows(clip: tuple[Path, Path]) -
     assert result.profile.fits("my_clip")
 
 
+@pytest.mark.slow
 def test_another_designator_joins_an_existing_profile(clip: tuple[Path, Path]) -> None:
     first = calibrate(*clip, profile_name="game", name="hostile").profile
     both = calibrate(*clip, profile_name="ignored", name="neutral", into=first).profile
@@ -110,6 +111,7 @@ def test_another_designator_joins_an_existing_profile(clip: tuple[Path, Path]) -
     assert again.videos == ("my_clip",)
 
 
+@pytest.mark.slow
 def test_wrong_example_is_told_of(clip: tuple[Path, Path]) -> None:
     video, boxes = clip
     rows = pd.read_csv(boxes)

@@ -32,6 +32,7 @@ def learned(scene: MarkScene, folder: Path) -> tuple[AnyDesignator, list[np.ndar
     return candidates(examples, "mark", "ship")[0].designator, images, chosen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scene", "family", "shape"),
     [
@@ -69,6 +70,7 @@ def test_family_is_chosen_and_finds_its_marks(
     assert [marks(to_ycrcb(empty.picture(i)), designator, SURE) for i in (0, 6)] == [[], []]
 
 
+@pytest.mark.slow
 def test_profile_of_another_family_is_written_read_and_detected_with(tmp_path: Path) -> None:
     scene = MarkScene("radial", "pointers4", seed=41, size=SMALL, frames=10, turning=True)
     designator, images, _ = learned(scene, tmp_path)
@@ -81,6 +83,7 @@ def test_profile_of_another_family_is_written_read_and_detected_with(tmp_path: P
     assert sv.box_iou_batch(scene.truth(7)[0].mark[None], found.xyxy)[0, 0] >= 0.8
 
 
+@pytest.mark.slow
 def test_colour_that_changes_on_lock_is_learned_from_both(tmp_path: Path) -> None:
     scene = MarkScene("frame", "closed", seed=50, size=SMALL, frames=12, lock=True)
     designator, images, _ = learned(scene, tmp_path)
@@ -88,7 +91,13 @@ def test_colour_that_changes_on_lock_is_learned_from_both(tmp_path: Path) -> Non
     assert all(len(marks(to_ycrcb(images[i]), designator, SURE)) == 1 for i in (1, 10))
 
 
-@pytest.mark.parametrize("family", list(families.FAMILIES))
+@pytest.mark.parametrize(
+    "family",
+    [
+        family if family in ("beside", "outline") else pytest.param(family, marks=pytest.mark.slow)
+        for family in families.FAMILIES
+    ],
+)
 def test_mark_pixels_lie_at_the_mark_and_leave_its_middle(family: str, tmp_path: Path) -> None:
     variant = {"radial": "ring", "frame": "closed", "beside": "chevron"}.get(family, family)
     scene = MarkScene(family, variant, seed=61, size=SMALL, frames=10, background="space")

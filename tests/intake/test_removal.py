@@ -58,11 +58,11 @@ def review(project: Project, video: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def labelled(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project with two labelled videos; the first is reviewed and has truth and points."""
     folder = tmp_path_factory.mktemp("labelled")
     with pytest.MonkeyPatch.context() as patch:
-        project = make_clone(folder / "clone", patch)
+        project = make_clone(template, folder / "clone", patch)
         change(project, **SMALL)
         (project.paths.profiles / "synthetic.toml").write_text(PROFILE, encoding="utf-8")
         for seed in (1, 2):

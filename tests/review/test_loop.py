@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -35,11 +36,11 @@ _SIZE = Size(640, 360)
 
 
 @pytest.fixture(scope="module")
-def desk(label_studio: Running) -> Iterator[Desk]:
+def desk(label_studio: Running, template: Path) -> Iterator[Desk]:
     """A clone with one short labelled video that the server can read."""
     connection = label_studio.server.connection
     with pytest.MonkeyPatch.context() as patch:
-        world = make_clone(label_studio.root / "data" / "loop", patch)
+        world = make_clone(template, label_studio.root / "data" / "loop", patch)
         patch.setenv("LABEL_STUDIO_URL", connection.url)
         patch.setenv("LABEL_STUDIO_API_KEY", connection.token)
         change(

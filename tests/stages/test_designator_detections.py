@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import cv2
@@ -21,10 +22,10 @@ VIDEO = "drawn_one"
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """Six kept frames, marks in 0, 10, 20 and 30, and one that was not kept."""
-    paths = Paths(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of six kept frames, marks in 0, 10, 20 and 30, and one that was not kept."""
+    paths = Paths(tmp_path_factory.mktemp("made"))
     paths.params.write_text(PARAMS.read_text(encoding="utf-8"), encoding="utf-8")
     write_profile(PROFILE, paths.profile("drawn"))
     entry = {"videos": {VIDEO: {"file": f"{VIDEO}.mp4", "profile": "drawn"}}}
@@ -43,7 +44,14 @@ def project(tmp_path: Path) -> Project:
     rows.append((60, 3.0, 0, 50.0, "0" * 16, False, "duplicate", ""))
     index = pd.DataFrame(rows, columns=FRAMES.names).astype({"shot": "int32", "sharpness": "float32"})
     write_table(index, FRAMES, paths.frame_index(VIDEO))
-    return Project(paths)
+    return paths.root
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Project:
+    """A copy of that project."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return Project(Paths(tmp_path))
 
 
 def test_kept_frames_give_a_table(project: Project) -> None:

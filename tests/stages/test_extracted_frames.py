@@ -189,6 +189,7 @@ extracted_frames.run(Project.find(Path(sys.argv[1])), "a", progress)
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("earlier", [False, True], ids=["first run", "over an earlier result"])
 def test_a_killed_run_leaves_nothing_half_written(tmp_path: Path, earlier: bool) -> None:
     project = _project(tmp_path, a=(SAMPLES / "naev_hostile_sample.mp4").read_bytes())

@@ -94,6 +94,7 @@ def test_objects_are_named_by_shot(world: Project) -> None:
     assert rows["object_id"].str.startswith("0/").sum() == 8, "the second shot begins with the ninth frame"
 
 
+@pytest.mark.integration
 def test_a_killed_run_goes_on_where_it_stopped(world: Project, segmented: list[int]) -> None:
     command = [sys.executable, "-c", KILLED, str(world.paths.root), str(KILLED_AFTER)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL

@@ -62,6 +62,7 @@ def _params(project: Project) -> TrainingParams:
     return project.params.finetuned_model
 
 
+@pytest.mark.integration
 def test_killed_after_an_epoch_it_goes_on_there(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,7 @@ def _both_ways(path: Path, monkeypatch: pytest.MonkeyPatch, **changes: float) ->
     return [in_lanes, index_frames(path, params)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [0, 2, 7, 24])
 @pytest.mark.parametrize("clip", ["naev_hostile_sample.mp4", "oolite_red_sample.mp4"])
 def test_parallel_spans_equal_sequential_reading(
@@ -161,6 +162,7 @@ def test_parallel_spans_equal_sequential_reading(
     pd.testing.assert_frame_equal(in_lanes, through)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "codec", "options"),
     [

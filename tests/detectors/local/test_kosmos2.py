@@ -29,6 +29,7 @@ def says(made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, offline: No
     return build
 
 
+@pytest.mark.slow
 def test_a_caption_with_phrases_spans_and_boxes(says: Callable[..., Kosmos2], picture: np.ndarray) -> None:
     (description,) = says(SAYS).describe([picture])
     assert description.caption == "a red square ship"
