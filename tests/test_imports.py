@@ -20,7 +20,7 @@ ORDER = (
     "training",
     "evaluation",
     "review comparison studies",
-    "interchange",
+    "interchange inference",
     "stages",
     "previews",
     "intake",

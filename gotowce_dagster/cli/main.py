@@ -13,6 +13,7 @@ from rich.text import Text
 from gotowce_dagster.cli import console
 from gotowce_dagster.cli.compare import compare
 from gotowce_dagster.cli.export import export
+from gotowce_dagster.cli.predict import predict
 from gotowce_dagster.cli.review import review
 from gotowce_dagster.cli.videos import remove, rename, restore
 from gotowce_dagster.config.detector_settings import DetectorSettings
@@ -30,6 +31,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_comp
 app.add_typer(review, name="review")
 app.command()(compare)
 app.command()(export)
+app.command()(predict)
 for verb in (rename, remove, restore):
     app.command()(verb)
 
