@@ -13,6 +13,7 @@ from rich.text import Text
 from gotowce_dagster.cli import console
 from gotowce_dagster.cli.compare import compare
 from gotowce_dagster.cli.export import export
+from gotowce_dagster.cli.model_card import model_card
 from gotowce_dagster.cli.predict import predict
 from gotowce_dagster.cli.review import review
 from gotowce_dagster.cli.videos import remove, rename, restore
@@ -32,6 +33,7 @@ app.add_typer(review, name="review")
 app.command()(compare)
 app.command()(export)
 app.command()(predict)
+app.command("model-card")(model_card)
 for verb in (rename, remove, restore):
     app.command()(verb)
 
