@@ -23,7 +23,7 @@ class Tracks:
 
     def __init__(self, fps: float, confidence: float) -> None:
         try:
-            from trackers import ByteTrackTracker  # ty: ignore[unresolved-import]
+            from trackers import ByteTrackTracker  # ty: ignore[import-not-found]
         except ImportError:
             raise InputError(_EXTRA) from None
         self._tracker: Any = ByteTrackTracker(

@@ -110,8 +110,8 @@ def ultralytics_yolo(folder: Path) -> Iterator[tuple[str, str, list]]:
 
 def datumaro_(kind: str) -> Callable[[Path], Iterator[tuple[str, str, list]]]:
     def read(folder: Path) -> Iterator[tuple[str, str, list]]:
-        import datumaro as dm  # ty: ignore[unresolved-import]
-        from datumaro.components.annotation import AnnotationType  # ty: ignore[unresolved-import]
+        import datumaro as dm  # ty: ignore[import-not-found]
+        from datumaro.components.annotation import AnnotationType  # ty: ignore[import-not-found]
 
         options = {"coordinate_mode": "voc-one-based"} if kind == "voc" else {}
         dataset = dm.Dataset.import_from(str(folder), kind, **options)
@@ -136,7 +136,7 @@ def datumaro_(kind: str) -> Callable[[Path], Iterator[tuple[str, str, list]]]:
 
 
 def fiftyone_fiftyone(folder: Path) -> Iterator[tuple[str, str, list]]:
-    from fiftyone.utils.data.importers import (  # ty: ignore[unresolved-import]
+    from fiftyone.utils.data.importers import (  # ty: ignore[import-not-found]
         LegacyFiftyOneDatasetImporter,
     )
 
