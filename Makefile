@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Commands that a stage or a test starts find `gotowce` and `dvc` as in an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install demo test test-fast coverage test-faults lint dev repro lock
+.PHONY: install demo test test-fast coverage test-faults test-exports lint dev repro lock
 
 install: .venv/.installed
 
@@ -36,6 +36,14 @@ SEED ?= 1
 test-faults: install
 	FAULTS=1 pytest tests/faults
 	python -m tests.faults.campaign --kills $(KILLS) --seed $(SEED)
+
+# Reads exports back with libraries whose pins do not fit ours, each in an environment of its own.
+READERS := datumaro==1.13.12 fiftyone==1.13.3
+test-exports: install
+	for reader in $(READERS); do folder=.readers/$${reader%%==*}; \
+	  $(UV) venv --quiet --allow-existing --python $(PYTHON) $$folder && \
+	    VIRTUAL_ENV=$$folder $(UV) pip install --quiet $$reader || exit 1; done
+	DATUMARO_PYTHON=.readers/datumaro/bin/python FIFTYONE_PYTHON=.readers/fiftyone/bin/python pytest tests/interchange
 
 lint: install
 	ruff format --check .

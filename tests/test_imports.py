@@ -20,6 +20,7 @@ ORDER = (
     "training",
     "evaluation",
     "review comparison studies",
+    "interchange inference",
     "stages",
     "previews",
     "intake",

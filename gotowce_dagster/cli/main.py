@@ -12,6 +12,9 @@ from rich.text import Text
 
 from gotowce_dagster.cli import console
 from gotowce_dagster.cli.compare import compare
+from gotowce_dagster.cli.export import export
+from gotowce_dagster.cli.model_card import model_card
+from gotowce_dagster.cli.predict import predict
 from gotowce_dagster.cli.review import review
 from gotowce_dagster.cli.videos import remove, rename, restore
 from gotowce_dagster.config.detector_settings import DetectorSettings
@@ -28,6 +31,9 @@ from gotowce_dagster.core.sources import not_pulled
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(review, name="review")
 app.command()(compare)
+app.command()(export)
+app.command()(predict)
+app.command("model-card")(model_card)
 for verb in (rename, remove, restore):
     app.command()(verb)
 
@@ -41,7 +47,10 @@ def add(
     link: Annotated[
         bool, typer.Option(help="Copy once, into DVC's cache, instead of twice; your file stays as it is.")
     ] = False,
-    truth: Annotated[Path | None, typer.Option(help="CSV of hand-checked boxes, for evaluation.")] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Hand-checked boxes, for evaluation: CSV, a COCO file, or a YOLO folder."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Bring videos into the project: check, name, copy to data/raw, track with DVC."""

@@ -242,7 +242,17 @@ def read_truth(path: Path, video: Extent | None = None, clips: Collection[str] =
     Raises:
         InputError: naming the file and the first bad row.
     """
-    rows = read_rows(path, _TRUTH_COLUMNS, others=True)
+    return check_truth(path, read_rows(path, _TRUTH_COLUMNS, others=True), video, clips)
+
+
+def check_truth(
+    path: Path, rows: pd.DataFrame, video: Extent | None = None, clips: Collection[str] = ()
+) -> pd.DataFrame:
+    """Check the rows of ground truth that were read from a file, as text; see read_truth.
+
+    Raises:
+        InputError: naming the file and the first bad row.
+    """
     labels = {f"label must be one of {', '.join(TRUTH_LABELS)}": ~rows["label"].isin(TRUTH_LABELS)}
     return _check_boxes(path, rows, labels, video, clips)
 
@@ -274,6 +284,17 @@ def read_complete_truth(path: Path, video: Extent | None = None, clips: Collecti
         InputError: naming the file and the first bad row.
     """
     rows = read_rows(path, [*_TRUTH_COLUMNS, "marked"], others=True)
+    return check_complete_truth(path, rows, video, clips)
+
+
+def check_complete_truth(
+    path: Path, rows: pd.DataFrame, video: Extent | None = None, clips: Collection[str] = ()
+) -> pd.DataFrame:
+    """Check the rows of complete truth that were read from a file, as text; see read_complete_truth.
+
+    Raises:
+        InputError: naming the file and the first bad row.
+    """
     frame = rows["clip"] + "\n" + rows["frame_index"]
     problems = {
         "label must be a class, other, unsure or none": rows["label"].eq(""),

@@ -15,18 +15,18 @@ from gotowce_dagster.core.errors import BusyError, GotowceError, InputError, Par
 from gotowce_dagster.core.files import fresh_file, remove
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.sources import is_tracked_content, pointer, state, tracked_files
-from gotowce_dagster.core.tables import is_complete_truth, read_complete_truth, read_truth
 from gotowce_dagster.core.yaml_files import read_yaml, write_yaml
 from gotowce_dagster.designators.profile import Profile, read_profile
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.raw_folder import free_key, is_equal, is_same_recording, look
 from gotowce_dagster.intake.unfinished import refuse_unfinished
+from gotowce_dagster.interchange.truth import read_any_truth
 from gotowce_dagster.labels.followed import read_tracked
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.review.connection import Room
 from gotowce_dagster.review.pull import Pulled, pull
 from gotowce_dagster.review.video_room import PulledVideo, pull_video
-from gotowce_dagster.video.decode import VideoInfo, probe
+from gotowce_dagster.video.decode import probe
 from gotowce_dagster.video.names import key_and_suffix
 
 NO_PROFILE = NO_POINTS = "none"
@@ -55,7 +55,8 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
         link: Give DVC a link to the file instead of a copy. DVC copies it into its cache either way, so the
             original file stays writable and independent of data/raw.
         truth: Ground truth (see tables.read_truth), or complete truth, with every object of its frames (see
-            tables.read_complete_truth); the rows of this file's clip are added too.
+            tables.read_complete_truth), also as COCO or YOLO (see interchange.truth); the rows of this file's
+            clip are added too.
 
     Returns:
         The video's key, a slug that identifies it everywhere.
@@ -68,7 +69,7 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
     refuse_unfinished(project.paths)
     check(project)
     info = probe(source)
-    rows = _truth_of(source, truth, info) if truth else None
+    rows = read_any_truth(truth, source.name, info) if truth else None
     key, target = _find_or_name(project.paths, source)
     if state(target) != "here":
         _copy_and_track(project.paths, source, key=key, target=target, link=link, rows=rows)
@@ -335,12 +336,3 @@ def _copy_or_link(source: Path, target: Path, link: bool) -> None:
         os.link(source, target)
     except OSError:
         target.symlink_to(source.resolve())
-
-
-def _truth_of(source: Path, truth: Path, info: VideoInfo) -> pd.DataFrame:
-    read = read_complete_truth if is_complete_truth(truth) else read_truth
-    rows = read(truth, info, {source.name})
-    rows = rows[rows["clip"] == source.name]
-    if rows.empty:
-        raise InputError(f"{truth}: no row has the clip {source.name}")
-    return rows

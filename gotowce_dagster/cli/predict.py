@@ -1,0 +1,55 @@
+"""`gotowce predict`: the trained model on a video or a folder of pictures."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gotowce_dagster.cli import console
+from gotowce_dagster.config.project import Project
+
+
+def predict(
+    source: Annotated[Path, typer.Argument(help="A video, or a folder of pictures.")],
+    *,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of the model; default: data/model of the project.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output folder; default: predicted/NAME of the video.")
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Leave out boxes below it; default: evaluation.confidence."),
+    ] = None,
+    tracks: Annotated[bool, typer.Option("--tracks", help="Number objects through a video.")] = False,
+    pictures: Annotated[bool, typer.Option(help="Write the annotated video or pictures.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run a trained model: an annotated video, a table as parquet and CSV, and tracks if asked for."""
+    from gotowce_dagster.core.errors import InputError
+    from gotowce_dagster.inference.loaded import open_model
+    from gotowce_dagster.inference.predict import predict as run
+
+    project = Project.find()
+    if not source.exists():
+        raise InputError(f"{source}: no such video or folder")
+    loaded = open_model(model or project.paths.model)
+    with console.progress_bars() as start:
+        done = run(
+            source,
+            loaded,
+            out or Path("predicted") / source.stem,
+            confidence=project.params.evaluation.confidence if confidence is None else confidence,
+            with_tracks=tracks,
+            with_pictures=pictures,
+            progress=start(f"{source.name} on {loaded.device}"),
+        )
+    if json:
+        console.show_json(asdict(done))
+        return
+    tiles = f"tiles of {loaded.tile_px} px" if loaded.tile_px else f"whole frames at {loaded.imgsz} px"
+    console.say(f"{loaded.weights} (SHA-256 {loaded.sha256[:12]}) on {loaded.device}, {tiles}")
+    counted = f"{done.boxes} boxes in {done.frames_with_boxes} of {done.frames} frames"
+    console.say(console.bold(done.out), f": {counted}" + (f", {done.tracks} tracks" if tracks else ""))

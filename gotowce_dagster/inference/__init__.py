@@ -1,0 +1,1 @@
+"""Using a trained model: predictions on videos and pictures, tracks, other runtimes, its card."""

@@ -1,0 +1,85 @@
+"""The card of a trained model: its data, how well it does, what it is for, and the licences."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import read_json, read_text
+from gotowce_dagster.core.weights import WEIGHTS
+from gotowce_dagster.training.finetune import read_arguments
+
+_ADVICE = "run the stage evaluation first"
+_FIGURES = {
+    "marked_recall": ("recall of targets with their mark", "marked_targets"),
+    "erased_recall": ("recall of the same targets, their mark erased", "marked_targets"),
+    "unmarked_recall": ("recall of targets that never had a mark", "unmarked_targets"),
+    "precision": ("precision in frames in which every object is boxed", "complete_frames"),
+    "AP50": ("AP50 in those frames", "complete_frames"),
+}
+
+
+def model_card(model: Path, evaluation: Path) -> str:
+    """Markdown: the card of the training, then metrics, intended use and licences.
+
+    Args:
+        model: folder of the stage finetuned_model.
+        evaluation: folder of the stage evaluation.
+
+    Raises:
+        InputError: the model or its evaluation is not there or damaged.
+    """
+    start = str(read_arguments(model)["model"])
+    training = read_text(model / "MODEL_CARD.md", "run finetuned_model first").rstrip()
+    metrics = read_json(evaluation / "metrics.json", _ADVICE)
+    try:
+        measured = _metrics(metrics["recalls"])
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"{evaluation / 'metrics.json'}: has no recalls; {_ADVICE}") from None
+    return "\n\n".join([training, measured, _USE, _licences(start)]) + "\n"
+
+
+def _metrics(recalls: Mapping[str, Any]) -> str:
+    groups = {name: group for name, group in recalls.items() if isinstance(group, dict)}
+    lines = [
+        "## Metrics",
+        "",
+        f"Measured on {recalls['truth']}. `all` includes frames near the training's; `apart` does not.",
+        "",
+        "| figure | " + " | ".join(groups) + " |",
+        "|---|" + "---|" * len(groups),
+    ]
+    for name, (title, counted) in _FIGURES.items():
+        cells = [_cell(group.get(name), group.get(counted), counted) for group in groups.values()]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, count: int | None, counted: str) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.3f}" + (f" ({count} {counted.partition('_')[2]})" if count is not None else "")
+
+
+_USE = """## Intended use
+
+Finding the classes above in recordings of the games it was trained on, at the size at which they appear
+there. It is not made for other games, for photographs, or for decisions about people. Where the second or
+third figure is far below the first, it finds the mark rather than the target: use it only where marks are
+shown."""
+
+
+def _licences(start: str) -> str:
+    published = WEIGHTS.get(start)
+    if start.endswith(".yaml"):
+        weights = f"It began from random weights of the architecture `{start}` of ultralytics (AGPL-3.0)."
+    elif published is not None:
+        weights = f"It began from `{start}` ({published.licence}, {published.url})."
+    else:
+        weights = f"It began from `{start}`, whose licence is not known here: ask who gave it to you."
+    return f"""## Licences
+
+{weights} What is derived from weights under the AGPL-3.0, and served to others, falls under it too.
+
+The pictures it learned from show games, whose publishers decide about their use; this card knows no licence
+of your recordings. Add it before you publish the model."""

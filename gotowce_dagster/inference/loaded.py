@@ -1,0 +1,56 @@
+"""A trained model with the settings it was trained with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.digests import content_sha256
+from gotowce_dagster.core.trust import require_trusted
+from gotowce_dagster.training.finetune import read_arguments
+from gotowce_dagster.training.model import Predict, load_model
+
+WEIGHTS = "best.pt"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model and what it runs with."""
+
+    predict: Predict
+    weights: Path
+    sha256: str
+    imgsz: int
+    """Long side of its input for a whole frame, pixels."""
+    tile_px: int
+    """Side of the tiles of larger frames; 0: whole frames."""
+    device: str
+
+    def record(self) -> dict[str, str | int]:
+        """Which weights ran, and how."""
+        return {
+            "weights": str(self.weights),
+            "sha256": self.sha256,
+            "imgsz": self.imgsz,
+            "tile_px": self.tile_px,
+            "device": self.device,
+        }
+
+
+def open_model(folder: Path) -> LoadedModel:
+    """Load the model in a folder as the stage finetuned_model writes it.
+
+    Raises:
+        InputError: there is none, it is damaged, or nobody vouches for it (core/trust.py).
+    """
+    arguments = read_arguments(folder)
+    weights = folder / WEIGHTS
+    require_trusted(weights)
+    tile_px = arguments.get("tile_px", 0)
+    return LoadedModel(
+        predict=load_model(weights, arguments["imgsz"], tile_px),
+        weights=weights,
+        sha256=content_sha256(weights),
+        imgsz=arguments["imgsz"],
+        tile_px=tile_px,
+        device=best_device(),
+    )

@@ -1,0 +1,48 @@
+"""Tracks of boxes by ByteTrack (Zhang et al., ECCV 2022), from supervision's sister package ``trackers``."""
+
+from typing import Any
+
+import numpy as np
+import supervision as sv
+
+from gotowce_dagster.core.errors import InputError
+
+_EXTRA = "tracks need the package trackers; install it with `pip install 'gotowce-dagster[tracks]'`"
+
+
+class Tracks:
+    """Numbers boxes frame by frame; every frame has to be shown, in order.
+
+    Args:
+        fps: frames a second.
+        confidence: boxes from this on begin tracks; boxes below it are only joined to one.
+
+    Raises:
+        InputError: the package ``trackers`` is missing.
+    """
+
+    def __init__(self, fps: float, confidence: float) -> None:
+        try:
+            from trackers import ByteTrackTracker  # ty: ignore[import-not-found]
+        except ImportError:
+            raise InputError(_EXTRA) from None
+        self._tracker: Any = ByteTrackTracker(
+            frame_rate=fps,
+            track_activation_threshold=confidence,
+            high_conf_det_threshold=confidence,
+            minimum_consecutive_frames=1,
+        )
+
+    def number(self, detections: sv.Detections) -> np.ndarray:
+        """The number of each box's track, int (n,); -1 without one."""
+        numbered = sv.Detections(
+            xyxy=detections.xyxy,
+            confidence=detections.confidence,
+            class_id=np.zeros(len(detections), int),
+            data={"row": np.arange(len(detections))},
+        )
+        tracked = self._tracker.update(numbered)
+        numbers = np.full(len(detections), -1)
+        if len(tracked) and tracked.tracker_id is not None:
+            numbers[np.asarray(tracked.data["row"], int)] = tracked.tracker_id
+        return numbers

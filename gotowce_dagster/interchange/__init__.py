@@ -1,0 +1,1 @@
+"""Labels in the formats of other tools: one file a format, written and, for ground truth, read."""

@@ -1,0 +1,124 @@
+"""What a format is, and what it writes. One file a format; the table that names them is in registry.py."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gotowce_dagster.core import rle
+
+UNSPLIT = "all"
+"""The split of pictures that no dataset has split."""
+
+
+@dataclass(frozen=True)
+class LabelledObject:
+    """One object of a picture: one box and at most one mask, however many pieces and holes it has."""
+
+    detection_id: int
+    object_id: str
+    """``shot/number`` of its track; empty if it has none."""
+    class_name: str
+    box: tuple[float, float, float, float]
+    """x1, y1, x2, y2 in pixels, x2 and y2 exclusive, inside the picture."""
+    rle: str | None
+    """COCO RLE counts of the whole picture; None without a mask."""
+    confidence: float | None
+    quality: float
+
+    @property
+    def xywh(self) -> list[float]:
+        """x, y, width, height in pixels."""
+        x1, y1, x2, y2 = self.box
+        return [x1, y1, x2 - x1, y2 - y1]
+
+    def notes(self) -> dict[str, str | int | float]:
+        """What is known about it beside class, box and mask."""
+        notes: dict[str, str | int | float] = {"detection_id": self.detection_id, "quality": self.quality}
+        notes |= {"object_id": self.object_id} if self.object_id else {}
+        return notes | ({} if self.confidence is None else {"confidence": self.confidence})
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with everything that is known to be in it."""
+
+    source: Path
+    """Where its file is."""
+    name: str
+    """Its name in an export, unique: VIDEO_FRAME.jpg."""
+    file: str
+    """Path below the export's folder, or the absolute one of ``source`` where pictures are not copied."""
+    width: int
+    height: int
+    split: str
+    """train, val or test; UNSPLIT where there is no split."""
+    video: str
+    frame_index: int
+    time_s: float
+    kind: str
+    """as-is, or erased: with its marks painted over."""
+    origin: str
+    """Of its labels: marked, propagated, both of them, reviewed, or none."""
+    reviewed: bool
+    objects: tuple[LabelledObject, ...]
+
+    @property
+    def stem(self) -> str:
+        return Path(self.name).stem
+
+    def notes(self) -> dict[str, str | int | float | bool]:
+        """Where it comes from."""
+        return {
+            "split": self.split,
+            "video": self.video,
+            "frame_index": self.frame_index,
+            "time_s": self.time_s,
+            "kind": self.kind,
+            "origin": self.origin,
+            "reviewed": self.reviewed,
+        }
+
+    def mask(self, thing: LabelledObject) -> np.ndarray | None:
+        """The mask of one of its objects, bool (H, W); None without one."""
+        return None if thing.rle is None else rle.decode(thing.rle, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class About:
+    """What holds for all pictures of an export."""
+
+    labels: str
+    """cleaned, reviewed or dataset."""
+    classes: tuple[str, ...]
+    splits: tuple[str, ...]
+    description: Mapping[str, Any]
+    """For the part of a format that describes the whole."""
+
+
+Write = Callable[[Path, Iterable[Picture], About], None]
+"""Writes pictures into a folder, one after the other; none is kept in memory."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format to export to."""
+
+    name: str
+    write: Write
+    pictures: str
+    """Folder of the pictures below the export's, with ``{split}`` where each split has its own."""
+    can_reference: bool = True
+    """Whether pictures may lie elsewhere."""
+
+    def path_of(self, picture: Picture) -> str:
+        """Where a picture belongs below the export's folder."""
+        return f"{self.pictures.format(split=picture.split)}/{picture.name}"
+
+
+def bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """x1, y1, x2, y2 around the pixels of a mask, bool (H, W), end exclusive; it must not be empty."""
+    x, y = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    return int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1

@@ -1,0 +1,222 @@
+"""Ground truth in the formats of other tools, as the rows of a CSV of ground truth.
+
+A picture belongs to a frame of a video by its name: CLIP_NUMBER, as exports name pictures, or frame_NUMBER
+and NUMBER, which belong to whatever video is added; the number is the frame's, from 0 in decode order. COCO's
+images may say so in the fields ``video`` and ``frame_index`` instead.
+
+Categories named like the labels of a CSV (``designator``, ``designator_partial``, ``target``) keep their
+name; any other class is an ``object``. If every box has the attribute ``marked``, it is complete truth, and
+classes keep their names. A picture without boxes is a frame with the label ``none``.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import read_json, read_text
+from gotowce_dagster.core.tables import (
+    TRUTH_LABELS,
+    Extent,
+    check_complete_truth,
+    check_truth,
+    is_complete_truth,
+    read_complete_truth,
+    read_truth,
+)
+from gotowce_dagster.video.names import key_and_suffix, slug
+
+_NAME = re.compile(r"(?:(?P<clip>.+)[_-])?(?P<number>\d+)")
+_ERASED = "_erased"
+"""Ends the names of copies without marks; they repeat the boxes of the frame itself."""
+_ADVICE = "expected ground truth as CSV, a COCO file of annotations, or a folder of YOLO labels"
+
+
+@dataclass(frozen=True)
+class _Box:
+    """One box of a picture."""
+
+    xyxy: tuple[float, float, float, float]
+    """Pixels of the video's frames."""
+    class_name: str
+    marked: str | None = None
+    """yes or no; None if not told."""
+
+
+def read_any_truth(path: Path, clip: str, video: Extent) -> pd.DataFrame:
+    """Read the ground truth of one video from a CSV, a COCO file or a folder of YOLO labels.
+
+    Args:
+        clip: name of the video's file.
+
+    Returns:
+        The rows of this clip, as tables.read_truth or tables.read_complete_truth gives them.
+
+    Raises:
+        InputError: naming the file and what is wrong: none of these, malformed, or no row of the clip.
+    """
+    if path.is_dir():
+        rows = _checked(path, _rows(_yolo(path, clip, video), clip), clip, video)
+    elif path.suffix.lower() == ".json":
+        rows = _checked(path, _rows(_coco(path, clip, video), clip), clip, video)
+    else:
+        read = read_complete_truth if is_complete_truth(path) else read_truth
+        rows = read(path, video, {clip})
+    rows = rows[rows["clip"] == clip]
+    if rows.empty:
+        raise InputError(f"{path}: no row has the clip {clip}")
+    return rows
+
+
+def frame_of(name: str, clip: str) -> int | None:
+    """The number of the frame that a picture's name tells; None if it is of another clip.
+
+    Args:
+        name: of the picture, without its suffix.
+
+    Raises:
+        InputError: it tells no number.
+    """
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        raise InputError(f"{name}: no frame number at its end; expected CLIP_NUMBER, as in duel_000120")
+    told = parts["clip"]
+    is_own = told is None or told == "frame" or slug(told) == key_and_suffix(clip)[0]
+    return int(parts["number"]) if is_own else None
+
+
+def _coco(path: Path, clip: str, video: Extent) -> Mapping[int, list[_Box]]:
+    content = read_json(path, _ADVICE)
+    try:
+        classes = {category["id"]: str(category["name"]) for category in content["categories"]}
+        frames, scales = {}, {}
+        for image in content["images"]:
+            index = _frame_of_image(image, clip)
+            if index is not None and image.get("kind", "as-is") != "erased":
+                frames[image["id"]] = index
+                scales[image["id"]] = _scale(path, image, video)
+        boxes: dict[int, list[_Box]] = {index: [] for index in frames.values()}
+        for number, one in enumerate(content["annotations"]):
+            if one["image_id"] not in frames:
+                continue
+            x, y, width, height = (float(side) for side in one["bbox"])
+            scale = scales[one["image_id"]]
+            marked = (one.get("attributes") or {}).get("marked")
+            where = f"{path}: annotation {one.get('id', number)}"
+            if not (np.isfinite([x, y, width, height]).all() and width > 0 and height > 0):
+                raise InputError(
+                    f"{where}: bbox must be x, y, width and height, finite, the last two above 0"
+                )
+            if one["category_id"] not in classes:
+                raise InputError(f"{where}: no category has the id {one['category_id']}")
+            boxes[frames[one["image_id"]]].append(
+                _Box(
+                    (x * scale, y * scale, (x + width) * scale, (y + height) * scale),
+                    classes[one["category_id"]],
+                    _yes_or_no(marked),
+                )
+            )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not COCO's form of annotations ({type(error).__name__}: {error}); expected images, "
+            "annotations with image_id, category_id and bbox, and categories"
+        ) from None
+    return boxes
+
+
+def _frame_of_image(image: Mapping[str, Any], clip: str) -> int | None:
+    if "video" in image and "frame_index" in image:
+        is_own = slug(str(image["video"])) == key_and_suffix(clip)[0]
+        return int(image["frame_index"]) if is_own else None
+    return frame_of(Path(str(image["file_name"])).stem, clip)
+
+
+def _scale(path: Path, image: Mapping[str, Any], video: Extent) -> float:
+    """From the picture's pixels to the video's."""
+    width, height = float(image["width"]), float(image["height"])
+    if abs(width * video.height - height * video.width) > max(width, height):
+        raise InputError(
+            f"{path}: {image.get('file_name')}: {width:g} x {height:g} pixels; the video has {video.width} x "
+            f"{video.height}, another shape"
+        )
+    return video.width / width
+
+
+def _yolo(folder: Path, clip: str, video: Extent) -> Mapping[int, list[_Box]]:
+    classes = _yolo_classes(folder)
+    size = np.array([video.width, video.height], float)
+    boxes: dict[int, list[_Box]] = {}
+    files = sorted(path for path in folder.rglob("*.txt") if path.name not in {"classes.txt", "train.txt"})
+    for file in files:
+        if file.stem.endswith(_ERASED) or (index := frame_of(file.stem, clip)) is None:
+            continue
+        boxes[index] = []
+        for number, line in enumerate(read_text(file).splitlines(), start=1):
+            if not line.strip():
+                continue
+            try:
+                class_id, *values = line.split()
+                points = np.array(values, float)
+                name = classes[int(class_id)]
+                if len(points) == 4:
+                    points = np.r_[points[:2] - points[2:] / 2, points[:2] + points[2:] / 2]
+                points = points.reshape(-1, 2) * size
+                low, high = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+            except (ValueError, KeyError):
+                raise InputError(
+                    f"{file}: row {number}: expected CLASS X Y WIDTH HEIGHT or CLASS X1 Y1 X2 Y2 ..., as "
+                    f"shares of the picture, with a class of {', '.join(map(str, classes))}"
+                ) from None
+            boxes[index].append(_Box((low[0], low[1], high[0], high[1]), name))
+    return boxes
+
+
+def _yolo_classes(folder: Path) -> Mapping[int, str]:
+    if (listed := folder / "classes.txt").is_file():
+        return dict(enumerate(read_text(listed).split("\n")))
+    try:
+        names = yaml.safe_load(read_text(folder / "data.yaml", _ADVICE))["names"]
+        pairs = names.items() if isinstance(names, dict) else enumerate(names)
+        return {int(number): str(name) for number, name in pairs}
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        raise InputError(f"{folder / 'data.yaml'}: has no names of classes by their numbers") from None
+
+
+def _yes_or_no(marked: object) -> str | None:
+    if isinstance(marked, bool):
+        return "yes" if marked else "no"
+    return None if marked is None else str(marked)
+
+
+def _rows(boxes: Mapping[int, Iterable[_Box]], clip: str) -> pd.DataFrame:
+    everything = [box for of_frame in boxes.values() for box in of_frame]
+    is_complete = bool(everything) and all(box.marked is not None for box in everything)
+    rows = []
+    for index, of_frame in sorted(boxes.items()):
+        frame = {"clip": clip, "frame_index": str(index)}
+        listed = list(of_frame)
+        if not listed:
+            rows.append(
+                frame | dict.fromkeys(("x1", "y1", "x2", "y2"), "") | {"label": "none", "marked": "no"}
+            )
+        for box in listed:
+            sides = dict(zip(("x1", "y1", "x2", "y2"), map(repr, box.xyxy), strict=True))
+            is_kept = is_complete or box.class_name in TRUTH_LABELS
+            label = box.class_name if is_kept else "object"
+            rows.append(frame | sides | {"label": label, "marked": box.marked or ""})
+    columns = ["clip", "frame_index", "x1", "y1", "x2", "y2", "label", *(["marked"] if is_complete else [])]
+    return pd.DataFrame(rows, columns=columns, dtype=str)
+
+
+def _checked(path: Path, rows: pd.DataFrame, clip: str, video: Extent) -> pd.DataFrame:
+    if rows.empty:
+        raise InputError(f"{path}: no picture is of the clip {clip}; {json.dumps(_ADVICE)[1:-1]}")
+    check = check_complete_truth if "marked" in rows.columns else check_truth
+    return check(path, rows, video, {clip})
