@@ -22,7 +22,7 @@ ORDER = (
     "review comparison studies",
     "stages",
     "previews",
-    "intake",
+    "intake diagnosis",
     "assets",
     "api definitions",
     "cli",
