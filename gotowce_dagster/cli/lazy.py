@@ -1,7 +1,7 @@
 """Groups of commands that are imported only when they are run.
 
 `gotowce --help` shows the help of every command and needs none of their libraries, so the help comes from the
-commands' source. The command ``push-video`` is the function of the module ``push_video``; a group is the typer
+commands' source. The command ``push-video`` is the function of the module ``push_video``; a group is the
 application of a package.
 """
 

@@ -21,6 +21,7 @@ def sync(
     """Write data/videos.yaml and data/engines.yaml from what is here."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.sources import not_pulled
+    from gotowce_dagster.detectors.registry import missing_extras
     from gotowce_dagster.intake import videos as intake
 
     project = Project.find()
@@ -28,6 +29,8 @@ def sync(
         _sync_code(project, json)
         return
     notes = intake.sync(project, refresh)
+    lacking = missing_extras(project.params.designator_detections.detectors)
+    notes += [f"params.yaml: designator_detections.detectors: {each}" for each in lacking]
     if json:
         videos = {k: v.model_dump() | {"state": project.raw_state(k)} for k, v in project.videos.items()}
         console.show_json({"videos": videos, "engines": project.engines, "notes": notes})

@@ -20,6 +20,9 @@ def assist(
     On the page, switch Auto-Annotation on, choose a class beside Click or Box, and the tool with the wand.
     """
     from gotowce_dagster.config.project import Project
+    from gotowce_dagster.core import extras
+
+    extras.require("assist", "gotowce review assist")
     from gotowce_dagster.review.assist import (
         Assistant,
         application,
