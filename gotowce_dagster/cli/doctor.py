@@ -1,22 +1,56 @@
 """`gotowce doctor`: what can run on this machine."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.text import Text
 
 from gotowce_dagster.cli import console
 from gotowce_dagster.cli.options import Json
 
+if TYPE_CHECKING:
+    from gotowce_dagster.diagnosis.finding import Finding
 
-def doctor(json: Json = False) -> None:
+
+def doctor(
+    every: Annotated[bool, typer.Option("--all", help="Show every check, not only what to do.")] = False,
+    hours: Annotated[
+        float | None, typer.Option(min=0, help="Hours of video to be added: do they fit on the disk?")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Tell what can run on this machine, and for what cannot: why, and how to get it."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.diagnosis.checks import diagnose
+    from gotowce_dagster.diagnosis.finding import Level
 
-    findings = list(diagnose(Project.find()))
+    findings = diagnose(Project.find(), hours)
     if json:
         console.show_json([asdict(finding) for finding in findings])
         return
-    yes, no = Text("yes", "green"), Text("no", "red")
-    rows = ([yes if f.ok else no, f.what, f.says] for f in findings)
-    console.show_table("What can run here", ["", "what", "says"], rows)
+    wrong = [finding for finding in findings if finding.level is Level.WRONG]
+    hints = [finding for finding in findings if finding.level is Level.HINT]
+    _show_to_do("Wrong", "bold red", wrong)
+    _show_to_do("Could be better", "bold yellow", hints)
+    rest = [finding for finding in findings if finding.level is Level.FINE]
+    if not every:
+        nothing = "" if wrong else "Nothing is wrong. "
+        console.say(f"{nothing}{len(rest)} more checks need nothing done: gotowce doctor --all")
+        return
+    console.say(console.bold("Nothing to do"))
+    for finding in rest:
+        mark = Text("yes  ", "green") if finding.ok else Text("no   ", "yellow")
+        console.say("  ", mark, f"{finding.what}: {finding.says}")
+
+
+def _show_to_do(title: str, style: str, findings: Sequence["Finding"]) -> None:
+    """Print two lines for each finding, of any length: what it is, and what to do, ready to be copied."""
+    if not findings:
+        return
+    console.say(Text(title, style))
+    for finding in findings:
+        console.say("  ", console.bold(finding.what), f": {finding.says}")
+        if finding.do:
+            console.say("    -> ", Text(finding.do, "cyan"))

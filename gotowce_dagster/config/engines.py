@@ -88,8 +88,8 @@ def weights_of(engine: str) -> str | None:
     return name if separator or name.endswith((".pt", ".safetensors")) else None
 
 
-def obstacle(engine: str) -> str | None:
-    """The reason why an engine cannot run on this machine, or None if it can."""
+def obstacle(engine: str, responds: Callable[[str], bool] | None = None) -> str | None:
+    """The reason why an engine cannot run on this machine, or None if it can; ``responds`` as in weights."""
     if reason := missing_extra(engine):
         return reason
     name = weights_of(engine)
@@ -97,12 +97,17 @@ def obstacle(engine: str) -> str | None:
         return None
     # Other engines load tensors into an architecture of this package and need no trust.
     file = weights.find(name) if engine == name else None
-    return (untrusted(file) if file else None) or weights.obstacle(name)
+    return (untrusted(file) if file else None) or weights.obstacle(name, responds)
+
+
+def extra_of(engine: str) -> str | None:
+    """The optional dependency of an engine; see core/extras.py."""
+    return _EXTRAS.get(_name(engine))
 
 
 def missing_extra(engine: str) -> str | None:
     """The reason why an engine lacks an optional dependency, or None."""
-    extra = _EXTRAS.get(_name(engine))
+    extra = extra_of(engine)
     return extras.obstacle(extra) if extra else None
 
 

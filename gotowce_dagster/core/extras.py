@@ -18,10 +18,12 @@ def obstacle(extra: str) -> str | None:
     missing = [module for module in EXTRAS[extra] if not _is_installed(module)]
     if not missing:
         return None
-    return (
-        f"needs the extra {extra!r}, which is not installed ({', '.join(missing)}); "
-        f"run `pip install 'gotowce-dagster[{extra}]'`"
-    )
+    return f"needs the extra {extra!r}, which is not installed ({', '.join(missing)}); run `{command(extra)}`"
+
+
+def command(extra: str) -> str:
+    """The command that installs an extra."""
+    return f"pip install 'gotowce-dagster[{extra}]'"
 
 
 def require(extra: str, feature: str) -> None:

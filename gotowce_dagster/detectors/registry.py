@@ -118,19 +118,23 @@ def missing_extras(known: Mapping[str, DetectorSettings]) -> list[str]:
     return [f"{name} (kind {known[name].kind}) {reason}" for name, reason in lacking.items() if reason]
 
 
-def obstacle(settings: Common) -> str | None:
-    """Why a detector cannot run here and what to do about it, found without loading it; None if it can."""
+def obstacle(settings: Common, responds: Callable[[str], bool] | None = None) -> str | None:
+    """Why a detector cannot run here and what to do about it, found without loading it; None if it can.
+
+    Args:
+        responds: whether the official address of weights responds; default: ask it.
+    """
     lacking = extras.obstacle(settings.extra) if settings.extra else None
     if reason := lacking or settings.obstacle():
         return reason
     around = settings.input.crop.around if settings.input and settings.input.crop else None
-    if around and (reason := obstacle(around)):
+    if around and (reason := obstacle(around, responds)):
         return f"{around.kind}, which it looks around: {reason}"
     absent = [name for name in settings.needs if not weights.find(name)]
     if problems := [problem for name in absent for problem in weights.faults(name)]:
         return f"{'; '.join(problems)}; remove the file, and it is fetched again"
     looked = " and ".join(map(str, weights.folders()))
-    missing = [name for name in absent if not weights.reachable(name)]
+    missing = [name for name in absent if not (responds or weights.reachable)(name)]
     if missing:
         homes = [w.url for name in missing if (w := weights.WEIGHTS.get(name)) and w.url]
         them = "it" if len(missing) == 1 else "them"

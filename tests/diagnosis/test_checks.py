@@ -1,12 +1,15 @@
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.diagnosis import checks
-from gotowce_dagster.diagnosis.checks import Finding, diagnose
+from gotowce_dagster.core.weights import WEIGHTS
+from gotowce_dagster.diagnosis import checks, machine
+from gotowce_dagster.diagnosis.checks import diagnose
+from gotowce_dagster.diagnosis.finding import Finding, Level
 from gotowce_dagster.propagation.registry import PROPAGATORS
 from gotowce_dagster.review.connection import Secrets, write_secrets
 from gotowce_dagster.segmenters.registry import SEGMENTERS
@@ -77,5 +80,61 @@ def test_every_engine_is_listed_and_one_that_does_not_exist_is_named(clone: Proj
 def test_the_device_tells_its_precision(
     clone: Project, monkeypatch: pytest.MonkeyPatch, is_half: bool, says: str
 ) -> None:
-    monkeypatch.setattr(checks, "half_precision", lambda device: is_half)
+    monkeypatch.setattr(machine, "half_precision", lambda device: is_half)
     assert says in findings(clone)["device"].says
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No weights, and addresses that never answer; the folder of the user's weights."""
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("gotowce_dagster.core.weights.reachable", lambda *_: threading.Event().wait(600))
+    return tmp_path
+
+
+def test_without_a_network_it_says_what_to_fetch_from_where(clone: Project, no_network: Path) -> None:
+    found = findings(clone)
+    engine = found["engine of masks"]
+    assert (engine.ok, engine.level) == (True, Level.HINT), "grabcut needs no weights"
+    name = "sam2.1_hiera_tiny.pt"
+    assert engine.do == (
+        f"curl -fL --create-dirs -o {no_network / name} {WEIGHTS[name].url}; then gotowce sync --refresh"
+    )
+    assert not found["yolo26n.pt"].ok
+    assert found["yolo26n.pt"].level is Level.FINE, "a file alone is no problem"
+    edgetam = WEIGHTS["EdgeTAM-hf"]
+    assert found["EdgeTAM-hf"].do == (
+        f"hf download {edgetam.repo} --revision {edgetam.revision} --local-dir {no_network / 'EdgeTAM-hf'}"
+    )
+
+
+def test_params_that_cannot_be_read_are_what_is_wrong(clone: Project, no_network: Path) -> None:
+    clone.paths.params.write_text("masks: [", encoding="utf-8")
+    found = findings(clone)
+    assert found["project"].level is Level.WRONG
+    assert "params.yaml" in found["project"].says
+    assert "device" in found
+
+
+@pytest.mark.parametrize(
+    ("chosen", "blocked", "level", "says", "do"),
+    [
+        pytest.param("a", {}, Level.FINE, "a", "", id="the preferred one"),
+        pytest.param(
+            None, {"a": "no"}, Level.HINT, "b; params.yaml prefers a: no", "then", id="the next one"
+        ),
+        pytest.param(
+            "b", {}, Level.HINT, "which can run here now", "gotowce sync --refresh", id="better now"
+        ),
+        pytest.param("a", {"a": "no"}, Level.WRONG, "a, chosen in", "or gotowce sync --refresh", id="chosen"),
+        pytest.param(None, {"a": "no", "b": "no"}, Level.WRONG, "none of a, b can run", "choose", id="none"),
+    ],
+)
+def test_the_engine_of_a_stage(
+    chosen: str | None, blocked: dict[str, str], level: Level, says: str, do: str
+) -> None:
+    found = checks.engine_choice("masks", ["a", "b"], chosen, blocked)
+    assert found.level is level
+    assert says in found.says
+    assert do in found.do
