@@ -114,7 +114,7 @@ def _show(project: Project) -> None:
     rows, notes = [], []
     for name, preview in _previews(project):
         if isinstance(preview, dict):
-            rows.append([name, f"not made: {preview['not preview']}"])
+            rows.append([name, f"not made: {preview['not made']}"])
             continue
         rows.append([name, _summary(preview.numbers)])
         notes += [f"{name}: {note}" for note in preview.notes]

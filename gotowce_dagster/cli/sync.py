@@ -53,6 +53,6 @@ def _sync_code(project: "Project", json: bool) -> None:
         return
     for stage, (added, removed) in changed.items():
         lines = [*(f"+ {name}" for name in added), *(f"- {name}" for name in removed)]
-        console.out.print(f"[bold]{stage}[/]", *lines, sep="\n  ", highlight=False)
+        console.out.print(console.bold(stage), *lines, sep="\n  ", highlight=False)
     if not changed:
         console.out.print("dvc.yaml names exactly the source files that each stage runs")

@@ -21,9 +21,10 @@ def trust(
 
     root = Project.find().paths.root
     console.err.print(
-        "[yellow]A file that holds a whole model decides which code runs when it is used, and a folder with "
+        "A file that holds a whole model decides which code runs when it is used, and a folder with "
         "code runs it. Trust only what you made, or what somebody you trust gave you over a way that others "
-        f"cannot change. {TRUSTED} lets everybody who uses this project run it.[/]"
+        f"cannot change. {TRUSTED} lets everybody who uses this project run it.",
+        style="yellow",
     )
     if not yes and not typer.confirm(f"Trust {', '.join(map(str, files))}?"):
         raise InputError("nothing was changed")

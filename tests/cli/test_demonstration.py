@@ -18,3 +18,13 @@ def test_demo_speaks_json(
     assert Path(told["report"]).name == "report.html"
     assert "not made" in told["stages"]["masks@naev_hostile_sample"]
     assert set(STAGES) == {name.partition("@")[0] for name in told["stages"]}
+
+
+def test_a_stage_without_output_is_shown_with_its_reason(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        demonstration, "_previews", lambda project: iter([("masks@a", {"not made": "no file"})])
+    )
+    demonstration._show(clone)
+    assert "not made: no file" in capsys.readouterr().out

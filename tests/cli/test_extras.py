@@ -95,4 +95,6 @@ def test_a_stage_refuses_and_its_asset_fails(
             raise_on_error=False,
         )
     (failed,) = [event for event in result.all_events if event.is_step_failure]
-    assert failed.step_failure_data.error.message.strip().endswith(f"eye (kind hosted) {says('hosted')}")
+    error = failed.step_failure_data.error
+    assert error is not None
+    assert error.message.strip().endswith(f"eye (kind hosted) {says('hosted')}")
