@@ -70,7 +70,7 @@ repro: install
 	echo "DAGSTER_HOME=$(CURDIR)/.dagster" > .env
 	touch $@
 
-# Pins with hashes and without addresses, for every platform.
+# Pins with hashes and without addresses, for every platform; all extras are among them.
 lock: | .uv/bin/uv
-	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements.lock

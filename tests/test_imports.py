@@ -23,7 +23,7 @@ ORDER = (
     "interchange inference",
     "stages",
     "previews",
-    "intake",
+    "intake diagnosis",
     "assets",
     "api definitions",
     "cli",

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gotowce_dagster.cli.doctor import diagnose
 from gotowce_dagster.cli.main import app
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
+from gotowce_dagster.diagnosis.checks import diagnose
 from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.dvc_repo import DvcRepo, stage_name
 from gotowce_dagster.labels.reviews import ReviewedVideo, read_reviewed, write_reviewed

@@ -11,8 +11,6 @@ from gotowce_dagster.assets.videos import cleaned_labels, designator_detections,
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.files import read_json
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, read_table
-from gotowce_dagster.evaluation.recalls import LEAST_OF_MARKED, RECALLS_ON_TOP
-from gotowce_dagster.labels.provenance import leaks
 from gotowce_dagster.previews.found_nothing import found_nothing
 from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.training.finetune import read_metrics
@@ -120,6 +118,8 @@ def automatic_labels_right_enough() -> dg.AssetCheckResult:
 @dg.asset_check(asset=yolo_dataset, blocking=True)
 def split_leak_free() -> dg.AssetCheckResult:
     """No frame of validation or test has a neighbour or a near-duplicate in training."""
+    from gotowce_dagster.labels.provenance import leaks
+
     found = leaks(Project.find())
     return _result("; ".join(found[:3]) if found else None, leaks=len(found))
 
@@ -127,6 +127,8 @@ def split_leak_free() -> dg.AssetCheckResult:
 @dg.asset_check(asset=evaluation)
 def sees_targets_not_marks() -> dg.AssetCheckResult:
     """The model finds marked targets nearly as often when their marks are erased."""
+    from gotowce_dagster.evaluation.recalls import LEAST_OF_MARKED, RECALLS_ON_TOP
+
     metrics = read_json(Project.find().paths.evaluation / "metrics.json", "run evaluation again")
     recalls = metrics["recalls"]["all"]
     numbers = {name: recalls[name] for name in RECALLS_ON_TOP if name in recalls}

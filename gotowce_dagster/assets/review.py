@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -15,14 +16,12 @@ from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.core.sources import tracked_files
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.videos import keep_reviews, pull_reviews
-from gotowce_dagster.pictures.contact_sheet import contact_sheet
-from gotowce_dagster.pictures.overlay import closeup
-from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.review.connection import ServerDownError, connect, find
-from gotowce_dagster.review.frames import frames_to_review, rule_messages
 from gotowce_dagster.review.measures import reviewed_so_far
-from gotowce_dagster.review.push import Pushed, push
-from gotowce_dagster.review.tasks import FrameToReview, content_digest
+
+if TYPE_CHECKING:
+    from gotowce_dagster.review.push import Pushed
+    from gotowce_dagster.review.tasks import FrameToReview
 
 GROUP = "review"
 
@@ -35,6 +34,10 @@ def review_tasks(
     context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
 ) -> dg.MaterializeResult:
     """Frames pushed to Label Studio for review: the most doubtful ones, and a random audit sample."""
+    from gotowce_dagster.review.frames import frames_to_review, rule_messages
+    from gotowce_dagster.review.push import push
+    from gotowce_dagster.review.tasks import content_digest
+
     project = Project.find()
     paths, params = project.paths, project.params
     reasons = rule_messages(params.cleaned_labels)
@@ -109,7 +112,9 @@ def reviewed_metadata(project: Project) -> Metadata:
     }
 
 
-def _sent(paths: Paths, frames: Sequence[FrameToReview], pushed: Pushed) -> Metadata:
+def _sent(paths: Paths, frames: Sequence["FrameToReview"], pushed: "Pushed") -> Metadata:
+    from gotowce_dagster.pictures.contact_sheet import contact_sheet
+
     counts = {name: getattr(pushed, name) for name in ("created", "renewed", "unchanged", "kept")}
     metadata: Metadata = {name: dg.MetadataValue.int(count) for name, count in counts.items()}
     metadata["audit_frames"] = dg.MetadataValue.int(sum(frame.sample == "audit" for frame in frames))
@@ -127,7 +132,11 @@ def _sent(paths: Paths, frames: Sequence[FrameToReview], pushed: Pushed) -> Meta
     return metadata
 
 
-def _closeup(paths: Paths, frame: FrameToReview) -> np.ndarray:
+def _closeup(paths: Paths, frame: "FrameToReview") -> np.ndarray:
+
+    from gotowce_dagster.pictures.overlay import closeup
+    from gotowce_dagster.pictures.read import read_rgb
+
     picture = read_rgb(paths.data / frame.file)
     if not frame.labels:
         return picture

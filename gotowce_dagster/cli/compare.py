@@ -2,13 +2,16 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gotowce_dagster.cli import console
-from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
+
+if TYPE_CHECKING:
+    from gotowce_dagster.comparison.footage import Footage
+    from gotowce_dagster.config.project import Project
 
 _COLUMNS = {
     "status": "",
@@ -59,6 +62,7 @@ def compare(
     from gotowce_dagster.comparison.contenders import segmenter
     from gotowce_dagster.comparison.footage import sample
     from gotowce_dagster.comparison.study import PAGE, write_study
+    from gotowce_dagster.config.project import Project
 
     project = Project.find()
     params = project.params.detector_comparison
@@ -108,7 +112,7 @@ def _show(rows: list[dict], budget_frames: int) -> None:
             console.note(f"{row['name']}: {row['status']}:", f" {row['reason']}")
 
 
-def _footage(project: Project, video: str, truth: Path | None, profile: Path | None):
+def _footage(project: "Project", video: str, truth: Path | None, profile: Path | None) -> "Footage":
     from gotowce_dagster.comparison.footage import Footage
     from gotowce_dagster.core.tables import read_truth
     from gotowce_dagster.intake.videos import profile_of

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import typer
 
 from gotowce_dagster.cli import console
-from gotowce_dagster.config.project import Project
 
 
 def export(
@@ -30,6 +29,7 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Export labels with their pictures, splits and provenance in the format of another tool."""
+    from gotowce_dagster.config.project import Project
     from gotowce_dagster.interchange.export import export as run
 
     with console.progress_bars() as start:

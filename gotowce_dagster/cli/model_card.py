@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from gotowce_dagster.cli import console
-from gotowce_dagster.config.project import Project
 
 
 def model_card(
@@ -15,6 +14,7 @@ def model_card(
     ] = None,
 ) -> None:
     """Write the model's card: data, metrics with and without marks, intended use, licences."""
+    from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.files import fresh_file
     from gotowce_dagster.inference.card import model_card as write
 

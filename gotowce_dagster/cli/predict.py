@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from gotowce_dagster.cli import console
-from gotowce_dagster.config.project import Project
 
 
 def predict(
@@ -28,6 +27,7 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run a trained model: an annotated video, a table as parquet and CSV, and tracks if asked for."""
+    from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.errors import InputError
     from gotowce_dagster.inference.loaded import open_model
     from gotowce_dagster.inference.predict import predict as run

@@ -80,6 +80,11 @@ class Common(Settings):
         """Names of the weights it cannot run without; see weights.py."""
         return ()
 
+    @property
+    def extra(self) -> str | None:
+        """The optional dependency it cannot run without; see core/extras.py."""
+        return None
+
     def obstacle(self) -> str | None:
         """Why it cannot run here, weights apart, and what to do; None if nothing else is in the way."""
         return None
@@ -208,6 +213,10 @@ class Online(Prompted):
     """How often a request is sent again when the server is busy, fails or is silent."""
     timeout_s: float = Field(default=120, gt=0)
     """Seconds to wait for an answer."""
+
+    @property
+    def extra(self) -> str | None:
+        return "hosted"
 
     @property
     def key_variables(self) -> tuple[str, ...]:

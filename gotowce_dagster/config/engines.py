@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gotowce_dagster.config.params import Params
-from gotowce_dagster.core import weights
+from gotowce_dagster.core import extras, weights
 from gotowce_dagster.core.device import half_precision
-from gotowce_dagster.core.errors import InputError, MissingWeightsError
+from gotowce_dagster.core.errors import InputError, MissingExtraError, MissingWeightsError
 from gotowce_dagster.core.trust import untrusted
 from gotowce_dagster.core.yaml_files import read_texts, write_yaml
 
@@ -34,6 +34,9 @@ _DEFAULTS = (
 
 _FLOAT32_ONLY = ("mobile_sam", "grabcut")
 """Engines that always compute in float32."""
+
+_EXTRAS = {"edgetam": "edgetam"}
+"""The optional dependency of an engine; see core/extras.py."""
 
 _HEADER = (
     "# Written by `gotowce sync`: what each stage runs with. Choose anew with `gotowce sync --refresh`.\n"
@@ -85,14 +88,27 @@ def weights_of(engine: str) -> str | None:
     return name if separator or name.endswith((".pt", ".safetensors")) else None
 
 
-def obstacle(engine: str) -> str | None:
-    """The reason why an engine cannot run on this machine, or None if it can."""
+def obstacle(engine: str, responds: Callable[[str], bool] | None = None) -> str | None:
+    """The reason why an engine cannot run on this machine, or None if it can; ``responds`` as in weights."""
+    if reason := missing_extra(engine):
+        return reason
     name = weights_of(engine)
     if name is None:
         return None
     # Other engines load tensors into an architecture of this package and need no trust.
     file = weights.find(name) if engine == name else None
-    return (untrusted(file) if file else None) or weights.obstacle(name)
+    return (untrusted(file) if file else None) or weights.obstacle(name, responds)
+
+
+def extra_of(engine: str) -> str | None:
+    """The optional dependency of an engine; see core/extras.py."""
+    return _EXTRAS.get(_name(engine))
+
+
+def missing_extra(engine: str) -> str | None:
+    """The reason why an engine lacks an optional dependency, or None."""
+    extra = extra_of(engine)
+    return extras.obstacle(extra) if extra else None
 
 
 def choose(
@@ -118,6 +134,7 @@ def first_of(
 
     Raises:
         InputError: a list has an engine that does not exist.
+        MissingExtraError: no engine of a list can run, one because it needs an optional dependency.
         MissingWeightsError: no engine of a list can run.
     """
     chosen = {}
@@ -132,7 +149,8 @@ def first_of(
             reasons[engine] = reason
         else:
             details = "; ".join(f"{engine}: {reason}" for engine, reason in reasons.items())
-            raise MissingWeightsError(f"{stage}: none of its engines can run here: {details}")
+            kind = MissingExtraError if any(map(missing_extra, engines)) else MissingWeightsError
+            raise kind(f"{stage}: none of its engines can run here: {details}")
     return chosen
 
 

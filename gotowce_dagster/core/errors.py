@@ -18,6 +18,10 @@ class PartlyDoneError(InputError):
     """Some of the input is invalid; everything that does not depend on it was done."""
 
 
+class MissingExtraError(InputError):
+    """An optional dependency is not installed; the message says how to install it."""
+
+
 class MissingWeightsError(GotowceError):
     """Weights are neither on this machine nor downloadable; the message says how to get them."""
 

@@ -7,7 +7,7 @@ trust.py decides which files a model may be built from.
 
 import os
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -209,9 +209,13 @@ def reachable(name: str, timeout_s: float = 5.0) -> bool:
         return False
 
 
-def obstacle(name: str) -> str | None:
-    """Explain why the weights are not available, and what to do; None if they are."""
-    if find(name) or (not _has_fault_in_user_folder(name) and reachable(name)):
+def obstacle(name: str, responds: Callable[[str], bool] | None = None) -> str | None:
+    """Explain why the weights are not available, and what to do; None if they are.
+
+    Args:
+        responds: Whether the official URL of weights responds; default: ask it.
+    """
+    if find(name) or (not _has_fault_in_user_folder(name) and (responds or reachable)(name)):
         return None
     searched = " nor in ".join(map(str, folders()))
     if problems := faults(name):

@@ -7,18 +7,11 @@ import numpy as np
 
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.detectors.base import Detector
-from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer
-from gotowce_dagster.detectors.hosted.vision_llm import Hosted
-from gotowce_dagster.detectors.local.kosmos2 import Description, Kosmos2
+from gotowce_dagster.detectors.local.kosmos2 import Description
 from gotowce_dagster.detectors.local.moondream import Moondream
 
 Way = Literal["describe", "query", "point", "count"]
-WAYS: dict[type, tuple[Way, ...]] = {
-    Kosmos2: ("describe",),
-    Moondream: ("describe", "query", "point"),
-    MoondreamServer: ("describe", "query", "point", "count"),
-    Hosted: ("count",),
-}
+"""How a detector can be asked; those of one are its attribute ``ways``, and its methods of these names."""
 
 
 def ask(detector: Detector, images: Sequence[np.ndarray], way: Way, words: str | None = None) -> list[Any]:
@@ -36,7 +29,7 @@ def ask(detector: Detector, images: Sequence[np.ndarray], way: Way, words: str |
     Raises:
         InputError: the detector cannot be asked that, or sending is not allowed.
     """
-    can = WAYS.get(type(detector), ())
+    can: tuple[str, ...] = getattr(detector, "ways", ())
     if way not in can:
         able = f"it can {' and '.join(can)}" if can else "it only finds boxes"
         raise InputError(f"{detector.name} cannot {way}; {able}")

@@ -18,13 +18,11 @@ from gotowce_dagster.config.detector_settings import (
     YoloWorldSettings,
     ZeroShotSettings,
 )
-from gotowce_dagster.core import weights
+from gotowce_dagster.core import extras, weights
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.trust import untrusted
 from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.base import Detector
-from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer
-from gotowce_dagster.detectors.hosted.vision_llm import Hosted
 from gotowce_dagster.detectors.inputs import InPieces
 from gotowce_dagster.detectors.local.bracket import Bracket
 from gotowce_dagster.detectors.local.kosmos2 import Kosmos2
@@ -33,14 +31,27 @@ from gotowce_dagster.detectors.local.yolo import Yolo
 from gotowce_dagster.detectors.local.yolo_world import YoloWorld
 from gotowce_dagster.detectors.local.zero_shot import ZeroShot
 
+
+def _moondream_server(name: str, settings: MoondreamServerSettings) -> Detector:
+    from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer
+
+    return MoondreamServer(name, settings)
+
+
+def _hosted(name: str, settings: HostedSettings) -> Detector:
+    from gotowce_dagster.detectors.hosted.vision_llm import Hosted
+
+    return Hosted(name, settings)
+
+
 _MODELS: dict[type[Common], Callable[[str, Any], Detector]] = {
     YoloSettings: Yolo,
     YoloWorldSettings: YoloWorld,
     ZeroShotSettings: ZeroShot,
     Kosmos2Settings: Kosmos2,
     MoondreamSettings: Moondream,
-    MoondreamServerSettings: MoondreamServer,
-    HostedSettings: Hosted,
+    MoondreamServerSettings: _moondream_server,
+    HostedSettings: _hosted,
 }
 
 _WHOLE_MODELS = YoloSettings | YoloWorldSettings | MoondreamSettings
@@ -76,6 +87,7 @@ def build_detector(name: str, settings: DetectorSettings, profile: Profile) -> D
         profile: of the video.
 
     Raises:
+        MissingExtraError: an optional dependency of its kind is not installed.
         MissingWeightsError: its weights are neither here nor reachable.
     """
     detector = _bare(name, settings, profile)
@@ -88,6 +100,8 @@ def build_detector(name: str, settings: DetectorSettings, profile: Profile) -> D
 
 
 def _bare(name: str, settings: DetectorSettings, profile: Profile) -> Detector:
+    if settings.extra:
+        extras.require(settings.extra, f"{name} (kind {settings.kind})")
     if isinstance(settings, BracketSettings):
         return Bracket(profile, settings.min_confidence, name)
     return _MODELS[type(settings)](name, settings)
@@ -98,18 +112,29 @@ def build_detectors(known: Mapping[str, DetectorSettings], profile: Profile) -> 
     return [build_detector(name, settings, profile) for name, settings in known.items()]
 
 
-def obstacle(settings: Common) -> str | None:
-    """Why a detector cannot run here and what to do about it, found without loading it; None if it can."""
-    if reason := settings.obstacle():
+def missing_extras(known: Mapping[str, DetectorSettings]) -> list[str]:
+    """One sentence for each detector whose optional dependency is not installed."""
+    lacking = {name: extras.obstacle(settings.extra) for name, settings in known.items() if settings.extra}
+    return [f"{name} (kind {known[name].kind}) {reason}" for name, reason in lacking.items() if reason]
+
+
+def obstacle(settings: Common, responds: Callable[[str], bool] | None = None) -> str | None:
+    """Why a detector cannot run here and what to do about it, found without loading it; None if it can.
+
+    Args:
+        responds: whether the official address of weights responds; default: ask it.
+    """
+    lacking = extras.obstacle(settings.extra) if settings.extra else None
+    if reason := lacking or settings.obstacle():
         return reason
     around = settings.input.crop.around if settings.input and settings.input.crop else None
-    if around and (reason := obstacle(around)):
+    if around and (reason := obstacle(around, responds)):
         return f"{around.kind}, which it looks around: {reason}"
     absent = [name for name in settings.needs if not weights.find(name)]
     if problems := [problem for name in absent for problem in weights.faults(name)]:
         return f"{'; '.join(problems)}; remove the file, and it is fetched again"
     looked = " and ".join(map(str, weights.folders()))
-    missing = [name for name in absent if not weights.reachable(name)]
+    missing = [name for name in absent if not (responds or weights.reachable)(name)]
     if missing:
         homes = [w.url for name in missing if (w := weights.WEIGHTS.get(name)) and w.url]
         them = "it" if len(missing) == 1 else "them"

@@ -5,9 +5,7 @@ from typing import Any
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.core.errors import InputError
-
-_EXTRA = "tracks need the package trackers; install it with `pip install 'gotowce-dagster[tracks]'`"
+from gotowce_dagster.core.extras import require
 
 
 class Tracks:
@@ -18,14 +16,13 @@ class Tracks:
         confidence: boxes from this on begin tracks; boxes below it are only joined to one.
 
     Raises:
-        InputError: the package ``trackers`` is missing.
+        MissingExtraError: the extra ``tracks`` is missing.
     """
 
     def __init__(self, fps: float, confidence: float) -> None:
-        try:
-            from trackers import ByteTrackTracker  # ty: ignore[import-not-found]
-        except ImportError:
-            raise InputError(_EXTRA) from None
+        require("tracks", "--tracks")
+        from trackers import ByteTrackTracker
+
         self._tracker: Any = ByteTrackTracker(
             frame_rate=fps,
             track_activation_threshold=confidence,

@@ -23,6 +23,7 @@ STAGES = f"{PACKAGE}.stages"
 EXEMPT: Mapping[str, str] = {
     f"{PACKAGE}": "offers names to notebooks; a stage takes nothing from it",
     f"{PACKAGE}.core.errors": "the classes of errors, without code; where one is raised is watched",
+    f"{PACKAGE}.core.extras": "whether optional packages are installed: a stage without one stops",
     f"{PACKAGE}.core.progress": "progress callbacks: they count what is done and change nothing of it",
     f"{PACKAGE}.config.params": "types of params.yaml, without defaults; dvc.yaml names its sections",
     f"{PACKAGE}.config.paths": "names the files of a project; dvc.yaml names each as dependency or output",

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -24,10 +25,12 @@ from gotowce_dagster.interchange.truth import read_any_truth
 from gotowce_dagster.labels.followed import read_tracked
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.review.connection import Room
-from gotowce_dagster.review.pull import Pulled, pull
-from gotowce_dagster.review.video_room import PulledVideo, pull_video
 from gotowce_dagster.video.decode import probe
 from gotowce_dagster.video.names import key_and_suffix
+
+if TYPE_CHECKING:
+    from gotowce_dagster.review.pull import Pulled
+    from gotowce_dagster.review.video_room import PulledVideo
 
 NO_PROFILE = NO_POINTS = "none"
 
@@ -175,12 +178,16 @@ def write_videos(paths: Paths, videos: Mapping[str, Video]) -> None:
     write_yaml(paths.videos, {"videos": {key: video.entry() for key, video in videos.items()}}, _HEADER)
 
 
-def pull_reviews(project: Project, room: Room, *, again: bool = False, progress: Progress = silent) -> Pulled:
+def pull_reviews(
+    project: Project, room: Room, *, again: bool = False, progress: Progress = silent
+) -> "Pulled":
     """Pull reviews of frames, and track them with DVC as a source.
 
     Raises:
         ServerDownError, InputError: As in review.pull.pull.
     """
+    from gotowce_dagster.review.pull import pull
+
     title = project.params.review.tasks.project
     pulled = pull(room, project.paths, title, names=project.names, again=again, progress=progress)
     try:
@@ -190,12 +197,14 @@ def pull_reviews(project: Project, room: Room, *, again: bool = False, progress:
     return pulled
 
 
-def pull_tracks(project: Project, room: Room, video: str) -> PulledVideo:
+def pull_tracks(project: Project, room: Room, video: str) -> "PulledVideo":
     """Pull a video's reviewed tracks, and track the file with DVC as a source.
 
     Raises:
         ServerDownError, InputError: As in review.video_room.pull_video.
     """
+    from gotowce_dagster.review.video_room import pull_video
+
     pulled = pull_video(room, project, video)
     keep_reviews(project.paths)
     return pulled

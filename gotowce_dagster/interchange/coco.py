@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gotowce_dagster.core import rle
 from gotowce_dagster.interchange.base import About, Format, LabelledObject, Picture
 from gotowce_dagster.interchange.json_lists import json_lists
@@ -48,7 +50,7 @@ def _shape(picture: Picture, thing: LabelledObject) -> dict[str, Any]:
     _, _, width, height = thing.xywh
     shape: dict[str, Any] = {"bbox": thing.xywh, "area": width * height, "iscrowd": 0, "segmentation": []}
     if thing.rle is not None:
-        shape["area"] = rle.area(thing.rle, picture.height, picture.width)
+        shape["area"] = int(np.count_nonzero(rle.decode(thing.rle, picture.height, picture.width)))
         shape["segmentation"] = {"size": [picture.height, picture.width], "counts": thing.rle}
     return shape
 

@@ -2,33 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
+from typing import Any
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.previews import (
-    cleaned_labels,
-    designator_detections,
-    detector_comparison,
-    evaluation,
-    extracted_frames,
-    finetuned_model,
-    masks,
-    segment_everything,
-    yolo_dataset,
-)
 from gotowce_dagster.previews.base import Preview
 from gotowce_dagster.previews.found_nothing import found_nothing
+from gotowce_dagster.stages.table import STAGES
 
-PREVIEWS: dict[str, Callable[..., Preview]] = {
-    "extracted_frames": extracted_frames.preview,
-    "designator_detections": designator_detections.preview,
-    "masks": masks.preview,
-    "cleaned_labels": cleaned_labels.preview,
-    "yolo_dataset": yolo_dataset.preview,
-    "finetuned_model": finetuned_model.preview,
-    "evaluation": evaluation.preview,
-    "segment_everything": segment_everything.preview,
-    "detector_comparison": detector_comparison.preview,
-}
+
+def _preview(name: str) -> Callable[..., Preview]:
+    """The function ``preview`` of a module of this folder, which is imported when a preview is made."""
+
+    def preview(*arguments: Any) -> Preview:
+        return import_module(f"gotowce_dagster.previews.{name}").preview(*arguments)
+
+    return preview
+
+
+PREVIEWS = {name: _preview(name) for name in STAGES}
+"""Each stage has a module of its name here."""
 
 
 def preview_of(project: Project, stage: str, video: str | None) -> Preview:

@@ -107,8 +107,11 @@ def find(root: Path) -> Connection:
     return Connection(secrets.url, secrets.token)
 
 
-def connect(connection: Connection) -> Room:
+def connect(connection: Connection, timeout_s: float = 10) -> Room:
     """Connect to a server, and check its token and its release.
+
+    Args:
+        timeout_s: For the server's first answer.
 
     Raises:
         ServerDownError: The server does not respond.
@@ -119,7 +122,7 @@ def connect(connection: Connection) -> Room:
 
     url = connection.url
     try:
-        response = httpx.get(f"{url}/api/version", timeout=10)
+        response = httpx.get(f"{url}/api/version", timeout=timeout_s)
         release = str(response.json()["release"]) if response.is_success else ""
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise InputError(

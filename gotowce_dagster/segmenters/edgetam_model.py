@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gotowce_dagster.core import extras
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.core.fetch import no_hub
 from gotowce_dagster.core.trust import restrict_unpickling
@@ -26,9 +27,10 @@ def model(half: Literal["image", "video"], weights: str, input_px: int, device: 
         input_px: side of the model's square input, in pixels.
 
     Raises:
-        InputError: the video model does not support this size.
+        InputError: the video model does not support this size, or timm is not installed.
         MissingWeightsError: the weights are not on this machine and cannot be fetched, or are damaged.
     """
+    extras.require("edgetam", "edgetam")
     from safetensors import SafetensorError
     from transformers import AutoConfig, EdgeTamModel, EdgeTamVideoModel
     from transformers.utils.logging import disable_progress_bar

@@ -1,29 +1,32 @@
 """The stages in order: opening this page tells the pipeline."""
 
-from gotowce_dagster.stages import (
-    cleaned_labels,
-    designator_detections,
-    detector_comparison,
-    evaluation,
-    extracted_frames,
-    finetuned_model,
-    masks,
-    segment_everything,
-    yolo_dataset,
-)
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
 from gotowce_dagster.stages.base import Stage
 
+
+def _run(name: str) -> Callable[..., None]:
+    """The function ``run`` of a stage's module, which is imported when the stage runs."""
+
+    def run(*arguments: Any, **callbacks: Any) -> None:
+        import_module(f"gotowce_dagster.stages.{name}").run(*arguments, **callbacks)
+
+    return run
+
+
 STAGES = {
-    stage.name: stage
-    for stage in (
-        Stage("extracted_frames", True, extracted_frames.run),
-        Stage("designator_detections", True, designator_detections.run),
-        Stage("masks", True, masks.run),
-        Stage("cleaned_labels", True, cleaned_labels.run),
-        Stage("yolo_dataset", False, yolo_dataset.run),
-        Stage("finetuned_model", False, finetuned_model.run),
-        Stage("evaluation", False, evaluation.run),
-        Stage("segment_everything", False, segment_everything.run),
-        Stage("detector_comparison", False, detector_comparison.run),
-    )
+    name: Stage(name, per_video, _run(name))
+    for name, per_video in {
+        "extracted_frames": True,
+        "designator_detections": True,
+        "masks": True,
+        "cleaned_labels": True,
+        "yolo_dataset": False,
+        "finetuned_model": False,
+        "evaluation": False,
+        "segment_everything": False,
+        "detector_comparison": False,
+    }.items()
 }

@@ -15,7 +15,7 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.config.params import SegmentEverythingParams
-from gotowce_dagster.core import rle
+from gotowce_dagster.core import extras, rle
 from gotowce_dagster.core.crops import Crop
 
 _POINTS_AT_ONCE = 16
@@ -96,7 +96,12 @@ def sam2_generator(predictor: Any, params: SegmentEverythingParams) -> Cutter:
 
 
 def superpixels(params: SegmentEverythingParams) -> Cutter:
-    """Build a SLIC superpixel segmenter (scikit-image)."""
+    """Build a SLIC superpixel segmenter.
+
+    Raises:
+        MissingExtraError: scikit-image is not installed.
+    """
+    extras.require("superpixels", "segment_everything")
 
     def cut(image: np.ndarray) -> list[Piece]:
         from skimage.measure import regionprops

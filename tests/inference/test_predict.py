@@ -101,7 +101,6 @@ def test_refusals_leave_nothing(tmp_path: Path, model: LoadedModel) -> None:
 
 
 def test_tracks(tmp_path: Path, model: LoadedModel) -> None:
-    pytest.importorskip("trackers")
     film(tmp_path / "duel.mkv", _pictures())
     done = predict(tmp_path / "duel.mkv", model, tmp_path / "out", confidence=0.25, with_tracks=True)
     rows = pd.read_parquet(tmp_path / "out" / "predictions.parquet")

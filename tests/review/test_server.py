@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gotowce_dagster.cli.review import serve
+from gotowce_dagster.cli.review.serve import serve
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.errors import GotowceError, InputError
 from gotowce_dagster.review.connection import Secrets, server_folder

@@ -49,6 +49,7 @@ class MoondreamServer:
     """
 
     version = "1"
+    ways = ("describe", "query", "point", "count")
     weights: tuple[str, ...] = ()
 
     def __init__(

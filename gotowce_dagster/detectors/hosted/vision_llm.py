@@ -70,6 +70,7 @@ class Hosted:
     """
 
     version = "1"
+    ways = ("count",)
     weights: tuple[str, ...] = ()
 
     def __init__(

@@ -45,6 +45,7 @@ class Kosmos2:
     """
 
     version = "1"
+    ways = ("describe",)
 
     def __init__(self, name: str, settings: Kosmos2Settings) -> None:
         self.name = name

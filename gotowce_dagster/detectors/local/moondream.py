@@ -78,6 +78,7 @@ class Moondream:
     """
 
     version = "1"
+    ways = ("describe", "query", "point")
 
     def __init__(self, name: str, settings: MoondreamSettings) -> None:
         if not settings.trust_remote_code:

@@ -1,0 +1,52 @@
+"""`gotowce add`: bring videos into the project."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gotowce_dagster.cli import console
+from gotowce_dagster.cli.options import Json
+from gotowce_dagster.core.errors import GotowceError, InputError, PartlyDoneError, one_sentence
+
+
+def add(
+    videos: Annotated[list[Path], typer.Argument(help="Video files.")],
+    link: Annotated[
+        bool, typer.Option(help="Copy once, into DVC's cache, instead of twice; your file stays as it is.")
+    ] = False,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Hand-checked boxes, for evaluation: CSV, a COCO file, or a YOLO folder."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Bring videos into the project: check, name, copy to data/raw, track with DVC."""
+    from gotowce_dagster.config.project import Project, listed_videos
+    from gotowce_dagster.intake import videos as intake
+
+    project = Project.find()
+    intake.check(project)
+    keys, problems = {}, []
+    with console.progress_bars() as start:
+        show = start("adding")
+        for done, video in enumerate(videos, start=1):
+            try:
+                keys[str(video)] = intake.add(project, video, link, truth)
+            except (GotowceError, OSError) as error:
+                problems.append(f"{video}: not added: {one_sentence(error, video)}")
+            show(done, len(videos))
+    try:
+        notes = intake.sync(project)
+    except PartlyDoneError as error:
+        notes = []
+        problems.append(str(error))
+    known = listed_videos(project.paths)
+    if json:
+        console.show_json({"added": keys, "refused": problems, "notes": notes})
+    for video, key in {} if json else keys.items():
+        console.say(f"{video} is now {key}, profile {known[key].profile if key in known else 'none'}")
+    for note in notes:
+        console.note(note)
+    if problems:
+        raise InputError("; ".join(problems))

@@ -1,0 +1,132 @@
+"""Run the whole pipeline on two sample clips, with Dagster and DVC."""
+
+import os
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+
+from gotowce_dagster.assets.runs import alive
+from gotowce_dagster.cli.console import note as show_note
+from gotowce_dagster.cli.console import number, progress_bars, show_table
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import GotowceError
+from gotowce_dagster.definitions import defs
+from gotowce_dagster.intake import videos as intake
+from gotowce_dagster.intake.dvc_repo import stage_name
+from gotowce_dagster.previews.base import Preview
+from gotowce_dagster.previews.table import preview_of
+from gotowce_dagster.stages.table import STAGES
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run(project: Project, *, quiet: bool = False) -> Path:
+    """Add the samples, label, train and evaluate; print a summary of each stage.
+
+    Current outputs are not recomputed. A video that fails does not stop the others.
+
+    Args:
+        quiet: Print no table; see numbers.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        GotowceError: A step failed; the message names the step and the reason.
+    """
+    samples = project.paths.data / "samples"
+    for clip in sorted(samples.glob("*.mp4")):
+        for truth in ("truth.csv", "complete.csv"):
+            intake.add(project, clip, truth=samples / truth)
+    intake.sync(project)
+    project = Project(project.paths)
+    os.environ.setdefault("DAGSTER_HOME", str(project.paths.root / ".dagster"))
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions("videos", list(project.videos))
+        problems = [
+            problem for video in project.videos for problem in _execute(instance, "label_videos", video)
+        ]
+        problems += _execute(instance, "train_model", None) + _execute(instance, "run_studies", None)
+    if not quiet:
+        _show(project)
+    if problems:
+        raise GotowceError("; ".join(problems))
+    return project.paths.evaluation / "report.html"
+
+
+def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[str]:
+    """Run a job in this process; returns one sentence per failed step."""
+    what = f"{job} {video}" if video else job
+    run_id = str(uuid4())
+    with progress_bars() as start, alive(instance, run_id):
+        result = (
+            defs()
+            .resolve_job_def(job)
+            .execute_in_process(
+                run_id=run_id,
+                run_config=_QUIET,
+                instance=instance,
+                partition_key=video,
+                raise_on_error=False,
+                resources={"progress": lambda context: start(stage_name(context.asset_key.path[-1], video))},
+            )
+        )
+    for event in result.all_events:
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            if not check.passed:
+                show_note(f"{what}: check {check.check_name}: {check.description}")
+    return [
+        f"{event.step_key} ({what}): {_reason(event)}" for event in result.all_events if event.is_step_failure
+    ]
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    if error is None:
+        return "no reason given"
+    return (error.cause or error).message.strip()
+
+
+def numbers(project: Project) -> dict[str, Mapping[str, float | int | str]]:
+    """Numbers of each stage, by its name in dvc.yaml; `not made` has the reason if it has no output."""
+    return {
+        name: preview if isinstance(preview, dict) else preview.numbers
+        for name, preview in _previews(project)
+    }
+
+
+def _previews(project: Project) -> Iterator[tuple[str, Preview | dict[str, str]]]:
+    """The preview of each stage and video, or the reason why it has no output."""
+    for stage in STAGES.values():
+        for video in project.videos if stage.per_video else [None]:
+            try:
+                yield stage_name(stage.name, video), preview_of(project, stage.name, video)
+            except (GotowceError, FileNotFoundError) as error:
+                yield stage_name(stage.name, video), {"not made": str(error)}
+
+
+def _show(project: Project) -> None:
+    """Print a table with one line per stage and video."""
+    rows, notes = [], []
+    for name, preview in _previews(project):
+        if isinstance(preview, dict):
+            rows.append([name, f"not made: {preview['not made']}"])
+            continue
+        rows.append([name, _summary(preview.numbers)])
+        notes += [f"{name}: {note}" for note in preview.notes]
+    show_table("Results by stage", ["stage", "result"], rows)
+    for note in notes:
+        show_note(note)
+
+
+def _summary(numbers: Mapping[str, float | int | str]) -> str:
+    """Format numbers as text; those named ``who: what`` get one line per ``who``."""
+    lines = []
+    for who, items in groupby(numbers.items(), key=lambda item: item[0].rpartition(": ")[0]):
+        parts = ", ".join(f"{what.rpartition(': ')[2]} {number(value)}" for what, value in items)
+        lines.append(f"{who}: {parts}" if who else parts)
+    return "\n".join(lines)

@@ -1,0 +1,51 @@
+"""`gotowce stage`: run one stage."""
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from gotowce_dagster.cli import console
+from gotowce_dagster.cli.options import Json
+from gotowce_dagster.core.errors import InputError
+
+
+def stage(
+    name: Annotated[str, typer.Argument(help="A stage of dvc.yaml, for instance masks.")],
+    video: Annotated[str | None, typer.Argument(help="The video's key, for stages per video.")] = None,
+    json: Json = False,
+) -> None:
+    """Run one stage, as dvc.yaml does; one that found nothing at all says so on standard error."""
+    from gotowce_dagster.config.project import Project
+    from gotowce_dagster.intake.dvc_repo import DvcRepo
+    from gotowce_dagster.previews.found_nothing import found_nothing
+    from gotowce_dagster.previews.table import PREVIEWS
+    from gotowce_dagster.stages.table import STAGES
+
+    if name not in STAGES:
+        raise InputError(f"no stage named {name!r}; expected one of {', '.join(STAGES)}")
+    chosen = STAGES[name]
+    if chosen.per_video != (video is not None):
+        raise InputError(
+            f"{name} runs {'on one video: name it' if chosen.per_video else 'on the whole project'}"
+        )
+    project = Project.find()
+    arguments = (project,) if video is None else (project, video)
+    if video is not None:
+        project.video(video)
+    DvcRepo(project.paths.root).remember()
+    with console.progress_bars() as start:
+        chosen.run(*arguments, start(" ".join(filter(None, (name, video)))))
+    preview = PREVIEWS[name](*arguments)
+    warning = found_nothing(project, name, video)
+    if warning:
+        # On standard error also with --json: `dvc repro` shows it there and nowhere else.
+        console.err.print(Text.assemble(("WARNING: ", "bold red"), warning))
+    if json:
+        notes = [warning, *preview.notes] if warning else preview.notes
+        console.show_json({"numbers": preview.numbers, "notes": notes})
+        return
+    rows = ([what, console.number(value)] for what, value in preview.numbers.items())
+    console.show_table(name, ["", ""], rows)
+    for note in preview.notes:
+        console.note(note)

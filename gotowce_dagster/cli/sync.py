@@ -1,0 +1,58 @@
+"""`gotowce sync`: list the videos and choose the engines; with --code, list each stage's source files."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gotowce_dagster.cli import console
+from gotowce_dagster.cli.options import Json
+
+if TYPE_CHECKING:
+    from gotowce_dagster.config.project import Project
+
+
+def sync(
+    refresh: Annotated[bool, typer.Option("--refresh", help="Choose the engines anew.")] = False,
+    code: Annotated[
+        bool, typer.Option("--code", help="Only write into dvc.yaml which source files each stage runs.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write data/videos.yaml and data/engines.yaml from what is here."""
+    from gotowce_dagster.config.project import Project
+    from gotowce_dagster.core.sources import not_pulled
+    from gotowce_dagster.detectors.registry import missing_extras
+    from gotowce_dagster.intake import videos as intake
+
+    project = Project.find()
+    if code:
+        _sync_code(project, json)
+        return
+    notes = intake.sync(project, refresh)
+    lacking = missing_extras(project.params.designator_detections.detectors)
+    notes += [f"params.yaml: designator_detections.detectors: {each}" for each in lacking]
+    if json:
+        videos = {k: v.model_dump() | {"state": project.raw_state(k)} for k, v in project.videos.items()}
+        console.show_json({"videos": videos, "engines": project.engines, "notes": notes})
+        return
+    rows = ([k, v.file, v.profile, project.raw_state(k)] for k, v in project.videos.items())
+    console.show_table("Videos", ["video", "file", "profile", "state"], rows)
+    if problem := not_pulled(project.raw_path(key) for key in project.videos):
+        console.note(problem)
+    console.show_table("Engines", ["stage", "engine"], project.engines.items())
+    for note in notes:
+        console.note(note)
+
+
+def _sync_code(project: "Project", json: bool) -> None:
+    from gotowce_dagster.intake.code_graph import sync_code
+
+    changed = sync_code(project.paths.root)
+    if json:
+        console.show_json(changed)
+        return
+    for stage, (added, removed) in changed.items():
+        lines = [*(f"+ {name}" for name in added), *(f"- {name}" for name in removed)]
+        console.out.print(console.bold(stage), *lines, sep="\n  ", highlight=False)
+    if not changed:
+        console.out.print("dvc.yaml names exactly the source files that each stage runs")

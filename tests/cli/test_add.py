@@ -1,0 +1,22 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from gotowce_dagster.config.project import Project
+from tests.cli.running import run
+from tests.intake.test_videos import film
+
+
+@pytest.mark.integration
+def test_add_goes_on_past_a_bad_file_and_says_which(
+    clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "bad.mp4").write_text("text")
+    good = film(tmp_path / "good.mp4")
+    assert run(monkeypatch, "add", "--json", str(tmp_path / "bad.mp4"), str(good)) == 2
+    told = capsys.readouterr()
+    answer = json.loads(told.out)
+    assert answer["added"] == {str(good): "good"}
+    assert "bad.mp4" in answer["refused"][0]
+    assert "bad.mp4" in told.err

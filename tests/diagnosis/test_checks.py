@@ -1,0 +1,140 @@
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.weights import WEIGHTS
+from gotowce_dagster.diagnosis import checks, machine
+from gotowce_dagster.diagnosis.checks import diagnose
+from gotowce_dagster.diagnosis.finding import Finding, Level
+from gotowce_dagster.propagation.registry import PROPAGATORS
+from gotowce_dagster.review.connection import Secrets, write_secrets
+from gotowce_dagster.segmenters.registry import SEGMENTERS
+
+TOKEN = "t" * 40
+
+
+def findings(project: Project) -> dict[str, Finding]:
+    return {finding.what: finding for finding in diagnose(Project(project.paths))}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of what answers as Label Studio does and knows one token."""
+    for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_known = "version" in self.path or self.headers["Authorization"] == f"Token {TOKEN}"
+            self.send_response(200 if is_known else 401)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(b'{"release": "1.23.2", "id": 1, "email": "a@b.test"}')
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    one = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=one.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{one.server_port}"
+    one.shutdown()
+    one.server_close()
+
+
+@pytest.mark.parametrize(
+    ("token", "ok", "says"),
+    [
+        pytest.param(TOKEN, True, "responds and accepts the token", id="as review serve leaves it"),
+        pytest.param("x" * 40, False, "token", id="another token"),
+        pytest.param(None, False, "`gotowce review serve`", id="never started"),
+    ],
+)
+def test_our_own_label_studio_is_found(
+    clone: Project, server: str, *, token: str | None, ok: bool, says: str
+) -> None:
+    if token:
+        write_secrets(clone.paths.root, Secrets(token, "a@b.test", "secret", server))
+    found = findings(clone)["label studio"]
+    assert found.ok == ok
+    assert says in found.says
+
+
+def test_every_engine_is_listed_and_one_that_does_not_exist_is_named(clone: Project) -> None:
+    text = clone.paths.params.read_text(encoding="utf-8")
+    clone.paths.params.write_text(text.replace("segmenter: [", 'segmenter: ["sam3:whatever", ', 1))
+    found = findings(clone)
+    for stage, registry in (("masks", SEGMENTERS), ("propagation", PROPAGATORS)):
+        listed = {what.split(": ")[1].partition(":")[0] for what in found if what.startswith(stage)}
+        assert listed - {"sam3"} == set(registry)
+    odd = found["masks: sam3:whatever"]
+    assert not odd.ok
+    assert odd.says == f"there is no engine 'sam3'; known: {', '.join(SEGMENTERS)}"
+    assert "propagation: unused" not in found
+
+
+@pytest.mark.parametrize(("is_half", "says"), [(True, "SAM 2 in bfloat16"), (False, "all in float32")])
+def test_the_device_tells_its_precision(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, is_half: bool, says: str
+) -> None:
+    monkeypatch.setattr(machine, "half_precision", lambda device: is_half)
+    assert says in findings(clone)["device"].says
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No weights, and addresses that never answer; the folder of the user's weights."""
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("gotowce_dagster.core.weights.reachable", lambda *_: threading.Event().wait(600))
+    return tmp_path
+
+
+def test_without_a_network_it_says_what_to_fetch_from_where(clone: Project, no_network: Path) -> None:
+    found = findings(clone)
+    engine = found["engine of masks"]
+    assert (engine.ok, engine.level) == (True, Level.HINT), "grabcut needs no weights"
+    name = "sam2.1_hiera_tiny.pt"
+    assert engine.do == (
+        f"curl -fL --create-dirs -o {no_network / name} {WEIGHTS[name].url}; then gotowce sync --refresh"
+    )
+    assert not found["yolo26n.pt"].ok
+    assert found["yolo26n.pt"].level is Level.FINE, "a file alone is no problem"
+    edgetam = WEIGHTS["EdgeTAM-hf"]
+    assert found["EdgeTAM-hf"].do == (
+        f"hf download {edgetam.repo} --revision {edgetam.revision} --local-dir {no_network / 'EdgeTAM-hf'}"
+    )
+
+
+def test_params_that_cannot_be_read_are_what_is_wrong(clone: Project, no_network: Path) -> None:
+    clone.paths.params.write_text("masks: [", encoding="utf-8")
+    found = findings(clone)
+    assert found["project"].level is Level.WRONG
+    assert "params.yaml" in found["project"].says
+    assert "device" in found
+
+
+@pytest.mark.parametrize(
+    ("chosen", "blocked", "level", "says", "do"),
+    [
+        pytest.param("a", {}, Level.FINE, "a", "", id="the preferred one"),
+        pytest.param(
+            None, {"a": "no"}, Level.HINT, "b; params.yaml prefers a: no", "then", id="the next one"
+        ),
+        pytest.param(
+            "b", {}, Level.HINT, "which can run here now", "gotowce sync --refresh", id="better now"
+        ),
+        pytest.param("a", {"a": "no"}, Level.WRONG, "a, chosen in", "or gotowce sync --refresh", id="chosen"),
+        pytest.param(None, {"a": "no", "b": "no"}, Level.WRONG, "none of a, b can run", "choose", id="none"),
+    ],
+)
+def test_the_engine_of_a_stage(
+    chosen: str | None, blocked: dict[str, str], level: Level, says: str, do: str
+) -> None:
+    found = checks.engine_choice("masks", ["a", "b"], chosen, blocked)
+    assert found.level is level
+    assert says in found.says
+    assert do in found.do
