@@ -63,6 +63,7 @@ def test_bad_params_name_the_field(
 HEAVY = ["torch", "ultralytics", "sam2", "transformers", "dvc", "matplotlib", "scenedetect"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("module", "banned"),
     [

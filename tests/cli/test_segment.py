@@ -103,6 +103,7 @@ def test_segment_follows_what_a_designator_marks(
         assert row["area_px"] > 100
 
 
+@pytest.mark.integration
 def test_segment_by_points_has_a_folder_of_its_own(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -45,6 +45,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     one.server_close()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("token", "ok", "says"),
     [
