@@ -18,8 +18,9 @@ from gotowce_dagster.designators.base import Draft, Scene, Sighting, crop
 from gotowce_dagster.designators.bracket import STILL, inset, marks_of
 from gotowce_dagster.designators.calibrate import Example, learn
 from gotowce_dagster.designators.colours import hypotheses
-from gotowce_dagster.designators.evidence import mask_of, to_ycrcb
-from gotowce_dagster.designators.profile import AnyDesignator, Designator
+from gotowce_dagster.designators.evidence import mark_mask, mask_of, to_ycrcb
+from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Designator
+from gotowce_dagster.designators.rims import is_rim
 
 MOST_KNOWN = 24
 """Parts of the HUD that a designator remembers at most."""
@@ -110,7 +111,7 @@ def _learned(
                 found += [
                     look
                     for look in _learn_family(family, parts, places, replace(draft, colours=colours))
-                    if _explains(look, parts, places)
+                    if _explains(look, parts, places) and not _only_rims(look, parts, places)
                 ]
     return found
 
@@ -134,6 +135,19 @@ def _explains(look: AnyDesignator, parts: Sequence[np.ndarray], places: Sequence
         for part, place in zip(parts, places, strict=True)
     ]
     return float(np.mean(hits)) >= 0.6
+
+
+def _only_rims(look: AnyDesignator, parts: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> bool:
+    """Whether what a look takes for lines is the rim of a filled sign in most examples."""
+    if isinstance(look, Designator | BesideLook) or getattr(look, "shape", "") == "pointers":
+        return False
+    family, edges = families.FAMILIES[look.family], np.array(look.inset_px) * (1, 1, -1, -1)
+    lines = [
+        family.mark_pixels(mark_mask(part, look), place - edges, look)
+        for part, place in zip(parts, places, strict=True)
+    ]
+    rims = [is_rim(part, line) for part, line in zip(parts, lines, strict=True)]
+    return float(np.mean(rims)) > 0.5
 
 
 def _learn_family(

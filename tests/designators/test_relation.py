@@ -15,7 +15,7 @@ CHEVRON = BesideLook(
     aspect=(1, 2),
     thickness_px=2,
     picture=("99", "00"),
-    solid=0.5,
+    sides_px=(20, 10),
 )
 RING = GroundLook(
     name="m", class_name="s", colours=(COLOUR,), size_px=(30, 90), aspect=(2, 3), thickness_px=2, fill=0.9
