@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.designators.calibrate import Example
 from gotowce_dagster.designators.choose import SURE, candidates, marks
 from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.examples import Example
 from tests.marks_scenes import VARIANTS, MarkScene, decoded, examples_at
 
 DIFFICULTIES = ("turning", "pulsing", "lock", "text", "clutter")

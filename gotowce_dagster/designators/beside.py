@@ -160,8 +160,7 @@ def _nearness(ycrcb: np.ndarray, window: np.ndarray, colours: Sequence[Colour]) 
     rim = np.concatenate((near[0], near[-1], near[:, 0], near[:, -1])) if near.size else np.zeros(1)
     usual = min(float(np.median(rim)), 0.8)
     near = ((near - usual) / (1 - usual)).clip(0, 1)
-    out = max(-y1, 0), max(y2 - height, 0), max(-x1, 0), max(x2 - width, 0)
-    return cv2.copyMakeBorder(near, *(min(o, 4 * FINEST) for o in out), cv2.BORDER_CONSTANT, value=0.0)
+    return np.pad(near, ((max(-y1, 0), max(y2 - height, 0)), (max(-x1, 0), max(x2 - width, 0))))
 
 
 def _common(shown: Sequence[np.ndarray]) -> np.ndarray:
@@ -190,7 +189,7 @@ def _compared(scene: Scene, piece: np.ndarray, sides: np.ndarray, look: BesideLo
     width, height = np.maximum(np.round(sides), 2).astype(int).tolist()
     grows = width > digits.shape[1]
     picture = cv2.resize(digits, (width, height), interpolation=cv2.INTER_LINEAR if grows else cv2.INTER_AREA)
-    picture = cv2.copyMakeBorder(picture, *[MARGIN] * 4, cv2.BORDER_CONSTANT, value=0.0)
+    picture = np.pad(picture, MARGIN)
     window = _grown(piece, np.array([width, height]) + 2 * (MARGIN + _SHIFT))
     near = _nearness(scene.ycrcb, window, look.colours)
     x, y = _best_place(near, picture)

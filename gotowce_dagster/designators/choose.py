@@ -16,9 +16,10 @@ import supervision as sv
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Draft, Scene, Sighting, crop
 from gotowce_dagster.designators.bracket import STILL, inset, marks_of
-from gotowce_dagster.designators.calibrate import Example, learn
 from gotowce_dagster.designators.colours import hypotheses
+from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.evidence import mark_mask, mask_of, to_ycrcb
+from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Designator
 from gotowce_dagster.designators.rims import is_rim
 

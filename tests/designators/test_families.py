@@ -9,9 +9,9 @@ import supervision as sv
 
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Sighting
-from gotowce_dagster.designators.calibrate import Example
 from gotowce_dagster.designators.choose import SURE, candidates, marks, still
 from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import (
     AnyDesignator,
     Designator,
