@@ -30,6 +30,8 @@ SURE = 0.5
 PREFERRED = ("corners", "frame", "radial", "ground", "outline", "beside")
 """From the most special family to the most general: where two explain the examples alike, the first wins."""
 _PREFERENCE = 0.05
+_PIECES = 0.8
+"""Share of it by which one line, ring or diamond, precedes pointers: pieces on a circle may be its arcs."""
 _CERTAIN = 0.85
 """Score of corners from which no other family is tried: nothing else looks like four of them."""
 _FOUND_AT = 0.5
@@ -78,7 +80,7 @@ def candidates(
     tried = [
         measured
         for designator in _learned(examples, frames, Draft(name, class_name, ()), deadline)
-        if (measured := _measure(designator, frames, boxes)).score > 0
+        if (measured := _measure(designator, frames, boxes)).recall > 0
     ]
     best = sorted(tried, key=_rank, reverse=True)[:4]
     background = [to_ycrcb(image) for image in others]
@@ -91,7 +93,10 @@ def candidates(
 
 
 def _rank(candidate: Candidate) -> float:
-    return candidate.score - _PREFERENCE * PREFERRED.index(candidate.designator.family)
+    """The score, less what explains the examples by more parts than another does."""
+    designator = candidate.designator
+    parts = getattr(designator, "shape", "") == "pointers"
+    return candidate.score - _PREFERENCE * (PREFERRED.index(designator.family) + _PIECES * parts)
 
 
 def _learned(
