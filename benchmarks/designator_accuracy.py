@@ -20,7 +20,8 @@ import supervision as sv
 
 from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.tables import read_truth
-from gotowce_dagster.designators.calibrate import MIN_EXAMPLES, Example, learn
+from gotowce_dagster.designators.corners import learn
+from gotowce_dagster.designators.examples import MIN_EXAMPLES, Example
 from gotowce_dagster.designators.profile import Designator, Profile
 from gotowce_dagster.detectors.local.bracket import Bracket
 from gotowce_dagster.video.decode import probe, read_frames

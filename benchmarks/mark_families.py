@@ -3,7 +3,9 @@
     python benchmarks/mark_families.py [--seeds 100,101,102] [--only radial] [--frames 40]
 
 For each variant and seed: five examples of an encoded scene, the family chosen from them, scores on all other
-frames, and findings in the same scene without marks. Processor time a frame is this process's own.
+frames, and findings in the same scene without marks. Processor time a frame is this process's own. Beside it,
+as "template": the time of cv2.matchTemplate with one example's mark at SIZES sizes, and the share of frames
+in which its best place is at a mark. The present bracket is the row of corners.
 """
 
 import argparse
@@ -17,11 +19,13 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.designators.calibrate import Example
 from gotowce_dagster.designators.choose import SURE, candidates, marks
 from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.examples import Example
 from tests.marks_scenes import VARIANTS, MarkScene, decoded, examples_at
 
+SIZES = (0.75, 1.0, 1.33)
+"""Sizes of a template in sizes of the example it is cut from."""
 DIFFICULTIES = ("turning", "pulsing", "lock", "text", "clutter")
 
 
@@ -40,6 +44,9 @@ class Score:
     seconds: float = 0.0
     learn_seconds: list[float] = field(default_factory=list)
     families: list[str] = field(default_factory=list)
+    template_seconds: float = 0.0
+    template_frames: int = 0
+    template_hits: int = 0
 
     def row(self) -> str:
         ious = np.array(self.ious)
@@ -49,14 +56,44 @@ class Score:
             f"n {len(ious):4d}  P {right / max(right + self.wrong, 1):.3f}  R {hits.mean():.3f}  "
             f"IoU {ious[hits].mean() if right else 0:.3f}  centre {np.mean(self.off or [0]):.3f}  "
             f"empty {self.empty}/{self.empty_frames}  {1000 * self.seconds / max(self.frames, 1):5.1f} ms  "
-            f"learn {max(self.learn_seconds, default=0):4.1f} s  {','.join(sorted(set(self.families)))}"
+            f"learn {max(self.learn_seconds, default=0):4.1f} s  "
+            f"template {1000 * self.template_seconds / max(self.template_frames, 1):5.1f} ms "
+            f"R {self.template_hits / max(self.template_frames, 1):.2f}  "
+            f"{','.join(sorted(set(self.families)))}"
         )
+
+
+def best_match(image: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Where a template is found best by cv2.matchTemplate, at any of SIZES: float (4,) xyxy."""
+    best, box = -np.inf, np.zeros(4)
+    for size in SIZES:
+        scaled = cv2.resize(template, None, fx=size, fy=size)
+        _, value, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(image, scaled, cv2.TM_CCOEFF_NORMED))
+        if value > best:
+            best, box = value, np.array([x, y, x + scaled.shape[1], y + scaled.shape[0]], float)
+    return box
+
+
+def run_template(scene: MarkScene, score: Score, images: Sequence[np.ndarray], first: Example) -> None:
+    """The same scene by template matching, every fifth frame with a whole mark."""
+    x1, y1, x2, y2 = np.round(first.box).astype(int)
+    template = first.image[y1:y2, x1:x2]
+    for index in range(1, scene.frames, 5):
+        whole = np.array([d.mark for d in scene.truth(index) if d.whole]).reshape(-1, 4)
+        if index == first.frame_index or not len(whole):
+            continue
+        start = time.process_time()
+        found = best_match(images[index], template)
+        score.template_seconds += time.process_time() - start
+        score.template_frames += 1
+        score.template_hits += int(sv.box_iou_batch(whole, found[None]).max() >= 0.5)
 
 
 def run(scene: MarkScene, score: Score, folder: Path) -> None:
     images = decoded(scene, folder)
     chosen = examples_at(scene)
     examples = [Example(i, images[i], drawn.mark) for i in chosen for drawn in scene.truth(i)]
+    run_template(scene, score, images, examples[0])
     others = [images[i] for i in range(2, scene.frames, 7) if i not in chosen]
     start = time.process_time()
     found = candidates(examples, "mark", "ship", others)

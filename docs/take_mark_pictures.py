@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from gotowce_dagster.designators import families
-from gotowce_dagster.designators.calibrate import Example
 from gotowce_dagster.designators.choose import SURE, candidates, marks
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
+from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import Designator
 from gotowce_dagster.designators.relation import regions, with_target
 from tests.marks_scenes import MarkScene, decoded, examples_at

@@ -90,6 +90,26 @@ def inset_of(found: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> tuple[
     return x1, y1, x2, y2
 
 
+def as_drawn(
+    family: Family, looks: Sequence[Look], scenes: Sequence[Scene], boxes: Sequence[np.ndarray]
+) -> list[Look]:
+    """Those looks that find two examples or more, with how far inside what they find these were drawn."""
+    kept = []
+    for look in looks:
+        found = [nearest(family.find(scene, look), box) for scene, box in zip(scenes, boxes, strict=True)]
+        pairs = [(f.box, b) for f, b in zip(found, boxes, strict=True) if f is not None]
+        if len(pairs) >= 2:
+            near, drawn = zip(*pairs, strict=True)
+            kept.append(look.model_copy(update={"inset_px": inset_of(near, drawn)}))
+    return kept
+
+
+def nearest(found: Sequence[Sighting], box: np.ndarray, reach: float = 8) -> Sighting | None:
+    """The surest sighting whose edges are within ``reach`` pixels of a box."""
+    near = [s for s in found if np.abs(s.box - box).max() <= reach]
+    return max(near, key=lambda s: s.confidence, default=None)
+
+
 def fits_size(box: np.ndarray, look: Look, slack: float = 1.0) -> bool:
     """Whether a box has a size and aspect that the look allows."""
     width, height = box[2:] - box[:2]

@@ -16,10 +16,12 @@ import supervision as sv
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Draft, Scene, Sighting, crop
 from gotowce_dagster.designators.bracket import STILL, inset, marks_of
-from gotowce_dagster.designators.calibrate import Example, learn
 from gotowce_dagster.designators.colours import hypotheses
-from gotowce_dagster.designators.evidence import mask_of, to_ycrcb
-from gotowce_dagster.designators.profile import AnyDesignator, Designator
+from gotowce_dagster.designators.corners import learn
+from gotowce_dagster.designators.evidence import mark_mask, mask_of, to_ycrcb
+from gotowce_dagster.designators.examples import Example
+from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Designator
+from gotowce_dagster.designators.rims import is_rim
 
 MOST_KNOWN = 24
 """Parts of the HUD that a designator remembers at most."""
@@ -28,6 +30,8 @@ SURE = 0.5
 PREFERRED = ("corners", "frame", "radial", "ground", "outline", "beside")
 """From the most special family to the most general: where two explain the examples alike, the first wins."""
 _PREFERENCE = 0.05
+_PIECES = 0.8
+"""Share of it by which one line, ring or diamond, precedes pointers: pieces on a circle may be its arcs."""
 _CERTAIN = 0.85
 """Score of corners from which no other family is tried: nothing else looks like four of them."""
 _FOUND_AT = 0.5
@@ -76,7 +80,7 @@ def candidates(
     tried = [
         measured
         for designator in _learned(examples, frames, Draft(name, class_name, ()), deadline)
-        if (measured := _measure(designator, frames, boxes)).score > 0
+        if (measured := _measure(designator, frames, boxes)).recall > 0
     ]
     best = sorted(tried, key=_rank, reverse=True)[:4]
     background = [to_ycrcb(image) for image in others]
@@ -89,7 +93,10 @@ def candidates(
 
 
 def _rank(candidate: Candidate) -> float:
-    return candidate.score - _PREFERENCE * PREFERRED.index(candidate.designator.family)
+    """The score, less what explains the examples by more parts than another does."""
+    designator = candidate.designator
+    parts = getattr(designator, "shape", "") == "pointers"
+    return candidate.score - _PREFERENCE * (PREFERRED.index(designator.family) + _PIECES * parts)
 
 
 def _learned(
@@ -110,7 +117,7 @@ def _learned(
                 found += [
                     look
                     for look in _learn_family(family, parts, places, replace(draft, colours=colours))
-                    if _explains(look, parts, places)
+                    if _explains(look, parts, places) and not _only_rims(look, parts, places)
                 ]
     return found
 
@@ -134,6 +141,19 @@ def _explains(look: AnyDesignator, parts: Sequence[np.ndarray], places: Sequence
         for part, place in zip(parts, places, strict=True)
     ]
     return float(np.mean(hits)) >= 0.6
+
+
+def _only_rims(look: AnyDesignator, parts: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> bool:
+    """Whether what a look takes for lines is the rim of a filled sign in most examples."""
+    if isinstance(look, Designator | BesideLook) or getattr(look, "shape", "") == "pointers":
+        return False
+    family, edges = families.FAMILIES[look.family], np.array(look.inset_px) * (1, 1, -1, -1)
+    lines = [
+        family.mark_pixels(mark_mask(part, look), place - edges, look)
+        for part, place in zip(parts, places, strict=True)
+    ]
+    rims = [is_rim(part, line) for part, line in zip(parts, lines, strict=True)]
+    return float(np.mean(rims)) > 0.5
 
 
 def _learn_family(

@@ -14,9 +14,9 @@ from gotowce_dagster.designators.base import (
     Draft,
     Scene,
     Sighting,
+    as_drawn,
     blobs_of,
     fits_size,
-    inset_of,
     pixels_in,
     ramp,
     shape_of,
@@ -201,19 +201,16 @@ class Frame:
             return []
         looks: list[Look] = []
         for gap in GAPS if fill < 0.9 else GAPS[:2]:
-            look = FrameLook(
-                **vars(draft),
-                **shape_of(boxes, slack=1.6),
-                thickness_px=thickness,
-                fill=round(fill, 2),
-                dash_gap_px=gap,
+            looks.append(
+                FrameLook(
+                    **vars(draft),
+                    **shape_of(boxes, slack=1.6),
+                    thickness_px=thickness,
+                    fill=round(fill, 2),
+                    dash_gap_px=gap,
+                )
             )
-            found = [_nearest(self.find(scene, look), box) for scene, box in zip(scenes, boxes, strict=True)]
-            pairs = [(f.box, b) for f, b in zip(found, boxes, strict=True) if f is not None]
-            if len(pairs) >= 2:
-                near, drawn = zip(*pairs, strict=True)
-                looks.append(look.model_copy(update={"inset_px": inset_of(near, drawn)}))
-        return looks
+        return as_drawn(self, looks, scenes, boxes)
 
     def find(self, scene: Scene, look: Look) -> list[Sighting]:
         """See base.Family."""
@@ -228,8 +225,3 @@ class Frame:
         if min(box[2:] - box[:2]) > 2 * depth:
             within &= ~pixels_in(np.ones_like(mask), box + depth * np.array([1, 1, -1, -1]), 0)
         return within
-
-
-def _nearest(found: Sequence[Sighting], box: np.ndarray, reach: float = 8) -> Sighting | None:
-    near = [s for s in found if np.abs(s.box - box).max() <= reach]
-    return max(near, key=lambda s: s.confidence, default=None)

@@ -29,7 +29,7 @@ CROWDED = {2: 2.5, 3: 2.0, 4: 1.5}
 
 @dataclass(frozen=True)
 class Measured:
-    """What a frame says about one box; per corner in the order of corners.RIGHT."""
+    """What a frame says about one box; per corner in the order of arms.RIGHT."""
 
     box: np.ndarray
     """float (4,): the box with its edges moved onto the outside of the lines."""

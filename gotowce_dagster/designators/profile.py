@@ -213,9 +213,11 @@ class BesideLook(_Look):
 
     family: Literal["beside"] = "beside"
     picture: tuple[str, ...]
-    """The mark as rows of digits, 0 never on to 9 always on, stretched to the mark's box."""
-    solid: Fraction
-    """Share of its box that is on."""
+    """The mark as rows of digits, 0 never on to 9 always on, stretched to the mark's sides."""
+    sides_px: tuple[float, float]
+    """Usual width and height of the mark in pixels."""
+    crowd: Fraction = 1
+    """Largest share of what is left and right of it that has its colours, as beside letters of a line."""
 
 
 class OutlineLook(_Look):

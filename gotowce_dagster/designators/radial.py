@@ -17,10 +17,10 @@ from gotowce_dagster.designators.base import (
     Draft,
     Scene,
     Sighting,
+    as_drawn,
     blobs_of,
     closed,
     fits_size,
-    inset_of,
     pixels_in,
     ramp,
     shape_of,
@@ -55,20 +55,12 @@ class Radial:
         if (np.abs(np.log(size[:, 0] / size[:, 1])) > 0.35).any():
             return []
         shape = shape_of(boxes, slack=1.25)
-        looks: list[Look] = []
-        for look in (
+        looks = (
             self._ring(scenes, boxes, draft, shape),
             self._diamond(scenes, boxes, draft, shape),
             *self._pointers(scenes, boxes, draft, shape),
-        ):
-            if look is None:
-                continue
-            found = [_nearest(self.find(scene, look), box) for scene, box in zip(scenes, boxes, strict=True)]
-            pairs = [(f.box, b) for f, b in zip(found, boxes, strict=True) if f is not None]
-            if len(pairs) >= 2:
-                near, drawn = zip(*pairs, strict=True)
-                looks.append(look.model_copy(update={"inset_px": inset_of(near, drawn)}))
-        return looks
+        )
+        return as_drawn(self, [look for look in looks if look is not None], scenes, boxes)
 
     def find(self, scene: Scene, look: Look) -> list[Sighting]:
         """See base.Family."""
@@ -331,8 +323,3 @@ def _turned_alike(ring: Ring, chosen: np.ndarray) -> float:
     turn = 2 * (ring.axis[chosen] - ring.angle[chosen])
     together = float(np.hypot(np.cos(turn).mean(), np.sin(turn).mean()))
     return ramp(together, 0.5, 0.8)
-
-
-def _nearest(found: Sequence[Sighting], box: np.ndarray, reach: float = 8) -> Sighting | None:
-    near = [s for s in found if np.abs(s.box - box).max() <= reach]
-    return max(near, key=lambda s: s.confidence, default=None)

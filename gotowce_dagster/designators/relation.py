@@ -65,6 +65,10 @@ def at_targets(detections: pd.DataFrame, profile: Profile, room: float = 0.25) -
     Args:
         detections: columns of tables.DETECTIONS; ``prompt`` names the designator.
         room: by which share of its sides such a region is wider: a segmenter needs to see around a target.
+
+    Returns:
+        The same rows. Prompts follow from their boxes (segmenters/prompts.py), so that points are below a
+        chevron and on the body above a ring on the ground.
     """
     moved = detections.copy()
     for designator in profile.designators:
@@ -75,10 +79,3 @@ def at_targets(detections: pd.DataFrame, profile: Profile, room: float = 0.25) -
         margin = room * np.tile(region[:, 2:] - region[:, :2], 2) * (-1, -1, 1, 1)
         moved.loc[rows, _BOX] = region + margin
     return moved
-
-
-def point_prompts(designator: AnyDesignator, boxes: np.ndarray) -> np.ndarray:
-    """One point on each target: float (n, 2). Of what stands on the ground it lies above the middle."""
-    region = regions(designator, boxes)
-    share = np.array([0.5, 0.6 if designator.target.where == "on" else 0.5])
-    return region[:, :2] + share * (region[:, 2:] - region[:, :2])

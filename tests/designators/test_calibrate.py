@@ -9,7 +9,9 @@ import supervision as sv
 from gotowce_dagster.cli.main import main
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import read_truth
-from gotowce_dagster.designators.calibrate import Example, calibrate, learn
+from gotowce_dagster.designators.calibrate import calibrate
+from gotowce_dagster.designators.corners import learn
+from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.local.bracket import Bracket
 from gotowce_dagster.video.decode import read_frames

@@ -1,7 +1,8 @@
 import numpy as np
 
-from gotowce_dagster.designators.calibrate import Calibration, Example, Fit
+from gotowce_dagster.designators.calibrate import Calibration, Fit
 from gotowce_dagster.designators.calibrated import calibration_picture
+from gotowce_dagster.designators.examples import Example
 from tests.detectors.marks import PROFILE, TARGET, compressed, put_mark, sky
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from gotowce_dagster.designators.calibrate import Example, _arm_law, learn
+from gotowce_dagster.designators.corners import _arm_law, learn
+from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import Profile, read_profile
 from gotowce_dagster.detectors.local.bracket import Bracket
 from tests.detectors.marks import compressed, confidences, put_mark, sky

@@ -9,9 +9,9 @@ import supervision as sv
 
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Sighting
-from gotowce_dagster.designators.calibrate import Example
 from gotowce_dagster.designators.choose import SURE, candidates, marks, still
 from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import (
     AnyDesignator,
     Designator,
@@ -68,6 +68,35 @@ def test_family_is_chosen_and_finds_its_marks(
     assert wrong == 0
     empty = replace(scene, shown=False)
     assert [marks(to_ycrcb(empty.picture(i)), designator, SURE) for i in (0, 6)] == [[], []]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "scene",
+    [
+        MarkScene("frame", "closed", seed=63, occluded=True),
+        MarkScene("radial", "ring", seed=64, edge=True, pulsing=True),
+        MarkScene("beside", "dot", seed=65, marks=2, lock=True),
+    ],
+    ids=["behind a panel", "across the edge", "two, locked on"],
+)
+def test_whole_marks_are_found_beside_hidden_and_cut_ones(scene: MarkScene, tmp_path: Path) -> None:
+    scene = replace(scene, size=SMALL, frames=16)
+    designator, images, chosen = learned(scene, tmp_path)
+    assert designator.family == scene.family
+    hits, wrong = [], 0
+    for index, image in enumerate(images):
+        if index in chosen:
+            continue
+        found = np.array([s.box for s in marks(to_ycrcb(image), designator, SURE)]).reshape(-1, 4)
+        truth = scene.truth(index)
+        drawn = np.array([d.mark for d in truth]).reshape(-1, 4)
+        iou = sv.box_iou_batch(drawn, found) if len(found) and len(drawn) else np.zeros((len(drawn), 0))
+        hits += [row.max(initial=0) >= 0.7 for row, d in zip(iou, truth, strict=True) if d.whole]
+        wrong += int((iou.max(axis=0, initial=0) < 0.2).sum())  # what is left of a hidden one may be found
+    assert len(hits) >= 3
+    assert all(hits)
+    assert wrong == 0
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gotowce_dagster.designators.arms import Search, arm_lengths
 from gotowce_dagster.designators.bracket import find_marks
-from gotowce_dagster.designators.calibrate import learn
+from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
 from gotowce_dagster.designators.measures import judge, mean, measure
 from gotowce_dagster.designators.profile import Designator

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Colour, GroundLook, Profile
-from gotowce_dagster.designators.relation import at_targets, point_prompts, regions, with_target
+from gotowce_dagster.designators.relation import at_targets, regions, with_target
 from tests.detectors.marks import TARGET
 
 COLOUR = Colour(ycrcb=(85, 190, 108), tolerance=(50, 48, 28))
@@ -15,7 +15,7 @@ CHEVRON = BesideLook(
     aspect=(1, 2),
     thickness_px=2,
     picture=("99", "00"),
-    solid=0.5,
+    sides_px=(20, 10),
 )
 RING = GroundLook(
     name="m", class_name="s", colours=(COLOUR,), size_px=(30, 90), aspect=(2, 3), thickness_px=2, fill=0.9
@@ -51,12 +51,6 @@ def test_place_is_learned_in_sizes_of_the_mark() -> None:
 def test_brackets_with_targets_below_are_beside_them() -> None:
     told = with_target(TARGET, MARKS, [box + np.array([0, 10, 0, 10]) for box in MARKS])
     assert told.target.where == "beside"
-
-
-def test_point_is_on_the_body_above_a_ground_ring() -> None:
-    x, y = point_prompts(with_target(RING, MARKS, [None] * 3), MARKS[0][None])[0]
-    assert x == pytest.approx(110)
-    assert y == pytest.approx(50)
 
 
 def test_masks_are_asked_for_where_the_target_stands() -> None:

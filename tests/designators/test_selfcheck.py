@@ -57,6 +57,29 @@ def test_boxes_that_no_family_recognises_are_refused_with_the_next_step(tmp_path
     assert str(boxes) in str(error.value)
 
 
+def test_a_mark_like_all_of_the_ground_is_refused_as_such(tmp_path: Path) -> None:
+    """Berries all over the ground, five of them in boxes: what finds these finds the others too."""
+    rng = np.random.default_rng(4)
+    images, rows = [], []
+    for index in range(8):
+        image = sky(320, 180, seed=index)
+        cells = rng.permutation(60)[:30]
+        places = np.c_[cells % 10, cells // 10] * 30 + rng.integers(8, 16, (30, 2))
+        for x, y in places.tolist():
+            image[y : y + 9, x : x + 9] = (230, 60, 50)
+        x, y = places[0].tolist()
+        if index < 5:
+            rows.append(("ground.mp4", index, x, y, x + 9, y + 9, "designator"))
+        images.append(image)
+    write_video(tmp_path / "ground.mp4", images, options={"crf": "18"})
+    boxes = tmp_path / "boxes.csv"
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(boxes, index=False)
+    refused = r"finds \d+% of the 5 examples and \d+ other places a frame: it would match the scene's ground"
+    with pytest.raises(InputError, match=refused) as error:
+        calibrate(tmp_path / "ground.mp4", boxes, profile_name="game")
+    assert "nothing is saved. Draw the boxes tight" in str(error.value)
+
+
 def test_boxes_of_two_videos_teach_one_designator(tmp_path: Path) -> None:
     rows, videos = [], []
     for name, places in (

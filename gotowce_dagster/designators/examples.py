@@ -1,0 +1,117 @@
+"""Example boxes of a mark: read from CSV with the frames they are on, and frames without an example."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.video.decode import probe, read_frames
+
+MIN_EXAMPLES = 3
+TARGETS = ("target", "object")
+"""Labels of boxes around what stands in, under or beside a mark."""
+UNSEEN = 24
+"""Frames without an example that a designator is tried on."""
+_BOX = ["x1", "y1", "x2", "y2"]
+_OFF = 2
+"""Pixels by which a box may be off."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A frame and the box around the designator in it."""
+
+    frame_index: int
+    image: np.ndarray
+    """RGB uint8 (H, W, 3)."""
+    box: np.ndarray
+    """float (4,): xyxy in pixels, exclusive end."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a designator is learned from and tried on."""
+
+    examples: Sequence[Example]
+    targets: Sequence[np.ndarray | None]
+    """Box xyxy float (4,) of the target of each example, where one is drawn."""
+    unseen: Sequence[tuple[int, np.ndarray]]
+    """Frames without an example: frame_index, RGB uint8 (H, W, 3)."""
+
+
+def read_material(clips: Sequence[Path], boxes: Path) -> Material:
+    """Examples of a mark in videos, and frames of these that have none.
+
+    Args:
+        clips: the videos.
+        boxes: CSV with the columns of tables.read_truth; rows of other clips and labels are passed over.
+
+    Raises:
+        InputError: fewer than three boxes on these videos, or frames or places that they do not have.
+    """
+    rows = _rows_of(clips, boxes)
+    examples, targets, unseen = [], [], []
+    for clip in clips:
+        own = rows[rows["clip"].isin((clip.name, clip.stem))]
+        marked = own[own["label"].eq("designator")]
+        others = _spread_between(probe(clip).frames, set(own["frame_index"]), UNSEEN // len(clips) + 1)
+        frames = {f.index: f.rgb() for f in read_frames(clip, {*own["frame_index"], *others})}
+        if missing := sorted(set(own["frame_index"]) - set(frames)):
+            raise InputError(f"{boxes}: {clip.name} has no readable frame {', '.join(map(str, missing))}")
+        for index, box in zip(marked["frame_index"], marked[_BOX].to_numpy(float), strict=True):
+            examples.append(Example(int(index), frames[index], box))
+            targets.append(_target_of(own, int(index), box))
+        unseen += [(i, frames[i]) for i in others if i in frames]
+    for example in examples:
+        _refuse_outside(boxes, example)
+    return Material(examples, targets, unseen)
+
+
+def _spread_between(frames: int, taken: Collection[int], count: int) -> list[int]:
+    """So many frames, evenly spaced, that are not taken."""
+    free = [i for i in np.linspace(0, frames - 1, 2 * count).round().astype(int).tolist() if i not in taken]
+    return free[:: max(len(free) // count, 1)][:count]
+
+
+def _target_of(rows: pd.DataFrame, frame_index: int, box: np.ndarray) -> np.ndarray | None:
+    """The box labelled ``target`` or ``object`` in a frame that is nearest to a mark, if there is one."""
+    drawn = rows[rows["frame_index"].eq(frame_index) & rows["label"].isin(TARGETS)][_BOX].to_numpy(float)
+    if not len(drawn):
+        return None
+    apart = np.hypot(*((drawn[:, :2] + drawn[:, 2:]) / 2 - (box[:2] + box[2:]) / 2).T)
+    return drawn[apart.argmin()]
+
+
+def _rows_of(videos: Sequence[Path], boxes: Path) -> pd.DataFrame:
+    names = {video: (video.name, video.stem) for video in videos}
+    tables = [read_truth(boxes, probe(video), own) for video, own in names.items()]
+    truth = pd.concat(tables).drop_duplicates()
+    own = truth["clip"].isin([name for pair in names.values() for name in pair])
+    rows = truth[own & truth["label"].isin(("designator", *TARGETS))]
+    rows = rows.drop_duplicates(["clip", "frame_index", "x1", "y1", "label"])
+    count = int(rows["label"].eq("designator").sum())
+    if count < MIN_EXAMPLES:
+        clips = ", ".join(sorted(set(truth["clip"]))) or "none"
+        names = " and ".join(video.name for video in videos)
+        raise InputError(
+            f"{boxes}: {count} boxes labelled `designator` on {names}, at least {MIN_EXAMPLES} are needed; "
+            f"clips in this file: {clips}"
+        )
+    return rows
+
+
+def _refuse_outside(boxes: Path, example: Example) -> None:
+    """A box may reach over the frame's edge by as much as it is off, no further."""
+    height, width = example.image.shape[:2]
+    x1, y1, x2, y2 = example.box
+    # NaN and infinity fail every comparison that they should.
+    reach = 2 * _OFF
+    if not (-reach <= x1 < x2 <= width + reach and -reach <= y1 < y2 <= height + reach):
+        raise InputError(
+            f"{boxes}: frame {example.frame_index}: expected a box x1 < x2, y1 < y2 in the frame of "
+            f"{width} x {height} pixels, got {example.box.tolist()}"
+        )
