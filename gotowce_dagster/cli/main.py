@@ -16,6 +16,7 @@ from gotowce_dagster.cli.export import export
 from gotowce_dagster.cli.model_card import model_card
 from gotowce_dagster.cli.predict import predict
 from gotowce_dagster.cli.review import review
+from gotowce_dagster.cli.rounds import rounds
 from gotowce_dagster.cli.videos import remove, rename, restore
 from gotowce_dagster.config.detector_settings import DetectorSettings
 from gotowce_dagster.config.project import Project, listed_videos
@@ -34,6 +35,7 @@ app.command()(compare)
 app.command()(export)
 app.command()(predict)
 app.command("model-card")(model_card)
+app.command()(rounds)
 for verb in (rename, remove, restore):
     app.command()(verb)
 
