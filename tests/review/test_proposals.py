@@ -33,21 +33,9 @@ def write_proposals(world: Project, *rows: tuple[str, int, tuple[float, ...], st
         (1, video, index, 0, *box, 0.6, use, f"{video}/0/{n}", held)
         for n, (video, index, box, use, held) in enumerate(rows)
     ]
-    columns = [
-        "round",
-        "video",
-        "frame_index",
-        "class_id",
-        "x1",
-        "y1",
-        "x2",
-        "y2",
-        "confidence",
-        "use",
-        "track",
-        "held",
-    ]
-    pd.DataFrame(told, columns=columns).to_csv(world.paths.model / "proposed.csv", index=False)
+    pd.DataFrame(told, columns=["round", *PROPOSED_COLUMNS]).to_csv(
+        world.paths.model / "proposed.csv", index=False
+    )
 
 
 @pytest.fixture
