@@ -162,7 +162,7 @@ TAUGHT = _schema(
     ("frame_index", pa.int64()),
     ("class_name", pa.string()),
     *_BOX,
-    # As in PROVENANCE; proposed: by the model of the round before; rejected: so, and a reviewer said no.
+    # As in PROVENANCE; proposed: by the model of the round before; rejected: a reviewer says it is no target.
     ("origin", pa.string()),
     ("use", pa.string()),  # label, background or painted over
     ("confidence", pa.float64(), True),  # of the model that proposed it

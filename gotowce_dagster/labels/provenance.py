@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow as pa
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.tables import DETECTIONS, MASKS, PROVENANCE, read_table
+from gotowce_dagster.core.tables import COMPLETE_IGNORED, DETECTIONS, MASKS, PROVENANCE, read_table
 from gotowce_dagster.labels.reviewed import ReviewedFrames, decision_of, is_usable
-from gotowce_dagster.labels.reviews import FIRST_PROPOSAL
+from gotowce_dagster.labels.reviews import FIRST_PROPOSAL, Box, Review
 from gotowce_dagster.labels.split import find_leaks
 
 
@@ -60,7 +60,7 @@ def origins(used: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> list[str]
 
 
 def rejected_proposals(used: pd.DataFrame, reviews: Mapping[str, ReviewedFrames]) -> pd.DataFrame:
-    """What a model proposed in frames of the dataset and a reviewer rejected: known background.
+    """What is no target in frames of the dataset, by their reviewers: rejected proposals, other and unsure.
 
     Args:
         used: video, frame_index and split of the dataset's frames.
@@ -70,13 +70,20 @@ def rejected_proposals(used: pd.DataFrame, reviews: Mapping[str, ReviewedFrames]
         split, video, frame_index, class_name, x1, y1, x2, y2.
     """
     rows = [
-        (row["split"], row["video"], row["frame_index"], change.class_name, *(change.box or ()))
+        (row["split"], row["video"], row["frame_index"], name, *box)
         for row in used.to_dict("records")
         if (frame := reviews[row["video"]].get(row["frame_index"])) and is_usable(decision_of(frame))
-        for change in decision_of(frame).rejected
+        for name, box in _no_targets(decision_of(frame))
     ]
     columns = ["split", "video", "frame_index", "class_name", "x1", "y1", "x2", "y2"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _no_targets(review: Review) -> list[tuple[str, Box]]:
+    """What a reviewer says is no target, or perhaps none: class and box."""
+    ignored = [(thing.class_name, thing.box) for thing in review.objects]
+    ignored = [(name, box) for name, box in ignored if name in COMPLETE_IGNORED]
+    return ignored + [(change.class_name, change.box) for change in review.rejected if change.box]
 
 
 def left_out(kept: pd.DataFrame, settled: pd.DataFrame, absent: list[str]) -> pd.DataFrame:

@@ -156,7 +156,12 @@ def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> p
             for box, name in zip(objects.xyxy, objects.data["class_name"], strict=True)
         ]
     refused = rejected_proposals(dataset)
-    refused = refused[refused["split"] == "train"].assign(round=0, origin="rejected", use="background")
+    refused = refused[refused["split"] == "train"]
+    refused = refused.assign(
+        round=0,
+        origin="rejected",
+        use=refused["class_name"].map({"unsure": "painted over"}).fillna("background"),
+    )
     added = proposed.assign(
         class_name=[names[number] for number in proposed["class_id"]],
         origin="proposed",
@@ -170,16 +175,24 @@ def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> p
 
 
 def rejected_proposals(dataset: Path) -> pd.DataFrame:
-    """What reviewers rejected of the proposals they were asked about: split, video, frame_index, class_name
-    and the box."""
+    """What reviewers say is no target: split, video, frame_index, class_name and the box.
+
+    Rejected proposals, what they called ``other``, and what they called ``unsure``.
+    """
     return pd.read_csv(dataset / "rejected.csv", dtype={"video": str, "class_name": str})
 
 
 def refused_proposals(dataset: Path) -> dict[tuple[str, int], Proposed]:
-    """What reviewers rejected, by frame. These frames are reviewed, so nothing else is proposed there."""
+    """What reviewers rejected, by frame: background, or painted over where they are unsure.
+
+    These frames are reviewed, so nothing else is proposed there.
+    """
     rows = rejected_proposals(dataset)
     return {
-        (str(video), int(index)): Proposed(still=some[_BOX].to_numpy(float))
+        (str(video), int(index)): Proposed(
+            doubtful=some.loc[some["class_name"] == "unsure", _BOX].to_numpy(float),
+            still=some.loc[some["class_name"] != "unsure", _BOX].to_numpy(float),
+        )
         for (video, index), some in rows[rows["split"] == "train"].groupby(["video", "frame_index"])
     }
 

@@ -10,9 +10,10 @@ from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
-from gotowce_dagster.core.tables import PROVENANCE, read_table
+from gotowce_dagster.core.tables import PROVENANCE, read_complete_truth, read_table
 from gotowce_dagster.labels.export import read_objects
-from gotowce_dagster.labels.reviews import FIRST_PROPOSAL, ReviewedVideo, write_reviewed
+from gotowce_dagster.labels.reviews import FIRST_PROPOSAL, ReviewedVideo, frame_hash, write_reviewed
+from gotowce_dagster.review.complete_truth import save_complete_truth
 from gotowce_dagster.review.frames import frames_to_review
 from gotowce_dagster.review.proposals import ranking_of, read_questions, rows_of
 from gotowce_dagster.review.tasks import FrameToReview, prediction, read_task, task_data
@@ -20,8 +21,8 @@ from gotowce_dagster.stages import yolo_dataset
 from gotowce_dagster.training.crops import write_crops
 from gotowce_dagster.training.proposals import PROPOSED_COLUMNS
 from gotowce_dagster.training.rounds import refused_proposals
-from tests.review.frames import AT
-from tests.worlds import make_world
+from tests.review.frames import AT, change, review, reviewed, thing
+from tests.worlds import HEIGHT, WIDTH, box_at, make_world
 
 TARGET, NEBULA = (100.0, 60, 120, 76), (10.0, 70, 24, 84)
 
@@ -100,7 +101,7 @@ def test_verdicts_are_taught_in_the_next_round(world: Project) -> None:
     write_proposals(world, ("a", index, TARGET, "painted over", 3), ("a", index, NEBULA, "adopted", 1))
     (frame,) = (frame for frame in _asked(world) if frame.frame_index == index)
     params = world.params.review.tasks
-    predicted = {"id": 9, **prediction(frame, params)}
+    predicted = prediction(frame, params)
     kept = [region for region in predicted["result"] if region["id"] != f"box-{FIRST_PROPOSAL + 1}"]
     verdict = {"from_name": "verdict", "type": "choices", "value": {"choices": ["accept"]}}
     annotation = {
@@ -109,7 +110,7 @@ def test_verdicts_are_taught_in_the_next_round(world: Project) -> None:
     }  # fmt: skip
     task = {
         "id": 5, "project": 2, "created_at": AT, "data": task_data(frame, params, {}),
-        "predictions": [predicted], "annotations": [annotation],
+        "predictions": [{"id": 9, **predicted}], "annotations": [annotation],
     }  # fmt: skip
     seen = read_task(task)
     assert seen is not None
@@ -143,3 +144,49 @@ def test_verdicts_are_taught_in_the_next_round(world: Project) -> None:
     assert ((crops["x"] <= NEBULA[0]) & (crops["y"] + 64 >= NEBULA[3])).all(), "every one shows the mistake"
     # It is not asked again.
     assert read_questions(world.paths, ["a"], hold=3).empty
+
+
+def test_reviewed_frames_become_complete_truth(world: Project) -> None:
+    """Marked and unmarked targets, what is like one, what nobody can judge, and a frame without any."""
+    index = _train_frame(world)
+    marked = box_at(index // 10).tolist()
+    things = (
+        thing(*marked, name="hostile", label=0),
+        thing(*TARGET, name="hostile", mask=False),
+        thing(*NEBULA, name="other", mask=False),
+        thing(130, 4, 140, 12, name="unsure", mask=False),
+    )
+    frames = []
+    for number, objects in ((index, things), (index + 10, ())):
+        left = review(verdict="fix", objects=objects, changes=(change(),))
+        digest = frame_hash(world.paths.frames("a") / f"{number:06d}.jpg")
+        size = {"width": WIDTH, "height": HEIGHT}
+        frames.append(reviewed(left, index=number).model_copy(update={"frame_hash": digest, **size}))
+    write_reviewed(world.paths.reviewed("a"), ReviewedVideo(video="a", frames=tuple(frames)))
+    file = world.paths.complete_truth("a")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(
+        "clip,frame_index,x1,y1,x2,y2,label,marked\n"
+        f"a.mp4,0,1,1,9,9,hostile,no\na.mp4,{index},1,1,9,9,hostile,no\n"
+    )
+    assert save_complete_truth(world, "a") == 2
+    rows = read_complete_truth(file)
+    assert rows[["frame_index", "label", "marked"]].to_numpy().tolist() == [
+        [0, "hostile", "no"],
+        [index, "hostile", "yes"],
+        [index, "hostile", "no"],
+        [index, "other", "no"],
+        [index, "unsure", "no"],
+        [index + 10, "none", "no"],
+    ]
+    assert save_complete_truth(world, "a") == 2
+    assert read_complete_truth(file).equals(rows)
+
+    yolo_dataset.run(world, silent)
+    kept = read_table(world.paths.dataset / "provenance.parquet", PROVENANCE)
+    (row,) = kept[(kept["frame_index"] == index) & (kept["kind"] == "as-is")].to_dict("records")
+    assert row["objects"] == 2, "neither other nor unsure is a target"
+    assert row["split"] == "train"
+    refused = refused_proposals(world.paths.dataset)["a", index]
+    assert refused.still == pytest.approx(np.array([NEBULA]))
+    assert refused.doubtful == pytest.approx(np.array([[130, 4, 140, 12]]))
