@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import supervision as sv
 
 from gotowce_dagster.config.params import RoundsParams
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.core.tables import PROVENANCE, TAUGHT, read_table
+from gotowce_dagster.evaluation import rounds as evaluation_rounds
 from gotowce_dagster.stages import finetuned_model, yolo_dataset
 from gotowce_dagster.training import rounds
 from gotowce_dagster.training.finetune import read_arguments
@@ -22,7 +25,7 @@ from gotowce_dagster.training.proposals import (
     two_looks,
 )
 from gotowce_dagster.training.rounds import train_on_crops
-from tests.worlds import make_world
+from tests.worlds import box_at, make_world
 
 PARAMS = RoundsParams(count=1, least_gain=0.05, frames=20, hold=2, adopt=0.5, doubt=0.05, box_iou=0.6)
 BOX = [100.0, 40, 120, 60]
@@ -72,7 +75,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         },
     }  # fmt: skip
     made = make_world(
-        tmp_path_factory.mktemp("rounds"), {"a": (["hostile"] * 6 + [None] * 2) * 5}, finetuned_model=small
+        tmp_path_factory.mktemp("rounds"),
+        {"a": (["hostile"] * 6 + [None] * 2) * 5},
+        is_filmed=True,
+        finetuned_model=small,
     )
     made.paths.videos.write_text("videos:\n  a: {file: a.mp4, profile: none}\n", encoding="utf-8")
     made = Project(made.paths)
@@ -209,3 +215,34 @@ def test_rounds_end_when_a_model_adopts_no_more(project: Project, monkeypatch: p
     )  # fmt: skip
     assert done.rounds["labels_proposed"].tolist() == [0, 4, 6]
     assert len(done.models) == 3
+
+
+def test_each_round_is_measured_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    finetuned_model.run(project, silent)
+    file = project.paths.complete_truth("a")
+    file.parent.mkdir(exist_ok=True)
+    boxes = [(10 * n, *box_at(n).astype(int)) for n in range(3)]
+    lines = [f"a.mp4,{index},{x1},{y1},{x2},{y2},hostile,no" for index, x1, y1, x2, y2 in boxes]
+    file.write_text("\n".join(["clip,frame_index,x1,y1,x2,y2,label,marked", *lines]) + "\n")
+    loaded = []
+
+    def load(weights: Path, *_: object) -> Callable[[np.ndarray], sv.Detections]:
+        loaded.append(weights.name)
+        return lambda image: _sees([box[1:] for box in boxes[:2]], [0.9, 0.9])
+
+    monkeypatch.setattr(evaluation_rounds, "load_model", load)
+    table = evaluation_rounds.round_by_round(project, silent)
+    assert loaded == ["round-0.pt", "best.pt"]
+    assert table["round"].tolist() == [0, 1]
+    assert table["complete_frames"].tolist() == [3, 3]
+    assert table["unmarked_recall"].tolist() == pytest.approx([2 / 3] * 2)
+    assert table["precision"].tolist() == pytest.approx([2 / 6] * 2)
+    again = evaluation_rounds.round_by_round(project, silent)
+    assert len(loaded) == 2, "nothing is measured twice"
+    pd.testing.assert_frame_equal(again, table)
+    file.unlink()
+
+
+def test_without_rounds_there_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run `gotowce rounds 1`"):
+        evaluation_rounds.models_of_rounds(tmp_path)
