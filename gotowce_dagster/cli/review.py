@@ -128,7 +128,7 @@ def push(
     with console.progress_bars() as start:
         ranking, proposals = None, None
         if ranked_by is RankedBy.proposals:
-            questions = read_questions(paths, labelled, params.finetuned_model.rounds.hold)
+            questions = read_questions(paths, labelled, params.finetuned_model.rounds)
             ranking, proposals = ranking_of(questions), rows_of(questions)
         if ranked_by is RankedBy.model:
             show = start("running the model on frames")

@@ -9,19 +9,18 @@ from gotowce_dagster.cli import console
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import GotowceError
 
-_COLUMNS = {
-    "round": "round",
-    "labels_marked": "marked",
-    "labels_propagated": "propagated",
-    "labels_reviewed": "reviewed",
-    "labels_proposed": "proposed",
-    "questions": "questions",
-    "mAP50": "val mAP50",
-    "marked_recall": "recall: marked",
-    "erased_recall": "mark erased",
-    "unmarked_recall": "never marked",
-    "precision": "precision",
-    "AP50": "AP50",
+_FIGURES = {
+    "labels_marked": "labels: marked",
+    "labels_propagated": "labels: propagated",
+    "labels_reviewed": "labels: reviewed",
+    "labels_proposed": "labels: proposed by the round before",
+    "questions": "questions for reviewers",
+    "mAP50": "mAP50 on validation crops",
+    "marked_recall": "recall of marked targets",
+    "erased_recall": "recall, their marks erased",
+    "unmarked_recall": "recall of targets never marked",
+    "precision": "precision on complete frames",
+    "AP50": "AP50 on complete frames",
 }
 
 
@@ -52,9 +51,10 @@ def rounds(
         rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
         console.show_json([{name: value for name, value in row.items() if not isnan(value)} for row in rows])
         return
-    shown = {name: title for name, title in _COLUMNS.items() if name in table}
-    rows = ([_cell(row[name]) for name in shown] for row in table.to_dict("records"))
-    console.show_table("Labels learned from, and recalls, round by round", shown.values(), rows)
+    shown = {name: title for name, title in _FIGURES.items() if name in table}
+    rows = ([title, *(_cell(value) for value in table[name])] for name, title in shown.items())
+    columns = ["", *(f"round {number}" for number in table["round"])]
+    console.show_table("Labels learned from, and recalls, round by round", columns, rows)
     if "complete_frames" not in table:
         from gotowce_dagster.evaluation.recalls import UNMEASURED
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from gotowce_dagster.config.params import RoundsParams
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.safe_names import safe_name
@@ -13,19 +14,17 @@ from gotowce_dagster.labels.export import class_names
 from gotowce_dagster.labels.followed import reviewed_until
 from gotowce_dagster.labels.reviewed import current_reviews
 from gotowce_dagster.labels.reviews import FIRST_PROPOSAL, read_reviewed
+from gotowce_dagster.training.proposals import questions
 
 _BOX = ["x1", "y1", "x2", "y2"]
 Rows = Mapping[tuple[str, int], list[dict[str, Any]]]
 """Proposals by (video, frame_index): the columns of tables.LABELS that a task needs, and ``proposed_by``."""
 
 
-def read_questions(paths: Paths, videos: Collection[str], hold: int) -> pd.DataFrame:
+def read_questions(paths: Paths, videos: Collection[str], params: RoundsParams) -> pd.DataFrame:
     """The boxes to ask about: those that the last round adopted, and those that hold though it is not sure.
 
     Frames that a human has judged are left out.
-
-    Args:
-        hold: number of frames from which a track holds.
 
     Returns:
         round, video, frame_index, class_name, the box, confidence, use and held.
@@ -51,15 +50,15 @@ def read_questions(paths: Paths, videos: Collection[str], hold: int) -> pd.DataF
         is_open |= (table["video"] == video) & table["frame_index"].isin(set(asked) - set(judged))
     table = table[is_open]
     table = table[(table["round"] == table["round"].max())]
-    table = table[(table["use"] == "adopted") | ((table["use"] == "painted over") & (table["held"] >= hold))]
+    table = pd.concat([table[table["use"] == "adopted"], questions(table, params)]).sort_index()
     names = class_names(paths.dataset)
     return table.assign(class_name=[names[number] for number in table["class_id"]])
 
 
-def rows_of(questions: pd.DataFrame) -> Rows:
+def rows_of(asked: pd.DataFrame) -> Rows:
     """The questions as rows to show in tasks, each with its origin in words."""
     rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for row in questions.to_dict("records"):
+    for row in asked.to_dict("records"):
         of_frame = rows.setdefault((row["video"], row["frame_index"]), [])
         of_frame.append(
             {
@@ -75,9 +74,9 @@ def rows_of(questions: pd.DataFrame) -> Rows:
     return rows
 
 
-def ranking_of(questions: pd.DataFrame) -> pd.DataFrame:
+def ranking_of(asked: pd.DataFrame) -> pd.DataFrame:
     """Frames with questions, in the columns of disagreements.rank_frames: the most doubtful first."""
-    doubtful = questions.assign(severity=1 - (questions["confidence"] - 0.5).abs())
+    doubtful = asked.assign(severity=1 - (asked["confidence"] - 0.5).abs())
     frames = doubtful.groupby(["video", "frame_index"], as_index=False).agg(
         severity=("severity", "max"), boxes=("severity", "size")
     )

@@ -2,10 +2,10 @@
 
 A frame is looked at as it is and mirrored: a detector that is wrong about a nebula is rarely wrong about its
 mirror image in the same way. What is found is linked through the frames of a video, together with the labels.
-A box is adopted as a label if it was found surely in both looks, or if its track was once found so, or
-labelled, and holds over enough frames. The rest is painted over in training, so that it is taught neither as
-a target nor as background; a track among it that holds is a question for reviewers. What keeps its place on
-the screen, as icons of the HUD do, is background.
+A box is adopted as a label if it was found surely in both looks, or if its track was, or was labelled, in
+enough frames around it. The rest is painted over in training, so that it is taught neither as a target nor as
+background; a track among it that holds is a question for reviewers. What keeps its place on the screen, as
+icons of the HUD do, is background.
 """
 
 from collections.abc import Callable
@@ -32,6 +32,8 @@ _STANDING = 0.1
 """Share of labelled targets that stand still, above which standing still says nothing."""
 _GAP_S, _SPEED = 2.0, 8.0
 """A track ends after so many seconds unseen; its speed in its own sides per second, at most."""
+_LIKELY = 0.5
+"""Share of ``adopt`` from which a box that holds over time is worth a question."""
 _BOX = ["x1", "y1", "x2", "y2"]
 _KEY = ["video", "frame_index"]
 PROPOSED_COLUMNS = [*_KEY, "class_id", *_BOX, "confidence", "use", "track", "held"]
@@ -84,7 +86,11 @@ def judged(seen: pd.DataFrame, frames: pd.DataFrame, params: RoundsParams) -> pd
     of_track = seen[seen["track"] != ""].groupby("track")
     seen.loc[seen["track"] != "", "held"] = of_track["frame_index"].transform("nunique")
     vouched = seen["sure"] & ~seen["still"]
-    believed = vouched | (vouched.groupby(seen["track"]).transform("any") & (seen["held"] >= params.hold))
+    # A weak model sees something nearly everywhere, so that a track goes on through what is none: it is
+    # believed only between frames in which it was surely found.
+    frame = seen["frame_index"].where(vouched).groupby(seen["track"])
+    is_between = seen["frame_index"].between(frame.transform("min"), frame.transform("max"))
+    believed = vouched | (is_between & (frame.transform("nunique") >= params.hold) & (seen["track"] != ""))
     use = np.where(seen["still"], "background", np.where(believed, "adopted", "painted over"))
     return seen.assign(use=use)
 
@@ -107,9 +113,13 @@ def as_proposals(table: pd.DataFrame, frames: pd.DataFrame) -> Proposals:
     return proposals
 
 
-def questions(table: pd.DataFrame, hold: int) -> pd.DataFrame:
-    """The proposals that hold over time though the model is not sure of them: for reviewers."""
-    return table[(table["use"] == "painted over") & (table["held"] >= hold)]
+def questions(table: pd.DataFrame, params: RoundsParams) -> pd.DataFrame:
+    """The proposals that hold over time though the model is not sure of them: for reviewers.
+
+    Only those of at least half the confidence of a label: nobody wants to look at the rest.
+    """
+    is_likely = table["confidence"] >= _LIKELY * params.adopt
+    return table[(table["use"] == "painted over") & (table["held"] >= params.hold) & is_likely]
 
 
 def searched_frames(provenance: pd.DataFrame, limit: int, run: int) -> pd.DataFrame:

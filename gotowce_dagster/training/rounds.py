@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from gotowce_dagster.config.params import TrainingParams
+from gotowce_dagster.config.params import RoundsParams, TrainingParams
 from gotowce_dagster.core.files import fresh_dir, fresh_file, remove
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.core.tables import TAUGHT
@@ -106,7 +106,7 @@ def train_on_crops(
         history = trained.history.assign(round=number, epoch=trained.history["epoch"] + done)
         histories.append(history)
         models.append(trained.weights)
-        rows.append(_round(number, provenance, found, params.rounds.hold, trained))
+        rows.append(_round(number, provenance, found, params.rounds, trained))
         done += params.epochs
         remove(folder)
         if number + 1 == count:
@@ -214,7 +214,7 @@ def _search(
 
 
 def _round(
-    number: int, provenance: pd.DataFrame, proposed: pd.DataFrame, hold: int, trained: Trained
+    number: int, provenance: pd.DataFrame, proposed: pd.DataFrame, params: RoundsParams, trained: Trained
 ) -> Mapping[str, object]:
     """A row of the table of rounds."""
     train = provenance[(provenance["split"] == "train") & (provenance["kind"] == "as-is")]
@@ -226,7 +226,7 @@ def _round(
         **{f"labels_{origin}": int(labels.get(origin, 0)) for origin in ("marked", "propagated", "reviewed")},
         "labels_proposed": int(uses.get("adopted", 0)),
         "painted_over": int(uses.get("painted over", 0)),
-        "questions": len(questions(proposed, hold)),
+        "questions": len(questions(proposed, params)),
         "background": int(uses.get("background", 0)),
         "mAP50": float(best["mAP50"]),
         "seconds": round(trained.state.seconds, 1),

@@ -22,8 +22,10 @@ from gotowce_dagster.training.crops import write_crops
 from gotowce_dagster.training.proposals import PROPOSED_COLUMNS
 from gotowce_dagster.training.rounds import refused_proposals
 from tests.review.frames import AT, change, review, reviewed, thing
+from tests.shipped import params
 from tests.worlds import HEIGHT, WIDTH, box_at, make_world
 
+PARAMS = params().finetuned_model.rounds
 TARGET, NEBULA = (100.0, 60, 120, 76), (10.0, 70, 24, 84)
 
 
@@ -31,7 +33,7 @@ def write_proposals(world: Project, *rows: tuple[str, int, tuple[float, ...], st
     """Write data/model/proposed.csv: video, frame_index, box, use and held of each, by the first round."""
     world.paths.model.mkdir(exist_ok=True)
     told = [
-        (1, video, index, 0, *box, 0.6, use, f"{video}/0/{n}", held)
+        (1, video, index, 0, *box, 0.4, use, f"{video}/0/{n}", held)
         for n, (video, index, box, use, held) in enumerate(rows)
     ]
     pd.DataFrame(told, columns=["round", *PROPOSED_COLUMNS]).to_csv(
@@ -56,7 +58,7 @@ def _train_frame(world: Project) -> int:
 
 
 def _asked(world: Project, **tasks: object) -> list[FrameToReview]:
-    questions = read_questions(world.paths, ["a"], hold=3)
+    questions = read_questions(world.paths, ["a"], PARAMS)
     params = world.params.review.tasks.model_copy(update=tasks)
     return frames_to_review(world.paths, ["a"], params, ranking_of(questions), rows_of(questions))
 
@@ -79,7 +81,7 @@ def test_proposals_are_shown_with_their_origin_and_first(world: Project) -> None
     assert [region["id"] for region in regions] == ["box-0", "mask-0", f"box-{FIRST_PROPOSAL}"]
     told = task_data(frame, world.params.review.tasks, {})["context"]
     assert (
-        "proposed by the model of round 1 (60% sure, seen in 3 frames, not taken): nobody marked it" in told
+        "proposed by the model of round 1 (40% sure, seen in 3 frames, not taken): nobody marked it" in told
     )
     assert all(len(other.labels) == 1 for other in others)
 
@@ -93,7 +95,7 @@ def test_the_audit_sample_is_shown_without(world: Project) -> None:
 
 def test_without_rounds_there_is_nothing_to_ask(world: Project) -> None:
     with pytest.raises(InputError, match="run `gotowce rounds 1`"):
-        read_questions(world.paths, ["a"], hold=3)
+        read_questions(world.paths, ["a"], PARAMS)
 
 
 def test_verdicts_are_taught_in_the_next_round(world: Project) -> None:
@@ -143,7 +145,7 @@ def test_verdicts_are_taught_in_the_next_round(world: Project) -> None:
     assert len(crops)
     assert ((crops["x"] <= NEBULA[0]) & (crops["y"] + 64 >= NEBULA[3])).all(), "every one shows the mistake"
     # It is not asked again.
-    assert read_questions(world.paths, ["a"], hold=3).empty
+    assert read_questions(world.paths, ["a"], PARAMS).empty
 
 
 def test_reviewed_frames_become_complete_truth(world: Project) -> None:

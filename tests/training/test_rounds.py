@@ -149,14 +149,15 @@ def _seen(*rows: tuple[int, float, bool, bool, bool]) -> pd.DataFrame:
         ([(0, 0, False, True, False)], 3, ["adopted"]),
         ([(0, 0, False, False, False)], 3, ["painted over"]),
         ([(0, 0, False, False, True)], 3, ["background"]),
-        ([(n, 9.0 * n, False, n == 1, False) for n in range(3)], 3, ["adopted"] * 3),
+        ([(n, 9.0 * n, False, n != 1, False) for n in range(3)], 2, ["adopted"] * 3),
+        ([(n, 9.0 * n, False, n < 2, False) for n in range(3)], 2, ["adopted", "adopted", "painted over"]),
         ([(n, 9.0 * n, False, False, False) for n in range(3)], 3, ["painted over"] * 3),
-        ([(n, 9.0 * n, False, n == 1, False) for n in range(3)], 4, ["painted over", "adopted"] * 2),
-        ([(n, 9.0 * n, n == 0, n == 0, False) for n in range(3)], 3, ["adopted"] * 3),
-        ([(n, 200.0 * n, False, n == 1, False) for n in range(3)], 3, ["painted over", "adopted"] * 2),
+        ([(n, 9.0 * n, False, n != 1, False) for n in range(3)], 4, ["adopted", "painted over"] * 2),
+        ([(n, 9.0 * n, n == 0, n != 1, False) for n in range(3)], 2, ["adopted"] * 3),
+        ([(n, 200.0 * n, False, n != 1, False) for n in range(3)], 2, ["adopted", "painted over"] * 2),
     ],
     ids=[
-        "sure in both looks", "doubtful", "stands still", "a track, once sure", "a track, never sure",
+        "sure in both looks", "doubtful", "stands still", "between sure ones", "after them", "never sure",
         "a track too short", "a track that was labelled once", "three places, no track",
     ],
 )  # fmt: skip
@@ -164,8 +165,10 @@ def test_tracks_that_hold_are_adopted(rows: list, hold: int, use: list[str]) -> 
     frames = pd.DataFrame({"video": "a", "frame_index": range(3), "time_s": [0, 0.5, 1.0], "block": 0})
     found = judged(_seen(*rows), frames, PARAMS.model_copy(update={"hold": hold}))
     assert found["use"].tolist() == use[: len(rows)]
-    asked = questions(found, hold)
-    assert len(asked) == (3 if set(use) == {"painted over"} and len(use) == 3 else 0)
+    asked = questions(found, PARAMS.model_copy(update={"hold": hold}))
+    is_doubtful_track = (found["held"] >= hold) & (found["use"] == "painted over")
+    assert len(asked) == is_doubtful_track.sum()
+    assert questions(found.assign(confidence=0.2), PARAMS).empty
 
 
 def test_a_longer_video_is_searched_in_runs() -> None:
