@@ -231,7 +231,7 @@ def test_each_round_is_measured_once(project: Project, monkeypatch: pytest.Monke
 
     def load(weights: Path, *_: object) -> Callable[[np.ndarray], sv.Detections]:
         loaded.append(weights.name)
-        return lambda image: _sees([box[1:] for box in boxes[:2]], [0.9, 0.9])
+        return lambda image: _sees([[float(side) for side in box[1:]] for box in boxes[:2]], [0.9, 0.9])
 
     monkeypatch.setattr(evaluation_rounds, "load_model", load)
     table = evaluation_rounds.round_by_round(project, silent)
@@ -249,3 +249,21 @@ def test_each_round_is_measured_once(project: Project, monkeypatch: pytest.Monke
 def test_without_rounds_there_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run `gotowce rounds 1`"):
         evaluation_rounds.models_of_rounds(tmp_path)
+
+
+def test_a_further_round_leaves_the_others_done(project: Project) -> None:
+    work = project.paths.work("finetuned_model")
+    finetuned_model.run(project, silent)
+    (done,) = (work / "round-0").iterdir()
+    before = (done / "epoch-00001" / "state.json").stat().st_mtime_ns
+    params = project.params.finetuned_model
+    more = params.model_copy(
+        update={"rounds": params.rounds.model_copy(update={"count": 2, "least_gain": 0.0})}
+    )
+    provenance = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
+    train_on_crops(
+        project.paths.dataset, provenance, "yolo26n.yaml", more, work,
+        progress=silent, on_epoch=lambda epoch, metrics: None,
+    )  # fmt: skip
+    assert [place.name for place in (work / "round-0").iterdir()] == [done.name]
+    assert (done / "epoch-00001" / "state.json").stat().st_mtime_ns == before
