@@ -217,7 +217,7 @@ def complete_truth_from_reviews(reviews: ReviewedFrames, labels: pd.DataFrame, c
             rows.append((clip, index, *thing.box, thing.class_name, "yes" if is_marked else "no"))
         if not review.objects:
             rows.append((clip, index, *(float("nan"),) * 4, "none", "no"))
-    return pd.DataFrame(rows, columns=["clip", "frame_index", *_SIDES, "label", "marked"])
+    return pd.DataFrame(rows, columns=["clip", "frame_index", *BOX, "label", "marked"])
 
 
 def _compared(

@@ -7,6 +7,7 @@ import pandas as pd
 
 from gotowce_dagster.config.params import RoundsParams
 from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.safe_names import safe_name
 from gotowce_dagster.core.tables import FRAMES, read_table
@@ -16,7 +17,6 @@ from gotowce_dagster.labels.reviewed import current_reviews
 from gotowce_dagster.labels.reviews import FIRST_PROPOSAL, read_reviewed
 from gotowce_dagster.training.proposals import questions
 
-_BOX = ["x1", "y1", "x2", "y2"]
 Rows = Mapping[tuple[str, int], list[dict[str, Any]]]
 """Proposals by (video, frame_index): the columns of tables.LABELS that a task needs, and ``proposed_by``."""
 
@@ -64,7 +64,7 @@ def rows_of(asked: pd.DataFrame) -> Rows:
             {
                 "detection_id": FIRST_PROPOSAL + len(of_frame),
                 "class_name": row["class_name"],
-                **{side: row[side] for side in _BOX},
+                **{side: row[side] for side in BOX},
                 "rle": None,
                 "quality": float(row["confidence"]),
                 "reasons": [],

@@ -16,6 +16,7 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.config.params import RoundsParams
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.labels.export import class_names, read_objects
 from gotowce_dagster.labels.tracks import link
@@ -34,9 +35,8 @@ _GAP_S, _SPEED = 2.0, 8.0
 """A track ends after so many seconds unseen; its speed in its own sides per second, at most."""
 _LIKELY = 0.5
 """Share of ``adopt`` from which a box that holds over time is worth a question."""
-_BOX = ["x1", "y1", "x2", "y2"]
 _KEY = ["video", "frame_index"]
-PROPOSED_COLUMNS = [*_KEY, "class_id", *_BOX, "confidence", "use", "track", "held"]
+PROPOSED_COLUMNS = [*_KEY, "class_id", *BOX, "confidence", "use", "track", "held"]
 """use: ``adopted``, ``painted over`` or ``background``; held: number of frames with a box of its track."""
 
 
@@ -101,7 +101,7 @@ def as_proposals(table: pd.DataFrame, frames: pd.DataFrame) -> Proposals:
 
     def of(rows: pd.DataFrame, use: str) -> tuple[np.ndarray, np.ndarray]:
         some = rows[rows["use"] == use]
-        return some[_BOX].to_numpy(float).reshape(-1, 4), some["class_id"].to_numpy(int)
+        return some[BOX].to_numpy(float).reshape(-1, 4), some["class_id"].to_numpy(int)
 
     proposals = {}
     for video, index in frames[_KEY].itertuples(index=False):
@@ -210,7 +210,7 @@ def _look(
     boxes = found.xyxy[is_new]
     still = np.zeros(len(boxes), bool) if usual is None else stand_still(image, usual, boxes)
     proposed = np.array([classes[str(name)] for name in found.data["class_name"][is_new]], int)
-    rows = pd.DataFrame(np.concatenate([known, boxes]).reshape(-1, 4), columns=_BOX)
+    rows = pd.DataFrame(np.concatenate([known, boxes]).reshape(-1, 4), columns=BOX)
     is_label = np.arange(len(rows)) < len(known)
     return rows.assign(
         video=frame["video"],

@@ -18,6 +18,7 @@ import pandas as pd
 import yaml
 
 from gotowce_dagster.config.params import RoundsParams, TrainingParams
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.files import fresh_dir, fresh_file, remove
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.core.tables import TAUGHT
@@ -32,8 +33,6 @@ from gotowce_dagster.training.proposals import (
     questions,
     searched_frames,
 )
-
-_BOX = ["x1", "y1", "x2", "y2"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +148,7 @@ def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> p
                 "video": frame["video"],
                 "frame_index": frame["frame_index"],
                 "class_name": str(name),
-                **dict(zip(_BOX, box.tolist(), strict=True)),
+                **dict(zip(BOX, box.tolist(), strict=True)),
                 "origin": frame["origin"],
                 "use": "label",
             }
@@ -170,7 +169,7 @@ def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> p
     tables = [some for some in (pd.DataFrame(rows), refused, added) if len(some)]
     whole = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     whole = whole.reindex(columns=TAUGHT.names)
-    order = ["round", "video", "frame_index", *_BOX]
+    order = ["round", "video", "frame_index", *BOX]
     return whole.sort_values(order, ignore_index=True).fillna({"track": "", "held": 0})
 
 
@@ -190,8 +189,8 @@ def refused_proposals(dataset: Path) -> dict[tuple[str, int], Proposed]:
     rows = rejected_proposals(dataset)
     return {
         (str(video), int(index)): Proposed(
-            doubtful=some.loc[some["class_name"] == "unsure", _BOX].to_numpy(float),
-            still=some.loc[some["class_name"] != "unsure", _BOX].to_numpy(float),
+            doubtful=some.loc[some["class_name"] == "unsure", BOX].to_numpy(float),
+            still=some.loc[some["class_name"] != "unsure", BOX].to_numpy(float),
         )
         for (video, index), some in rows[rows["split"] == "train"].groupby(["video", "frame_index"])
     }
