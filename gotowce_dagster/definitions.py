@@ -5,7 +5,7 @@ from functools import partial
 import dagster as dg
 
 from gotowce_dagster.assets import checks, model, review, studies, videos
-from gotowce_dagster.assets.jobs import ask_reviewers, label_videos, run_studies, train_model
+from gotowce_dagster.assets.jobs import ask_reviewers, label_videos, run_studies, train_in_rounds, train_model
 from gotowce_dagster.assets.reporting import log_progress
 from gotowce_dagster.assets.runs import watched_in_process_executor
 from gotowce_dagster.assets.sensors import dead_runs, dvc_lock, new_videos, reviews_sensor
@@ -22,7 +22,7 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=dg.map_asset_specs(partial(with_code_version, project.paths), assets),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=[label_videos, ask_reviewers, train_model, run_studies],
+        jobs=[label_videos, ask_reviewers, train_model, train_in_rounds, run_studies],
         sensors=[new_videos, dvc_lock, reviews_sensor(project.params.review.sensor.every_s), dead_runs],
         resources={"progress": log_progress},
         # In one process, because a video's steps share the loaded libraries; videos run side by side as runs.

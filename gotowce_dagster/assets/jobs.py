@@ -22,6 +22,12 @@ train_model = dg.define_asset_job(
     description="From the cleaned labels of all videos to a dataset, a model and the report.",
 )
 
+train_in_rounds = dg.define_asset_job(
+    "train_in_rounds",
+    selection=dg.AssetSelection.assets(model.yolo_dataset, model.finetuned_model),
+    description="Dataset and model, trained in rounds that adopt unmarked targets; see `gotowce rounds`.",
+)
+
 run_studies = dg.define_asset_job(
     "run_studies",
     selection=dg.AssetSelection.groups(studies.GROUP),

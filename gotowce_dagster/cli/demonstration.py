@@ -57,6 +57,13 @@ def run(project: Project, *, quiet: bool = False) -> Path:
     return project.paths.evaluation / "report.html"
 
 
+def run_job(project: Project, job: str) -> list[str]:
+    """Run a job of the whole project in this process; returns one sentence per failed step."""
+    os.environ.setdefault("DAGSTER_HOME", str(project.paths.root / ".dagster"))
+    with dg.DagsterInstance.get() as instance:
+        return _execute(instance, job, None)
+
+
 def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[str]:
     """Run a job in this process; returns one sentence per failed step."""
     what = f"{job} {video}" if video else job

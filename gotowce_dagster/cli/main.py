@@ -16,6 +16,7 @@ VERBS = (
     "export",
     "predict",
     "model-card",
+    "rounds",
     "rename",
     "remove",
     "restore",

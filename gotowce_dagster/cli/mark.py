@@ -14,8 +14,14 @@ def mark(
     count: Annotated[
         int, typer.Option("--count", min=1, max=60, help="How many frames, evenly spaced.")
     ] = 12,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="To box every object of each frame: complete truth.")
+    ] = False,
 ) -> None:
-    """Write a page to mark boxes on frames of a video; its button saves the CSV that calibrate reads."""
+    """Write a page to mark boxes on frames of a video; its button saves the CSV that calibrate reads.
+
+    With --complete, `gotowce add VIDEO --truth FILE` reads it: then recall of unmarked targets is measured.
+    """
     from gotowce_dagster.cli.arguments import video_file
     from gotowce_dagster.core.files import fresh_file
     from gotowce_dagster.designators.marking import marking_page
@@ -24,9 +30,23 @@ def mark(
     path = video_file(video)
     frames = probe(path).frames
     wanted = {round((place + 0.5) * frames / count) for place in range(count)}
-    page = marking_page(path.name, ((frame.index, frame.rgb()) for frame in read_frames(path, wanted)))
+    shown = ((frame.index, frame.rgb()) for frame in read_frames(path, wanted))
+    page = marking_page(path.name, shown, _classes_in(video) if complete else None)
     with fresh_file(out) as new:
         new.write_text(page, encoding="utf-8")
-    console.say(
-        "Open ", console.bold(out), " in a browser, mark 5 boxes, save, then run `gotowce calibrate`."
-    )
+    task = "mark 5 boxes, save, then run `gotowce calibrate`."
+    if complete:
+        task = "box every object, save, then run `gotowce add VIDEO --truth FILE`."
+    console.say("Open ", console.bold(out), " in a browser, ", task)
+
+
+def _classes_in(video: str) -> list[str]:
+    """The classes of a video's profile; ``target`` where it has none."""
+    from gotowce_dagster.config.project import Project
+    from gotowce_dagster.designators.profile import read_profile
+
+    if Path(video).exists():
+        return ["target"]
+    project = Project.find()
+    profile = read_profile(project.paths.profile(project.video(video).profile))
+    return list(dict.fromkeys(designator.class_name for designator in profile.designators)) or ["target"]

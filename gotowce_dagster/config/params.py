@@ -186,7 +186,9 @@ class RoundsParams(Section):
     """Self-training: a model labels what nobody has marked, and the next one learns from that."""
 
     count: int = Field(ge=0)
+    least_gain: float = Field(ge=0)
     frames: int = Field(ge=1)
+    hold: int = Field(ge=2)
     adopt: float = Field(gt=0, le=1)
     doubt: float = Field(gt=0, le=1)
     box_iou: float = Field(ge=0, le=1)

@@ -139,7 +139,7 @@ PROVENANCE = _schema(
     # as-is: as recorded. erased: its marks painted over. unknown: nobody knows what its targets are, for it
     # shows no mark; it is not among the images, but beside them for copy-paste and self-training.
     ("kind", pa.string()),
-    ("origin", pa.string()),  # of its labels: marked, propagated, both of them, reviewed, or none
+    ("origin", pa.string()),  # of its labels: marked, propagated, reviewed, reviewed with proposals, or none
     ("profile", pa.string()),  # of its video: those of one profile are of one game
     ("video", pa.string()),
     ("frame_index", pa.int64()),
@@ -155,6 +155,20 @@ PROVENANCE = _schema(
     ("reviewed", pa.bool_()),  # a human accepted or corrected it: its objects are those of the review
     ("annotator", pa.int64(), True),  # Label Studio's id of the reviewer
 ).with_metadata(_nullable_int64("annotator"))
+
+TAUGHT = _schema(
+    ("round", pa.int32()),  # the first round that learned from it; 0: from the first on
+    ("video", pa.string()),
+    ("frame_index", pa.int64()),
+    ("class_name", pa.string()),
+    *_BOX,
+    # As in PROVENANCE; proposed: by the model of the round before; rejected: a reviewer says it is no target.
+    ("origin", pa.string()),
+    ("use", pa.string()),  # label, background or painted over
+    ("confidence", pa.float64(), True),  # of the model that proposed it
+    ("track", pa.string()),  # proposals linked through time; empty for all others
+    ("held", pa.int32()),  # number of frames in which its track was found; 0 without a track
+)
 
 _NOTES = b"PANDAS_ATTRS"  # the key that pandas reads from a parquet file
 HAND_PX = 2.0

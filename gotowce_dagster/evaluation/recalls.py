@@ -36,9 +36,10 @@ FindMarks = Callable[[np.ndarray], Sequence[tuple[np.ndarray, AnyDesignator]]]
 """The marks of a picture: box (xyxy) and designator."""
 
 UNMEASURED = (
-    "Recall of unmarked targets and precision are unmeasured: no frame has complete truth. Box every object "
-    "of 20 frames, which takes about ten minutes (columns clip, frame_index, x1, y1, x2, y2, label, marked), "
-    "and run `gotowce add VIDEO --truth FILE`; see docs/training.md"
+    "Recall of unmarked targets and precision are unmeasured: no frame has complete truth. Make 20 frames of "
+    "it in about ten minutes: run `gotowce mark VIDEO --complete --count 20`, box every object on the page, "
+    "save, and run `gotowce add VIDEO --truth FILE`; or let reviewers box every target and run "
+    "`gotowce review pull --complete`; see docs/training.md"
 )
 
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pyarrow as pa
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.tables import DETECTIONS, MASKS, PROVENANCE, read_table
+from gotowce_dagster.core.tables import COMPLETE_IGNORED, DETECTIONS, MASKS, PROVENANCE, read_table
+from gotowce_dagster.labels.reviewed import ReviewedFrames, decision_of, is_usable
+from gotowce_dagster.labels.reviews import FIRST_PROPOSAL, Box, Review
 from gotowce_dagster.labels.split import find_leaks
 
 
@@ -35,12 +37,18 @@ def provenance_of(project: Project, used: pd.DataFrame, labels: dict[str, pd.Dat
 
 
 def origins(used: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What the labels of each frame come from: marked, propagated, reviewed or none."""
+    """What the labels of each frame come from: marked, propagated, reviewed (also with proposals) or none."""
+    proposed = {
+        video: set(rows.loc[rows["detection_id"] >= FIRST_PROPOSAL, "frame_index"])
+        for video, rows in labels.items()
+    }
     marked = {
         video: set(rows.loc[rows["designator_x1"].notna(), "frame_index"]) for video, rows in labels.items()
     }
     return [
-        "reviewed"
+        "reviewed with proposals"
+        if row["reviewed"] and row["frame_index"] in proposed[row["video"]]
+        else "reviewed"
         if row["reviewed"]
         else "none"
         if not row["objects"]
@@ -49,6 +57,33 @@ def origins(used: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> list[str]
         else "propagated"
         for row in used.to_dict("records")
     ]
+
+
+def rejected_proposals(used: pd.DataFrame, reviews: Mapping[str, ReviewedFrames]) -> pd.DataFrame:
+    """What is no target in frames of the dataset, by their reviewers: rejected proposals, other and unsure.
+
+    Args:
+        used: video, frame_index and split of the dataset's frames.
+        reviews: those in force, by video.
+
+    Returns:
+        split, video, frame_index, class_name, x1, y1, x2, y2.
+    """
+    rows = [
+        (row["split"], row["video"], row["frame_index"], name, *box)
+        for row in used.to_dict("records")
+        if (frame := reviews[row["video"]].get(row["frame_index"])) and is_usable(decision_of(frame))
+        for name, box in _no_targets(decision_of(frame))
+    ]
+    columns = ["split", "video", "frame_index", "class_name", "x1", "y1", "x2", "y2"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _no_targets(review: Review) -> list[tuple[str, Box]]:
+    """What a reviewer says is no target, or perhaps none: class and box."""
+    ignored = [(thing.class_name, thing.box) for thing in review.objects]
+    ignored = [(name, box) for name, box in ignored if name in COMPLETE_IGNORED]
+    return ignored + [(change.class_name, change.box) for change in review.rejected if change.box]
 
 
 def left_out(kept: pd.DataFrame, settled: pd.DataFrame, absent: list[str]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from gotowce_dagster.core.boxes import BOX, DESIGNATOR, xyxy
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.tables import LABELS
+from gotowce_dagster.core.tables import COMPLETE_IGNORED, LABELS
 from gotowce_dagster.labels.followed import TrackedVideo, frame_rows
 from gotowce_dagster.labels.reviews import (
     Change,
@@ -129,6 +129,11 @@ def is_usable(review: Review) -> bool:
     return review.verdict == "accept" or (review.verdict == "fix" and review.edits > 0)
 
 
+def targets(review: Review) -> list[ReviewedObject]:
+    """The objects of a review that are targets: not those called ``other`` or ``unsure``."""
+    return [thing for thing in review.objects if thing.class_name not in COMPLETE_IGNORED]
+
+
 def is_confirmed(frame: ReviewedFrame) -> bool:
     """Whether a human confirmed this frame itself: reviewed it alone, or corrected it within its video."""
     review = decision_of(frame)
@@ -150,7 +155,7 @@ def apply_reviews(labels: pd.DataFrame, reviews: ReviewedFrames, video: str) -> 
     for index, frame in reviews.items():
         review = decision_of(frame)
         last_id = int(last.get(index, -1))
-        for thing in review.objects if is_usable(review) else ():
+        for thing in targets(review) if is_usable(review) else ():
             last_id += thing.detection_id is None
             number = last_id if thing.detection_id is None else thing.detection_id
             before = labels_before.get((index, number), {})
@@ -185,9 +190,34 @@ def truth_from_reviews(reviews: ReviewedFrames, clip: str) -> pd.DataFrame:
     for index, frame in reviews.items():
         review = decision_of(frame)
         if is_usable(review):
-            boxes = [(*thing.box, "object") for thing in review.objects]
+            boxes = [(*thing.box, "object") for thing in targets(review)]
             rows += [(clip, index, *box) for box in boxes or [(float("nan"),) * 4 + (NO_OBJECT,)]]
     return pd.DataFrame(rows, columns=["clip", "frame_index", *BOX, "label"])
+
+
+def complete_truth_from_reviews(reviews: ReviewedFrames, labels: pd.DataFrame, clip: str) -> pd.DataFrame:
+    """Convert reviews to complete truth: the columns of tables.read_complete_truth.
+
+    It holds where reviewers boxed every target, also those that the game never marks.
+
+    Args:
+        labels: Rows of tables.LABELS of the video; an object is marked if its centre lies in a designator.
+    """
+    designators = labels.dropna(subset=["designator_x1"]).groupby("frame_index")
+    by_frame = {index: rows[list(_OF_LABEL[2:])].to_numpy(float) for index, rows in designators}
+    rows = []
+    for index, frame in reviews.items():
+        review = decision_of(frame)
+        if not is_usable(review):
+            continue
+        marks = by_frame.get(index, np.zeros((0, 4)))
+        for thing in review.objects:
+            centre = (np.array(thing.box[:2]) + thing.box[2:]) / 2
+            is_marked = bool(((marks[:, :2] <= centre) & (centre < marks[:, 2:])).all(axis=1).any())
+            rows.append((clip, index, *thing.box, thing.class_name, "yes" if is_marked else "no"))
+        if not review.objects:
+            rows.append((clip, index, *(float("nan"),) * 4, "none", "no"))
+    return pd.DataFrame(rows, columns=["clip", "frame_index", *BOX, "label", "marked"])
 
 
 def _compared(

@@ -20,6 +20,8 @@ Sample = Literal["audit", "doubtful", "all"]
 
 LARGEST_ID = 2**31 - 1
 """Largest frame_index and detection_id that tables can store."""
+FIRST_PROPOSAL = 1_000_000
+"""detection_id from which on an object is not a label but what a model proposed beside the labels."""
 ROUNDING_PX = 1.0
 """Maximum distance of a box's side beyond the frame's edge, in pixels."""
 
@@ -65,6 +67,11 @@ class ReviewedObject(Record):
             raise ValueError("the mask has no pixels; use null for no mask")
 
 
+def is_proposal(thing: ReviewedObject) -> bool:
+    """Whether an object began as the proposal of a model, not as a label nor as a human's drawing."""
+    return thing.detection_id is not None and thing.detection_id >= FIRST_PROPOSAL
+
+
 class Change(Record):
     """A reviewer's change to one object of the prediction."""
 
@@ -78,6 +85,8 @@ class Change(Record):
     """The largest movement of a side of the box."""
     mask_iou: float | None = Field(default=None, ge=0, le=1)
     """IoU of the mask before and after; 0 if it was drawn or deleted, None if there never was one."""
+    box: Box | None = None
+    """Of a deleted proposal of a model: what is there is no target."""
 
 
 class Review(Record):
@@ -103,6 +112,11 @@ class Review(Record):
     def edits(self) -> int:
         """Number of objects that were changed, added or deleted."""
         return sum(change.kind != "none" for change in self.changes)
+
+    @property
+    def rejected(self) -> list[Change]:
+        """The proposals of a model that the reviewer deleted."""
+        return [change for change in self.changes if change.kind == "deleted" and change.box is not None]
 
 
 class ReviewedFrame(Record):

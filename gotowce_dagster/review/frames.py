@@ -38,12 +38,18 @@ def read_labels(paths: Paths, videos: Iterable[str]) -> pd.DataFrame:
 
 
 def frames_to_review(
-    paths: Paths, videos: Iterable[str], params: ReviewTasksParams, ranking: pd.DataFrame | None = None
+    paths: Paths,
+    videos: Iterable[str],
+    params: ReviewTasksParams,
+    ranking: pd.DataFrame | None = None,
+    proposals: Mapping[tuple[str, int], Sequence[dict[str, Any]]] | None = None,
 ) -> list[FrameToReview]:
     """Select the frames of all videos for review, in queue order; frames already reviewed are left out.
 
     Args:
-        ranking: From training.disagreements.rank_frames; its sentences are shown as hints.
+        ranking: From review.disagreements.rank_frames; its sentences are shown as hints.
+        proposals: From review.proposals.rows_of: what a model proposes beside the labels, by frame. Frames of
+            the audit sample are shown without: the error rate is that of the labels.
 
     Raises:
         InputError: A video has no frames, detections or labels yet.
@@ -66,12 +72,13 @@ def frames_to_review(
         position = {frame["frame_index"]: number for number, frame in enumerate(kept)}
         for row in rows.to_dict("records"):
             key = str(video), row["frame_index"]
+            added = {} if row["sample"] == "audit" else proposals or {}
             frames.append(
                 _frame(
                     paths,
                     kept,
                     position[key[1]],
-                    shown.get(key, []),
+                    [*shown.get(key, []), *added.get(key, ())],
                     row,
                     hints=[*hints.get(key, []), *vote_hints.get(key[1], [])],
                 )

@@ -18,7 +18,7 @@ from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
 from gotowce_dagster.core import rle
-from gotowce_dagster.labels.reviews import Box, Change, ReviewedObject
+from gotowce_dagster.labels.reviews import Box, Change, ReviewedObject, is_proposal
 from gotowce_dagster.review.bitmask import mask_to_url, url_to_mask
 from gotowce_dagster.review.config import MaskForm
 
@@ -160,7 +160,12 @@ def changes(before: Iterable[ReviewedObject], after: Iterable[ReviewedObject], s
         if number not in pairs
     ]
     deleted = [
-        Change(kind="deleted", class_name=thing.class_name, detection_id=thing.detection_id)
+        Change(
+            kind="deleted",
+            class_name=thing.class_name,
+            detection_id=thing.detection_id,
+            box=thing.box if is_proposal(thing) else None,
+        )
         for number, thing in enumerate(old)
         if number not in pairs.values()
     ]

@@ -267,6 +267,9 @@ def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
 def _doubts(labels: Iterable[Mapping[str, Any]], why: Mapping[str, str]) -> str:
     lines = []
     for label in labels:
+        if (origin := label.get("proposed_by")) is not None:
+            lines.append(_paragraph(f"<b>{escape(label['class_name'])}</b>, {escape(origin)}"))
+            continue
         reasons = "; ".join(why.get(reason, reason) for reason in label["reasons"]) or "no doubts"
         name = escape(label["class_name"])
         lines.append(_paragraph(f"<b>{name}</b>, quality {label['quality']:.2f}: {escape(reasons)}"))

@@ -1,7 +1,9 @@
 """Stage 7: a YOLO detector fine-tuned on the dataset."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -11,13 +13,13 @@ from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress
-from gotowce_dagster.core.tables import PROVENANCE, read_table
+from gotowce_dagster.core.tables import PROVENANCE, TAUGHT, read_table, write_table
 from gotowce_dagster.core.trust import note_trained, require_trusted
 from gotowce_dagster.labels.export import class_names
 from gotowce_dagster.labels.provenance import leaks
 from gotowce_dagster.training.finetune import OnEpoch, finetune, has_no_weights, portable
 from gotowce_dagster.training.model_card import model_card
-from gotowce_dagster.training.rounds import train_on_crops
+from gotowce_dagster.training.rounds import InRounds, taught, train_on_crops
 
 _SCORES = ["epoch", "precision", "recall", "mAP50", "mAP50_95"]
 
@@ -25,7 +27,9 @@ _SCORES = ["epoch", "precision", "recall", "mAP50", "mAP50_95"]
 def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, metrics: None) -> None:
     """Train; write best.pt, results.csv, metrics.json, args.yaml and MODEL_CARD.md.
 
-    If trained on crops, also crops.csv and proposed.csv: what each crop shows, and what each round proposed.
+    If trained on crops, also what each crop shows (crops.csv), what each round proposed (proposed.csv), the
+    origin of every box that was learned from (provenance.parquet), and the table and the models of the rounds
+    (rounds.csv, rounds/; the model of the last one is best.pt).
 
     Args:
         progress: told epochs.
@@ -45,36 +49,52 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
         require_trusted(Path(start), project.paths.root)
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
     work = paths.work("finetuned_model")
-    taught: dict[str, pd.DataFrame] = {}
+    in_rounds: InRounds | None = None
     if params.crops is None:
         trained = finetune(paths.dataset, start, params, work, progress=progress, on_epoch=on_epoch)
     else:
-        done = train_on_crops(
+        in_rounds = train_on_crops(
             paths.dataset, provenance, start, params, work, progress=progress, on_epoch=on_epoch
         )
-        trained, taught = done.trained, {"crops.csv": done.crops, "proposed.csv": done.proposed}
-    fitness = trained.history["fitness"]
-    best = (
-        trained.history[fitness == fitness.max()].iloc[-1].to_dict()
-    )  # of equals ultralytics keeps the last
+        trained = in_rounds.trained
+    history = trained.history
+    if in_rounds:
+        history = history[history["round"] == history["round"].max()]
+    # Of equals ultralytics keeps the last.
+    best = history[history["fitness"] == history["fitness"].max()].iloc[-1].to_dict()
     card = model_card(trained, best, provenance, list(class_names(paths.dataset).values()))
     with fresh_dir(paths.model) as new:
         # The model's input for a frame is not that of its training, if it was trained on crops.
         arguments = trained.arguments | {"imgsz": params.imgsz, "tile_px": params.tile_px}
-        arguments |= {"crop_px": trained.arguments["imgsz"]} if taught else {}
+        arguments |= {"crop_px": trained.arguments["imgsz"]} if in_rounds else {}
         portable(trained.weights, new / "best.pt", arguments)
         note_trained(new / "best.pt", project.paths.root)
-        for name, rows in taught.items():
-            rows.to_csv(new / name, index=False, lineterminator="\n")
         trained.history.to_csv(new / "results.csv", index=False, lineterminator="\n")
         scores = {name: best[name] for name in _SCORES} | {"epochs": trained.state.epoch}
         scores |= {"seconds": round(trained.state.seconds, 1)}
-        if "proposed.csv" in taught:
-            uses = taught["proposed.csv"]["use"].value_counts()
-            scores |= {
-                "adopted": int(uses.get("adopted", 0)),
-                "painted_over": int(uses.get("painted over", 0)),
-            }
+        if in_rounds:
+            scores |= _write_rounds(project, new, in_rounds, provenance, arguments)
         (new / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
         (new / "args.yaml").write_text(yaml.safe_dump(arguments, sort_keys=False), encoding="utf-8")
         (new / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+
+
+def _write_rounds(
+    project: Project, new: Path, done: InRounds, provenance: pd.DataFrame, arguments: Mapping[str, Any]
+) -> dict[str, float]:
+    """Write what the rounds leave; returns its numbers."""
+    boxes = taught(project.paths.dataset, provenance, done.proposed)
+    write_table(boxes, TAUGHT, new / "provenance.parquet")
+    for name, rows in (("crops", done.crops), ("proposed", done.proposed), ("rounds", done.rounds)):
+        rows.to_csv(new / f"{name}.csv", index=False, lineterminator="\n")
+    (new / "rounds").mkdir()
+    for number, weights_of in enumerate(done.models[:-1]):
+        file = new / "rounds" / f"round-{number}.pt"
+        portable(weights_of, file, arguments)
+        note_trained(file, project.paths.root)
+    uses = done.proposed["use"].value_counts()
+    return {
+        "rounds": len(done.rounds),
+        "adopted": int(uses.get("adopted", 0)),
+        "painted_over": int(uses.get("painted over", 0)),
+    }

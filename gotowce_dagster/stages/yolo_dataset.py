@@ -15,7 +15,7 @@ from gotowce_dagster.core.sources import require_pulled, tracked_files
 from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
 from gotowce_dagster.detectors.detected import read_detected
 from gotowce_dagster.labels.in_force import all_reviews_in_force
-from gotowce_dagster.labels.provenance import left_out, origins, provenance_of
+from gotowce_dagster.labels.provenance import left_out, origins, provenance_of, rejected_proposals
 from gotowce_dagster.labels.reviewed import apply_reviews
 from gotowce_dagster.labels.split import (
     SPLITS,
@@ -29,7 +29,7 @@ from gotowce_dagster.training.dataset_images import image_path, write_images
 
 
 def run(project: Project, progress: Progress) -> None:
-    """Split the frames; write images, labels, data.yaml, provenance.parquet and left_out.csv.
+    """Split the frames; write images, labels, data.yaml, provenance.parquet, rejected.csv and left_out.csv.
 
     Raises:
         InputError: no leak-free split exists, a table is missing, or a file of reviews is not pulled.
@@ -91,6 +91,7 @@ def run(project: Project, progress: Progress) -> None:
         (new / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
         images = pd.concat([used, pd.DataFrame(erased, columns=used.columns)], ignore_index=True)
         write_table(provenance_of(project, images, labels), PROVENANCE, new / "provenance.parquet")
+        rejected_proposals(used, said).to_csv(new / "rejected.csv", index=False, lineterminator="\n")
         absent = [video for video in project.videos if video not in ready]
         left_out(kept, settled, absent).to_csv(new / "left_out.csv", index=False, lineterminator="\n")
 

@@ -109,7 +109,8 @@ def finetune(
 
 def fingerprint(dataset: Path, weights: str | Path, params: TrainingParams) -> str:
     """What decides a training's outcome, as 16 hex digits: every byte of the dataset among it."""
-    told = params.model_dump(exclude={"weights", "least_map50", "workers"})
+    # Crops and rounds decide the dataset, which counts by itself: a further round leaves the others done.
+    told = params.model_dump(exclude={"weights", "least_map50", "workers", "crops", "rounds", "tile_px"})
     digest = hashlib.blake2b(json.dumps([told, version("ultralytics")]).encode(), digest_size=8)
     files = sorted(path for path in dataset.rglob("*") if path.is_file())
     for path in files:

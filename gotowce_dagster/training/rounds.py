@@ -1,42 +1,38 @@
 """Training in rounds: a first model proposes what nobody marked, and the next one learns from that.
 
-The first round learns from labels alone. Its model then looks at the frames it was trained on, and at those
-without any mark. What it finds twice, as the picture is and mirrored, surely and at one place, is adopted as
-a label of the next round; what it finds less surely is painted over there, so that it is taught neither as a
-target nor as background; what it mistakes for a target though it keeps its place on the screen, as icons of
-the HUD do, is shown to it as background. Every adopted box is kept with its round, score and frame.
+The first round learns from labels alone. Its model then searches the frames it was trained on, and those
+without any mark (proposals.py); the next round starts from that model and learns from what it proposed.
+Rounds end when the gain does: when a model adopts hardly more labels than the one before.
 
-Two looks rather than one score: a detector that is wrong about a nebula is rarely wrong about its mirror
-image in the same way.
+Everything unfinished lies in the work folder, models and proposals alike, so a run that was killed goes on
+where it stopped.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import supervision as sv
 import yaml
 
 from gotowce_dagster.config.params import RoundsParams, TrainingParams
 from gotowce_dagster.core.boxes import BOX
-from gotowce_dagster.core.files import fresh_dir, remove
+from gotowce_dagster.core.files import fresh_dir, fresh_file, remove
 from gotowce_dagster.core.progress import Progress
+from gotowce_dagster.core.tables import TAUGHT
 from gotowce_dagster.labels.export import class_names, read_objects
-from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.training.crops import Proposed, crop_side, write_crops
+from gotowce_dagster.training.crops import Proposals, Proposed, crop_side, write_crops
 from gotowce_dagster.training.finetune import OnEpoch, Trained, finetune
-from gotowce_dagster.training.model import Predict, load_model
-from gotowce_dagster.training.standouts import stand_still, usual_picture
-
-_ONE_OBJECT = 0.3
-"""IoU from which a proposal and a label are of one object."""
-_MEDIAN_OF, _LEAST_FRAMES = 25, 5
-"""Frames of a video, most and fewest, that tell what its places usually show."""
-_STANDING = 0.1
-"""Share of labelled targets that stand still, above which standing still says nothing."""
-PROPOSED_COLUMNS = ["round", "video", "frame_index", "class_id", *BOX, "confidence", "use"]
+from gotowce_dagster.training.model import load_model
+from gotowce_dagster.training.proposals import (
+    PROPOSED_COLUMNS,
+    as_proposals,
+    propose,
+    questions,
+    searched_frames,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +44,11 @@ class InRounds:
     crops: pd.DataFrame
     """A row a crop of the last round: what it shows, and of which frame."""
     proposed: pd.DataFrame
-    """PROPOSED_COLUMNS; use is ``adopted``, ``painted over`` or ``background``."""
+    """round and PROPOSED_COLUMNS: what each round after the first learned beyond the labels."""
+    models: list[Path]
+    """The weights of each round."""
+    rounds: pd.DataFrame
+    """A row a round: what it learned from, by origin, how it did on the validation crops, and its seconds."""
 
 
 def train_on_crops(
@@ -76,13 +76,16 @@ def train_on_crops(
     """
     if params.crops is None:
         raise ValueError("params.crops is null; use finetune for whole frames")
-    rounds = params.rounds.count + 1
+    count = params.rounds.count + 1
     px = crop_side(dataset, provenance, params.crops)
     crops_params = params.crops.model_copy(update={"px": px})
-    proposals: dict[tuple[str, int], Proposed] = {}
-    tables, histories = [], []
-    start = weights
-    for number in range(rounds):
+    refused = refused_proposals(dataset)
+    proposals: Proposals = refused
+    found = pd.DataFrame(columns=PROPOSED_COLUMNS)
+    tables, histories, models, rows = [], [], [], []
+    searched: set[Path] = set()
+    start, done = weights, 0
+    for number in range(count):
         folder = work / f"crops-{number}"
         with fresh_dir(folder) as new:
             crops = write_crops(
@@ -91,137 +94,143 @@ def train_on_crops(
             names = class_names(dataset)
             data = {"train": "images/train", "val": "images/val", "names": names}
             (new / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-        done = number * params.epochs
         trained = finetune(
             folder,
             start,
             params.model_copy(update={"imgsz": px}),
             work / f"round-{number}",
-            progress=lambda epoch, total, done=done: progress(done + epoch, total * rounds),
+            progress=lambda epoch, total, done=done: progress(done + epoch, total * count),
             on_epoch=lambda epoch, metrics, done=done: on_epoch(done + epoch, metrics),
         )
-        histories.append(trained.history.assign(round=number, epoch=trained.history["epoch"] + done))
+        history = trained.history.assign(round=number, epoch=trained.history["epoch"] + done)
+        histories.append(history)
+        models.append(trained.weights)
+        rows.append(_round(number, provenance, found, params.rounds, trained))
+        done += params.epochs
         remove(folder)
-        if number + 1 < rounds:
-            predict = load_model(trained.weights, params.imgsz, params.tile_px)
-            proposals, found = propose(dataset, provenance, predict, params.rounds)
-            tables.append(found.assign(round=number + 1))
-            start = trained.weights
-    proposed = pd.concat(tables) if tables else pd.DataFrame(columns=PROPOSED_COLUMNS)
+        if number + 1 == count:
+            break
+        before = found
+        file = _search(dataset, provenance, trained.weights, params, work)
+        searched.add(file)
+        found = pd.read_parquet(file)
+        frames = searched_frames(provenance, params.rounds.frames, params.rounds.hold)
+        if number and _adopted(found) < (1 + params.rounds.least_gain) * _adopted(before):
+            break
+        proposals = {**as_proposals(found, frames), **refused}
+        tables.append(found.assign(round=number + 1))
+        start = trained.weights
+    progress(params.epochs * count, params.epochs * count)
+    for older in set(work.glob("proposed-*.parquet")) - searched:
+        remove(older)
+    columns = ["round", *PROPOSED_COLUMNS]
+    proposed = pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
     arguments = trained.arguments | {"model": Path(weights).name}
     whole = Trained(trained.weights, pd.concat(histories), arguments, trained.state, trained.device)
-    return InRounds(whole, crops, proposed[PROPOSED_COLUMNS])
+    return InRounds(whole, crops, proposed, models, pd.DataFrame(rows))
 
 
-def propose(
-    dataset: Path, provenance: pd.DataFrame, predict: Predict, params: RoundsParams
-) -> tuple[dict[tuple[str, int], Proposed], pd.DataFrame]:
-    """What a model sees in the training frames, and in frames without marks, that has no label.
+def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> pd.DataFrame:
+    """Every box that a training learned from, with its origin: rows of tables.TAUGHT.
 
-    Returns:
-        By (video, frame_index) what is adopted and what is doubtful, and the same as a table.
+    Args:
+        provenance: rows of tables.PROVENANCE of the dataset.
+        proposed: as InRounds has it.
     """
-    frames = _frames(provenance, params.frames)
-    classes = {name: number for number, name in class_names(dataset).items()}
-    proposals, rows = {}, []
-    usual = {str(video): _usual(dataset, some) for video, some in frames.groupby("video")}
-    for frame in frames.to_dict("records"):
-        if frame["kind"] == "unknown":
-            image, known = read_rgb(dataset / frame["image"]), np.zeros((0, 4))
-        else:
-            image, objects = read_objects(dataset, frame["image"])
-            known = objects.xyxy
-        found, sure = two_looks(image, predict, params)
-        is_new = np.ones(len(found), bool)
-        if len(known) and len(found):
-            is_new = sv.box_iou_batch(found.xyxy, known).max(axis=1) < _ONE_OBJECT
-        # An icon of the HUD may look like a target, but keeps its place: it is background for certain, and
-        # worth learning as such.
-        still = np.zeros(len(found), bool)
-        if (shown_usually := usual[frame["video"]]) is not None:
-            still = is_new & stand_still(image, shown_usually, found.xyxy)
-        is_new &= ~still
-        adopted = is_new & sure
-        numbers = np.array([classes[str(name)] for name in found.data.get("class_name", [])], int)
-        key = (frame["video"], int(frame["frame_index"]))
-        proposals[key] = Proposed(
-            found.xyxy[adopted], numbers[adopted], found.xyxy[is_new & ~sure], found.xyxy[still]
-        )
-        uses = np.where(still, "background", np.where(sure, "adopted", "painted over"))
-        shown = is_new | still
-        for box, number, confidence, use in zip(
-            found.xyxy[shown], numbers[shown], _confidence(found)[shown], uses[shown], strict=True
-        ):
-            named = dict(zip(BOX, box.tolist(), strict=True))
-            rows.append(
-                {
-                    "video": key[0],
-                    "frame_index": key[1],
-                    "class_id": int(number),
-                    **named,
-                    "confidence": float(confidence),
-                    "use": str(use),
-                }
-            )
-    return proposals, pd.DataFrame(rows, columns=PROPOSED_COLUMNS[1:])
-
-
-def two_looks(
-    image: np.ndarray, predict: Callable[[np.ndarray], sv.Detections], params: RoundsParams
-) -> tuple[sv.Detections, np.ndarray]:
-    """What a model finds in a picture, and whether it finds it mirrored as well.
-
-    Returns:
-        Boxes with a confidence of at least ``doubt``, and bool (n,): those that are as sure as ``adopt`` in
-        both looks, at one place.
-    """
-    found = predict(image)
-    found = found[np.flatnonzero(_confidence(found) >= params.doubt)]
-    mirrored = predict(np.ascontiguousarray(image[:, ::-1]))
-    mirrored = mirrored[np.flatnonzero(_confidence(mirrored) >= params.adopt)]
-    assert isinstance(found, sv.Detections)
-    assert isinstance(mirrored, sv.Detections)
-    if not len(found):
-        return found, np.zeros(0, bool)
-    sure = _confidence(found) >= params.adopt
-    if not len(mirrored):
-        return found, np.zeros(len(found), bool)
-    width = image.shape[1]
-    back = np.column_stack(
-        [width - mirrored.xyxy[:, 2], mirrored.xyxy[:, 1], width - mirrored.xyxy[:, 0], mirrored.xyxy[:, 3]]
+    names = class_names(dataset)
+    rows = []
+    as_is = (provenance["split"] == "train") & (provenance["kind"] == "as-is")
+    for frame in provenance[as_is].to_dict("records"):
+        _, objects = read_objects(dataset, frame["image"])
+        rows += [
+            {
+                "round": 0,
+                "video": frame["video"],
+                "frame_index": frame["frame_index"],
+                "class_name": str(name),
+                **dict(zip(BOX, box.tolist(), strict=True)),
+                "origin": frame["origin"],
+                "use": "label",
+            }
+            for box, name in zip(objects.xyxy, objects.data["class_name"], strict=True)
+        ]
+    refused = rejected_proposals(dataset)
+    refused = refused[refused["split"] == "train"]
+    refused = refused.assign(
+        round=0,
+        origin="rejected",
+        use=refused["class_name"].map({"unsure": "painted over"}).fillna("background"),
     )
-    return found, sure & (sv.box_iou_batch(found.xyxy, back).max(axis=1) >= params.box_iou)
+    added = proposed.assign(
+        class_name=[names[number] for number in proposed["class_id"]],
+        origin="proposed",
+        use=proposed["use"].replace("adopted", "label"),
+    )
+    tables = [some for some in (pd.DataFrame(rows), refused, added) if len(some)]
+    whole = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    whole = whole.reindex(columns=TAUGHT.names)
+    order = ["round", "video", "frame_index", *BOX]
+    return whole.sort_values(order, ignore_index=True).fillna({"track": "", "held": 0})
 
 
-def _usual(dataset: Path, frames: pd.DataFrame) -> np.ndarray | None:
-    """What the places of a video usually show, where that tells the HUD from the scene.
+def rejected_proposals(dataset: Path) -> pd.DataFrame:
+    """What reviewers say is no target: split, video, frame_index, class_name and the box.
 
-    None for a few frames, and where labelled targets stand still too: there the camera does.
+    Rejected proposals, what they called ``other``, and what they called ``unsure``.
     """
-    if len(frames) < _LEAST_FRAMES:
-        return None
-    some = frames.iloc[np.unique(np.linspace(0, len(frames) - 1, _MEDIAN_OF).astype(int))]
-    pictures = [read_rgb(dataset / image) for image in some["image"]]
-    usual = usual_picture(pictures)
-    still = [
-        stand_still(picture, usual, read_objects(dataset, row["image"])[1].xyxy)
-        for picture, row in zip(pictures, some.to_dict("records"), strict=True)
-        if row["kind"] != "unknown"
-    ]
-    targets = np.concatenate([np.zeros(0, bool), *still])
-    return None if targets.any() and targets.mean() > _STANDING else usual
+    return pd.read_csv(dataset / "rejected.csv", dtype={"video": str, "class_name": str})
 
 
-def _frames(provenance: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """Training frames, without their marks where there is such a picture, evenly chosen from each video."""
-    rows = provenance[(provenance["split"] == "train") & ~provenance["reviewed"]]
-    rows = rows.sort_values(["video", "frame_index", "kind"], ascending=[True, True, False])
-    # Of a frame's pictures "unknown" and "erased" come before "as-is" then.
-    rows = rows.drop_duplicates(["video", "frame_index"])
-    if len(rows) <= limit:
-        return rows
-    return rows.iloc[np.linspace(0, len(rows) - 1, limit).astype(int)]
+def refused_proposals(dataset: Path) -> dict[tuple[str, int], Proposed]:
+    """What reviewers rejected, by frame: background, or painted over where they are unsure.
+
+    These frames are reviewed, so nothing else is proposed there.
+    """
+    rows = rejected_proposals(dataset)
+    return {
+        (str(video), int(index)): Proposed(
+            doubtful=some.loc[some["class_name"] == "unsure", BOX].to_numpy(float),
+            still=some.loc[some["class_name"] != "unsure", BOX].to_numpy(float),
+        )
+        for (video, index), some in rows[rows["split"] == "train"].groupby(["video", "frame_index"])
+    }
 
 
-def _confidence(boxes: sv.Detections) -> np.ndarray:
-    return np.zeros(len(boxes)) if boxes.confidence is None else boxes.confidence
+def _search(
+    dataset: Path, provenance: pd.DataFrame, weights: Path, params: TrainingParams, work: Path
+) -> Path:
+    """The file in the work folder with what a round's model proposes, written unless it is there."""
+    told = [params.rounds.model_dump(exclude={"count", "least_gain"}), params.imgsz, params.tile_px]
+    shown = provenance[["image", "phash", "split", "kind", "reviewed"]].to_csv(index=False)
+    digest = hashlib.blake2b(f"{told}{shown}".encode() + weights.read_bytes(), digest_size=8).hexdigest()
+    file = work / f"proposed-{digest}.parquet"
+    if not file.exists():
+        predict = load_model(weights, params.imgsz, params.tile_px)
+        _, table = propose(dataset, provenance, predict, params.rounds)
+        with fresh_file(file) as new:
+            table.to_parquet(new)
+    return file
+
+
+def _round(
+    number: int, provenance: pd.DataFrame, proposed: pd.DataFrame, params: RoundsParams, trained: Trained
+) -> Mapping[str, object]:
+    """A row of the table of rounds."""
+    train = provenance[(provenance["split"] == "train") & (provenance["kind"] == "as-is")]
+    labels = train.groupby(train["origin"].str.split().str[0])["objects"].sum()
+    uses = proposed["use"].value_counts()
+    best = trained.history.loc[trained.history["fitness"].idxmax()]
+    return {
+        "round": number,
+        **{f"labels_{origin}": int(labels.get(origin, 0)) for origin in ("marked", "propagated", "reviewed")},
+        "labels_proposed": int(uses.get("adopted", 0)),
+        "painted_over": int(uses.get("painted over", 0)),
+        "questions": len(questions(proposed, params)),
+        "background": int(uses.get("background", 0)),
+        "mAP50": float(best["mAP50"]),
+        "seconds": round(trained.state.seconds, 1),
+    }
+
+
+def _adopted(proposed: pd.DataFrame) -> int:
+    return int(np.count_nonzero(proposed["use"] == "adopted"))

@@ -4,8 +4,19 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.tables import is_complete_truth, read_complete_truth, read_truth
 from gotowce_dagster.designators.marking import marking_page
+
+
+def drag(page: Page, index: int, start: tuple[int, int], end: tuple[int, int]) -> None:
+    canvas = page.locator(f"figure[data-index='{index}'] canvas")
+    canvas.scroll_into_view_if_needed()
+    place = canvas.bounding_box()
+    assert place
+    page.mouse.move(place["x"] + start[0] + 0.5, place["y"] + start[1] + 0.5)
+    page.mouse.down()
+    page.mouse.move(place["x"] + end[0] + 0.5, place["y"] + end[1] + 0.5, steps=3)
+    page.mouse.up()
 
 
 @pytest.mark.integration
@@ -16,21 +27,11 @@ def test_boxes_drawn_in_a_browser_are_read_as_ground_truth(page: Page, tmp_path:
     page.goto(html.as_uri())
     page.wait_for_selector("figure[data-index='187'][data-ready]")
 
-    def drag(index: int, start: tuple[int, int], end: tuple[int, int]) -> None:
-        canvas = page.locator(f"figure[data-index='{index}'] canvas")
-        canvas.scroll_into_view_if_needed()
-        place = canvas.bounding_box()
-        assert place
-        page.mouse.move(place["x"] + start[0] + 0.5, place["y"] + start[1] + 0.5)
-        page.mouse.down()
-        page.mouse.move(place["x"] + end[0] + 0.5, place["y"] + end[1] + 0.5, steps=3)
-        page.mouse.up()
-
-    drag(62, (100, 80), (142, 122))
-    drag(187, (50, 90), (20, 60))  # from the lower right corner to the upper left one
+    drag(page, 62, (100, 80), (142, 122))
+    drag(page, 187, (50, 90), (20, 60))  # from the lower right corner to the upper left one
     page.select_option("#label", "object")
-    drag(187, (30, 70), (40, 75))
-    drag(187, (300, 100), (310, 110))
+    drag(page, 187, (30, 70), (40, 75))
+    drag(page, 187, (300, 100), (310, 110))
     page.click("#undo")
     assert page.text_content("#count") == "3 boxes"
     with page.expect_download() as download:
@@ -44,3 +45,33 @@ def test_boxes_drawn_in_a_browser_are_read_as_ground_truth(page: Page, tmp_path:
         [187, 20, 60, 51, 91, "designator"],
         [187, 30, 70, 41, 76, "object"],
     ]
+
+
+@pytest.mark.integration
+def test_frames_with_every_object_boxed_are_read_as_complete_truth(page: Page, tmp_path: Path) -> None:
+    images = [(index, np.full((240, 400, 3), 60, np.uint8)) for index in (10, 20, 30, 40)]
+    html = tmp_path / "mark.html"
+    html.write_text(marking_page("duel.mp4", images, ["ship"]), encoding="utf-8")
+    page.goto(html.as_uri())
+    page.wait_for_selector("figure[data-index='40'][data-ready]")
+    drag(page, 10, (20, 20), (39, 29))
+    page.select_option("#label", "ship|yes")
+    drag(page, 10, (100, 20), (119, 29))
+    page.select_option("#label", "unsure|no")
+    drag(page, 20, (50, 60), (69, 79))
+    for index in (10, 30):  # the first has boxes: its button does nothing
+        page.click(f"figure[data-index='{index}'] button.nothing")
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "duel_complete.csv"
+    saved = tmp_path / download.value.suggested_filename
+    download.value.save_as(saved)
+    assert is_complete_truth(saved)
+    rows = read_complete_truth(saved).drop(columns="clip")
+    boxed = rows[rows["label"] != "none"]
+    assert boxed.to_numpy().tolist() == [
+        [10, 20, 20, 40, 30, "ship", "no"],
+        [10, 100, 20, 120, 30, "ship", "yes"],
+        [20, 50, 60, 70, 80, "unsure", "no"],
+    ]
+    assert rows.loc[rows["label"] == "none", "frame_index"].tolist() == [30], "40 was not judged"

@@ -4,11 +4,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import supervision as sv
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gotowce_dagster.config.params import ConsensusParams, DetectionsParams
 from gotowce_dagster.core.tables import DETECTIONS, read_table, write_table
+from gotowce_dagster.detectors.base import tidied
 from gotowce_dagster.detectors.consensus import BOX, agree, who_found
 from gotowce_dagster.detectors.detect import detect_frames
 from tests.detectors.says import Says
@@ -179,3 +181,65 @@ def test_impossible_parameters_are_refused(count: int, consensus: dict[str, Any]
         return
     with pytest.raises(ValueError, match=match):
         DetectionsParams.model_validate(content)
+
+
+def _fused_by_the_package(
+    found: pd.DataFrame, detectors: list[str], weights: dict[str, float]
+) -> list[tuple[float, ...]]:
+    """Confidence and box (in pixels of a frame of 1000 x 1000) by ensemble-boxes' weighted boxes fusion."""
+    from ensemble_boxes import weighted_boxes_fusion
+
+    parts = [found[found["detector"] == name] for name in detectors]
+    boxes, confidence, _ = weighted_boxes_fusion(
+        [(part[BOX].to_numpy() / 1000).tolist() for part in parts],
+        [part["confidence"].tolist() for part in parts],
+        [[0] * len(part) for part in parts],
+        weights=[weights.get(name, 1.0) for name in detectors],
+        iou_thr=TOLD.iou,
+    )
+    return sorted(zip(confidence.tolist(), *(boxes.T * 1000).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("weights", [{}, {"a": 3.0, "c": 0.5}], ids=["equal", "weighted"])
+@pytest.mark.parametrize("seed", range(5))
+def test_consensus_is_that_of_ensemble_boxes(seed: int, weights: dict[str, float]) -> None:
+    """Ten objects, each seen by some of three detectors, a few pixels apart."""
+    rng = np.random.default_rng(seed)
+    votes: list[Found] = []
+    for number in range(10):
+        corner = np.array([number % 5, number // 5]) * 200.0 + 20
+        for name in "abc":
+            if rng.random() < 0.7:
+                box = np.concatenate([corner, corner + 80]) + rng.uniform(-6, 6, 4)
+                votes.append((name, *box.tolist(), float(rng.uniform(0.1, 1)), "x"))
+    found = rows(*votes)
+    made = agree(found, list("abc"), params(weights=weights)).rows
+    ours = sorted(made[["confidence", *BOX]].itertuples(index=False, name=None))
+    # The package computes in single precision.
+    np.testing.assert_allclose(ours, _fused_by_the_package(found, list("abc"), weights), atol=2e-3)
+
+
+def test_unlike_ensemble_boxes_a_detector_votes_once() -> None:
+    found = rows(("a", 0, 0, 100, 100, 0.9, "x"), ("a", 5, 0, 105, 100, 0.8, "x"))
+    assert len(agree(found, ["a", "b"], TOLD).rows) == 2
+    assert len(_fused_by_the_package(found, ["a", "b"], {})) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_duplicates_are_suppressed_as_by_ensemble_boxes(seed: int) -> None:
+    from ensemble_boxes import nms
+
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(0, 200, (40, 2))
+    boxes = np.hstack([corner, corner + rng.uniform(40, 90, (40, 2))])
+    confidence = rng.permutation(np.linspace(0.1, 1, 40))
+    classes = rng.integers(0, 2, 40)
+    found = sv.Detections(boxes, confidence=confidence)
+    found.data = {"class_name": np.array(["x", "y"])[classes], "prompt": np.full(40, "p")}
+    kept = tidied(found, (300, 300, 3), min_confidence=0, nms_iou=0.5)
+    expected, scores, _ = nms([boxes / 300], [confidence], [classes], iou_thr=0.5)
+    assert len(kept) < 40
+    assert kept.confidence is not None
+    order, same = np.argsort(-kept.confidence), np.argsort(-scores)
+    np.testing.assert_allclose(kept.confidence[order], scores[same], atol=1e-6)
+    np.testing.assert_allclose(kept.xyxy[order], expected[same] * 300, atol=1e-3)

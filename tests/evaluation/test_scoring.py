@@ -154,53 +154,6 @@ def test_average_precision_by_class_is_the_mean_of_classes() -> None:
     assert scores([case])["mAP50"] == pytest.approx(51 / 101, abs=1e-3)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_average_precision_is_that_of_pycocotools(seed: int) -> None:
-    """The library's figure against the reference implementation, on random boxes."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    rng = np.random.default_rng(seed)
-    cases, truths, results = [], [], []
-    for image in range(6):
-        left = rng.choice(20, 5, replace=False) * 12.0
-        truth = _boxes(*left[:4])
-        found = _boxes(*(left[1:] + rng.uniform(-4, 4, 4)), confidence=list(rng.uniform(0.1, 1, 4)))
-        cases.append(Case("v", image, found, truth))
-        truths += [(image, *box) for box in truth.xyxy]
-        results += [
-            (image, *box, score)
-            for box, score in zip(found.xyxy, np.asarray(found.confidence).tolist(), strict=True)
-        ]
-    reference = COCO()
-    reference.dataset = {
-        "images": [{"id": image} for image in range(6)],
-        "categories": [{"id": 0}],
-        "annotations": [
-            {
-                "id": number + 1,
-                "image_id": image,
-                "category_id": 0,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "area": (x2 - x1) * (y2 - y1),
-                "iscrowd": 0,
-            }
-            for number, (image, x1, y1, x2, y2) in enumerate(truths)
-        ],
-    }
-    reference.createIndex()
-    answers = reference.loadRes(
-        np.array([[i, x1, y1, x2 - x1, y2 - y1, s, 0] for i, x1, y1, x2, y2, s in results])
-    )
-    judge = COCOeval(reference, answers, "bbox")
-    judge.evaluate()
-    judge.accumulate()
-    judge.summarize()
-    got = scores(cases)
-    assert got["mAP50_95"] == pytest.approx(judge.stats[0], abs=1e-6)
-    assert got["mAP50"] == pytest.approx(judge.stats[1], abs=1e-6)
-
-
 def test_worst_first() -> None:
     fine = Case("v", 1, _boxes(0), _boxes(0))
     loose = Case("v", 2, _boxes(4), _boxes(0))

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -19,8 +21,9 @@ from gotowce_dagster.core.tables import PROVENANCE, read_table
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.in_force import reviews_in_force
-from gotowce_dagster.labels.reviews import read_reviewed
+from gotowce_dagster.labels.reviews import FIRST_PROPOSAL, read_reviewed
 from gotowce_dagster.review.connection import ServerDownError, connect
 from gotowce_dagster.review.regions import Size, percent_box
 from gotowce_dagster.review.room import find_project, list_tasks
@@ -28,6 +31,7 @@ from gotowce_dagster.review.video_room import title_of
 from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
 from tests.conftest import make_clone
 from tests.review.conftest import Desk, Running, free_port
+from tests.review.test_proposals import write_proposals
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -246,6 +250,43 @@ def test_model_disagreements_are_pushed(desk: Desk) -> None:
     assert done.exit_code == 0, done.output
     metadata = json.loads(done.stdout)
     assert metadata["looked_at"] >= 1
+
+
+def test_proposed_targets_are_asked_about_and_taught(desk: Desk) -> None:
+    """In three frames the ship wears no mark: a model proposes it, and something that is none."""
+    change(desk.world, review={"tasks": {"project": "proposals", "audit_share": 0.0}})
+    world = Project(desk.world.paths)
+    ship, nothing = (300.0, 200.0, 340.0, 230.0), (20.0, 300.0, 50.0, 330.0)
+    unmarked = (52, 56, 60)
+    write_proposals(
+        world,
+        *(("scene_1", index, ship, "painted over", 3) for index in unmarked),
+        *(("scene_1", index, nothing, "adopted", 1) for index in unmarked),
+    )
+    done = CliRunner().invoke(app, ["review", "push", "--ranked-by", "proposals", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["proposals"] == 6
+    asked = Desk(desk.room, desk.token, world, "proposals").tasks("predictions")
+    tasks = [task for task in asked if task["data"]["frame_index"] in unmarked]
+    assert len(tasks) == 3
+    for task in tasks:
+        (first, second) = task["predictions"][0]["result"]
+        assert "nobody marked it" in task["data"]["context"]
+        desk.say(task, "accept", [first])
+        assert second["id"] == f"box-{FIRST_PROPOSAL + 1}"
+    assert CliRunner().invoke(app, ["review", "pull"]).exit_code == 0
+    assert _repro(world, "yolo_dataset") == ["yolo_dataset"]
+    rows = read_table(world.paths.dataset / "provenance.parquet", PROVENANCE)
+    rows = rows[rows["frame_index"].isin(unmarked)]
+    assert len(rows), "some of the three are in the dataset"
+    assert set(rows["kind"]) == {"as-is"}
+    assert set(rows["origin"]) == {"reviewed with proposals"}
+    for image in rows["image"]:
+        (box,) = read_objects(world.paths.dataset, image)[1].xyxy
+        assert box == pytest.approx(ship, abs=0.01)
+    refused = pd.read_csv(world.paths.dataset / "rejected.csv")
+    assert sorted(refused["frame_index"]) == sorted(rows["frame_index"])
+    assert refused[["x1", "y1", "x2", "y2"]].to_numpy() == pytest.approx(np.array([nothing] * len(refused)))
 
 
 def test_reviewed_tracks_are_a_source_too(desk: Desk) -> None:

@@ -1,4 +1,6 @@
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,14 +9,25 @@ import supervision as sv
 
 from gotowce_dagster.config.params import RoundsParams
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
-from gotowce_dagster.core.tables import PROVENANCE, read_table
+from gotowce_dagster.core.tables import PROVENANCE, TAUGHT, read_table
+from gotowce_dagster.evaluation import rounds as evaluation_rounds
 from gotowce_dagster.stages import finetuned_model, yolo_dataset
+from gotowce_dagster.training import rounds
 from gotowce_dagster.training.finetune import read_arguments
-from gotowce_dagster.training.rounds import propose, two_looks
-from tests.worlds import make_world
+from gotowce_dagster.training.proposals import (
+    PROPOSED_COLUMNS,
+    judged,
+    propose,
+    questions,
+    searched_frames,
+    two_looks,
+)
+from gotowce_dagster.training.rounds import train_on_crops
+from tests.worlds import box_at, make_world
 
-PARAMS = RoundsParams(count=1, frames=20, adopt=0.5, doubt=0.05, box_iou=0.6)
+PARAMS = RoundsParams(count=1, least_gain=0.05, frames=20, hold=2, adopt=0.5, doubt=0.05, box_iou=0.6)
 BOX = [100.0, 40, 120, 60]
 MIRRORED = [40.0, 40, 60, 60]  # in 160 pixels
 
@@ -56,10 +69,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
             "px": 64, "count": 16, "erased": 0.75, "away": 0.3, "standouts": 4, "pasted": [0, 1],
             "paste_scale": [0.7, 1.4], "turn_deg": 180, "recolour": 0.3, "brightness": 0.3,
         },
-        "rounds": {"count": 1, "frames": 6, "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6},
+        "rounds": {
+            "count": 1, "least_gain": 0.05, "frames": 6, "hold": 3,
+            "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6,
+        },
     }  # fmt: skip
     made = make_world(
-        tmp_path_factory.mktemp("rounds"), {"a": (["hostile"] * 6 + [None] * 2) * 5}, finetuned_model=small
+        tmp_path_factory.mktemp("rounds"),
+        {"a": (["hostile"] * 6 + [None] * 2) * 5},
+        is_filmed=True,
+        finetuned_model=small,
     )
     made.paths.videos.write_text("videos:\n  a: {file: a.mp4, profile: none}\n", encoding="utf-8")
     made = Project(made.paths)
@@ -96,7 +115,155 @@ def test_training_in_rounds_keeps_the_origin_of_every_label(project: Project) ->
     assert (proposed["round"] == 1).all()
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["adopted"] + metrics["painted_over"] == (proposed["use"] != "background").sum()
+    table = pd.read_csv(folder / "rounds.csv")
+    assert table["round"].tolist() == [0, 1]
+    rows = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
+    rows = rows[(rows["split"] == "train") & (rows["kind"] == "as-is")]
+    assert table["labels_marked"].tolist() == [rows["objects"].sum()] * 2
+    assert table["labels_proposed"].tolist() == [0, metrics["adopted"]]
+    boxes = read_table(folder / "provenance.parquet", TAUGHT)
+    assert (boxes["origin"] == "marked").sum() == rows["objects"].sum()
+    assert (boxes["origin"] == "proposed").sum() == len(proposed)
+    assert (
+        boxes.loc[boxes["origin"] == "proposed", "use"].tolist()
+        == boxes.loc[boxes["round"] == 1, "use"].tolist()
+    )
+    assert [file.name for file in (folder / "rounds").iterdir()] == ["round-0.pt"]
     crops = pd.read_csv(folder / "crops.csv")
     assert (crops["split"] == "train").sum() == 16
     told = read_arguments(folder)
     assert (told["imgsz"], told["crop_px"], told["tile_px"]) == (160, 64, 0)
+
+
+def _seen(*rows: tuple[int, float, bool, bool, bool]) -> pd.DataFrame:
+    """frame_index, x1, is_label, sure, still; boxes of 10 px."""
+    table = pd.DataFrame(rows, columns=["frame_index", "x1", "is_label", "sure", "still"])
+    return table.assign(
+        video="a", class_id=0, y1=10.0, x2=table["x1"] + 10, y2=20.0, confidence=0.5
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "hold", "use"),
+    [
+        ([(0, 0, False, True, False)], 3, ["adopted"]),
+        ([(0, 0, False, False, False)], 3, ["painted over"]),
+        ([(0, 0, False, False, True)], 3, ["background"]),
+        ([(n, 9.0 * n, False, n != 1, False) for n in range(3)], 2, ["adopted"] * 3),
+        ([(n, 9.0 * n, False, n < 2, False) for n in range(3)], 2, ["adopted", "adopted", "painted over"]),
+        ([(n, 9.0 * n, False, False, False) for n in range(3)], 3, ["painted over"] * 3),
+        ([(n, 9.0 * n, False, n != 1, False) for n in range(3)], 4, ["adopted", "painted over"] * 2),
+        ([(n, 9.0 * n, n == 0, n != 1, False) for n in range(3)], 2, ["adopted"] * 3),
+        ([(n, 200.0 * n, False, n != 1, False) for n in range(3)], 2, ["adopted", "painted over"] * 2),
+    ],
+    ids=[
+        "sure in both looks", "doubtful", "stands still", "between sure ones", "after them", "never sure",
+        "a track too short", "a track that was labelled once", "three places, no track",
+    ],
+)  # fmt: skip
+def test_tracks_that_hold_are_adopted(rows: list, hold: int, use: list[str]) -> None:
+    frames = pd.DataFrame({"video": "a", "frame_index": range(3), "time_s": [0, 0.5, 1.0], "block": 0})
+    found = judged(_seen(*rows), frames, PARAMS.model_copy(update={"hold": hold}))
+    assert found["use"].tolist() == use[: len(rows)]
+    asked = questions(found, PARAMS.model_copy(update={"hold": hold}))
+    is_doubtful_track = (found["held"] >= hold) & (found["use"] == "painted over")
+    assert len(asked) == is_doubtful_track.sum()
+    assert questions(found.assign(confidence=0.2), PARAMS).empty
+
+
+def test_a_longer_video_is_searched_in_runs() -> None:
+    rows = pd.DataFrame(
+        {
+            "split": "train", "reviewed": False, "video": "a", "frame_index": np.arange(100) * 10,
+            "kind": "as-is", "image": "x",
+        }
+    )  # fmt: skip
+    found = searched_frames(rows, 12, 3)["frame_index"].to_numpy() // 10
+    assert len(found) == 12
+    assert (np.diff(found.reshape(-1, 3), axis=1) == 1).all()
+    assert found[0] == 0
+    assert found[-1] == 99
+
+
+def test_an_interrupted_training_searches_no_round_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searched_again(*_: object, **__: object) -> None:
+        raise AssertionError("the proposals lie in the work folder")
+
+    before = (project.paths.model / "proposed.csv").read_bytes()
+    monkeypatch.setattr(rounds, "propose", searched_again)
+    finetuned_model.run(project, silent)
+    assert (project.paths.model / "proposed.csv").read_bytes() == before
+
+
+def test_rounds_end_when_a_model_adopts_no_more(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = project.params.finetuned_model
+    more = params.model_copy(update={"rounds": params.rounds.model_copy(update={"count": 5, "hold": 2})})
+    counts = iter([4, 6, 6])
+
+    def adopts(dataset: Path, provenance: pd.DataFrame, *_: object) -> tuple[dict, pd.DataFrame]:
+        frames = searched_frames(provenance, params.rounds.frames, 2)
+        some = _seen(
+            *[(int(frames["frame_index"].iloc[0]), 15.0 * n, False, True, False) for n in range(next(counts))]
+        )
+        found = judged(some, frames, more.rounds)
+        return {}, found[PROPOSED_COLUMNS]
+
+    monkeypatch.setattr(rounds, "propose", adopts)
+    provenance = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
+    done = train_on_crops(
+        project.paths.dataset, provenance, "yolo26n.yaml", more, project.paths.work("other"),
+        progress=silent, on_epoch=lambda epoch, metrics: None,
+    )  # fmt: skip
+    assert done.rounds["labels_proposed"].tolist() == [0, 4, 6]
+    assert len(done.models) == 3
+
+
+def test_each_round_is_measured_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    finetuned_model.run(project, silent)
+    file = project.paths.complete_truth("a")
+    file.parent.mkdir(exist_ok=True)
+    boxes = [(10 * n, *box_at(n).astype(int)) for n in range(3)]
+    lines = [f"a.mp4,{index},{x1},{y1},{x2},{y2},hostile,no" for index, x1, y1, x2, y2 in boxes]
+    file.write_text("\n".join(["clip,frame_index,x1,y1,x2,y2,label,marked", *lines]) + "\n")
+    loaded = []
+
+    def load(weights: Path, *_: object) -> Callable[[np.ndarray], sv.Detections]:
+        loaded.append(weights.name)
+        return lambda image: _sees([[float(side) for side in box[1:]] for box in boxes[:2]], [0.9, 0.9])
+
+    monkeypatch.setattr(evaluation_rounds, "load_model", load)
+    table = evaluation_rounds.round_by_round(project, silent)
+    assert loaded == ["round-0.pt", "best.pt"]
+    assert table["round"].tolist() == [0, 1]
+    assert table["complete_frames"].tolist() == [3, 3]
+    assert table["unmarked_recall"].tolist() == pytest.approx([2 / 3] * 2)
+    assert table["precision"].tolist() == pytest.approx([2 / 6] * 2)
+    again = evaluation_rounds.round_by_round(project, silent)
+    assert len(loaded) == 2, "nothing is measured twice"
+    pd.testing.assert_frame_equal(again, table)
+    file.unlink()
+
+
+def test_without_rounds_there_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run `gotowce rounds 1`"):
+        evaluation_rounds.models_of_rounds(tmp_path)
+
+
+def test_a_further_round_leaves_the_others_done(project: Project) -> None:
+    work = project.paths.work("finetuned_model")
+    finetuned_model.run(project, silent)
+    (done,) = (work / "round-0").iterdir()
+    before = (done / "epoch-00001" / "state.json").stat().st_mtime_ns
+    params = project.params.finetuned_model
+    more = params.model_copy(
+        update={"rounds": params.rounds.model_copy(update={"count": 2, "least_gain": 0.0})}
+    )
+    provenance = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
+    train_on_crops(
+        project.paths.dataset, provenance, "yolo26n.yaml", more, work,
+        progress=silent, on_epoch=lambda epoch, metrics: None,
+    )  # fmt: skip
+    assert [place.name for place in (work / "round-0").iterdir()] == [done.name]
+    assert (done / "epoch-00001" / "state.json").stat().st_mtime_ns == before

@@ -12,9 +12,16 @@ from gotowce_dagster.cli.review.result import show_result
 
 def pull(
     again: Annotated[bool, typer.Option("--again", help="Read all reviews, not only new ones.")] = False,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Also write data/truth/VIDEO.complete.csv.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Pull reviews into data/reviewed/VIDEO.json; reviews that were pulled before are never lost."""
+    """Pull reviews into data/reviewed/VIDEO.json; reviews that were pulled before are never lost.
+
+    With --complete, reviewed frames also become complete truth, which measures recall of unmarked targets:
+    only where reviewers box every target, marked or not, and call what they cannot judge `unsure`.
+    """
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.intake.videos import pull_reviews
     from gotowce_dagster.review.connection import connect, find
@@ -28,4 +35,10 @@ def pull(
         if pulled.project
         else [f"Label Studio has no project {title!r}; create it with `gotowce review push`"]
     )
-    show_result("Read from Label Studio", asdict(pulled), notes, json)
+    made = {}
+    if complete:
+        from gotowce_dagster.review.complete_truth import save_complete_truth
+
+        known = [video for video in project.videos if project.paths.labels(video).exists()]
+        made = {"complete_frames": sum(save_complete_truth(project, video) for video in known)}
+    show_result("Read from Label Studio", asdict(pulled) | made, notes, json)

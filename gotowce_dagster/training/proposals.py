@@ -1,0 +1,227 @@
+"""What a model proposes in frames that nobody has labelled completely, judged by two looks and by time.
+
+A frame is looked at as it is and mirrored: a detector that is wrong about a nebula is rarely wrong about its
+mirror image in the same way. What is found is linked through the frames of a video, together with the labels.
+A box is adopted as a label if it was found surely in both looks, or if its track was, or was labelled, in
+enough frames around it. The rest is painted over in training, so that it is taught neither as a target nor as
+background; a track among it that holds is a question for reviewers. What keeps its place on the screen, as
+icons of the HUD do, is background.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import supervision as sv
+
+from gotowce_dagster.config.params import RoundsParams
+from gotowce_dagster.core.boxes import BOX
+from gotowce_dagster.core.progress import Progress, silent, tracked
+from gotowce_dagster.labels.export import class_names, read_objects
+from gotowce_dagster.labels.tracks import link
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.training.crops import Proposals, Proposed
+from gotowce_dagster.training.model import Predict
+from gotowce_dagster.training.standouts import stand_still, usual_picture
+
+_ONE_OBJECT = 0.3
+"""IoU from which a proposal and a label are of one object."""
+_MEDIAN_OF, _LEAST_FRAMES = 25, 5
+"""Frames of a video, most and fewest, that tell what its places usually show."""
+_STANDING = 0.1
+"""Share of labelled targets that stand still, above which standing still says nothing."""
+_GAP_S, _SPEED = 2.0, 8.0
+"""A track ends after so many seconds unseen; its speed in its own sides per second, at most."""
+_LIKELY = 0.5
+"""Share of ``adopt`` from which a box that holds over time is worth a question."""
+_KEY = ["video", "frame_index"]
+PROPOSED_COLUMNS = [*_KEY, "class_id", *BOX, "confidence", "use", "track", "held"]
+"""use: ``adopted``, ``painted over`` or ``background``; held: number of frames with a box of its track."""
+
+
+def propose(
+    dataset: Path,
+    provenance: pd.DataFrame,
+    predict: Predict,
+    params: RoundsParams,
+    progress: Progress = silent,
+) -> tuple[Proposals, pd.DataFrame]:
+    """What a model sees in the training frames, and in frames without marks, that has no label.
+
+    Args:
+        progress: called with frames searched.
+
+    Returns:
+        By (video, frame_index) what is adopted and what is doubtful, an entry for each frame that was
+        searched; and the same as a table of PROPOSED_COLUMNS.
+    """
+    frames = searched_frames(provenance, params.frames, params.hold)
+    classes = {name: number for number, name in class_names(dataset).items()}
+    usual = {str(video): _usual(dataset, some) for video, some in frames.groupby("video")}
+    found = [
+        _look(dataset, frame, usual=usual[frame["video"]], predict=predict, params=params, classes=classes)
+        for frame in tracked(frames.to_dict("records"), len(frames), progress)
+    ]
+    seen = judged(pd.concat(found, ignore_index=True), frames, params)
+    table = seen.loc[~seen["is_label"], PROPOSED_COLUMNS].reset_index(drop=True)
+    return as_proposals(table, frames), table
+
+
+def judged(seen: pd.DataFrame, frames: pd.DataFrame, params: RoundsParams) -> pd.DataFrame:
+    """Link boxes through time, and say of each what it is used for.
+
+    Args:
+        seen: video, frame_index, class_id, x1 ... y2, and bool: is_label, sure, still.
+        frames: rows of tables.PROVENANCE of the frames.
+
+    Returns:
+        The rows with track (empty for what stands still), held and use, which means nothing for labels.
+    """
+    seen = seen.assign(track="", held=0)
+    times = frames[[*_KEY, "time_s"]].assign(shot=frames["block"])
+    for video, rows in seen[~seen["still"]].groupby("video"):
+        names = link(rows.assign(class_name=rows["class_id"]), times[times["video"] == video], _GAP_S, _SPEED)
+        seen.loc[rows.index, "track"] = f"{video}/" + names
+    of_track = seen[seen["track"] != ""].groupby("track")
+    seen.loc[seen["track"] != "", "held"] = of_track["frame_index"].transform("nunique")
+    vouched = seen["sure"] & ~seen["still"]
+    # A weak model sees something nearly everywhere, so that a track goes on through what is none: it is
+    # believed only between frames in which it was surely found.
+    frame = seen["frame_index"].where(vouched).groupby(seen["track"])
+    is_between = seen["frame_index"].between(frame.transform("min"), frame.transform("max"))
+    believed = vouched | (is_between & (frame.transform("nunique") >= params.hold) & (seen["track"] != ""))
+    use = np.where(seen["still"], "background", np.where(believed, "adopted", "painted over"))
+    return seen.assign(use=use)
+
+
+def as_proposals(table: pd.DataFrame, frames: pd.DataFrame) -> Proposals:
+    """A table of proposals by frame, with an entry for every frame that was searched."""
+    by_frame = dict(list(table.groupby(_KEY)))
+
+    def of(rows: pd.DataFrame, use: str) -> tuple[np.ndarray, np.ndarray]:
+        some = rows[rows["use"] == use]
+        return some[BOX].to_numpy(float).reshape(-1, 4), some["class_id"].to_numpy(int)
+
+    proposals = {}
+    for video, index in frames[_KEY].itertuples(index=False):
+        rows = by_frame.get((video, index), table.iloc[:0])
+        boxes, numbers = of(rows, "adopted")
+        proposals[str(video), int(index)] = Proposed(
+            boxes, numbers, of(rows, "painted over")[0], of(rows, "background")[0]
+        )
+    return proposals
+
+
+def questions(table: pd.DataFrame, params: RoundsParams) -> pd.DataFrame:
+    """The proposals that hold over time though the model is not sure of them: for reviewers.
+
+    Only those of at least half the confidence of a label: nobody wants to look at the rest.
+    """
+    is_likely = table["confidence"] >= _LIKELY * params.adopt
+    return table[(table["use"] == "painted over") & (table["held"] >= params.hold) & is_likely]
+
+
+def searched_frames(provenance: pd.DataFrame, limit: int, run: int) -> pd.DataFrame:
+    """Training frames that no human has reviewed, without their marks where there is such a picture.
+
+    Where there are more than ``limit``, runs of ``run`` frames are chosen, evenly spaced: a track needs
+    frames that follow each other.
+    """
+    rows = provenance[(provenance["split"] == "train") & ~provenance["reviewed"]]
+    rows = rows.sort_values([*_KEY, "kind"], ascending=[True, True, False])
+    # Of a frame's pictures "unknown" and "erased" come before "as-is" then.
+    rows = rows.drop_duplicates(_KEY)
+    if len(rows) <= limit:
+        return rows
+    run = min(run, limit)
+    starts = np.linspace(0, len(rows) - run, limit // run).astype(int)
+    return rows.iloc[np.unique(starts[:, None] + np.arange(run))]
+
+
+def two_looks(
+    image: np.ndarray, predict: Callable[[np.ndarray], sv.Detections], params: RoundsParams
+) -> tuple[sv.Detections, np.ndarray]:
+    """What a model finds in a picture, and whether it finds it mirrored as well.
+
+    Returns:
+        Boxes with a confidence of at least ``doubt``, and bool (n,): those that are as sure as ``adopt`` in
+        both looks, at one place.
+    """
+    found = predict(image)
+    found = found[np.flatnonzero(_confidence(found) >= params.doubt)]
+    mirrored = predict(np.ascontiguousarray(image[:, ::-1]))
+    mirrored = mirrored[np.flatnonzero(_confidence(mirrored) >= params.adopt)]
+    assert isinstance(found, sv.Detections)
+    assert isinstance(mirrored, sv.Detections)
+    if not len(found):
+        return sv.Detections(
+            np.zeros((0, 4)), confidence=np.zeros(0), data={"class_name": np.zeros(0, str)}
+        ), np.zeros(0, bool)
+    sure = _confidence(found) >= params.adopt
+    if not len(mirrored):
+        return found, np.zeros(len(found), bool)
+    width = image.shape[1]
+    back = np.column_stack(
+        [width - mirrored.xyxy[:, 2], mirrored.xyxy[:, 1], width - mirrored.xyxy[:, 0], mirrored.xyxy[:, 3]]
+    )
+    return found, sure & (sv.box_iou_batch(found.xyxy, back).max(axis=1) >= params.box_iou)
+
+
+def _usual(dataset: Path, frames: pd.DataFrame) -> np.ndarray | None:
+    """What the places of a video usually show, where that tells the HUD from the scene.
+
+    None for a few frames, and where labelled targets stand still too: there the camera does.
+    """
+    if len(frames) < _LEAST_FRAMES:
+        return None
+    some = frames.iloc[np.unique(np.linspace(0, len(frames) - 1, _MEDIAN_OF).astype(int))]
+    pictures = [read_rgb(dataset / image) for image in some["image"]]
+    usual = usual_picture(pictures)
+    still = [
+        stand_still(picture, usual, read_objects(dataset, row["image"])[1].xyxy)
+        for picture, row in zip(pictures, some.to_dict("records"), strict=True)
+        if row["kind"] != "unknown"
+    ]
+    targets = np.concatenate([np.zeros(0, bool), *still])
+    return None if targets.any() and targets.mean() > _STANDING else usual
+
+
+def _look(
+    dataset: Path,
+    frame: dict,
+    *,
+    usual: np.ndarray | None,
+    predict: Predict,
+    params: RoundsParams,
+    classes: dict[str, int],
+) -> pd.DataFrame:
+    """The labels of one frame and what the model sees beside them: the columns that ``judged`` takes."""
+    if frame["kind"] == "unknown":
+        image, known, numbers = read_rgb(dataset / frame["image"]), np.zeros((0, 4)), np.zeros(0, int)
+    else:
+        image, objects = read_objects(dataset, frame["image"])
+        known = objects.xyxy
+        numbers = np.zeros(len(known), int) if objects.class_id is None else objects.class_id
+    found, sure = two_looks(image, predict, params)
+    is_new = np.ones(len(found), bool)
+    if len(known) and len(found):
+        is_new = sv.box_iou_batch(found.xyxy, known).max(axis=1) < _ONE_OBJECT
+    boxes = found.xyxy[is_new]
+    still = np.zeros(len(boxes), bool) if usual is None else stand_still(image, usual, boxes)
+    proposed = np.array([classes[str(name)] for name in found.data["class_name"][is_new]], int)
+    rows = pd.DataFrame(np.concatenate([known, boxes]).reshape(-1, 4), columns=BOX)
+    is_label = np.arange(len(rows)) < len(known)
+    return rows.assign(
+        video=frame["video"],
+        frame_index=int(frame["frame_index"]),
+        class_id=np.concatenate([numbers, proposed]).astype(int),
+        confidence=np.concatenate([np.ones(len(known)), _confidence(found)[is_new]]),
+        is_label=is_label,
+        sure=np.concatenate([np.ones(len(known), bool), sure[is_new]]),
+        still=np.concatenate([np.zeros(len(known), bool), still]),
+    )
+
+
+def _confidence(boxes: sv.Detections) -> np.ndarray:
+    return np.zeros(len(boxes)) if boxes.confidence is None else boxes.confidence
