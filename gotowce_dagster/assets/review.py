@@ -11,7 +11,6 @@ from gotowce_dagster.assets.reporting import ProgressOf, picture_metadata
 from gotowce_dagster.assets.videos import cleaned_labels, extracted_frames
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.detections import class_names, from_rows
 from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.core.sources import tracked_files
 from gotowce_dagster.intake.dvc_repo import DvcRepo
@@ -133,7 +132,7 @@ def _sent(paths: Paths, frames: Sequence["FrameToReview"], pushed: "Pushed") -> 
 
 
 def _closeup(paths: Paths, frame: "FrameToReview") -> np.ndarray:
-
+    from gotowce_dagster.core.detections import class_names, from_rows
     from gotowce_dagster.pictures.overlay import closeup
     from gotowce_dagster.pictures.read import read_rgb
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import supervision as sv
 from pycocotools import mask as coco
 
 from gotowce_dagster.core.boxes import BOX
@@ -36,10 +35,12 @@ def decode(counts: str, height: int, width: int) -> np.ndarray:
     Raises:
         ValueError: the counts are not those of a mask of this size.
     """
+    from supervision import rle_to_mask  # it loads scipy, which those who only check counts do not need
+
     try:
         if not _COUNTS.fullmatch(counts):
             raise ValueError("not COCO's compressed encoding")
-        mask = sv.rle_to_mask(counts, (width, height))
+        mask = rle_to_mask(counts, (width, height))
     except (ValueError, OverflowError) as error:
         raise ValueError(f"no mask of {width} x {height} pixels: {counts[:40]!r} ({error})") from None
     # Decoded column by column; OpenCV and most code read rows.
