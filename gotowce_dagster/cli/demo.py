@@ -23,13 +23,14 @@ from gotowce_dagster.stages.table import STAGES
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run(project: Project, *, quiet: bool = False) -> Path:
+def run(project: Project, *, quiet: bool = False, studies: bool = False) -> Path:
     """Add the samples, label, train and evaluate; print a summary of each stage.
 
     Current outputs are not recomputed. A video that fails does not stop the others.
 
     Args:
         quiet: Print no table; see numbers.
+        studies: Run the studies too, which takes longer than all the rest.
 
     Returns:
         The path of the report.
@@ -49,7 +50,8 @@ def run(project: Project, *, quiet: bool = False) -> Path:
         problems = [
             problem for video in project.videos for problem in _execute(instance, "label_videos", video)
         ]
-        problems += _execute(instance, "train_model", None) + _execute(instance, "run_studies", None)
+        for job in ("train_model", "run_studies") if studies else ("train_model",):
+            problems += _execute(instance, job, None)
     if not quiet:
         _show(project)
     if problems:
@@ -100,8 +102,10 @@ def numbers(project: Project) -> dict[str, Mapping[str, float | int | str]]:
 
 
 def _previews(project: Project) -> Iterator[tuple[str, Preview | dict[str, str]]]:
-    """The preview of each stage and video, or the reason why it has no output."""
+    """The preview of each stage and video, or the reason why it has no output; no studies that never ran."""
     for stage in STAGES.values():
+        if stage.is_study and not project.paths.study(stage.name).exists():
+            continue
         for video in project.videos if stage.per_video else [None]:
             try:
                 yield stage_name(stage.name, video), preview_of(project, stage.name, video)
@@ -114,7 +118,7 @@ def _show(project: Project) -> None:
     rows, notes = [], []
     for name, preview in _previews(project):
         if isinstance(preview, dict):
-            rows.append([name, f"not made: {preview['not preview']}"])
+            rows.append([name, f"not made: {preview['not made']}"])
             continue
         rows.append([name, _summary(preview.numbers)])
         notes += [f"{name}: {note}" for note in preview.notes]

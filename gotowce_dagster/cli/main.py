@@ -428,12 +428,17 @@ def stage(
 
 
 @app.command()
-def demo(json: Json = False) -> None:
+def demo(
+    studies: Annotated[
+        bool, typer.Option("--studies", help="Run the studies too: they take longer than all the rest.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Take the two sample clips through the whole pipeline and say where the report is."""
     from gotowce_dagster.cli import demo as demonstration
 
     project = Project.find()
-    report = demonstration.run(project, quiet=json)
+    report = demonstration.run(project, quiet=json, studies=studies)
     if json:
         console.show_json({"stages": demonstration.numbers(project), "report": report})
         return

@@ -190,6 +190,7 @@ class RoundsParams(Section):
     adopt: float = Field(gt=0, le=1)
     doubt: float = Field(gt=0, le=1)
     box_iou: float = Field(ge=0, le=1)
+    smallest: float = Field(ge=0)
 
 
 class TrainingParams(Section):

@@ -23,7 +23,7 @@ STAGES = {
         Stage("yolo_dataset", False, yolo_dataset.run),
         Stage("finetuned_model", False, finetuned_model.run),
         Stage("evaluation", False, evaluation.run),
-        Stage("segment_everything", False, segment_everything.run),
-        Stage("detector_comparison", False, detector_comparison.run),
+        Stage("segment_everything", False, segment_everything.run, is_study=True),
+        Stage("detector_comparison", False, detector_comparison.run, is_study=True),
     )
 }

@@ -20,6 +20,7 @@ from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.labels.export import label_file, read_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.write import write_picture
+from gotowce_dagster.training.hud import hud_panels
 from gotowce_dagster.training.standouts import standouts, usual_picture
 
 _VISIBLE = 0.5
@@ -132,7 +133,7 @@ def crop_side(dataset: Path, provenance: pd.DataFrame, params: CropParams) -> in
     rows = provenance[(provenance["split"] == "train") & (provenance["kind"] == "as-is")]
     if rows.empty:
         return params.px
-    largest = max(high for _, high in _target_sides(dataset, provenance).values())
+    largest = max(high for _, high in target_sides(dataset, provenance).values())
     return max(params.px, int(np.ceil(2 * largest / 32)) * 32)
 
 
@@ -203,7 +204,8 @@ class _Maker:
         self._read: dict[str, Scene] = {}
         self._usual: dict[str, np.ndarray] = {}
         self._standouts: dict[tuple[str, int], np.ndarray] = {}
-        self._sides = _target_sides(dataset, provenance)
+        self._sides = target_sides(dataset, provenance)
+        self._hud = hud_panels(dataset, provenance)
 
     def frames(self, split: str) -> dict[str, list[list[dict]]]:
         """Frames of a split by profile and video: each profile and each video counts alike."""
@@ -273,7 +275,11 @@ class _Maker:
             # Without its marks, or they would stand out.
             image = read_rgb(self._dataset / self._erased.get(key, row["image"]))
             self._standouts[key] = standouts(
-                image, self._usual[video], self._sides[row["profile"]], self._params.standouts
+                image,
+                self._usual[video],
+                self._sides[row["profile"]],
+                self._params.standouts,
+                self._hud.get(row["profile"]),
             )
         return self._standouts[key]
 
@@ -294,7 +300,7 @@ class _Maker:
         return self._read[image]
 
 
-def _target_sides(dataset: Path, provenance: pd.DataFrame) -> dict[str, tuple[float, float]]:
+def target_sides(dataset: Path, provenance: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Long sides of small and large labelled targets in pixels, by profile (percentiles 5 and 95)."""
     rows = provenance[(provenance["split"] == "train") & (provenance["kind"] == "as-is")]
     result: dict[str, tuple[float, float]] = {}

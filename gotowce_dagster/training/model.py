@@ -1,5 +1,6 @@
 """A fine-tuned model as a function of pictures."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,17 +13,22 @@ from gotowce_dagster.core.offline import keep_offline
 
 _TILE_NMS = 0.5  # IoU above which boxes of neighbouring tiles are the same object
 
+_STRIDE = 32
+"""The model's input has a multiple of so many pixels a side."""
+
 Predict = Callable[[np.ndarray], sv.Detections]
 """RGB uint8 (H, W, 3) to boxes with confidence and ``data["class_name"]``."""
 
 
-def load_model(weights: Path, imgsz: int, tile_px: int = 0) -> Predict:
+def load_model(weights: Path, imgsz: int, tile_px: int = 0, *, enlarge: bool = True) -> Predict:
     """A fine-tuned model as a function.
 
     Args:
         imgsz: long side of the model's input for a whole frame, pixels.
         tile_px: side of the overlapping tiles in which larger frames are searched instead, at native scale;
             0: never.
+        enlarge: whether smaller images are enlarged to ``imgsz``, as in training on whole frames; a model
+            that was trained on crops knows targets at their native scale.
 
     Raises:
         InputError: the file is damaged, or holds something else than a model of ultralytics.
@@ -45,7 +51,8 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0) -> Predict:
 
     def predict(image: np.ndarray) -> sv.Detections:
         if not tile_px or max(image.shape[:2]) <= tile_px:
-            return look(image, imgsz)
+            long = max(image.shape[:2])
+            return look(image, imgsz if enlarge else min(imgsz, -(-long // _STRIDE) * _STRIDE))
         # Targets at a tile's edge are whole in the next one; of both boxes the surer stays.
         slicer = sv.InferenceSlicer(
             callback=lambda tile: look(tile, tile_px),
@@ -56,3 +63,18 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0) -> Predict:
         return slicer(image)
 
     return predict
+
+
+def remembered(predict: Predict) -> Predict:
+    """The same function, which looks at an image once however often it is asked."""
+    found: dict[bytes, sv.Detections] = {}
+
+    def look(image: np.ndarray) -> sv.Detections:
+        key = (
+            hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() + repr(image.shape).encode()
+        )
+        if key not in found:
+            found[key] = predict(image)
+        return found[key]
+
+    return look

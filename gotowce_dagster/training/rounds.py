@@ -25,17 +25,18 @@ from gotowce_dagster.core.files import fresh_dir, remove
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.labels.export import class_names, read_objects
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.training.crops import Proposed, crop_side, write_crops
+from gotowce_dagster.training.crops import Proposed, crop_side, target_sides, write_crops
 from gotowce_dagster.training.finetune import OnEpoch, Trained, finetune
+from gotowce_dagster.training.hud import hud_panels, usual_of
 from gotowce_dagster.training.model import Predict, load_model
-from gotowce_dagster.training.standouts import stand_still, usual_picture
+from gotowce_dagster.training.standouts import share_inside, stand_still
 
 _ONE_OBJECT = 0.3
 """IoU from which a proposal and a label are of one object."""
-_MEDIAN_OF, _LEAST_FRAMES = 25, 5
-"""Frames of a video, most and fewest, that tell what its places usually show."""
-_STANDING = 0.1
-"""Share of labelled targets that stand still, above which standing still says nothing."""
+_AROUND_PX, _AROUND = 256, 3
+"""Side of the surroundings that are looked at twice: pixels, and long sides of the box, at least."""
+_INSIDE = 0.5
+"""Share of a box inside a panel of the HUD from which it belongs to the HUD."""
 PROPOSED_COLUMNS = ["round", "video", "frame_index", "class_id", *BOX, "confidence", "use"]
 
 
@@ -103,7 +104,7 @@ def train_on_crops(
         histories.append(trained.history.assign(round=number, epoch=trained.history["epoch"] + done))
         remove(folder)
         if number + 1 < rounds:
-            predict = load_model(trained.weights, params.imgsz, params.tile_px)
+            predict = load_model(trained.weights, params.imgsz, params.tile_px, enlarge=False)
             proposals, found = propose(dataset, provenance, predict, params.rounds)
             tables.append(found.assign(round=number + 1))
             start = trained.weights
@@ -124,7 +125,8 @@ def propose(
     frames = _frames(provenance, params.frames)
     classes = {name: number for number, name in class_names(dataset).items()}
     proposals, rows = {}, []
-    usual = {str(video): _usual(dataset, some) for video, some in frames.groupby("video")}
+    usual = {str(video): usual_of(dataset, some) for video, some in frames.groupby("video")}
+    hud, sides = hud_panels(dataset, provenance), target_sides(dataset, provenance)
     for frame in frames.to_dict("records"):
         if frame["kind"] == "unknown":
             image, known = read_rgb(dataset / frame["image"]), np.zeros((0, 4))
@@ -139,7 +141,14 @@ def propose(
         # worth learning as such.
         still = np.zeros(len(found), bool)
         if (shown_usually := usual[frame["video"]]) is not None:
-            still = is_new & stand_still(image, shown_usually, found.xyxy)
+            still = stand_still(image, shown_usually, found.xyxy)
+        if frame["profile"] in hud:
+            still |= share_inside(hud[frame["profile"]], found.xyxy) >= _INSIDE
+        # Nor is a shot a target: it is smaller than any that the game has marked.
+        still |= (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(axis=1) < params.smallest * sides[
+            frame["profile"]
+        ][0]
+        still &= is_new
         is_new &= ~still
         adopted = is_new & sure
         numbers = np.array([classes[str(name)] for name in found.data.get("class_name", [])], int)
@@ -169,7 +178,7 @@ def propose(
 def two_looks(
     image: np.ndarray, predict: Callable[[np.ndarray], sv.Detections], params: RoundsParams
 ) -> tuple[sv.Detections, np.ndarray]:
-    """What a model finds in a picture, and whether it finds it mirrored as well.
+    """What a model finds in a picture, and whether it finds it in the mirror image of its surroundings too.
 
     Returns:
         Boxes with a confidence of at least ``doubt``, and bool (n,): those that are as sure as ``adopt`` in
@@ -177,39 +186,36 @@ def two_looks(
     """
     found = predict(image)
     found = found[np.flatnonzero(_confidence(found) >= params.doubt)]
-    mirrored = predict(np.ascontiguousarray(image[:, ::-1]))
-    mirrored = mirrored[np.flatnonzero(_confidence(mirrored) >= params.adopt)]
     assert isinstance(found, sv.Detections)
-    assert isinstance(mirrored, sv.Detections)
     if not len(found):
         return found, np.zeros(0, bool)
     sure = _confidence(found) >= params.adopt
-    if not len(mirrored):
-        return found, np.zeros(len(found), bool)
-    width = image.shape[1]
-    back = np.column_stack(
-        [width - mirrored.xyxy[:, 2], mirrored.xyxy[:, 1], width - mirrored.xyxy[:, 0], mirrored.xyxy[:, 3]]
+    for number in np.flatnonzero(sure):
+        sure[number] = _is_in_mirror_image(image, found.xyxy[number], predict, params)
+    return found, sure
+
+
+def _is_in_mirror_image(
+    image: np.ndarray, box: np.ndarray, predict: Callable[[np.ndarray], sv.Detections], params: RoundsParams
+) -> bool:
+    """Whether a model finds a box again, as sure, in its surroundings mirrored."""
+    side = max(_AROUND_PX, int(_AROUND * (box[2:] - box[:2]).max()))
+    height, width = image.shape[:2]
+    x, y = (
+        ((box[:2] + box[2:] - side) / 2)
+        .round()
+        .astype(int)
+        .clip(0, [max(width - side, 0), max(height - side, 0)])
     )
-    return found, sure & (sv.box_iou_batch(found.xyxy, back).max(axis=1) >= params.box_iou)
-
-
-def _usual(dataset: Path, frames: pd.DataFrame) -> np.ndarray | None:
-    """What the places of a video usually show, where that tells the HUD from the scene.
-
-    None for a few frames, and where labelled targets stand still too: there the camera does.
-    """
-    if len(frames) < _LEAST_FRAMES:
-        return None
-    some = frames.iloc[np.unique(np.linspace(0, len(frames) - 1, _MEDIAN_OF).astype(int))]
-    pictures = [read_rgb(dataset / image) for image in some["image"]]
-    usual = usual_picture(pictures)
-    still = [
-        stand_still(picture, usual, read_objects(dataset, row["image"])[1].xyxy)
-        for picture, row in zip(pictures, some.to_dict("records"), strict=True)
-        if row["kind"] != "unknown"
-    ]
-    targets = np.concatenate([np.zeros(0, bool), *still])
-    return None if targets.any() and targets.mean() > _STANDING else usual
+    around = image[y : y + side, x : x + side]
+    seen = predict(np.ascontiguousarray(around[:, ::-1]))
+    boxes = seen.xyxy[_confidence(seen) >= params.adopt]
+    if not len(boxes):
+        return False
+    span = around.shape[1]
+    back = np.column_stack([span - boxes[:, 2], boxes[:, 1], span - boxes[:, 0], boxes[:, 3]])
+    back += np.array([x, y, x, y])
+    return bool(sv.box_iou_batch(box[None], back).max() >= params.box_iou)
 
 
 def _frames(provenance: pd.DataFrame, limit: int) -> pd.DataFrame:

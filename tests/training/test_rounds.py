@@ -14,7 +14,7 @@ from gotowce_dagster.training.finetune import read_arguments
 from gotowce_dagster.training.rounds import propose, two_looks
 from tests.worlds import make_world
 
-PARAMS = RoundsParams(count=1, frames=20, adopt=0.5, doubt=0.05, box_iou=0.6)
+PARAMS = RoundsParams(count=1, frames=20, adopt=0.5, doubt=0.05, box_iou=0.6, smallest=0.1)
 BOX = [100.0, 40, 120, 60]
 MIRRORED = [40.0, 40, 60, 60]  # in 160 pixels
 
@@ -56,7 +56,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
             "px": 64, "count": 16, "erased": 0.75, "away": 0.3, "standouts": 4, "pasted": [0, 1],
             "paste_scale": [0.7, 1.4], "turn_deg": 180, "recolour": 0.3, "brightness": 0.3,
         },
-        "rounds": {"count": 1, "frames": 6, "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6},
+        "rounds": {"count": 1, "frames": 6, "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6, "smallest": 0.1},
     }  # fmt: skip
     made = make_world(
         tmp_path_factory.mktemp("rounds"), {"a": (["hostile"] * 6 + [None] * 2) * 5}, finetuned_model=small
