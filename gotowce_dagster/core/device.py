@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 
 
 def best_device() -> str:
@@ -11,6 +12,17 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@cache
+def all_threads() -> int:
+    """Threads that PyTorch starts with: one a core, or OMP_NUM_THREADS.
+
+    Called before ultralytics chooses a device, which sets them to one less: on two cores, to half.
+    """
+    import torch
+
+    return torch.get_num_threads()
 
 
 def half_precision(device: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.device import all_threads, best_device
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.offline import keep_offline
 
@@ -33,8 +33,12 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0, *, enlarge: bool = T
     Raises:
         InputError: the file is damaged, or holds something else than a model of ultralytics.
     """
+    import torch
+
     keep_offline()
     from ultralytics import YOLO
+
+    threads = all_threads()
 
     try:
         model = YOLO(weights)
@@ -47,6 +51,8 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0, *, enlarge: bool = T
     def look(image: np.ndarray, size: int) -> sv.Detections:
         bgr = np.ascontiguousarray(image[:, :, ::-1])
         (result,) = model.predict(bgr, imgsz=size, conf=0.001, device=device, verbose=False)
+        # The first call has chosen a device, and with it one thread less.
+        torch.set_num_threads(threads)
         return sv.Detections.from_ultralytics(result)
 
     def predict(image: np.ndarray) -> sv.Detections:
