@@ -165,6 +165,7 @@ class CropParams(Section):
 
     px: int = Field(ge=64, multiple_of=32)
     count: int = Field(ge=8)
+    per_frame: int = Field(ge=1)
     erased: float = Field(ge=0, le=1)
     away: float = Field(ge=0, le=1)
     standouts: int = Field(ge=0)

@@ -33,6 +33,8 @@ _TRIES = 8
 """Places tried for a pasted target before it is left out."""
 _MEDIAN_OF = 25
 """Frames of a video that tell what its places usually show."""
+_LEAST_VAL = 16
+"""Validation crops, at least."""
 _REMEMBERED = 64
 """Pictures kept in memory."""
 
@@ -137,6 +139,12 @@ def crop_side(dataset: Path, provenance: pd.DataFrame, params: CropParams) -> in
     return max(params.px, int(np.ceil(2 * largest / 32)) * 32)
 
 
+def crop_count(provenance: pd.DataFrame, params: CropParams) -> int:
+    """Number of training crops: so many per frame with a label, and at most ``count``."""
+    rows = provenance[(provenance["split"] == "train") & (provenance["kind"] == "as-is")]
+    return min(params.count, params.per_frame * max(int((rows["objects"] > 0).sum()), 1))
+
+
 def read_cutouts(dataset: Path) -> dict[str, list[Cutout]]:
     """A dataset's cutouts by video."""
     found: dict[str, list[Cutout]] = {}
@@ -173,7 +181,8 @@ def write_crops(
     known = dict(proposals or {})
     maker = _Maker(dataset, provenance, params, known)
     rows = []
-    for split, count in (("train", params.count), ("val", max(params.count // 8, 16))):
+    total = crop_count(provenance, params)
+    for split, count in (("train", total), ("val", max(total // 8, _LEAST_VAL))):
         for kind in ("images", "labels"):
             (target / kind / split).mkdir(parents=True)
         rng = np.random.default_rng([seed, split == "val"])

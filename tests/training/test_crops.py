@@ -14,6 +14,7 @@ from gotowce_dagster.training.crops import (
     Cutout,
     Proposed,
     Scene,
+    crop_count,
     crop_scene,
     crop_side,
     paste,
@@ -23,8 +24,8 @@ from gotowce_dagster.training.crops import (
 from tests.worlds import make_world
 
 PARAMS = CropParams(
-    px=64, count=40, erased=0.75, away=0.3, standouts=0, pasted=(1, 2), paste_scale=(0.7, 1.4), turn_deg=180,
-    recolour=0.3, brightness=0.3,
+    px=64, count=40, per_frame=40, erased=0.75, away=0.3, standouts=0, pasted=(1, 2), paste_scale=(0.7, 1.4),
+    turn_deg=180, recolour=0.3, brightness=0.3,
 )  # fmt: skip
 
 
@@ -163,3 +164,18 @@ def test_crops_are_larger_where_targets_are(project: Project) -> None:
     assert crop_side(project.paths.dataset, rows, PARAMS) == 64
     small = PARAMS.model_copy(update={"px": 32})
     assert crop_side(project.paths.dataset, rows, small) == 64, "targets are 20 pixels wide"
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(100, 21), (10, 10)], ids=["so many a frame", "no more than"]
+)
+def test_few_frames_give_few_crops(count: int, expected: int) -> None:
+    rows = pd.DataFrame(
+        {
+            "split": ["train"] * 9 + ["val"] * 3,
+            "kind": ["as-is"] * 8 + ["erased"] + ["as-is"] * 3,
+            "objects": [1] * 7 + [0, 1] + [1] * 3,
+        }
+    )
+    params = PARAMS.model_copy(update={"count": count, "per_frame": 3})
+    assert crop_count(rows, params) == expected
