@@ -171,6 +171,8 @@ class CropParams(Section):
     standouts: int = Field(ge=0)
     pasted: Annotated[tuple[int, int], Field(strict=False)]
     paste_scale: Annotated[tuple[float, float], Field(strict=False)]
+    foreign: float = Field(ge=0, le=1)
+    stretch: float = Field(ge=1)
     turn_deg: float = Field(ge=0, le=180)
     recolour: float = Field(ge=0, le=1)
     brightness: float = Field(ge=0, lt=1)

@@ -76,9 +76,7 @@ def remembered(predict: Predict) -> Predict:
     found: dict[bytes, sv.Detections] = {}
 
     def look(image: np.ndarray) -> sv.Detections:
-        key = (
-            hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() + repr(image.shape).encode()
-        )
+        key = repr(image.shape).encode() + hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         if key not in found:
             found[key] = predict(image)
         return found[key]

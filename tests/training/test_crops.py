@@ -17,6 +17,7 @@ from gotowce_dagster.training.crops import (
     crop_count,
     crop_scene,
     crop_side,
+    of_other_games,
     paste,
     read_cutouts,
     write_crops,
@@ -25,7 +26,7 @@ from tests.worlds import make_world
 
 PARAMS = CropParams(
     px=64, count=40, per_frame=40, erased=0.75, away=0.3, standouts=0, pasted=(1, 2), paste_scale=(0.7, 1.4),
-    turn_deg=180, recolour=0.3, brightness=0.3,
+    foreign=0.5, stretch=1.5, turn_deg=180, recolour=0.3, brightness=0.3,
 )  # fmt: skip
 
 
@@ -97,6 +98,26 @@ def test_no_free_place_gives_the_scene_itself() -> None:
     full = _scene((0, 0, 160, 96))
     cutout = Cutout(np.full((8, 8, 3), 255, np.uint8), np.ones((8, 8), np.float32), 0)
     assert paste(full, cutout, PARAMS, np.random.default_rng(1)) is full
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_is_pasted_on_a_panel(seed: int) -> None:
+    empty = Scene(np.zeros((96, 160, 3), np.uint8), np.zeros((0, 4)), np.zeros(0, int))
+    cutout = Cutout(np.full((16, 16, 3), 255, np.uint8), np.ones((16, 16), np.float32), 0)
+    hud = np.zeros((96, 160), bool)
+    hud[:, 60:] = True
+    pasted = paste(empty, cutout, PARAMS, np.random.default_rng(seed), hud)
+    assert (pasted.boxes[:, 0] < 60).all()
+    assert paste(empty, cutout, PARAMS, np.random.default_rng(seed), np.ones_like(hud)) is empty
+
+
+def test_cutouts_of_other_games_have_a_class_of_this_one() -> None:
+    ship, mech = (
+        Cutout(np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.float32), class_id) for class_id in (0, 1)
+    )
+    cutouts = {"this": [[ship]], "other": [[ship, mech], [mech]], "third": [[mech]]}
+    assert of_other_games(cutouts, "this") == [[ship]]
+    assert of_other_games(cutouts, "third") == [[mech], [mech]]
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "epochs": 1, "imgsz": 160, "batch": 8, "freeze": 0, "workers": 0,
         "crops": {
             "px": 64, "count": 16, "per_frame": 16, "erased": 0.75, "away": 0.3, "standouts": 4,
-            "pasted": [0, 1], "paste_scale": [0.7, 1.4], "turn_deg": 180, "recolour": 0.3, "brightness": 0.3,
+            "pasted": [0, 1], "paste_scale": [0.7, 1.4], "foreign": 0.5, "stretch": 1.5,
+            "turn_deg": 180, "recolour": 0.3, "brightness": 0.3,
         },
         "rounds": {"count": 1, "frames": 6, "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6, "smallest": 0.1},
     }  # fmt: skip
