@@ -140,10 +140,10 @@ def propose(
         # An icon of the HUD may look like a target, but keeps its place: it is background for certain, and
         # worth learning as such.
         still = np.zeros(len(found), bool)
-        if (shown_usually := usual[frame["video"]]) is not None:
-            still = stand_still(image, shown_usually, found.xyxy)
         if frame["profile"] in hud:
-            still |= share_inside(hud[frame["profile"]], found.xyxy) >= _INSIDE
+            still = share_inside(hud[frame["profile"]], found.xyxy) >= _INSIDE
+        elif (shown_usually := usual[frame["video"]]) is not None:
+            still = stand_still(image, shown_usually, found.xyxy)
         # Nor is a shot a target: it is smaller than any that the game has marked.
         still |= (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(axis=1) < params.smallest * sides[
             frame["profile"]

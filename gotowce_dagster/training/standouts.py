@@ -109,27 +109,29 @@ def standouts(
     limit: int,
     hud: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Boxes around what stands out and has moved, xyxy float (n, 4), the largest first.
+    """Boxes around what stands out and is no part of the HUD, xyxy float (n, 4), the largest first.
 
     Args:
         image: RGB uint8 (H, W, 3).
-        usual: as from usual_picture; None: nothing is known of the place, so all counts as moved.
+        usual: as from usual_picture: what has not moved is HUD; None: nothing is known of the place, so all
+            counts as moved. Used where ``hud`` is None.
         sides: long side of the smallest and largest labelled targets, pixels.
         limit: at most so many.
-        hud: bool (H, W) of what is no part of the scene; None: all is.
+        hud: bool (H, W), the panels; None: they are not known.
     """
     height, width = image.shape[0] // _STEP, image.shape[1] // _STEP
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     kernel = min(int(sides[1] * _SIZES[1] / _STEP), min(height, width) // 2, 127) // 2 * 2 + 1
     around = cv2.medianBlur(small, max(kernel, 3))
     out = cv2.absdiff(small, around).max(axis=2) > _CONTRAST
-    if usual is not None:
-        before = cv2.resize(usual, (width, height), interpolation=cv2.INTER_AREA)
-        out &= cv2.absdiff(small, before).max(axis=2) > _MOVED
     if hud is not None:
+        # A ship that keeps its place on the screen, as the player's does, is a candidate; a panel is none.
         out &= ~cv2.resize(hud.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(
             bool
         )
+    elif usual is not None:
+        before = cv2.resize(usual, (width, height), interpolation=cv2.INTER_AREA)
+        out &= cv2.absdiff(small, before).max(axis=2) > _MOVED
     bridged = cv2.morphologyEx(
         out.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_TOUCHING, _TOUCHING), np.uint8)
     )

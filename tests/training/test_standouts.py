@@ -73,6 +73,11 @@ def test_what_lies_in_a_panel_is_no_candidate() -> None:
     images[3][180:200, 110:130] = 180
     usual = usual_picture(images)
     assert len(standouts(images[3], usual, (16.0, 40.0), limit=12)) == 2
+    images[3][100:116, 200:216] = 180
+    assert len(standouts(images[3], images[3], (16.0, 40.0), limit=12, hud=panels(images))) == 2, (
+        "if it stands too"
+    )
+    images[3][100:116, 200:216] = 20
     assert len(standouts(images[3], usual, (16.0, 40.0), limit=12, hud=panels(images))) == 1
 
 
