@@ -30,7 +30,7 @@ def run(project: Project, *, quiet: bool = False, studies: bool = False) -> Path
 
     Args:
         quiet: Print no table; see numbers.
-        studies: Run the studies too, which takes longer than all the rest.
+        studies: Run the two studies too, which takes minutes more.
 
     Returns:
         The path of the report.

@@ -430,7 +430,7 @@ def stage(
 @app.command()
 def demo(
     studies: Annotated[
-        bool, typer.Option("--studies", help="Run the studies too: they take longer than all the rest.")
+        bool, typer.Option("--studies", help="Run the two studies too, which takes minutes more.")
     ] = False,
     json: Json = False,
 ) -> None:
