@@ -53,7 +53,7 @@ def run(project: Project, *, quiet: bool = False, studies: bool = False) -> Path
         for job in ("train_model", "run_studies") if studies else ("train_model",):
             problems += _execute(instance, job, None)
     if not quiet:
-        _show(project)
+        _show(project, studies)
     if problems:
         raise GotowceError("; ".join(problems))
     return project.paths.evaluation / "report.html"
@@ -93,18 +93,21 @@ def _reason(event: dg.DagsterEvent) -> str:
     return (error.cause or error).message.strip()
 
 
-def numbers(project: Project) -> dict[str, Mapping[str, float | int | str]]:
+def numbers(project: Project, *, studies: bool = False) -> dict[str, Mapping[str, float | int | str]]:
     """Numbers of each stage, by its name in dvc.yaml; `not made` has the reason if it has no output."""
     return {
         name: preview if isinstance(preview, dict) else preview.numbers
-        for name, preview in _previews(project)
+        for name, preview in _previews(project, studies)
     }
 
 
-def _previews(project: Project) -> Iterator[tuple[str, Preview | dict[str, str]]]:
-    """The preview of each stage and video, or the reason why it has no output; no studies that never ran."""
+def _previews(project: Project, studies: bool) -> Iterator[tuple[str, Preview | dict[str, str]]]:
+    """The preview of each stage and video, or the reason why it has no output.
+
+    A study that has none is left out, unless it was asked for.
+    """
     for stage in STAGES.values():
-        if stage.is_study and not project.paths.study(stage.name).exists():
+        if stage.is_study and not studies and not project.paths.study(stage.name).exists():
             continue
         for video in project.videos if stage.per_video else [None]:
             try:
@@ -113,10 +116,10 @@ def _previews(project: Project) -> Iterator[tuple[str, Preview | dict[str, str]]
                 yield stage_name(stage.name, video), {"not made": str(error)}
 
 
-def _show(project: Project) -> None:
+def _show(project: Project, studies: bool) -> None:
     """Print a table with one line per stage and video."""
     rows, notes = [], []
-    for name, preview in _previews(project):
+    for name, preview in _previews(project, studies):
         if isinstance(preview, dict):
             rows.append([name, f"not made: {preview['not made']}"])
             continue

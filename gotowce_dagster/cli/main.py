@@ -440,7 +440,7 @@ def demo(
     project = Project.find()
     report = demonstration.run(project, quiet=json, studies=studies)
     if json:
-        console.show_json({"stages": demonstration.numbers(project), "report": report})
+        console.show_json({"stages": demonstration.numbers(project, studies=studies), "report": report})
         return
     console.say("The report: ", console.bold(report), "\nLook at the pipeline with `make dev`.")
 

@@ -358,15 +358,19 @@ def test_segment_needs_points_or_a_profile(
     assert not Path("segmented").exists()
 
 
+@pytest.mark.parametrize("studies", [False, True], ids=["alone", "with the studies"])
 def test_demo_speaks_json(
-    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, studies: bool
 ) -> None:
-    monkeypatch.setattr(demo, "_execute", lambda instance, job, video: [])
-    assert run(monkeypatch, "demo", "--json") == 0
+    jobs: list[str] = []
+    monkeypatch.setattr(demo, "_execute", lambda instance, job, video: jobs.append(job) or [])
+    assert run(monkeypatch, "demo", "--json", *(["--studies"] if studies else [])) == 0
+    assert jobs == ["label_videos", "label_videos", "train_model", *(["run_studies"] if studies else [])]
     told = json.loads(capsys.readouterr().out)
     assert Path(told["report"]).name == "report.html"
     assert "not made" in told["stages"]["masks@naev_hostile_sample"]
-    assert set(STAGES) == {name.partition("@")[0] for name in told["stages"]}
+    wanted = {stage.name for stage in STAGES.values() if studies or not stage.is_study}
+    assert wanted == {name.partition("@")[0] for name in told["stages"]}
 
 
 def test_repair_tells_what_it_did_and_what_it_need_not_do(
