@@ -1,8 +1,8 @@
 """The device and precision of inference."""
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import cache
 
 
 def best_device() -> str:
@@ -14,15 +14,12 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-@cache
 def all_threads() -> int:
-    """Threads that PyTorch starts with: one a core, or OMP_NUM_THREADS.
+    """Threads for PyTorch on a CPU: one a core. ultralytics sets one less, on two cores half of them.
 
-    Called before ultralytics chooses a device, which sets them to one less: on two cores, to half.
+    Not what PyTorch has at the moment, which depends on what ran before in the process, and with it the result.
     """
-    import torch
-
-    return torch.get_num_threads()
+    return os.cpu_count() or 1
 
 
 def half_precision(device: str) -> bool:
