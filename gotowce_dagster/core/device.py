@@ -15,9 +15,9 @@ def best_device() -> str:
 
 
 def all_threads() -> int:
-    """Threads for PyTorch on a CPU: one a core. ultralytics sets one less, on two cores half of them.
+    """Threads for PyTorch on a CPU: one a core; ultralytics sets one less, on two cores half of them.
 
-    Not what PyTorch has at the moment, which depends on what ran before in the process, and with it the result.
+    Not what PyTorch has at the moment: that depends on what ran before in the process, and the result on it.
     """
     return os.cpu_count() or 1
 
