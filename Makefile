@@ -53,10 +53,11 @@ lint: install
 dev: install
 	dagster dev
 
+# Without the studies, which take minutes of their own: `dvc repro` runs those too.
 # DVC alone gives up after three seconds where Dagster or another command records something.
 repro: install
 	gotowce repair
-	dvc --wait-for-lock repro
+	dvc --wait-for-lock repro evaluation
 
 .uv/bin/uv:
 	$(PYTHON) -m venv .uv

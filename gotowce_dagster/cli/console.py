@@ -1,7 +1,10 @@
 """Output of the command line: progress bars with rate and estimate, tables, one-sentence errors."""
 
 import json
+import logging
 import sys
+import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -34,9 +37,102 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.3g}/s")
 
 
+_LINE_EVERY_S = 8.0
+"""Seconds between lines of progress in a log, where bars make no sense."""
+
+
+class _Lines:
+    """Progress as lines: one every few seconds, whether or not something has happened, and one at the end."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, tuple[float, int, int | None]] = {}
+        self._lock = threading.Lock()
+
+    def start(self, what: str) -> Progress:
+        with self._lock:
+            self._tasks[what] = (time.monotonic(), 0, None)
+
+        def update(done: int, total: int) -> None:
+            with self._lock:
+                begun, before, _ = self._tasks[what]
+                self._tasks[what] = (begun, done, total)
+                if done >= total and before < total:
+                    self._show(what)
+
+        return update
+
+    def show_unfinished(self) -> None:
+        """Print a line for everything that is not done."""
+        with self._lock:
+            for what, (_, done, total) in self._tasks.items():
+                if total is None or done < total:
+                    self._show(what)
+
+    def _show(self, what: str) -> None:
+        begun, done, total = self._tasks[what]
+        spent = time.monotonic() - begun
+        if not total or not done:
+            parts = [f"{done}/{total}" if total else "", f"{spent:.0f} s so far"]
+        elif done >= total:
+            parts = [f"{done}/{total}", f"{done / max(spent, 1e-3):.3g}/s", f"{spent:.0f} s"]
+        else:
+            rate = done / spent
+            parts = [f"{done}/{total}", f"{rate:.3g}/s", f"{(total - done) / rate:.0f} s left"]
+        err.print(f"{what}: {', '.join(part for part in parts if part)}", highlight=False)
+
+
+class _ToConsole(logging.Handler):
+    """Log records of this package as lines on standard error, above the bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        err.print(record.getMessage(), highlight=False)
+
+
+@contextmanager
+def _log_shown() -> Generator[None]:
+    """Show what this package logs, from level INFO on."""
+    logger, handler = logging.getLogger("gotowce_dagster"), _ToConsole()
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+@contextmanager
+def _progress_lines() -> Generator[Callable[[str], Progress]]:
+    lines, ended = _Lines(), threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_LINE_EVERY_S):
+            lines.show_unfinished()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield lines.start
+    finally:
+        ended.set()
+        thread.join()
+
+
 @contextmanager
 def progress_bars() -> Generator[Callable[[str], Progress]]:
-    """Show progress bars on standard error; yields a function that adds a bar and returns its callback."""
+    """Show progress on standard error; yields a function that begins a task and returns its callback.
+
+    In a terminal a task is a bar, elsewhere a line at least every ten seconds.
+    """
+    with _log_shown(), _bars() if err.is_terminal else _progress_lines() as start:
+        yield start
+
+
+@contextmanager
+def _bars() -> Generator[Callable[[str], Progress]]:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

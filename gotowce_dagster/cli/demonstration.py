@@ -23,13 +23,14 @@ from gotowce_dagster.stages.table import STAGES
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run(project: Project, *, quiet: bool = False) -> Path:
+def run(project: Project, *, quiet: bool = False, studies: bool = False) -> Path:
     """Add the samples, label, train and evaluate; print a summary of each stage.
 
     Current outputs are not recomputed. A video that fails does not stop the others.
 
     Args:
         quiet: Print no table; see numbers.
+        studies: Run the two studies too, which takes minutes more.
 
     Returns:
         The path of the report.
@@ -49,9 +50,10 @@ def run(project: Project, *, quiet: bool = False) -> Path:
         problems = [
             problem for video in project.videos for problem in _execute(instance, "label_videos", video)
         ]
-        problems += _execute(instance, "train_model", None) + _execute(instance, "run_studies", None)
+        for job in ("train_model", "run_studies") if studies else ("train_model",):
+            problems += _execute(instance, job, None)
     if not quiet:
-        _show(project)
+        _show(project, studies)
     if problems:
         raise GotowceError("; ".join(problems))
     return project.paths.evaluation / "report.html"
@@ -98,17 +100,22 @@ def _reason(event: dg.DagsterEvent) -> str:
     return (error.cause or error).message.strip()
 
 
-def numbers(project: Project) -> dict[str, Mapping[str, float | int | str]]:
+def numbers(project: Project, *, studies: bool = False) -> dict[str, Mapping[str, float | int | str]]:
     """Numbers of each stage, by its name in dvc.yaml; `not made` has the reason if it has no output."""
     return {
         name: preview if isinstance(preview, dict) else preview.numbers
-        for name, preview in _previews(project)
+        for name, preview in _previews(project, studies)
     }
 
 
-def _previews(project: Project) -> Iterator[tuple[str, Preview | dict[str, str]]]:
-    """The preview of each stage and video, or the reason why it has no output."""
+def _previews(project: Project, studies: bool) -> Iterator[tuple[str, Preview | dict[str, str]]]:
+    """The preview of each stage and video, or the reason why it has no output.
+
+    A study that has none is left out, unless it was asked for.
+    """
     for stage in STAGES.values():
+        if stage.is_study and not studies and not project.paths.study(stage.name).exists():
+            continue
         for video in project.videos if stage.per_video else [None]:
             try:
                 yield stage_name(stage.name, video), preview_of(project, stage.name, video)
@@ -116,10 +123,10 @@ def _previews(project: Project) -> Iterator[tuple[str, Preview | dict[str, str]]
                 yield stage_name(stage.name, video), {"not made": str(error)}
 
 
-def _show(project: Project) -> None:
+def _show(project: Project, studies: bool) -> None:
     """Print a table with one line per stage and video."""
     rows, notes = [], []
-    for name, preview in _previews(project):
+    for name, preview in _previews(project, studies):
         if isinstance(preview, dict):
             rows.append([name, f"not made: {preview['not made']}"])
             continue

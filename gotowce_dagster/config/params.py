@@ -165,11 +165,14 @@ class CropParams(Section):
 
     px: int = Field(ge=64, multiple_of=32)
     count: int = Field(ge=8)
+    per_frame: int = Field(ge=1)
     erased: float = Field(ge=0, le=1)
     away: float = Field(ge=0, le=1)
     standouts: int = Field(ge=0)
     pasted: Annotated[tuple[int, int], Field(strict=False)]
     paste_scale: Annotated[tuple[float, float], Field(strict=False)]
+    foreign: float = Field(ge=0, le=1)
+    stretch: float = Field(ge=1)
     turn_deg: float = Field(ge=0, le=180)
     recolour: float = Field(ge=0, le=1)
     brightness: float = Field(ge=0, lt=1)
@@ -192,6 +195,7 @@ class RoundsParams(Section):
     adopt: float = Field(gt=0, le=1)
     doubt: float = Field(gt=0, le=1)
     box_iou: float = Field(ge=0, le=1)
+    smallest: float = Field(ge=0)
 
 
 class TrainingParams(Section):

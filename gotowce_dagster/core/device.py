@@ -1,5 +1,6 @@
 """The device and precision of inference."""
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -11,6 +12,14 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def all_threads() -> int:
+    """Threads for PyTorch on a CPU: one a core; ultralytics sets one less, on two cores half of them.
+
+    Not what PyTorch has at the moment: that depends on what ran before in the process, and the result on it.
+    """
+    return os.cpu_count() or 1
 
 
 def half_precision(device: str) -> bool:

@@ -171,4 +171,5 @@ def fine_tuned(paths: Paths) -> Predict:
     """
     arguments = read_arguments(paths.model)
     require_trusted(paths.model / "best.pt", paths.root)
-    return load_model(paths.model / "best.pt", arguments["imgsz"], arguments.get("tile_px", 0))
+    tile_px, enlarge = arguments.get("tile_px", 0), "crop_px" not in arguments
+    return load_model(paths.model / "best.pt", arguments["imgsz"], tile_px, enlarge=enlarge)

@@ -15,3 +15,5 @@ class Stage:
     name: str
     per_video: bool
     run: Callable[..., None]
+    is_study: bool = False
+    """Its result is a report beside the pipeline, made only when asked for."""

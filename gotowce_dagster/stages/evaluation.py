@@ -21,6 +21,7 @@ from gotowce_dagster.labelling.known import Wanted, label_in_project
 from gotowce_dagster.labels.in_force import checked_and_reviewed
 from gotowce_dagster.review.measures import reviewed_so_far
 from gotowce_dagster.segmenters.registry import build_segmenter
+from gotowce_dagster.training.model import remembered
 
 
 def run(project: Project, progress: Progress) -> None:
@@ -58,7 +59,8 @@ def _find(project: Project, progress: Progress) -> Findings:
     """Run the model over the test split, and everything over every frame whose truth is known."""
     paths = project.paths
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
-    predict = evaluate.fine_tuned(paths)
+    # Several measures look at the same frames.
+    predict = remembered(evaluate.fine_tuned(paths))
     segmenter = cache(lambda: build_segmenter(project.engines["masks"], project.params.masks))
     cases = {name: [] for name in MEASURES}
     cases["model_test"] = evaluate.held_out_cases(paths.dataset, provenance, predict)

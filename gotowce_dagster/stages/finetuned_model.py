@@ -1,6 +1,7 @@
 """Stage 7: a YOLO detector fine-tuned on the dataset."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from gotowce_dagster.labels.provenance import leaks
 from gotowce_dagster.training.finetune import OnEpoch, finetune, has_no_weights, portable
 from gotowce_dagster.training.model_card import model_card
 from gotowce_dagster.training.rounds import InRounds, taught, train_on_crops
+
+_log = logging.getLogger(__name__)
 
 _SCORES = ["epoch", "precision", "recall", "mAP50", "mAP50_95"]
 
@@ -50,11 +53,18 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
     work = paths.work("finetuned_model")
     in_rounds: InRounds | None = None
+    epochs = params.epochs * (1 if params.crops is None else params.rounds.count + 1)
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> None:
+        loss = sum(value for name, value in metrics.items() if name.startswith("train_"))
+        _log.info("epoch %d of %d: loss %.3g, mAP50 %.3g", epoch, epochs, loss, metrics["mAP50"])
+        on_epoch(epoch, metrics)
+
     if params.crops is None:
-        trained = finetune(paths.dataset, start, params, work, progress=progress, on_epoch=on_epoch)
+        trained = finetune(paths.dataset, start, params, work, progress=progress, on_epoch=report)
     else:
         in_rounds = train_on_crops(
-            paths.dataset, provenance, start, params, work, progress=progress, on_epoch=on_epoch
+            paths.dataset, provenance, start, params, work, progress=progress, on_epoch=report
         )
         trained = in_rounds.trained
     history = trained.history

@@ -16,17 +16,15 @@ def _run(name: str) -> Callable[..., None]:
     return run
 
 
+_OF_VIDEOS = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")
+_OF_PROJECT = ("yolo_dataset", "finetuned_model", "evaluation")
+_STUDIES = ("segment_everything", "detector_comparison")
+
 STAGES = {
-    name: Stage(name, per_video, _run(name))
-    for name, per_video in {
-        "extracted_frames": True,
-        "designator_detections": True,
-        "masks": True,
-        "cleaned_labels": True,
-        "yolo_dataset": False,
-        "finetuned_model": False,
-        "evaluation": False,
-        "segment_everything": False,
-        "detector_comparison": False,
-    }.items()
+    stage.name: stage
+    for stage in (
+        *(Stage(name, True, _run(name)) for name in _OF_VIDEOS),
+        *(Stage(name, False, _run(name)) for name in _OF_PROJECT),
+        *(Stage(name, False, _run(name), is_study=True) for name in _STUDIES),
+    )
 }

@@ -20,18 +20,23 @@ from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.labels.export import label_file, read_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.training.standouts import standouts, usual_picture
+from gotowce_dagster.training.hud import hud_panels
+from gotowce_dagster.training.standouts import share_inside, standouts, usual_picture
 
 _VISIBLE = 0.5
 """A target with a smaller share of its box inside a crop is painted over rather than taught."""
-_LEAST_PX = 6
-"""Long side of a pasted target, at least."""
+_LEAST_PX = 8
+"""Long side of a pasted target, at least: a smaller one is a star."""
+_ON_HUD = 0.2
+"""A pasted target has no larger share of its box on panels of the HUD."""
 _GAP = 3
 """Pixels between a pasted target and any other."""
 _TRIES = 8
 """Places tried for a pasted target before it is left out."""
 _MEDIAN_OF = 25
 """Frames of a video that tell what its places usually show."""
+_LEAST_VAL = 16
+"""Validation crops, at least."""
 _REMEMBERED = 64
 """Pictures kept in memory."""
 
@@ -101,10 +106,19 @@ def crop_scene(scene: Scene, x: int, y: int, px: int) -> Scene:
     return Scene(image, inside[kept], scene.classes[kept])
 
 
-def paste(scene: Scene, cutout: Cutout, params: CropParams, rng: np.random.Generator) -> Scene:
-    """The scene with a target pasted at a random place, turned, scaled and recoloured at random.
+def paste(
+    scene: Scene,
+    cutout: Cutout,
+    params: CropParams,
+    rng: np.random.Generator,
+    hud: np.ndarray | None = None,
+) -> Scene:
+    """The scene with a target pasted at a random place, turned, stretched and recoloured at random.
 
     Without a free place it is the scene itself.
+
+    Args:
+        hud: bool (H, W) of the scene's image: panels, on which nothing is pasted; None: none are known.
     """
     image, alpha = _varied(cutout, params, rng)
     height, width = alpha.shape
@@ -116,6 +130,8 @@ def paste(scene: Scene, cutout: Cutout, params: CropParams, rng: np.random.Gener
         x = int(rng.integers(scene.image.shape[1] - width))
         y = int(rng.integers(scene.image.shape[0] - height))
         box = extent + np.array([x, y, x, y])
+        if hud is not None and share_inside(hud, box[None])[0] > _ON_HUD:
+            continue
         if not _touches(box, scene.boxes, _GAP).any():
             break
     else:
@@ -132,8 +148,14 @@ def crop_side(dataset: Path, provenance: pd.DataFrame, params: CropParams) -> in
     rows = provenance[(provenance["split"] == "train") & (provenance["kind"] == "as-is")]
     if rows.empty:
         return params.px
-    largest = max(high for _, high in _target_sides(dataset, provenance).values())
+    largest = max(high for _, high in target_sides(dataset, provenance).values())
     return max(params.px, int(np.ceil(2 * largest / 32)) * 32)
+
+
+def crop_count(provenance: pd.DataFrame, params: CropParams) -> int:
+    """Number of training crops: so many per frame with a label, and at most ``count``."""
+    rows = provenance[(provenance["split"] == "train") & (provenance["kind"] == "as-is")]
+    return min(params.count, params.per_frame * max(int((rows["objects"] > 0).sum()), 1))
 
 
 def read_cutouts(dataset: Path) -> dict[str, list[Cutout]]:
@@ -146,6 +168,18 @@ def read_cutouts(dataset: Path) -> dict[str, list[Cutout]]:
         alpha = rgba[..., 3].astype(np.float32) / 255
         found.setdefault(video, []).append(Cutout(np.ascontiguousarray(rgba[..., :3]), alpha, int(class_id)))
     return found
+
+
+def of_other_games(cutouts: Mapping[str, list[list[Cutout]]], profile: str) -> list[list[Cutout]]:
+    """Cutouts of other games than one that have a class of it, by video.
+
+    Args:
+        cutouts: by profile and video.
+    """
+    classes = {cutout.class_id for some in cutouts[profile] for cutout in some}
+    every = [some for other, groups in cutouts.items() if other != profile for some in groups]
+    alike = [[cutout for cutout in some if cutout.class_id in classes] for some in every]
+    return [some for some in alike if some]
 
 
 def write_crops(
@@ -172,7 +206,8 @@ def write_crops(
     known = dict(proposals or {})
     maker = _Maker(dataset, provenance, params, known)
     rows = []
-    for split, count in (("train", params.count), ("val", max(params.count // 8, 16))):
+    total = crop_count(provenance, params)
+    for split, count in (("train", total), ("val", max(total // 8, _LEAST_VAL))):
         for kind in ("images", "labels"):
             (target / kind / split).mkdir(parents=True)
         rng = np.random.default_rng([seed, split == "val"])
@@ -203,7 +238,8 @@ class _Maker:
         self._read: dict[str, Scene] = {}
         self._usual: dict[str, np.ndarray] = {}
         self._standouts: dict[tuple[str, int], np.ndarray] = {}
-        self._sides = _target_sides(dataset, provenance)
+        self._sides = target_sides(dataset, provenance)
+        self._hud = hud_panels(dataset, provenance)
 
     def frames(self, split: str) -> dict[str, list[list[dict]]]:
         """Frames of a split by profile and video: each profile and each video counts alike."""
@@ -250,10 +286,15 @@ class _Maker:
         x, y = _corner(scene, px, mistaken if away else scene.boxes, rng)
         crop = crop_scene(scene, x, y, px)
         before = len(crop.boxes)
-        if trains and (groups := self._cutouts.get(profile)):
+        hud = self._hud.get(profile)
+        hud = None if hud is None else hud[y : y + px, x : x + px]
+        if trains and profile in self._cutouts:
             for _ in range(rng.integers(params.pasted[0], params.pasted[1] + 1)):
+                groups = self._cutouts[profile]
+                if rng.random() < params.foreign and (others := of_other_games(self._cutouts, profile)):
+                    groups = others
                 of_video = groups[rng.integers(len(groups))]
-                crop = paste(crop, of_video[rng.integers(len(of_video))], params, rng)
+                crop = paste(crop, of_video[rng.integers(len(of_video))], params, rng, hud)
         told = {"video": row["video"], "frame_index": row["frame_index"], "kind": kind, "x": x, "y": y}
         told |= {"labels": before, "pasted": len(crop.boxes) - before}
         return crop, told
@@ -273,7 +314,11 @@ class _Maker:
             # Without its marks, or they would stand out.
             image = read_rgb(self._dataset / self._erased.get(key, row["image"]))
             self._standouts[key] = standouts(
-                image, self._usual[video], self._sides[row["profile"]], self._params.standouts
+                image,
+                self._usual[video],
+                self._sides[row["profile"]],
+                self._params.standouts,
+                self._hud.get(row["profile"]),
             )
         return self._standouts[key]
 
@@ -294,7 +339,7 @@ class _Maker:
         return self._read[image]
 
 
-def _target_sides(dataset: Path, provenance: pd.DataFrame) -> dict[str, tuple[float, float]]:
+def target_sides(dataset: Path, provenance: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Long sides of small and large labelled targets in pixels, by profile (percentiles 5 and 95)."""
     rows = provenance[(provenance["split"] == "train") & (provenance["kind"] == "as-is")]
     result: dict[str, tuple[float, float]] = {}
@@ -321,10 +366,15 @@ def _corner(scene: Scene, px: int, around: np.ndarray, rng: np.random.Generator)
 
 
 def _varied(cutout: Cutout, params: CropParams, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The cutout turned, mirrored, scaled and recoloured: RGB float (h, w, 3) and alpha (h, w)."""
+    """The cutout stretched, turned, mirrored, scaled and recoloured: RGB float (h, w, 3) and alpha (h, w)."""
     image, alpha = cutout.image, cutout.alpha
     if rng.random() < 0.5:
         image, alpha = image[:, ::-1], alpha[:, ::-1]
+    if params.stretch > 1:
+        # One side longer, the other shorter: ships of other kinds have other proportions.
+        ratio = params.stretch ** rng.uniform(-0.5, 0.5)
+        size = (max(round(image.shape[1] * ratio), 2), max(round(image.shape[0] / ratio), 2))
+        image, alpha = cv2.resize(image, size), cv2.resize(alpha, size)
     height, width = alpha.shape
     scale = float(np.exp(rng.uniform(*np.log(params.paste_scale))))
     scale = max(scale, min(1.0, _LEAST_PX / max(height, width)))

@@ -8,7 +8,6 @@ was finished is not trained again.
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ import pandas as pd
 import yaml
 
 from gotowce_dagster.config.params import TrainingParams
-from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.device import all_threads, best_device
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir, link_or_copy, remove
 from gotowce_dagster.core.offline import keep_offline
@@ -243,6 +242,7 @@ def _train(
         shutil.copytree(_epoch(place, before.epoch), run / "weights")
         rows = pd.read_csv(run / "weights" / "history.csv").to_dict("records")
         overrides["resume"] = str(run / "weights" / "last.pt")
+    threads = all_threads()
     trainer = FineTuning(overrides=overrides)
     start = time.monotonic()
 
@@ -262,10 +262,13 @@ def _train(
         progress(state.epoch, trainer.epochs)
 
     def use_all_cores(trainer: Any) -> None:
-        """ultralytics leaves one idle, which on two cores is half of them."""
+        """Undo what ultralytics does on a CPU: it leaves one core idle."""
         import torch
 
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(threads)
+        if trainer.device.type == "cpu":
+            # A fifth less time, for convolutions then need no reordering of their input.
+            trainer.model.to(memory_format=torch.channels_last)
 
     trainer.add_callback("on_train_start", use_all_cores)
     trainer.add_callback("on_model_save", keep)

@@ -1,11 +1,12 @@
 """What a model proposes in frames that nobody has labelled completely, judged by two looks and by time.
 
-A frame is looked at as it is and mirrored: a detector that is wrong about a nebula is rarely wrong about its
-mirror image in the same way. What is found is linked through the frames of a video, together with the labels.
-A box is adopted as a label if it was found surely in both looks, or if its track was, or was labelled, in
-enough frames around it. The rest is painted over in training, so that it is taught neither as a target nor as
-background; a track among it that holds is a question for reviewers. What keeps its place on the screen, as
-icons of the HUD do, is background.
+A frame is looked at as it is, and the surroundings of what is surely found there mirrored: a detector that
+is wrong about a nebula is rarely wrong about its mirror image in the same way. What is found is linked
+through the frames of a video, together with the labels. A box is adopted as a label if it was found surely
+in both looks, or if its track was, or was labelled, in enough frames around it. The rest is painted over in
+training, so that it is taught neither as a target nor as background; a track among it that holds is a
+question for reviewers. What lies in a panel of the HUD, or keeps its place on the screen where no panels
+are known, is background, as is what is far smaller than any target.
 """
 
 from collections.abc import Callable
@@ -21,16 +22,17 @@ from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.labels.export import class_names, read_objects
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.training.crops import Proposals, Proposed
+from gotowce_dagster.training.crops import Proposals, Proposed, target_sides
+from gotowce_dagster.training.hud import hud_panels, usual_of
 from gotowce_dagster.training.model import Predict
-from gotowce_dagster.training.standouts import stand_still, usual_picture
+from gotowce_dagster.training.standouts import share_inside, stand_still
 
 _ONE_OBJECT = 0.3
 """IoU from which a proposal and a label are of one object."""
-_MEDIAN_OF, _LEAST_FRAMES = 25, 5
-"""Frames of a video, most and fewest, that tell what its places usually show."""
-_STANDING = 0.1
-"""Share of labelled targets that stand still, above which standing still says nothing."""
+_AROUND_PX, _AROUND = 256, 3
+"""Side of the surroundings that are looked at twice: pixels, and long sides of the box, at least."""
+_INSIDE = 0.5
+"""Share of a box inside a panel of the HUD from which it belongs to the HUD."""
 _GAP_S, _SPEED = 2.0, 8.0
 """A track ends after so many seconds unseen; its speed in its own sides per second, at most."""
 _LIKELY = 0.5
@@ -58,9 +60,19 @@ def propose(
     """
     frames = searched_frames(provenance, params.frames, params.hold)
     classes = {name: number for number, name in class_names(dataset).items()}
-    usual = {str(video): _usual(dataset, some) for video, some in frames.groupby("video")}
+    usual = {str(video): usual_of(dataset, some) for video, some in frames.groupby("video")}
+    hud, sides = hud_panels(dataset, provenance), target_sides(dataset, provenance)
     found = [
-        _look(dataset, frame, usual=usual[frame["video"]], predict=predict, params=params, classes=classes)
+        _look(
+            dataset,
+            frame,
+            hud=hud.get(frame["profile"]),
+            usual=usual[frame["video"]],
+            least_px=params.smallest * sides[frame["profile"]][0],
+            predict=predict,
+            params=params,
+            classes=classes,
+        )
         for frame in tracked(frames.to_dict("records"), len(frames), progress)
     ]
     seen = judged(pd.concat(found, ignore_index=True), frames, params)
@@ -142,7 +154,7 @@ def searched_frames(provenance: pd.DataFrame, limit: int, run: int) -> pd.DataFr
 def two_looks(
     image: np.ndarray, predict: Callable[[np.ndarray], sv.Detections], params: RoundsParams
 ) -> tuple[sv.Detections, np.ndarray]:
-    """What a model finds in a picture, and whether it finds it mirrored as well.
+    """What a model finds in a picture, and whether it finds it in the mirror image of its surroundings too.
 
     Returns:
         Boxes with a confidence of at least ``doubt``, and bool (n,): those that are as sure as ``adopt`` in
@@ -150,48 +162,45 @@ def two_looks(
     """
     found = predict(image)
     found = found[np.flatnonzero(_confidence(found) >= params.doubt)]
-    mirrored = predict(np.ascontiguousarray(image[:, ::-1]))
-    mirrored = mirrored[np.flatnonzero(_confidence(mirrored) >= params.adopt)]
     assert isinstance(found, sv.Detections)
-    assert isinstance(mirrored, sv.Detections)
     if not len(found):
-        return sv.Detections(
-            np.zeros((0, 4)), confidence=np.zeros(0), data={"class_name": np.zeros(0, str)}
-        ), np.zeros(0, bool)
+        return found, np.zeros(0, bool)
     sure = _confidence(found) >= params.adopt
-    if not len(mirrored):
-        return found, np.zeros(len(found), bool)
-    width = image.shape[1]
-    back = np.column_stack(
-        [width - mirrored.xyxy[:, 2], mirrored.xyxy[:, 1], width - mirrored.xyxy[:, 0], mirrored.xyxy[:, 3]]
+    for number in np.flatnonzero(sure):
+        sure[number] = _is_in_mirror_image(image, found.xyxy[number], predict, params)
+    return found, sure
+
+
+def _is_in_mirror_image(
+    image: np.ndarray, box: np.ndarray, predict: Callable[[np.ndarray], sv.Detections], params: RoundsParams
+) -> bool:
+    """Whether a model finds a box again, as sure, in its surroundings mirrored."""
+    side = max(_AROUND_PX, int(_AROUND * (box[2:] - box[:2]).max()))
+    height, width = image.shape[:2]
+    x, y = (
+        ((box[:2] + box[2:] - side) / 2)
+        .round()
+        .astype(int)
+        .clip(0, [max(width - side, 0), max(height - side, 0)])
     )
-    return found, sure & (sv.box_iou_batch(found.xyxy, back).max(axis=1) >= params.box_iou)
-
-
-def _usual(dataset: Path, frames: pd.DataFrame) -> np.ndarray | None:
-    """What the places of a video usually show, where that tells the HUD from the scene.
-
-    None for a few frames, and where labelled targets stand still too: there the camera does.
-    """
-    if len(frames) < _LEAST_FRAMES:
-        return None
-    some = frames.iloc[np.unique(np.linspace(0, len(frames) - 1, _MEDIAN_OF).astype(int))]
-    pictures = [read_rgb(dataset / image) for image in some["image"]]
-    usual = usual_picture(pictures)
-    still = [
-        stand_still(picture, usual, read_objects(dataset, row["image"])[1].xyxy)
-        for picture, row in zip(pictures, some.to_dict("records"), strict=True)
-        if row["kind"] != "unknown"
-    ]
-    targets = np.concatenate([np.zeros(0, bool), *still])
-    return None if targets.any() and targets.mean() > _STANDING else usual
+    around = image[y : y + side, x : x + side]
+    seen = predict(np.ascontiguousarray(around[:, ::-1]))
+    boxes = seen.xyxy[_confidence(seen) >= params.adopt]
+    if not len(boxes):
+        return False
+    span = around.shape[1]
+    back = np.column_stack([span - boxes[:, 2], boxes[:, 1], span - boxes[:, 0], boxes[:, 3]])
+    back += np.array([x, y, x, y])
+    return bool(sv.box_iou_batch(box[None], back).max() >= params.box_iou)
 
 
 def _look(
     dataset: Path,
     frame: dict,
     *,
+    hud: np.ndarray | None,
     usual: np.ndarray | None,
+    least_px: float,
     predict: Predict,
     params: RoundsParams,
     classes: dict[str, int],
@@ -208,8 +217,15 @@ def _look(
     if len(known) and len(found):
         is_new = sv.box_iou_batch(found.xyxy, known).max(axis=1) < _ONE_OBJECT
     boxes = found.xyxy[is_new]
-    still = np.zeros(len(boxes), bool) if usual is None else stand_still(image, usual, boxes)
-    proposed = np.array([classes[str(name)] for name in found.data["class_name"][is_new]], int)
+    # An icon of the HUD may look like a target, but keeps its place: it is background for certain, and worth
+    # learning as such. Nor is a shot a target: it is smaller than any that the game has marked.
+    still = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) < least_px
+    if hud is not None:
+        still |= share_inside(hud, boxes) >= _INSIDE
+    elif usual is not None:
+        still |= stand_still(image, usual, boxes)
+    shown = found.data.get("class_name", np.zeros(0, str))
+    proposed = np.array([classes[str(name)] for name in np.asarray(shown)[is_new]], int)
     rows = pd.DataFrame(np.concatenate([known, boxes]).reshape(-1, 4), columns=BOX)
     is_label = np.arange(len(rows)) < len(known)
     return rows.assign(

@@ -205,7 +205,7 @@ def _search(
     digest = hashlib.blake2b(f"{told}{shown}".encode() + weights.read_bytes(), digest_size=8).hexdigest()
     file = work / f"proposed-{digest}.parquet"
     if not file.exists():
-        predict = load_model(weights, params.imgsz, params.tile_px)
+        predict = load_model(weights, params.imgsz, params.tile_px, enlarge=False)
         _, table = propose(dataset, provenance, predict, params.rounds)
         with fresh_file(file) as new:
             table.to_parquet(new)

@@ -24,6 +24,14 @@ _STILL_SHARE = 0.1
 """Share of a box's pixels that may have moved in a place that shows what it usually shows."""
 _TOUCHING = 3
 """Pixels of the smaller picture that are bridged inside a candidate."""
+_EDGE = 12
+"""Change of brightness across a pixel of the smaller picture, in levels, at an edge of a panel."""
+_STILL_FRAMES = 0.8
+"""Share of frames in which a pixel of the HUD looks as usual."""
+_PANEL_PX = 15
+"""Gap between edges, in pixels of the smaller picture, that belongs to a panel."""
+_LEAST_PANEL_PX = 7
+"""Thinner edges are a star or a horizon in a camera that stands."""
 
 
 def usual_picture(images: Sequence[np.ndarray]) -> np.ndarray:
@@ -51,23 +59,77 @@ def stand_still(image: np.ndarray, usual: np.ndarray, boxes: np.ndarray) -> np.n
     return still
 
 
+def panels(images: Sequence[np.ndarray]) -> np.ndarray:
+    """The panels of the HUD, bool (H, W): edges that all frames share, and what they enclose.
+
+    The dots on a radar move, but its frame does not; so what lies inside is no target either.
+
+    Args:
+        images: frames of one video, RGB uint8 (H, W, 3), far apart in time.
+
+    Raises:
+        ValueError: there are no frames.
+    """
+    height, width = images[0].shape[:2] if len(images) else (0, 0)
+    small = [
+        cv2.resize(image, (width // _STEP, height // _STEP), interpolation=cv2.INTER_AREA) for image in images
+    ]
+    usual = usual_picture(small)
+    as_usual = np.mean([cv2.absdiff(image, usual).max(axis=2) <= _MOVED for image in small], axis=0)
+    grey = cv2.cvtColor(usual, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    # Sobel's weights add up to four.
+    change = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)) / 4
+    edges = ((change > _EDGE) & (as_usual >= _STILL_FRAMES)).astype(np.uint8)
+    round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_PANEL_PX, _PANEL_PX))
+    dense = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, round_)
+    dense = cv2.morphologyEx(dense, cv2.MORPH_OPEN, np.ones((_LEAST_PANEL_PX, _LEAST_PANEL_PX), np.uint8))
+    outlines, _ = cv2.findContours(dense, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    filled = cv2.drawContours(np.zeros_like(dense), outlines, -1, 1, cv2.FILLED)
+    return cv2.resize(filled, (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
+
+
+def share_inside(mask: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Share of each box's pixels that a mask covers, (n,); 0 outside the image.
+
+    Args:
+        mask: bool (H, W).
+        boxes: xyxy float (n, 4).
+    """
+    shares = np.zeros(len(boxes))
+    for number, (x1, y1, x2, y2) in enumerate(np.round(boxes).astype(int).clip(0)):
+        place = mask[y1:y2, x1:x2]
+        shares[number] = place.mean() if place.size else 0
+    return shares
+
+
 def standouts(
-    image: np.ndarray, usual: np.ndarray | None, sides: tuple[float, float], limit: int
+    image: np.ndarray,
+    usual: np.ndarray | None,
+    sides: tuple[float, float],
+    limit: int,
+    hud: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Boxes around what stands out and has moved, xyxy float (n, 4), the largest first.
+    """Boxes around what stands out and is no part of the HUD, xyxy float (n, 4), the largest first.
 
     Args:
         image: RGB uint8 (H, W, 3).
-        usual: as from usual_picture; None: nothing is known of the place, so all counts as moved.
+        usual: as from usual_picture: what has not moved is HUD; None: nothing is known of the place, so all
+            counts as moved. Used where ``hud`` is None.
         sides: long side of the smallest and largest labelled targets, pixels.
         limit: at most so many.
+        hud: bool (H, W), the panels; None: they are not known.
     """
     height, width = image.shape[0] // _STEP, image.shape[1] // _STEP
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     kernel = min(int(sides[1] * _SIZES[1] / _STEP), min(height, width) // 2, 127) // 2 * 2 + 1
     around = cv2.medianBlur(small, max(kernel, 3))
     out = cv2.absdiff(small, around).max(axis=2) > _CONTRAST
-    if usual is not None:
+    if hud is not None:
+        # A ship that keeps its place on the screen, as the player's does, is a candidate; a panel is none.
+        out &= ~cv2.resize(hud.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(
+            bool
+        )
+    elif usual is not None:
         before = cv2.resize(usual, (width, height), interpolation=cv2.INTER_AREA)
         out &= cv2.absdiff(small, before).max(axis=2) > _MOVED
     bridged = cv2.morphologyEx(

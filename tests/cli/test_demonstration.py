@@ -9,22 +9,26 @@ from gotowce_dagster.stages.table import STAGES
 from tests.cli.running import run
 
 
+@pytest.mark.parametrize("studies", [False, True], ids=["alone", "with the studies"])
 def test_demo_speaks_json(
-    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, studies: bool
 ) -> None:
-    monkeypatch.setattr(demonstration, "_execute", lambda instance, job, video: [])
-    assert run(monkeypatch, "demo", "--json") == 0
+    jobs: list[str] = []
+    monkeypatch.setattr(demonstration, "_execute", lambda instance, job, video: jobs.append(job) or [])
+    assert run(monkeypatch, "demo", "--json", *(["--studies"] if studies else [])) == 0
+    assert jobs == ["label_videos", "label_videos", "train_model", *(["run_studies"] if studies else [])]
     told = json.loads(capsys.readouterr().out)
     assert Path(told["report"]).name == "report.html"
     assert "not made" in told["stages"]["masks@naev_hostile_sample"]
-    assert set(STAGES) == {name.partition("@")[0] for name in told["stages"]}
+    wanted = {stage.name for stage in STAGES.values() if studies or not stage.is_study}
+    assert wanted == {name.partition("@")[0] for name in told["stages"]}
 
 
 def test_a_stage_without_output_is_shown_with_its_reason(
     clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(
-        demonstration, "_previews", lambda project: iter([("masks@a", {"not made": "no file"})])
+        demonstration, "_previews", lambda project, studies: iter([("masks@a", {"not made": "no file"})])
     )
-    demonstration._show(clone)
+    demonstration._show(clone, studies=False)
     assert "not made: no file" in capsys.readouterr().out

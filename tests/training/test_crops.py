@@ -14,8 +14,10 @@ from gotowce_dagster.training.crops import (
     Cutout,
     Proposed,
     Scene,
+    crop_count,
     crop_scene,
     crop_side,
+    of_other_games,
     paste,
     read_cutouts,
     write_crops,
@@ -23,8 +25,8 @@ from gotowce_dagster.training.crops import (
 from tests.worlds import make_world
 
 PARAMS = CropParams(
-    px=64, count=40, erased=0.75, away=0.3, standouts=0, pasted=(1, 2), paste_scale=(0.7, 1.4), turn_deg=180,
-    recolour=0.3, brightness=0.3,
+    px=64, count=40, per_frame=40, erased=0.75, away=0.3, standouts=0, pasted=(1, 2), paste_scale=(0.7, 1.4),
+    foreign=0.5, stretch=1.5, turn_deg=180, recolour=0.3, brightness=0.3,
 )  # fmt: skip
 
 
@@ -98,6 +100,26 @@ def test_no_free_place_gives_the_scene_itself() -> None:
     assert paste(full, cutout, PARAMS, np.random.default_rng(1)) is full
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_is_pasted_on_a_panel(seed: int) -> None:
+    empty = Scene(np.zeros((96, 160, 3), np.uint8), np.zeros((0, 4)), np.zeros(0, int))
+    cutout = Cutout(np.full((16, 16, 3), 255, np.uint8), np.ones((16, 16), np.float32), 0)
+    hud = np.zeros((96, 160), bool)
+    hud[:, 60:] = True
+    pasted = paste(empty, cutout, PARAMS, np.random.default_rng(seed), hud)
+    assert (pasted.boxes[:, 0] < 60).all()
+    assert paste(empty, cutout, PARAMS, np.random.default_rng(seed), np.ones_like(hud)) is empty
+
+
+def test_cutouts_of_other_games_have_a_class_of_this_one() -> None:
+    ship, mech = (
+        Cutout(np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.float32), class_id) for class_id in (0, 1)
+    )
+    cutouts = {"this": [[ship]], "other": [[ship, mech], [mech]], "third": [[mech]]}
+    assert of_other_games(cutouts, "this") == [[ship]]
+    assert of_other_games(cutouts, "third") == [[mech], [mech]]
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = make_world(tmp_path_factory.mktemp("crops"), {"a": ["hostile"] * 40, "b": ["neutral"] * 30})
@@ -163,3 +185,18 @@ def test_crops_are_larger_where_targets_are(project: Project) -> None:
     assert crop_side(project.paths.dataset, rows, PARAMS) == 64
     small = PARAMS.model_copy(update={"px": 32})
     assert crop_side(project.paths.dataset, rows, small) == 64, "targets are 20 pixels wide"
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(100, 21), (10, 10)], ids=["so many a frame", "no more than"]
+)
+def test_few_frames_give_few_crops(count: int, expected: int) -> None:
+    rows = pd.DataFrame(
+        {
+            "split": ["train"] * 9 + ["val"] * 3,
+            "kind": ["as-is"] * 8 + ["erased"] + ["as-is"] * 3,
+            "objects": [1] * 7 + [0, 1] + [1] * 3,
+        }
+    )
+    params = PARAMS.model_copy(update={"count": count, "per_frame": 3})
+    assert crop_count(rows, params) == expected

@@ -27,7 +27,9 @@ from gotowce_dagster.training.proposals import (
 from gotowce_dagster.training.rounds import train_on_crops
 from tests.worlds import box_at, make_world
 
-PARAMS = RoundsParams(count=1, least_gain=0.05, frames=20, hold=2, adopt=0.5, doubt=0.05, box_iou=0.6)
+PARAMS = RoundsParams(
+    count=1, least_gain=0.05, frames=20, hold=2, adopt=0.5, doubt=0.05, box_iou=0.6, smallest=0.1
+)
 BOX = [100.0, 40, 120, 60]
 MIRRORED = [40.0, 40, 60, 60]  # in 160 pixels
 
@@ -66,12 +68,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     small = {
         "epochs": 1, "imgsz": 160, "batch": 8, "freeze": 0, "workers": 0,
         "crops": {
-            "px": 64, "count": 16, "erased": 0.75, "away": 0.3, "standouts": 4, "pasted": [0, 1],
-            "paste_scale": [0.7, 1.4], "turn_deg": 180, "recolour": 0.3, "brightness": 0.3,
+            "px": 64, "count": 16, "per_frame": 16, "erased": 0.75, "away": 0.3, "standouts": 4,
+            "pasted": [0, 1], "paste_scale": [0.7, 1.4], "foreign": 0.5, "stretch": 1.5,
+            "turn_deg": 180, "recolour": 0.3, "brightness": 0.3,
         },
         "rounds": {
             "count": 1, "least_gain": 0.05, "frames": 6, "hold": 3,
-            "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6,
+            "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6, "smallest": 0.1,
         },
     }  # fmt: skip
     made = make_world(

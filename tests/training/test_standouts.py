@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gotowce_dagster.training.standouts import stand_still, standouts, usual_picture
+from gotowce_dagster.training.standouts import panels, share_inside, stand_still, standouts, usual_picture
 
 
 def _frame(*boxes: tuple[int, int, int, int], hud: bool = True) -> np.ndarray:
@@ -47,3 +47,42 @@ def test_nothing_is_usual_without_frames() -> None:
 def test_icons_of_the_hud_stand_still() -> None:
     boxes = np.array([[40.0, 200, 70, 220], [100, 60, 120, 76], [200, 100, 220, 120]])
     assert stand_still(_frame((100, 60, 120, 76)), _usual(), boxes).tolist() == [True, False, True]
+
+
+def _with_radar(number: int) -> np.ndarray:
+    """A frame of a HUD whose radar has a moving dot, and a target that moves over the scene."""
+    image = _frame((10 * number, 20, 10 * number + 20, 40), hud=False)
+    image[156:234, 96:174] = 200
+    image[160:230, 100:170] = 20
+    image[164:226, 104:166] = 200
+    image[168:222, 108:162] = 0
+    image[170 + 5 * number : 174 + 5 * number, 130:136] = 255
+    return image
+
+
+def test_a_panel_is_what_a_still_frame_encloses() -> None:
+    hud = panels([_with_radar(number) for number in range(9)])
+    radar, scene = np.array([[120.0, 180, 150, 210]]), np.array([[10.0, 20, 60, 60]])
+    assert share_inside(hud, radar) == pytest.approx([1.0])
+    assert share_inside(hud, scene) == pytest.approx([0.0])
+    assert hud.shape == (240, 320)
+
+
+def test_what_lies_in_a_panel_is_no_candidate() -> None:
+    images = [_with_radar(number) for number in range(9)]
+    images[3][180:200, 110:130] = 180
+    usual = usual_picture(images)
+    assert len(standouts(images[3], usual, (16.0, 40.0), limit=12)) == 2
+    images[3][100:116, 200:216] = 180
+    assert len(standouts(images[3], images[3], (16.0, 40.0), limit=12, hud=panels(images))) == 2, (
+        "if it stands too"
+    )
+    images[3][100:116, 200:216] = 20
+    assert len(standouts(images[3], usual, (16.0, 40.0), limit=12, hud=panels(images))) == 1
+
+
+def test_share_inside_is_of_the_box() -> None:
+    mask = np.zeros((20, 20), bool)
+    mask[:, 10:] = True
+    boxes = np.array([[5.0, 0, 15, 10], [12, 0, 14, 4], [30, 30, 40, 40]])
+    assert share_inside(mask, boxes) == pytest.approx([0.5, 1.0, 0.0])

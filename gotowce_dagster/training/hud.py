@@ -1,0 +1,80 @@
+"""What of a game's screen is HUD: panels that stand still in all its videos."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.labels.export import read_objects
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.training.standouts import panels, share_inside, stand_still, usual_picture
+
+_MEDIAN_OF, _LEAST_FRAMES = 25, 5
+"""Frames of a video, most and fewest, that tell what its places usually show."""
+_STANDING = 0.1
+"""Share of labelled targets that stand still, above which standing still says nothing."""
+
+
+def some_frames(frames: pd.DataFrame) -> pd.DataFrame:
+    """At most so many rows of a video as tell what it usually shows, evenly spaced."""
+    return frames.iloc[np.unique(np.linspace(0, len(frames) - 1, _MEDIAN_OF).astype(int))]
+
+
+def usual_of(dataset: Path, frames: pd.DataFrame) -> np.ndarray | None:
+    """What the places of a video usually show, where that tells the HUD from the scene.
+
+    Args:
+        frames: rows of tables.PROVENANCE of one video.
+
+    Returns:
+        RGB uint8 (H, W, 3). None for a few frames, and where labelled targets stand still too: there the
+        camera does.
+    """
+    if len(frames) < _LEAST_FRAMES:
+        return None
+    some = some_frames(frames)
+    pictures = [read_rgb(dataset / image) for image in some["image"]]
+    usual = usual_picture(pictures)
+    still = [
+        stand_still(picture, usual, boxes)
+        for picture, boxes in zip(pictures, _boxes(dataset, some), strict=True)
+    ]
+    return None if _too_many(still) else usual
+
+
+def hud_panels(dataset: Path, provenance: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The HUD of each game, by profile: bool (H, W), what is a panel in each of its videos.
+
+    A nebula stands still in one video, where the camera does, but hardly at the same place in the next. A
+    game without an entry has no panels, videos of several sizes, or labelled targets inside of what would be
+    panels.
+
+    Args:
+        provenance: rows of tables.PROVENANCE.
+    """
+    found: dict[str, np.ndarray] = {}
+    rows = provenance[(provenance["split"] == "train") & (provenance["kind"] != "erased")]
+    for profile, of_game in rows.groupby("profile"):
+        masks, inside = [], []
+        for _, frames in of_game.groupby("video"):
+            if len(frames) < _LEAST_FRAMES:
+                continue
+            some = some_frames(frames)
+            masks.append(panels([read_rgb(dataset / image) for image in some["image"]]))
+            inside += [share_inside(masks[-1], boxes) > 0.5 for boxes in _boxes(dataset, some)]
+        if masks and len({mask.shape for mask in masks}) == 1 and not _too_many(inside):
+            found[str(profile)] = np.logical_and.reduce(masks)
+    return found
+
+
+def _boxes(dataset: Path, frames: pd.DataFrame) -> list[np.ndarray]:
+    """The labelled targets of each frame, xyxy (n, 4)."""
+    return [
+        np.zeros((0, 4)) if row["kind"] == "unknown" else read_objects(dataset, row["image"])[1].xyxy
+        for row in frames.to_dict("records")
+    ]
+
+
+def _too_many(targets: list[np.ndarray]) -> bool:
+    every = np.concatenate([np.zeros(0, bool), *targets])
+    return bool(every.any() and every.mean() > _STANDING)
