@@ -16,7 +16,8 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.diagnosis.checks import diagnose
 from gotowce_dagster.intake import videos as intake
-from gotowce_dagster.intake.dvc_repo import DvcRepo, stage_name
+from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.intake.pipelines import stage_address
 from gotowce_dagster.labels.reviews import ReviewedVideo, read_reviewed, write_reviewed
 from gotowce_dagster.stages.table import STAGES
 from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
@@ -61,7 +62,7 @@ def label(project: Project, *videos: str) -> None:
     for stage in PER_VIDEO:
         for video in videos:
             stage.run(project, video, silent)
-            DvcRepo(project.paths.root).commit(stage_name(stage.name, video))
+            DvcRepo(project.paths.root).commit(stage_address(stage.name, video))
 
 
 def test_checkout_and_pull_leave_videos_and_reviews(clone: Project, tmp_path: Path) -> None:
@@ -154,11 +155,11 @@ def test_everything_a_second_person_does(
     second = visit(second)
     assert {name: content for name, content in sources(second).items() if name in theirs} == theirs
     stale = DvcRepo(root).stale()
-    made = [stage_name(stage.name, video) for stage in PER_VIDEO for video in ("scene_1", "scene_2")]
+    made = [stage_address(stage.name, video) for stage in PER_VIDEO for video in ("scene_1", "scene_2")]
     assert not set(made) & set(stale)
     assert not [name for name in stale if name.endswith(".dvc")]
     label(second, "scene_1_2")
-    repro = run(root, "dvc", "repro", "cleaned_labels")
+    repro = run(root, "dvc", "repro", "--recursive", "videos")
     assert "Running stage" not in repro
     mine = sources(second)
     run(root, "dvc", "checkout", "--allow-missing")

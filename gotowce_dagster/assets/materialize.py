@@ -14,14 +14,15 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.errors import GotowceError, MissingWeightsError, system_sentence
 from gotowce_dagster.core.sources import require_pulled, tracked_files
-from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
+from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest
+from gotowce_dagster.intake.pipelines import stage_address, stage_name
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.stages.base import Stage
 from gotowce_dagster.stages.table import STAGES
 
 LOCK_FINGERPRINT = "dvc_lock_entry"
 COMPUTED = "computed"
-_RAW_FILE = "data/raw/${item.file}"
+_RAW_FILE = "data/raw/${file}"
 
 
 def materialize(
@@ -38,13 +39,13 @@ def materialize(
     project = Project.find()
     stage = STAGES[context.asset_key.path[-1]]
     video = context.partition_key if stage.per_video else None
-    name = stage_name(stage.name, video)
+    name, address = stage_name(stage.name, video), stage_address(stage.name, video)
     repo = DvcRepo(project.paths.root)
     arguments = (project,) if video is None else (project, video)
     start = time.monotonic()
     try:
         _require_sources(project, stage, video)
-        how = _bring_up_to_date(repo, name, partial(stage.run, *arguments, progress(context), **callbacks))
+        how = _bring_up_to_date(repo, address, partial(stage.run, *arguments, progress(context), **callbacks))
     except GotowceError as error:
         # A download of weights may succeed a minute later; bad input stays bad.
         raise dg.Failure(str(error), allow_retries=isinstance(error, MissingWeightsError)) from error
@@ -53,7 +54,7 @@ def materialize(
             raise
         raise dg.Failure(sentence) from error
     context.log.info(f"{name}: {how}")
-    entry = repo.lock_entries()[name]
+    entry = repo.entry(address)
     run = {"how": dg.MetadataValue.text(how), "seconds": dg.MetadataValue.float(time.monotonic() - start)}
     if how == COMPUTED and stage.name in project.engines:
         device, engines = best_device(), engines_of(stage.name, project.engines)
@@ -76,7 +77,7 @@ def lock_metadata(
         for name, engine in engines_of(stage.name, project.engines).items()
     }
     return {
-        **preview_metadata(preview_of(project, stage.name, video)),
+        **preview_metadata(preview_of(project, stage.name, video), project.paths.pictures(stage.name, video)),
         **engines,
         "dvc_md5": dg.MetadataValue.text(output_digest(entry)),
         LOCK_FINGERPRINT: dg.MetadataValue.text(fingerprint(entry)),

@@ -2,20 +2,24 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
 
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.pictures.embed import data_uri
+from gotowce_dagster.pictures.write import write_picture
 from gotowce_dagster.previews.base import Preview
+from gotowce_dagster.video.names import slug
 
 ProgressOf = Callable[[dg.AssetExecutionContext], Progress]
 """The resource `progress`: returns the progress callback of a step."""
 
 _LOG_EVERY_S = 10.0
-# Dagster's event log keeps every picture forever, so each one must be small.
-_PICTURE_BYTES = 100_000
+# Dagster's event log keeps every picture forever, so those of one event must be small together.
+_INLINE_BYTES = 20_000
+_WIDTHS = (640, 480, 320, 160)
 
 
 def log_progress(context: dg.AssetExecutionContext) -> Progress:
@@ -36,23 +40,38 @@ def log_progress(context: dg.AssetExecutionContext) -> Progress:
     return show
 
 
-def preview_metadata(preview: Preview) -> dict[str, dg.MetadataValue]:
-    """Convert a preview to metadata: numbers, which Dagster plots over time, notes, and inline pictures."""
+def preview_metadata(preview: Preview, folder: Path) -> dict[str, dg.MetadataValue]:
+    """Convert a preview to metadata: numbers, which Dagster plots over time, notes, and small pictures.
+
+    Args:
+        folder: Where the pictures are written in full size.
+    """
     metadata: dict[str, dg.MetadataValue] = {
         name: dg.MetadataValue.text(value) if isinstance(value, str) else _number(value)
         for name, value in preview.numbers.items()
     }
     if preview.notes:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in preview.notes))
-    if preview.picture is not None:
-        metadata["picture"] = picture_metadata(preview.picture)
-    metadata |= {name: picture_metadata(picture, name) for name, picture in preview.more.items()}
+    pictures = preview.more if preview.picture is None else {"picture": preview.picture, **preview.more}
+    for name, picture in pictures.items():
+        metadata[name] = picture_metadata(picture, folder, name, _INLINE_BYTES // len(pictures))
     return metadata
 
 
-def picture_metadata(picture: np.ndarray, what: str = "picture") -> dg.MetadataValue:
-    """Convert a picture, RGB uint8 (H, W, 3), to metadata that Dagster shows inline."""
-    return dg.MetadataValue.md(f"![{what}]({data_uri(picture, _PICTURE_BYTES)})")
+def picture_metadata(
+    picture: np.ndarray, folder: Path, what: str = "picture", limit: int = _INLINE_BYTES
+) -> dg.MetadataValue:
+    """Write a picture, RGB uint8 (H, W, 3), to a folder, and make a small one that Dagster shows inline.
+
+    Args:
+        limit: Most bytes of the small one.
+    """
+    file = folder / f"{slug(what)}.jpg"
+    write_picture(picture, file)
+    small = (data_uri(picture, limit, width) for width in _WIDTHS)
+    shown = next((uri for uri in small if len(uri) <= limit), None)
+    image = f"![{what}]({shown})\n\n" if shown else ""
+    return dg.MetadataValue.md(f"{image}full size: `{file}`")
 
 
 def _number(value: float) -> dg.MetadataValue:

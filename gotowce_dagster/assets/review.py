@@ -127,7 +127,9 @@ def _sent(paths: Paths, frames: Sequence["FrameToReview"], pushed: "Pushed") -> 
             for number, frame in enumerate(shown, start=1)
         ]
         sheet = contact_sheet([_closeup(paths, frame) for frame in shown], captions)
-        metadata["picture"] = picture_metadata(sheet, "first frames of the queue")
+        metadata["picture"] = picture_metadata(
+            sheet, paths.pictures("review_tasks", None), "first frames of the queue"
+        )
     return metadata
 
 

@@ -2,15 +2,17 @@
 
 import json
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
 
 import dagster as dg
 
 from gotowce_dagster.assets.jobs import label_videos, train_model
 from gotowce_dagster.assets.materialize import LOCK_FINGERPRINT, lock_metadata
 from gotowce_dagster.assets.partitions import VIDEOS
+from gotowce_dagster.assets.reported import Record, Reported
 from gotowce_dagster.assets.review import reviewed_labels, reviewed_metadata, reviews_version
 from gotowce_dagster.assets.runs import release_dead_runs
 from gotowce_dagster.assets.versions import code_version
@@ -18,14 +20,22 @@ from gotowce_dagster.config.project import Project, listed_videos
 from gotowce_dagster.core.errors import GotowceError, PartlyDoneError, one_sentence
 from gotowce_dagster.core.sources import not_pulled, pointer, require_pulled, tracked_files
 from gotowce_dagster.intake import videos as intake
-from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
+from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest
+from gotowce_dagster.intake.pipelines import ROOT, folder_of, stage_name
 from gotowce_dagster.intake.raw_folder import entries
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.review.connection import ServerDownError, connect, find
+from gotowce_dagster.stages.base import Stage
 from gotowce_dagster.stages.table import STAGES
 
 # A file that changed within this time is still being copied.
 _SETTLED_S = 10.0
+# Pipelines that the sensor dvc_lock reports at once, and after how many seconds it leaves the rest to its
+# next tick. Each entry costs a query and a preview, and Dagster stops a sensor after a minute.
+_BATCH = 25
+_BATCH_S = 20.0
+# How many paths a message names.
+_NAMED = 5
 
 
 @dg.sensor(job=label_videos, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -44,7 +54,7 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
     ]
     notes = [f"still being copied: {', '.join(copying)}"] if copying else []
     try:
-        labelled = DvcRepo(project.paths.root).lock_entries(wait=False)
+        DvcRepo(project.paths.root).repair(wait=False)
         notes += intake.sync(project, leave=copying)
     except PartlyDoneError as error:
         notes.append(str(error))
@@ -56,13 +66,14 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
     new = [video for video in videos if video not in existing]
     removed = sorted(existing - set(videos))
     absent = {video for video in videos if project.raw_state(video) != "here"}
-    to_label = [
-        video
-        for video in videos
-        if (video in new or video in waiting)
-        and video not in absent
-        and stage_name("cleaned_labels", video) not in labelled
-    ]
+    try:
+        to_label = [
+            video
+            for video in videos
+            if (video in new or video in waiting) and video not in absent and not _is_labelled(project, video)
+        ]
+    except (GotowceError, OSError) as error:
+        return dg.SkipReason(one_sentence(error, ""))
     new_cursor = {"sizes": {name: size for name, (size, _) in sizes.items()}, "not_pulled": sorted(absent)}
     notes += _absent_in_words(project)
     if not new and not removed and not to_label:
@@ -85,42 +96,42 @@ def new_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Report outputs of `dvc repro` as materialized, so that they need no run.
+    """Report outputs of `dvc repro` as materialized, so that they need no run; in batches if there are many.
 
     Outputs that are recorded but not pulled are reported once they are pulled.
     """
     project = Project.find()
-    try:
-        lock = DvcRepo(project.paths.root).lock_entries(wait=False)
-    except (GotowceError, OSError) as error:
-        return dg.SkipReason(one_sentence(error, ""))
-    seen = json.loads(context.cursor or "{}")
-    current = {name: fingerprint(entry) for name, entry in lock.items()}
     videos = set(context.instance.get_dynamic_partitions("videos")) & set(listed_videos(project.paths))
-    events, reported, absent, problems = [], set[str](), [], []
-    for stage, video in _in_order(videos):
-        name = stage_name(stage, video)
-        if name not in current:
-            continue
-        try:
-            if seen.get(name) != current[name]:
-                if not _is_here(project, lock[name]):
-                    absent.append(name)
-                    continue
-                events += _materialization(context.instance, project, stage, video, lock[name])
-            reported.add(name)
-        except (GotowceError, OSError, KeyError, TypeError, ValueError) as error:
-            problems.append(f"{name}: {one_sentence(error, name)}")
+    reported = Reported.resume(project.paths, context.cursor)
+    folders = [folder_of(video) for video in sorted(videos)]
+    # What sums up all videos comes after all of them, and what failed before keeps nothing else waiting.
+    due = [*reported.due(folders), *reported.due([ROOT]), *reported.failed([*folders, ROOT])]
+    report, events, start = (
+        _Report(context.instance, project),
+        list[dg.AssetMaterialization](),
+        time.monotonic(),
+    )
+    try:
+        for folder in due[:_BATCH]:
+            if time.monotonic() - start > _BATCH_S:
+                break
+            record, found = report.of(folder, reported)
+            reported.keep(folder, record)
+            events += found
+    except (GotowceError, OSError) as error:
+        report.problems.append(one_sentence(error, ""))
+    problems = report.problems
+    records = reported.records | reported.batch
+    absent = [path for folder in (*folders, ROOT) if folder in records for path in records[folder].absent]
     if absent:
-        problems.append(f"not pulled: {', '.join(absent)}: run `dvc pull`")
-    # Entries that could not be reported, or whose video has no partition yet, are retried later.
-    cursor = json.dumps({name: mark for name, mark in current.items() if name in reported})
+        others = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+        problems = [*problems, f"not pulled: {', '.join(absent[:_NAMED])}{others}: run `dvc pull`"]
     if not events:
-        context.update_cursor(cursor)
+        context.update_cursor(reported.cursor())
         return dg.SkipReason("; ".join(["no new outputs in dvc.lock", *problems]))
     for problem in problems:
         context.log.warning(problem)
-    return dg.SensorResult(asset_events=events, cursor=cursor)
+    return dg.SensorResult(asset_events=events, cursor=reported.cursor())
 
 
 def reviews_sensor(every_s: int) -> dg.SensorDefinition:
@@ -204,50 +215,84 @@ def _reviews_materialization(instance: dg.DagsterInstance, project: Project) -> 
     return [dg.AssetMaterialization(reviewed_labels.key, metadata=metadata, tags=tags)]
 
 
-def _in_order(videos: set[str]) -> Iterator[tuple[str, str | None]]:
-    for stage in STAGES.values():
-        for video in sorted(videos) if stage.per_video else [None]:
-            yield stage.name, video
+class _Report:
+    """Turns the entries of dvc.lock files into events."""
+
+    def __init__(self, instance: dg.DagsterInstance, project: Project) -> None:
+        self.problems: list[str] = []
+        self._instance = instance
+        self._project = project
+        self._repo = DvcRepo(project.paths.root)
+        # It reads every source file of a stage.
+        self._code_version = cache(partial(code_version, project.paths))
+
+    def of(self, folder: str, reported: Reported) -> tuple[Record, list[dg.AssetMaterialization]]:
+        """What is to be reported of a pipeline's dvc.lock, and its events in the order of the stages.
+
+        Raises:
+            LockBusyError: Another process is writing it.
+            InputError: It has git's merge conflict markers.
+        """
+        video = None if folder == ROOT else Path(folder).name
+        seen, state = reported.records.get(folder), reported.state(folder)
+        assert state is not None, "it is due"
+        record, events = Record(state=state), list[dg.AssetMaterialization]()
+        entries = self._repo.entries_in(folder, wait=False)
+        for stage in STAGES.values():
+            entry = entries.get(stage.name)
+            if entry is None or stage.per_video != (video is not None):
+                continue
+            name, mark = stage_name(stage.name, video), fingerprint(entry)
+            try:
+                if not seen or seen.stages.get(stage.name) != mark:
+                    if absent := _absent(self._project, entry):
+                        record.absent += absent
+                        continue
+                    events += self._materialization(stage, video, entry)
+                record.stages[stage.name] = mark
+            except (GotowceError, OSError, KeyError, TypeError, ValueError) as error:
+                self.problems.append(f"{name}: {one_sentence(error, name)}")
+                record.is_failed = True
+        return record, events
+
+    def _materialization(self, stage: Stage, video: str | None, entry: dict) -> list[dg.AssetMaterialization]:
+        """The event to report for a lock entry; none if Dagster itself wrote that entry."""
+        key = dg.AssetKey(stage.name)
+        filters = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[video] if video else None)
+        records = self._instance.fetch_materializations(filters, limit=1).records
+        existing = (
+            records[0].asset_materialization.metadata if records and records[0].asset_materialization else {}
+        )
+        if LOCK_FINGERPRINT in existing and existing[LOCK_FINGERPRINT].value == fingerprint(entry):
+            return []
+        tags = {
+            "dagster/data_version": output_digest(entry),
+            "dagster/data_version_is_user_provided": "true",
+            "dagster/code_version": self._code_version(stage.name),
+        }
+        how = {"how": dg.MetadataValue.text("by dvc repro")}
+        metadata = lock_metadata(self._project, stage, video, entry) | how
+        return [dg.AssetMaterialization(key, partition=video, metadata=metadata, tags=tags)]
 
 
-def _is_here(project: Project, entry: dict) -> bool:
-    """Whether a stage's output exists on disk, and the videos that its preview needs."""
-    paths = [entry_path["path"] for entry_path in (*entry["outs"], *entry.get("deps", ()))]
-    needed = [path for path in paths if path.startswith("data/raw/")] + [entry["outs"][0]["path"]]
-    return all((project.paths.root / path).exists() for path in needed)
-
-
-def _materialization(
-    instance: dg.DagsterInstance, project: Project, stage: str, video: str | None, entry: dict
-) -> list[dg.AssetMaterialization]:
-    """The event to report for a lock entry; none if Dagster itself wrote that entry."""
-    key = dg.AssetKey(stage)
-    filters = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[video] if video else None)
-    records = instance.fetch_materializations(filters, limit=1).records
-    existing = (
-        records[0].asset_materialization.metadata if records and records[0].asset_materialization else {}
-    )
-    if LOCK_FINGERPRINT in existing and existing[LOCK_FINGERPRINT].value == fingerprint(entry):
-        return []
-    tags = {
-        "dagster/data_version": output_digest(entry),
-        "dagster/data_version_is_user_provided": "true",
-        "dagster/code_version": code_version(project.paths, stage),
-    }
-    metadata = lock_metadata(project, STAGES[stage], video, entry) | {
-        "how": dg.MetadataValue.text("by dvc repro")
-    }
-    return [dg.AssetMaterialization(key, partition=video, metadata=metadata, tags=tags)]
+def _absent(project: Project, entry: dict) -> list[str]:
+    """What is not here of a stage's output and the videos that its preview needs."""
+    paths = [dep["path"] for dep in entry.get("deps", ()) if dep["path"].startswith("data/raw/")]
+    return [path for path in (*paths, entry["outs"][0]["path"]) if not (project.paths.root / path).exists()]
 
 
 def _sizes(project: Project) -> dict[str, tuple[int, float]]:
-    """Size, and time of the last change, of each file in data/raw that may be a video."""
+    """Size, and time of the last change, of each file in data/raw that may be a new video."""
     sizes = {}
-    for file in entries(project.paths):
+    for file in (entry for entry in entries(project.paths) if not pointer(entry).exists()):
         with suppress(FileNotFoundError):  # a broken link, or moved away just now
             if file.is_file():
                 sizes[file.name] = file.stat().st_size, file.stat().st_mtime
     return sizes
+
+
+def _is_labelled(project: Project, video: str) -> bool:
+    return "cleaned_labels" in DvcRepo(project.paths.root).entries_in(folder_of(video), wait=False)
 
 
 def _is_copying(size: int, changed: float, before: int | None) -> bool:

@@ -1,4 +1,4 @@
-"""Code versions of assets: a digest of the stage's source files and parameters named in dvc.yaml.
+"""Code versions of assets: a digest of the stage's source files and parameters named in its pipeline.
 
 An edit of params.yaml or of a stage's code thus makes the asset stale in Dagster exactly when it makes the
 stage stale in DVC.
@@ -17,9 +17,8 @@ from gotowce_dagster.intake.code_graph import code_of
 
 
 def pipeline(paths: Paths) -> dict[str, dict[str, Any]]:
-    """Read the stages of dvc.yaml by name, without resolving templates."""
-    stages = read_yaml(paths.root / "dvc.yaml")["stages"]
-    return {name: stage.get("do", stage) for name, stage in stages.items()}
+    """Read the stages of a video's pipeline and of the project's, by name, without resolving templates."""
+    return read_yaml(paths.template)["stages"] | read_yaml(paths.root / "dvc.yaml")["stages"]
 
 
 def code_version(paths: Paths, stage: str) -> str:

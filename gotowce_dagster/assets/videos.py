@@ -34,7 +34,9 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "size": dg.MetadataValue.text(
                 f"{info.width}x{info.height} at {info.fps:.3g} frames/s, {info.codec}"
             ),
-            "picture": picture_metadata(picture, "first frame"),
+            "picture": picture_metadata(
+                picture, project.paths.pictures("raw_videos", context.partition_key), "first frame"
+            ),
         }
     return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)
 

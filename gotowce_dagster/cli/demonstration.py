@@ -15,7 +15,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.intake import videos as intake
-from gotowce_dagster.intake.dvc_repo import stage_name
+from gotowce_dagster.intake.pipelines import stage_name
 from gotowce_dagster.previews.base import Preview
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.stages.table import STAGES

@@ -1,4 +1,4 @@
-"""`gotowce repair`: make dvc.lock whole again."""
+"""`gotowce repair`: make every dvc.lock whole again."""
 
 from dataclasses import asdict
 
@@ -7,7 +7,7 @@ from gotowce_dagster.cli.options import Json
 
 
 def repair(json: Json = False) -> None:
-    """Make dvc.lock whole again after a kill or a full disk cut it short; add, sync and Dagster do it too."""
+    """Make every dvc.lock whole again after a kill or a full disk cut it; add, sync and Dagster do it too."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.intake.dvc_repo import DvcRepo
 
@@ -15,4 +15,4 @@ def repair(json: Json = False) -> None:
     if json:
         console.show_json({"repaired": asdict(done) if done else None})
     elif done is None:  # what was done is a warning, shown already
-        console.out.print("dvc.lock is whole: nothing to repair")
+        console.out.print("every dvc.lock is whole: nothing to repair")

@@ -18,6 +18,7 @@ def stage(
     """Run one stage, as dvc.yaml does; one that found nothing at all says so on standard error."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.intake.dvc_repo import DvcRepo
+    from gotowce_dagster.intake.pipelines import stage_address
     from gotowce_dagster.previews.found_nothing import found_nothing
     from gotowce_dagster.previews.table import PREVIEWS
     from gotowce_dagster.stages.table import STAGES
@@ -33,7 +34,7 @@ def stage(
     arguments = (project,) if video is None else (project, video)
     if video is not None:
         project.video(video)
-    DvcRepo(project.paths.root).remember()
+    DvcRepo(project.paths.root).remember(stage_address(name, video))
     with console.progress_bars() as start:
         chosen.run(*arguments, start(" ".join(filter(None, (name, video)))))
     preview = PREVIEWS[name](*arguments)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 def sync(
     refresh: Annotated[bool, typer.Option("--refresh", help="Choose the engines anew.")] = False,
     code: Annotated[
-        bool, typer.Option("--code", help="Only write into dvc.yaml which source files each stage runs.")
+        bool, typer.Option("--code", help="Only write into the pipelines which source files each stage runs.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write data/videos.yaml and data/engines.yaml from what is here."""
+    """Write data/videos.yaml, data/engines.yaml and each video's pipeline from what is here."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.sources import not_pulled
     from gotowce_dagster.detectors.registry import missing_extras
@@ -55,4 +55,4 @@ def _sync_code(project: "Project", json: bool) -> None:
         lines = [*(f"+ {name}" for name in added), *(f"- {name}" for name in removed)]
         console.out.print(console.bold(stage), *lines, sep="\n  ", highlight=False)
     if not changed:
-        console.out.print("dvc.yaml names exactly the source files that each stage runs")
+        console.out.print("the pipelines name exactly the source files that each stage runs")

@@ -24,6 +24,20 @@ class Paths:
         return self.data / "videos.yaml"
 
     @property
+    def pipelines(self) -> Path:
+        """The folders of the videos' pipelines, one a video."""
+        return self.root / "videos"
+
+    @property
+    def template(self) -> Path:
+        """The one pipeline that every video's dvc.yaml is a copy of."""
+        return self.pipelines / "template.yaml"
+
+    def pipeline(self, video: str) -> Path:
+        """A video's own dvc.yaml, dvc.lock and video.yaml; small, so that its cost is that of one video."""
+        return self.pipelines / video
+
+    @property
     def engines(self) -> Path:
         """The generated choice of engines for this machine."""
         return self.data / "engines.yaml"
@@ -97,6 +111,14 @@ class Paths:
     def trash(self) -> Path:
         """What `gotowce remove` took out of the project, a folder each."""
         return self.data / ".trash"
+
+    def kept_lock(self, folder: str) -> Path:
+        """The last complete copy of the dvc.lock in a folder below the root, to repair it from."""
+        return self.work("dvc") / folder / "dvc.lock.good"
+
+    def pictures(self, asset: str, video: str | None) -> Path:
+        """A folder with the pictures of an asset in full size; Dagster's event log holds small ones."""
+        return self.work("previews") / asset / (video or "")
 
     def work(self, stage: str) -> Path:
         """Unfinished work that a killed run may take up again; never an output."""

@@ -2,7 +2,8 @@
 
 A module reaches what it imports, inside functions too, every ``__init__.py`` on the way, the modules that it
 names in a string (``python -m package.module``) and the data files of its folder that it names in a string
-(templates, tables). dvc.yaml lists exactly what a stage's ``run`` reaches; ``gotowce sync --code`` writes it.
+(templates, tables). dvc.yaml, and the template of the videos' pipelines, list exactly what a stage's ``run``
+reaches; ``gotowce sync --code`` writes it.
 """
 
 import ast
@@ -13,8 +14,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from gotowce_dagster.config.params import read_yaml
+from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_file
+from gotowce_dagster.intake.pipelines import copy_template
 
 PACKAGE = "gotowce_dagster"
 STAGES = f"{PACKAGE}.stages"
@@ -116,29 +119,31 @@ class CodeGraph:
 
 
 def sync_code(root: Path) -> dict[str, tuple[list[str], list[str]]]:
-    """Write into a project's dvc.yaml what its stages run; comments and all else stay.
+    """Write into a project's pipelines what their stages run; comments and all else stay.
 
     Returns:
         Of each stage that changed, the files and folders that were added, and those that were removed.
 
     Raises:
-        InputError: the project has no source code, a module is no valid Python, or dvc.yaml has another form.
+        InputError: the project has no source code, a module is no valid Python, or a pipeline has another
+            form.
     """
     if not (root / PACKAGE).is_dir():
         raise InputError(f"{root / PACKAGE}: not there; dvc.yaml can be written only beside the source code")
-    path, graph = root / "dvc.yaml", CodeGraph(root, EXEMPT)
-    stages = {name: stage.get("do", stage) for name, stage in read_yaml(path)["stages"].items()}
-    lists = {name: graph.listed(f"{STAGES}.{name}") for name in stages}
-    text = path.read_text(encoding="utf-8")
-    if (new := rewritten(text, lists)) != text:
-        with fresh_file(path) as file:
-            file.write_text(new, encoding="utf-8")
-    named = {name: set(code_of(stage["deps"])) for name, stage in stages.items()}
-    return {
-        name: (sorted(set(listed) - named[name]), sorted(named[name] - set(listed)))
-        for name, listed in lists.items()
-        if set(listed) != named[name]
-    }
+    graph, changed = CodeGraph(root, EXEMPT), {}
+    for path in (Paths(root).template, root / "dvc.yaml"):
+        stages = {name: stage.get("do", stage) for name, stage in read_yaml(path)["stages"].items()}
+        lists = {name: graph.listed(f"{STAGES}.{name}") for name in stages}
+        text = path.read_text(encoding="utf-8")
+        if (new := rewritten(text, lists)) != text:
+            with fresh_file(path) as file:
+                file.write_text(new, encoding="utf-8")
+        for name, listed in lists.items():
+            named = set(code_of(stages[name]["deps"]))
+            if named != set(listed):
+                changed[name] = (sorted(set(listed) - named), sorted(named - set(listed)))
+    copy_template(Paths(root))
+    return changed
 
 
 def rewritten(text: str, lists: Mapping[str, Sequence[str]]) -> str:

@@ -2,7 +2,8 @@
 
 DVC's Repo class is not a public API, so we use little of it, covered by contract tests. It resolves names
 against the current folder of the process, hence every call runs in the project's root. Every call starts with
-a complete dvc.lock: one that was truncated by a kill is repaired first.
+a complete dvc.lock: one that was truncated by a kill is repaired first. A call about one stage reads the
+files of its own pipeline only, and a stage is named by its address (``pipelines.stage_address``).
 """
 
 import contextlib
@@ -20,6 +21,14 @@ from gotowce_dagster.core.yaml_files import read_yaml
 from gotowce_dagster.intake import dvc_lock_repair
 from gotowce_dagster.intake.dvc_lock_repair import Repair
 from gotowce_dagster.intake.dvc_lockfile import read_lock
+from gotowce_dagster.intake.pipelines import (
+    LOCK,
+    PIPELINE,
+    ROOT,
+    address,
+    folders_with_lock,
+    split_address,
+)
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -30,11 +39,6 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 _IN_USE_POLL_S = 1.0
-
-
-def stage_name(stage: str, video: str | None) -> str:
-    """The name of a video's stage in dvc.yaml: ``masks@duel``."""
-    return stage if video is None else f"{stage}@{video}"
 
 
 class LockBusyError(GotowceError):
@@ -48,9 +52,11 @@ class DvcRepo:
     root: Path
 
     @contextlib.contextmanager
-    def _open(self) -> Generator["Repo"]:
+    def _open(self, folders: Iterable[str] = ()) -> Generator["Repo"]:
+        """Open DVC's repository with the dvc.lock of these pipelines complete."""
         with self._connected(wait=True) as repo:
-            dvc_lock_repair.whole_lock(repo, self.root)
+            for folder in folders:
+                dvc_lock_repair.whole_lock(repo, self.root, folder)
             yield repo
 
     @contextlib.contextmanager
@@ -74,7 +80,8 @@ class DvcRepo:
                 yield repo
             except ResolveError as error:
                 raise InputError(
-                    f"{error}; run `gotowce sync` to rewrite data/videos.yaml and data/engines.yaml"
+                    f"{error}; run `gotowce sync` to rewrite data/videos.yaml, data/engines.yaml and the "
+                    "video.yaml of each video"
                 ) from error
             except LockError as error:
                 if wait:
@@ -88,13 +95,13 @@ class DvcRepo:
                     raise
                 raise InputError(f"DVC: {' '.join(str(error).split())}") from error
 
-    def _when_free(self, act: Callable[["Repo"], T]) -> T:
-        """Run ``act`` once no stage of a concurrent `dvc repro` uses the same files."""
+    def _when_free(self, folders: Iterable[str], act: Callable[["Repo"], T]) -> T:
+        """Run ``act`` on some pipelines once no stage of a concurrent `dvc repro` uses the same files."""
         from dvc.lock import LockError
 
         has_warned = False
         while True:
-            with self._open() as repo:
+            with self._open(folders) as repo:
                 try:
                     return act(repo)
                 except LockError as error:
@@ -103,24 +110,40 @@ class DvcRepo:
                         has_warned = True
             time.sleep(_IN_USE_POLL_S)
 
-    def repair(self, *, run_cache: bool = False) -> Repair | None:
-        """Repair a truncated dvc.lock and truncated .dvc files of sources.
+    def _folder_of(self, name: str) -> str:
+        """The folder of a stage's pipeline.
+
+        Raises:
+            InputError: The pipeline is not there.
+        """
+        folder = split_address(name)[0]
+        if folder != ROOT and not (self.root / folder / PIPELINE).exists():
+            raise InputError(f"{folder}/{PIPELINE}: not there; write it with `gotowce sync`")
+        return folder
+
+    def repair(self, *, wait: bool = True, run_cache: bool = False) -> Repair | None:
+        """Repair every truncated dvc.lock, and truncated .dvc files of sources.
 
         Args:
+            wait: Wait for a process that is writing one of them, as long as it takes.
             run_cache: Also remove unfinished entries of DVC's run cache, which takes a look at each entry.
 
         Returns:
-            The result for each stage; None if dvc.lock was complete.
+            The result for each stage of the truncated ones; None if all were complete.
+
+        Raises:
+            LockBusyError: with ``wait`` false: another process held DVC's lock for three seconds.
         """
         from dvc.repo import lock_repo
 
-        is_whole = dvc_lock_repair.is_unchanged(self.root) and not dvc_lock_repair.torn_sources(self.root)
-        if is_whole and not run_cache:
+        folders = folders_with_lock(self.root)
+        changed = [folder for folder in folders if dvc_lock_repair.unchanged_text(self.root, folder) is None]
+        if not changed and not dvc_lock_repair.torn_sources(self.root) and not run_cache:
             return None
-        with self._connected(wait=True) as repo, lock_repo(repo):
+        with self._connected(wait=wait) as repo, lock_repo(repo):
             if run_cache:
                 dvc_lock_repair.drop_torn_run_cache(repo)
-            repair = dvc_lock_repair.make_whole(repo, self.root)
+            repairs = [dvc_lock_repair.make_whole(repo, self.root, folder) for folder in changed]
             torn = dvc_lock_repair.torn_sources(self.root)
             for file in torn:
                 file.rename(file.with_name(f"{file.name}.cut"))
@@ -136,24 +159,24 @@ class DvcRepo:
             )
             if source.exists():
                 self.track(source)
-        return repair
+        return dvc_lock_repair.joined([repair for repair in repairs if repair])
 
-    def remember(self) -> None:
-        """Copy the current dvc.lock, before a plain `dvc repro` that runs this process rewrites it in place.
+    def remember(self, name: str) -> None:
+        """Copy the dvc.lock with a stage, before a plain `dvc repro` that runs us rewrites it in place.
 
         Does nothing if another process holds DVC's lock, because that process keeps a copy too.
         """
         if (self.root / ".dvc").is_dir():
-            with contextlib.suppress(LockBusyError):
-                self.lock_entries(wait=False)
+            with contextlib.suppress(LockBusyError), self._connected(wait=False) as repo:
+                dvc_lock_repair.whole_lock(repo, self.root, split_address(name)[0])
 
     def is_current(self, name: str) -> bool:
         """Whether the stage's outputs exist and were made from the current inputs."""
-        return self._when_free(lambda repo: not repo.status(targets=[name]))
+        return self._when_free([self._folder_of(name)], lambda repo: not repo.status(targets=[name]))
 
     def stale(self) -> list[str]:
-        """List stages and tracked files that are not current."""
-        return self._when_free(lambda repo: sorted(repo.status()))
+        """List the addresses of stages and the tracked files that are not current."""
+        return self._when_free(folders_with_lock(self.root), lambda repo: sorted(repo.status()))
 
     def restore(self, name: str) -> bool:
         """Restore the outputs of an earlier run with the same inputs, if DVC's run cache has them."""
@@ -163,7 +186,7 @@ class DvcRepo:
         def restore_outputs(repo: "Repo") -> bool:
             def restored() -> bool:
                 try:
-                    repo.stage_cache.restore(repo.stage.load_one(name=name))
+                    repo.stage_cache.restore(repo.stage.get_target(name))
                 except (RunCacheNotFoundError, CheckoutError):
                     return False
                 return True
@@ -177,7 +200,7 @@ class DvcRepo:
                     repo._reset()
                     return restored()
 
-        return self._when_free(restore_outputs)
+        return self._when_free([self._folder_of(name)], restore_outputs)
 
     def commit(self, name: str) -> str:
         """Record in dvc.lock that the output was made from the current inputs; returns its digest."""
@@ -187,7 +210,7 @@ class DvcRepo:
             (output,) = stage.outs
             return output.hash_info.value
 
-        return self._when_free(record)
+        return self._when_free([self._folder_of(name)], record)
 
     def track(self, path: Path) -> None:
         """Track a file with DVC as a source, as `dvc add` does.
@@ -199,7 +222,7 @@ class DvcRepo:
 
         with self._open() as repo, _whole_copies(repo, path):
             try:
-                repo.add(str(path.relative_to(self.root)))
+                _add(repo, path)
             except LockError as error:
                 raise BusyError(
                     f"{path}: in use by a stage that DVC is running; the file stays, track it with "
@@ -232,36 +255,52 @@ class DvcRepo:
             raise InputError(f"{entry}: not written by `dvc add`; remove it and run `gotowce sync`") from None
 
     def lock_entries(self, *, wait: bool = True) -> dict[str, Any]:
-        """Read the entry of each stage in dvc.lock; do not modify the result.
+        """Read the entries of all stages in all dvc.lock files, by address; do not modify the result.
 
         Args:
-            wait: Wait for a process that is writing dvc.lock, as long as it takes.
+            wait: Wait for a process that is writing one of them, as long as it takes.
 
         Raises:
             LockBusyError: with ``wait`` false: another process held DVC's lock for three seconds.
-            InputError: It has git's merge conflict markers.
+            InputError: One has git's merge conflict markers.
         """
-        path = self.root / "dvc.lock"
+        return {
+            address(folder, stage): entry
+            for folder in folders_with_lock(self.root)
+            for stage, entry in self.entries_in(folder, wait=wait).items()
+        }
+
+    def entries_in(self, folder: str, *, wait: bool = True) -> dict[str, Any]:
+        """Read the entries of one pipeline's dvc.lock by stage; do not modify the result.
+
+        Raises:
+            LockBusyError, InputError: As in lock_entries.
+        """
+        path = self.root / folder / LOCK
         if not (self.root / ".dvc").is_dir():
             text = path.read_text(encoding="utf-8") if path.exists() else ""
-        else:
+        elif (text := dvc_lock_repair.unchanged_text(self.root, folder)) is None:
             with self._connected(wait=wait) as repo:
-                text = dvc_lock_repair.whole_lock(repo, self.root)
-        return read_lock(text, dvc_lock_repair.without_outs(self.root)) if text else {}
+                text = dvc_lock_repair.whole_lock(repo, self.root, folder)
+        return read_lock(text, dvc_lock_repair.without_outs(self.root, folder)) if text else {}
 
-    def entries(self, names: Iterable[str]) -> dict[str, Any]:
-        """Read the entries of some stages in dvc.lock; do not modify the result."""
-        stages = self.lock_entries()
-        return {name: stages[name] for name in names if name in stages}
+    def entry(self, name: str) -> dict[str, Any]:
+        """Read the entry of one stage; do not modify the result.
 
-    def replace_entries(self, drop: Iterable[str], put: Mapping[str, Any]) -> None:
-        """Remove and add entries of dvc.lock in one write; comments stay."""
+        Raises:
+            KeyError: It has none.
+        """
+        folder, stage = split_address(name)
+        return self.entries_in(folder)[stage]
+
+    def replace_entries(self, folder: str, drop: Iterable[str], put: Mapping[str, Any]) -> None:
+        """Remove and add entries of one pipeline's dvc.lock in one write; comments stay."""
         from dvc.repo import lock_repo
         from dvc.utils.serialize import dump_yaml
         from ruamel.yaml import YAML
 
-        path = self.root / "dvc.lock"
-        with self._open() as repo, lock_repo(repo):
+        path = self.root / folder / LOCK
+        with self._open([folder]) as repo, lock_repo(repo):
             content: dict[str, Any] = {"schema": "2.0"}
             if path.exists():
                 content = YAML().load(path.read_text(encoding="utf-8"))
@@ -276,8 +315,8 @@ class DvcRepo:
 
     def keep_unchanged(self, name: str) -> bool:
         """Commit a stage's output if it was made from the current inputs; returns whether it was."""
-        with self._open() as repo:
-            stage = repo.stage.load_one(name=name)
+        with self._open([self._folder_of(name)]) as repo:
+            stage = repo.stage.get_target(name)
             with repo.lock:
                 if stage.changed_deps() or stage.changed_stage() or not all(out.exists for out in stage.outs):
                     return False
@@ -309,6 +348,27 @@ class DvcRepo:
                 raise GotowceError(
                     "a stage that DVC is running uses the video; wait until it is done and run this again"
                 ) from error
+
+
+def _add(repo: "Repo", path: Path) -> None:
+    """What `dvc add` does, without loading every pipeline: none makes an output where sources are.
+
+    Raises:
+        dvc.lock.LockError: A running stage reads the file.
+    """
+    from dvc.repo import lock_repo
+    from dvc.utils import resolve_paths
+
+    file, wdir, out = resolve_paths(repo, str(path))
+    with lock_repo(repo), repo.scm_context:
+        if Path(file).exists():
+            stage = repo.stage.load_one(path=file)
+        else:
+            stage = repo.stage.create(
+                single_stage=True, validate=False, fname=file, wdir=wdir, outs=[out], force=False
+            )
+        stage.add_outs()
+        stage.dump()
 
 
 @contextlib.contextmanager

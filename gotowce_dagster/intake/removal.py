@@ -1,12 +1,13 @@
 """`gotowce remove VIDEO` and `gotowce restore NAME`: remove a video from the project, and restore it.
 
-Nothing is deleted: all files of the video move to data/.trash/VIDEO-TIME, with its entries of dvc.lock.
+Nothing is deleted: all files of the video move to data/.trash/VIDEO-TIME, with its pipeline and dvc.lock.
 """
 
 import errno
 import json
 import shutil
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir, fresh_file
 from gotowce_dagster.core.files import remove as delete
 from gotowce_dagster.core.sources import pointer
-from gotowce_dagster.intake.dvc_repo import DvcRepo, stage_name
+from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.intake.migration import migrate
+from gotowce_dagster.intake.pipelines import folder_of
 from gotowce_dagster.intake.unfinished import Plan, begin, end, refuse_unfinished
 from gotowce_dagster.intake.videos import known_videos, raw_videos, write_videos
-from gotowce_dagster.stages.table import STAGES
 
 _STATE = "removed.json"
 _README = """# The video {key}, removed from the project
@@ -47,21 +49,23 @@ def remove(project: Project, video: str) -> Path:
     plan = refuse_unfinished(paths, command)
     if plan is None:
         entry = project.video(video).model_dump()
+        migrate(paths, repo, project.videos)
         repo.refuse_busy(files_of(paths, video, entry["file"]))
-        name = f"{video}-{datetime.now():%Y%m%d-%H%M%S}"
+        base = f"{video}-{datetime.now():%Y%m%d-%H%M%S}"
+        names = chain([base], (f"{base}-{number}" for number in count(2)))
+        name = next(name for name in names if not (paths.trash / name).exists())
         plan = Plan(command, {"name": name, "video": entry, "lock": lock_entries_of(repo, video)})
         begin(paths, plan)
     folder = paths.trash / plan.details["name"]
     for path in files_of(paths, video, plan.details["video"]["file"]):
         move(path, folder / path.relative_to(paths.root))
-    delete(paths.work("masks") / video)
+    forget(paths, video)
     for file, text in (
         (_STATE, json.dumps({"key": video, **plan.details}, indent=1)),
         ("README.md", _README.format(key=video, name=folder.name)),
     ):
         with fresh_file(folder / file) as new:
             new.write_text(text, encoding="utf-8")
-    repo.replace_entries(plan.details["lock"], {})
     _list(paths, video, None)
     end(paths)
     return folder
@@ -95,23 +99,26 @@ def restore(project: Project, name: str) -> str:
                 raise InputError(f"{path}: exists, and the removed video needs this path; move it away first")
         begin(paths, plan)
     key = plan.details["key"]
-    for path in files_of(paths, key, plan.details["video"]["file"]):
+    # The pipeline last, so that DVC knows the video once its files are here.
+    for path in reversed(files_of(paths, key, plan.details["video"]["file"])):
         move(folder / path.relative_to(paths.root), path)
     _list(paths, key, plan.details["video"])
-    DvcRepo(paths.root).replace_entries([], plan.details["lock"])
+    # The version before kept a video's entries in the project's dvc.lock, and its trash has no pipeline.
+    entries = {name.partition("@")[0]: entry for name, entry in plan.details["lock"].items()}
+    DvcRepo(paths.root).replace_entries(folder_of(key), [], entries)
     delete(folder)
     end(paths)
     return key
 
 
 def files_of(paths: Paths, video: str, file: str) -> list[Path]:
-    """List all possible paths of a video's files.
+    """List all possible paths of a video's files; its pipeline is first.
 
     Args:
         file: Name of the video file in data/raw.
     """
     made = [paths.frames(video), paths.detections(video), paths.masks(video), paths.labels(video)]
-    return [*sources_of(paths, video, file), *made]
+    return [paths.pipeline(video), *sources_of(paths, video, file), *made]
 
 
 def sources_of(paths: Paths, video: str, file: str) -> list[Path]:
@@ -122,8 +129,16 @@ def sources_of(paths: Paths, video: str, file: str) -> list[Path]:
 
 
 def lock_entries_of(repo: DvcRepo, video: str) -> dict[str, Any]:
-    """Read the video's entries of dvc.lock, by stage."""
-    return repo.entries([stage_name(stage.name, video) for stage in STAGES.values() if stage.per_video])
+    """Read the entries of the video's dvc.lock, by stage."""
+    return repo.entries_in(folder_of(video))
+
+
+def forget(paths: Paths, video: str) -> None:
+    """Delete what is kept beside a video's files: unfinished work, the copy of its dvc.lock, previews."""
+    delete(paths.work("masks") / video)
+    delete(paths.kept_lock(folder_of(video)).parent)
+    for pictures in paths.work("previews").glob(f"*/{video}"):
+        delete(pictures)
 
 
 def move(source: Path, target: Path) -> None:

@@ -15,8 +15,10 @@ from gotowce_dagster.core.files import fresh_file, remove
 from gotowce_dagster.core.sources import digest, pointer, require_pulled
 from gotowce_dagster.core.tables import DETECTIONS, LABELS, MASKS, read_notes, read_table, write_table
 from gotowce_dagster.core.yaml_files import dump_yaml, read_yaml
-from gotowce_dagster.intake.dvc_repo import DvcRepo, stage_name
-from gotowce_dagster.intake.removal import lock_entries_of, move
+from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.intake.migration import migrate
+from gotowce_dagster.intake.pipelines import folder_of, stage_address, stage_name
+from gotowce_dagster.intake.removal import forget, lock_entries_of, move
 from gotowce_dagster.intake.unfinished import Plan, begin, end, refuse_unfinished
 from gotowce_dagster.intake.videos import entry_of, known_videos, raw_videos, write_videos
 from gotowce_dagster.labels.followed import read_tracked, write_tracked
@@ -39,7 +41,7 @@ class Renamed:
 
 
 def rename(project: Project, old: str, new: str) -> Renamed:
-    """Change the key of a video: files, reviews, tables, data/videos.yaml and entries of dvc.lock.
+    """Change the key of a video: files, reviews, tables, data/videos.yaml, its pipeline and its dvc.lock.
 
     Current outputs stay current, unless another profile matches the new key. If interrupted, the same call
     finishes it.
@@ -59,16 +61,17 @@ def rename(project: Project, old: str, new: str) -> Renamed:
     for name, schema in _TABLES.items():
         _rewrite(_table(paths, name, old), _table(paths, name, new), _with_video(schema, new))
     move(paths.frames(old), paths.frames(new))
-    remove(paths.work("masks") / old)
     before = Video.model_validate(plan.details["video"])
     formerly = [name for name in (*before.formerly, old) if name != new]
     video = entry_of(paths, new, paths.root / files[_relative(paths, paths.raw / before.file)], formerly)
     others = {key: one for key, one in listed_videos(paths).items() if key not in (old, new)}
     write_videos(paths, dict(sorted((others | {new: video}).items())))
     entries = dict(_renamed_entries(paths, plan, old, new))
-    repo.replace_entries(plan.details["lock"], entries)
-    stages = [stage_name(stage.name, new) for stage in STAGES.values() if stage.per_video]
-    kept = [name for name in stages if name in entries and repo.keep_unchanged(name)]
+    repo.replace_entries(folder_of(new), [], entries)
+    remove(paths.pipeline(old))
+    forget(paths, old)
+    stages = [stage.name for stage in STAGES.values() if stage.per_video and stage.name in entries]
+    kept = [stage_name(name, new) for name in stages if repo.keep_unchanged(stage_address(name, new))]
     end(paths)
     return Renamed(video.profile, before.profile, kept)
 
@@ -90,7 +93,7 @@ def _state_before(project: Project, old: str, new: str) -> dict[str, Any]:
     suffix = Path(video.file).suffix
     raw = paths.raw / video.file, paths.raw / f"{new}{suffix}"
     places = dict([raw, *((part(paths, old), part(paths, new)) for part in _PARTS)])
-    for place in places.values():
+    for place in (*places.values(), paths.pipeline(new)):
         if place.exists() or pointer(place).exists():
             raise InputError(f"{place}: exists, and {new} needs this path; move it away first")
     reviews = [paths.reviewed(old), paths.reviewed_tracks(old)]
@@ -98,6 +101,7 @@ def _state_before(project: Project, old: str, new: str) -> dict[str, Any]:
     read_reviewed(reviews[0])
     read_tracked(reviews[1])
     repo.refuse_busy(places)
+    migrate(paths, repo, project.videos)
     tables = [_table(paths, name, old) for name in _TABLES]
     return {
         "video": video.model_dump(),
@@ -128,7 +132,7 @@ def _rename_sources(paths: Paths, repo: DvcRepo, old: str, new: str, files: Mapp
 
 
 def _renamed_entries(paths: Paths, plan: Plan, old: str, new: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The video's entries of dvc.lock under the new key; stale ones stay stale.
+    """The entries of the video's dvc.lock under the new key, by stage; stale ones stay stale.
 
     Tables contain the key, so their digests change; all other recorded digests stay.
     """
@@ -145,10 +149,7 @@ def _renamed_entries(paths: Paths, plan: Plan, old: str, new: str) -> Iterator[t
     for name, entry in plan.details["lock"].items():
         start, _, video = entry["cmd"].rpartition(" ")
         lists = {part: [renamed(item) for item in entry[part]] for part in ("deps", "outs") if part in entry}
-        yield (
-            stage_name(name.partition("@")[0], new),
-            entry | {"cmd": f"{start} {video.replace(old, new)}"} | lists,
-        )
+        yield name, entry | {"cmd": f"{start} {video.replace(old, new)}"} | lists
 
 
 def _rewrite(source: Path, target: Path, write: Callable[[Path, Path], None]) -> None:

@@ -19,6 +19,8 @@ from gotowce_dagster.core.sources import is_tracked_content, pointer, state, tra
 from gotowce_dagster.core.yaml_files import read_yaml, write_yaml
 from gotowce_dagster.designators.profile import Profile, read_profile
 from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.intake.migration import migrate
+from gotowce_dagster.intake.pipelines import folder_of, template_text, unknown_pipelines, write_pipelines
 from gotowce_dagster.intake.raw_folder import free_key, is_equal, is_same_recording, look
 from gotowce_dagster.intake.unfinished import refuse_unfinished
 from gotowce_dagster.interchange.truth import read_any_truth
@@ -41,10 +43,11 @@ def check(project: Project) -> None:
     """Check the project's own files before adding a video, so that no video is half added.
 
     Raises:
-        InputError: params.yaml or dvc.yaml is missing or invalid.
+        InputError: params.yaml, dvc.yaml or the template of the videos' is missing or invalid.
         MissingWeightsError: None of a stage's engines can run here.
     """
     read_yaml(project.paths.root / "dvc.yaml")
+    template_text(project.paths)
     write_engines(project.paths.engines, project.params)
 
 
@@ -82,7 +85,9 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
 
 
 def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -> list[str]:
-    """Write data/videos.yaml and data/engines.yaml; track new videos and reviews.
+    """Write data/videos.yaml, data/engines.yaml and the pipeline of each video; track new videos and reviews.
+
+    A project of the version before is migrated: what its one dvc.lock records moves to each video's.
 
     A video exists if its file is in data/raw, if DVC tracks it, or if data/videos.yaml lists it; only
     `gotowce remove` removes it.
@@ -125,8 +130,13 @@ def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -
             else profile in profiles and profiles[profile].is_negative(key),
             formerly=before[key].formerly if key in before else (),
         )
+    migrate(paths, repo, videos)
     write_videos(paths, videos)
-    problems = found.problems
+    problems = found.problems + [
+        f"{folder_of(key)}: the pipeline of no video of this project; remove the folder, or put {key} into "
+        f"{paths.raw}"
+        for key in unknown_pipelines(paths, videos)
+    ]
     for file in found.videos.values():
         try:
             if not repo.is_tracked(file):
@@ -174,7 +184,8 @@ def entry_of(paths: Paths, key: str, file: Path, formerly: Collection[str] = ())
 
 
 def write_videos(paths: Paths, videos: Mapping[str, Video]) -> None:
-    """Write data/videos.yaml, if its content changes."""
+    """Write data/videos.yaml and the pipeline of each video, where their content changes."""
+    write_pipelines(paths, videos)
     write_yaml(paths.videos, {"videos": {key: video.entry() for key, video in videos.items()}}, _HEADER)
 
 

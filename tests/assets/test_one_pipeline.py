@@ -12,7 +12,8 @@ from gotowce_dagster.assets.sensors import dvc_lock, new_videos
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.intake import videos as intake
-from gotowce_dagster.intake.dvc_repo import DvcRepo, stage_name
+from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.intake.pipelines import stage_address, stage_name
 from gotowce_dagster.stages.table import STAGES
 from tests.support.synthetic import Bracket, Scene, Target, write_scene
 from tests.worlds import merged
@@ -78,7 +79,7 @@ def project(clone: Project, tmp_path: Path) -> Project:
 
 
 def names(project: Project) -> list[str]:
-    """Every stage of every video, as dvc.yaml names them."""
+    """Every stage of every video, as people call them."""
     videos = Project(project.paths).videos
     return [
         stage_name(stage.name, video)
@@ -122,7 +123,7 @@ def test_what_dagster_made_is_done_for_dvc(project: Project, tmp_path: Path) -> 
         # A parameter changed: only what depends on it is computed.
         rules = project.params.cleaned_labels.model_dump()["rules"]
         change(project, cleaned_labels={"rules": rules | {"sharp": rules["sharp"] | {"mode": "off"}}})
-        assert "extracted_frames@scene_1" not in repo.stale()
+        assert stage_address("extracted_frames", "scene_1") not in repo.stale()
         after = computed(materialize_all(project, instance))
         assert after >= {"cleaned_labels@scene_1", "cleaned_labels@scene_2"}
         assert not any(name.startswith(("extracted", "designator", "masks")) for name in after)

@@ -15,6 +15,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.intake.pipelines import stage_address
 from gotowce_dagster.intake.removal import remove
 from gotowce_dagster.stages import extracted_frames as extract_stage
 from tests.intake.test_videos import film, videos_of
@@ -133,8 +134,8 @@ def test_bad_entries_do_not_keep_a_new_video_from_its_partition(clone: Project) 
         )
         assert made.success
         repo = DvcRepo(clone.paths.root)
-        assert repo.is_current("extracted_frames@v_08")
-        assert not repo.is_current("extracted_frames@v_09_11_2024_20_15")
+        assert repo.is_current(stage_address("extracted_frames", "v_08"))
+        assert not repo.is_current(stage_address("extracted_frames", "v_09_11_2024_20_15"))
 
 
 def test_one_broken_result_does_not_keep_the_others_from_being_reported(clone: Project) -> None:
@@ -147,13 +148,10 @@ def test_one_broken_result_does_not_keep_the_others_from_being_reported(clone: P
         extract_stage.run(Project(clone.paths), "good")
         extract_stage.run(Project(clone.paths), "bad")
         (clone.paths.frames("bad") / "video.json").write_text("[" * 100_000)
-        made = {
-            name: [{"path": f"data/frames/{name}", "md5": "5d.dir", "size": 5, "nfiles": 1}]
-            for name in videos
-        }
-        stages = {f"extracted_frames@{name}": {"cmd": "x", "outs": outs} for name, outs in made.items()}
-        lock = {"schema": "2.0", "stages": stages}
-        (clone.paths.root / "dvc.lock").write_text(json.dumps(lock) + "\n")
+        for name in videos:
+            outs = [{"path": f"data/frames/{name}", "md5": "5d.dir", "size": 5, "nfiles": 1}]
+            lock = {"schema": "2.0", "stages": {"extracted_frames": {"cmd": "x", "outs": outs}}}
+            (clone.paths.pipeline(name) / "dvc.lock").write_text(json.dumps(lock) + "\n")
         with dg.build_sensor_context(instance) as context:
             result = dvc_lock(context)
             assert isinstance(result, dg.SensorResult), result
@@ -161,7 +159,11 @@ def test_one_broken_result_does_not_keep_the_others_from_being_reported(clone: P
             assert [(event.asset_key.path, event.partition) for event in events] == [
                 (["extracted_frames"], "good")
             ]
-            assert list(json.loads(result.cursor or "{}")) == ["extracted_frames@good"]
+            batch = json.loads(result.cursor or "{}")["batch"]
+            assert {folder: list(record["stages"]) for folder, record in batch.items()} == {
+                "videos/good": ["extracted_frames"],
+                "videos/bad": [],
+            }
 
 
 def _track_absent(project: Project, name: str) -> None:

@@ -35,7 +35,7 @@ _WRITES_OF_LABELS = 8
 _START = 2.0
 """Seconds until a command does more than import; kills strike after it, but for one in ten."""
 _CLI = ("gotowce_dagster.cli.main",)
-_LABEL_STAGES = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")
+_LABELS = ("--recursive", "videos")
 _CODE_PARTITIONS = (
     "import dagster as dg; dg.DagsterInstance.get().add_dynamic_partitions('videos', ['scene_1', 'scene_2'])"
 )
@@ -67,7 +67,7 @@ def commands(way: str, films: Path, labels_only: bool) -> list[Command]:
     videos = [str(file) for file in sorted(films.iterdir())]
     begin = [_gotowce("add", *videos), _gotowce("sync")]
     if way == "dvc":
-        targets = _LABEL_STAGES if labels_only else ()
+        targets = _LABELS if labels_only else ()
         return [*begin, Command("repro", ("dvc", "repro", *targets), needs_repair=True)]
     labels = [_job("label_videos", file.stem) for file in sorted(films.iterdir())]
     return [*begin, *labels, *([] if labels_only else [_job("train_model"), _job("run_studies")])]
@@ -266,7 +266,7 @@ class Campaign:
         runner, found = Runner(root), state(root)
         if different := sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n)):
             self.report.problems.append(f"{way}: not as undisturbed: {', '.join(different)}")
-        targets = _LABEL_STAGES if self.labels_only else ()
+        targets = _LABELS if self.labels_only else ()
         for words, says in (
             (("dvc", "status", *targets), "up to date"),
             ((*_CLI, "repair"), "nothing to repair"),

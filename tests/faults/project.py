@@ -109,11 +109,19 @@ def state(root: Path) -> dict[str, str]:
     Of a stage that tells seconds, and of what comes after it, the inputs count that do not depend on them.
     """
     found = {}
-    for name, entry in read_lock((root / "dvc.lock").read_text(encoding="utf-8")).items():
+    locks = (root / "dvc.lock", *sorted(Paths(root).pipelines.glob("*/dvc.lock")))
+    recorded = {
+        f"{lock.parent.relative_to(root)}:{name}": entry
+        for lock in locks
+        if lock.exists()
+        for name, entry in read_lock(lock.read_text(encoding="utf-8")).items()
+    }
+    for place, entry in recorded.items():
+        name = place.rpartition(":")[2]
         timed = name in TIMED
         deps = [dep for dep in entry["deps"] if not dep["path"].startswith(("data/model", "data/evaluation"))]
         parts = (entry["cmd"], deps, entry["params"], None if timed else entry["outs"])
-        found[name] = _digest(repr(parts).encode())
+        found[place] = _digest(repr(parts).encode())
     data = Paths(root).data
     for file in sorted(path for path in data.rglob("*") if path.is_file()):
         name = file.relative_to(data)

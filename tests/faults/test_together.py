@@ -60,8 +60,9 @@ def test_repro_beside_dagster_beside_sync_beside_add(root: Path) -> None:
     tags = ("--tags", '{"dagster/partition": "scene_1"}')
     job = ("dagster", "job", "execute", "-m", "gotowce_dagster.definitions", "-j", "label_videos", *tags)
     labels = ["extracted_frames", "designator_detections", "masks", "cleaned_labels"]
+    repro = ("dvc", "--wait-for-lock", "repro", "--recursive", "videos")
     together = [
-        start(root, "dvc", "--wait-for-lock", "repro", *labels),
+        start(root, *repro),
         start(root, *job),
         start(root, *CLI, "sync"),
         start(root, *CLI, "add", str(root.parent / "films" / "scene_2.mp4")),
@@ -72,13 +73,13 @@ def test_repro_beside_dagster_beside_sync_beside_add(root: Path) -> None:
         wait_for(started)
     repo = DvcRepo(root)
     assert list(Project(Paths(root)).videos) == ["scene_1", "scene_2"]
-    assert {f"{stage}@scene_1" for stage in labels} <= set(repo.lock_entries())
-    assert not [name for name in repo.stale() if name.endswith("@scene_1") or name.startswith("data/raw")]
+    assert set(labels) <= set(repo.entries_in("videos/scene_1"))
+    assert not [name for name in repo.stale() if name.startswith(("videos/scene_1/", "data/raw"))]
 
     # Two add the same video again, a third one another, while DVC labels what is new.
     shutil.copyfile(root.parent / "films" / "scene_1.mp4", root.parent / "films" / "again.mp4")
     together = [
-        start(root, "dvc", "--wait-for-lock", "repro", *labels),
+        start(root, *repro),
         *(
             start(root, *CLI, "add", str(root.parent / "films" / name))
             for name in ("again.mp4", "scene_2.mp4")
@@ -87,5 +88,5 @@ def test_repro_beside_dagster_beside_sync_beside_add(root: Path) -> None:
     for started in together:
         wait_for(started)
     assert list(Project(Paths(root)).videos) == ["scene_1", "scene_2"]
-    assert not [name for name in repo.stale() if "@" in name]
+    assert not [name for name in repo.stale() if name.startswith("videos/")]
     assert not [path for path in (root / "data").rglob(".*.new") if ".work" not in path.parts]

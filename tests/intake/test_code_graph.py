@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from gotowce_dagster.assets.versions import code_version
+from gotowce_dagster.assets.versions import code_version, pipeline
 from gotowce_dagster.cli import main as cli
 from gotowce_dagster.config import params
 from gotowce_dagster.config.params import Section
@@ -17,14 +16,12 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.intake.code_graph import EXEMPT, PACKAGE, CodeGraph, code_of, rewritten, sync_code
 from gotowce_dagster.intake.dvc_repo import DvcRepo
+from gotowce_dagster.intake.pipelines import stage_address, write_pipelines
 from gotowce_dagster.stages.table import STAGES
 from tests.conftest import ROOT
 
 GRAPH = CodeGraph(ROOT, EXEMPT)
-SPECS = {
-    name: spec.get("do", spec)
-    for name, spec in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].items()
-}
+SPECS = pipeline(Paths(ROOT))
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
@@ -204,7 +201,7 @@ def test_a_caption_makes_no_stage_stale_and_code_does(
     assert {stage: code_version(Paths(root), stage) for stage in stages} == versions
 
     _replace(root, "labels/rules.py", '"""', '"""Changed. ')
-    assert _stale(root) == {"cleaned_labels@a", "evaluation"}
+    assert _stale(root) == {stage_address("cleaned_labels", "a"), "evaluation"}
     _replace(root, "pictures/report.html.jinja", "<h1>", "<h1 >")
     _replace(root, "core/tables.py", '"""', '"""Changed. ')
     changed = {stage for stage in stages if code_version(Paths(root), stage) != versions[stage]}
@@ -224,17 +221,18 @@ def test_a_caption_makes_no_stage_stale_and_code_does(
 def _as_if_made(root: Path, stages: list[str]) -> None:
     """Inputs and outputs of every stage for one video, committed to dvc.lock."""
     (root / "data/videos.yaml").write_text("videos:\n  a: {file: a.mp4, points: none, profile: none}\n")
+    write_pipelines(Paths(root), Project(Paths(root)).videos)
     (root / "data/engines.yaml").write_text("masks: grabcut\npropagation: none\nfinetuned_model: a.yaml\n")
     for spec in SPECS.values():
         for path in (*spec["deps"], *spec["outs"]):
-            filled = path.replace("${key}", "a").replace("${item.file}", "a.mp4")
-            made = root / filled.replace("${item.profile}", "none").replace("${item.points}", "none")
+            filled = path.replace("${key}", "a").replace("${file}", "a.mp4")
+            made = root / filled.replace("${profile}", "none").replace("${points}", "none")
             if not made.exists() and made.suffix:
                 made.parent.mkdir(parents=True, exist_ok=True)
                 made.write_text(path, encoding="utf-8")
             elif not made.exists():
                 made.mkdir(parents=True)
-    names = [f"{stage}@a" if STAGES[stage].per_video else stage for stage in stages]
+    names = [stage_address(stage, "a" if STAGES[stage].per_video else None) for stage in stages]
     subprocess.run(["dvc", "commit", "-f", "-q", *names], cwd=root, check=True)
 
 

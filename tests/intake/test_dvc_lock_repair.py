@@ -170,7 +170,7 @@ def test_a_merge_conflict_is_not_repaired(repo: DvcRepo) -> None:
 
 
 def test_a_stage_of_dvc_repro_keeps_a_copy_first(repo: DvcRepo) -> None:
-    repo.remember()
+    repo.remember("double@a")
     assert (repo.root / COPY).read_bytes() == lock(repo).read_bytes()
 
 
@@ -251,7 +251,7 @@ def test_who_must_not_wait_is_told_that_the_lock_is_busy(repo: DvcRepo) -> None:
     holder.stdout.readline()
     with pytest.raises(LockBusyError, match="being written"):
         repo.lock_entries(wait=False)
-    repo.remember()  # the stage that calls it goes on
+    repo.remember("double@a")  # the stage that calls it goes on
     assert holder.stdin is not None
     threading.Timer(1, holder.stdin.close).start()
     assert len(repo.lock_entries()) == 4, "waited for it"

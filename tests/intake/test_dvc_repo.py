@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest, stage_name
+from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest
+from gotowce_dagster.intake.pipelines import split_address, stage_address, stage_name
 
 pytestmark = pytest.mark.integration
 
@@ -124,9 +125,17 @@ def test_files_that_a_running_stage_writes_are_waited_for(
     assert "waiting for DVC" in caplog.text
 
 
-@pytest.mark.parametrize(("video", "name"), [(None, "evaluation"), ("duel", "evaluation@duel")])
-def test_stage_names(video: str | None, name: str) -> None:
+@pytest.mark.parametrize(
+    ("video", "name", "address", "folder"),
+    [
+        (None, "evaluation", "evaluation", "."),
+        ("duel", "evaluation@duel", "videos/duel/dvc.yaml:evaluation", "videos/duel"),
+    ],
+)
+def test_stage_names(video: str | None, name: str, address: str, folder: str) -> None:
     assert stage_name("evaluation", video) == name
+    assert stage_address("evaluation", video) == address
+    assert split_address(address) == (folder, "evaluation")
 
 
 def test_a_name_that_no_file_gives_is_told(repo: DvcRepo) -> None:

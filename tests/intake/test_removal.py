@@ -17,7 +17,8 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.intake import videos as intake
-from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, stage_name
+from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint
+from gotowce_dagster.intake.pipelines import stage_address
 from gotowce_dagster.intake.removal import remove, restore
 from gotowce_dagster.intake.renaming import rename
 from gotowce_dagster.labels.followed import (
@@ -38,7 +39,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 STAGES = ["extracted_frames", "designator_detections", "masks", "cleaned_labels"]
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 # No trace of the old name may stay in these; a file `.keep` or a picture has none.
-TEXTS = (".dvc", ".csv", ".json", ".yaml")
+TEXTS = (".dvc", ".csv", ".json", ".yaml", ".lock")
 
 
 def review(project: Project, video: str) -> None:
@@ -76,7 +77,7 @@ def labelled(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for stage in STAGES:
             for video in project.videos:
                 TABLE[stage].run(project, video, silent)
-                DvcRepo(project.paths.root).commit(stage_name(stage, video))
+                DvcRepo(project.paths.root).commit(stage_address(stage, video))
         review(project, "scene_1")
         yield project.paths.root
 
@@ -96,11 +97,11 @@ def copy(labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 
 def state(project: Project) -> dict[str, str]:
-    """Every file of the project's data by a digest of its content, and every entry of dvc.lock."""
+    """Every file of data and pipelines by a digest of its content, and every entry of a dvc.lock."""
     root = project.paths.root
     files = {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(project.paths.data.rglob("*"))
+        for path in sorted((*project.paths.data.rglob("*"), *project.paths.pipelines.rglob("*")))
         if path.is_file()
         and not {".trash", ".work"} & set(path.relative_to(root).parts)
         and not path.match(".*.tmp")  # of a killed DVC; .dvcignore passes over them
@@ -171,9 +172,9 @@ def test_a_renamed_video_keeps_reviews_and_results(copy: Callable[[str], Project
     assert not [name for name in after if "scene_1" in name]
     assert len(after) == len(before)
     texts = [paths.root / name for name in after if name.endswith(TEXTS) and name != "data/videos.yaml"]
-    assert len(texts) > 8
+    assert len(texts) > 13
     assert not [text for text in texts if "scene_1" in text.read_text()]
-    assert "scene_1" not in (paths.root / "dvc.lock").read_text()
+    assert "scene_1" not in paths.pipeline("scene_9").joinpath("dvc.lock").read_text()
     for table in (paths.detections("scene_9"), paths.masks("scene_9"), paths.labels("scene_9")):
         assert set(pq.read_table(table)["video"].to_pylist()) == {"scene_9"}, table
     reviewed = read_reviewed(paths.reviewed("scene_9"))
@@ -182,7 +183,7 @@ def test_a_renamed_video_keeps_reviews_and_results(copy: Callable[[str], Project
     assert tracked is not None
     assert (tracked.video, len(tracked.reviews)) == ("scene_9", 1)
 
-    repro = ["dvc", "repro", "cleaned_labels"]
+    repro = ["dvc", "repro", "--recursive", "videos"]
     told = subprocess.run(repro, cwd=paths.root, check=True, capture_output=True, text=True).stdout
     assert "Running stage" not in told
     assert "is cached" not in told
@@ -202,7 +203,7 @@ def test_a_stage_that_was_stale_stays_stale(copy: Callable[[str], Project]) -> N
     change(project, cleaned_labels={"rules": rules | {"sharp": rules["sharp"] | {"mode": "off"}}})
     done = rename(Project(project.paths), "scene_1", "scene_9")
     assert done.kept == [f"{stage}@scene_9" for stage in STAGES[:-1]]
-    assert "cleaned_labels@scene_9" in DvcRepo(project.paths.root).stale()
+    assert stage_address("cleaned_labels", "scene_9") in DvcRepo(project.paths.root).stale()
 
 
 def test_a_rename_that_is_killed_again_and_again_ends_as_one_that_was_not(
@@ -224,7 +225,8 @@ def test_a_removed_video_is_gone_and_comes_back(copy: Callable[[str], Project]) 
     intake.sync(Project(paths))
     assert list(Project(paths).videos) == ["scene_2"]
     assert not [name for name in state(project) if "scene_1" in name]
-    assert "scene_1" not in (paths.root / "dvc.lock").read_text()
+    assert not paths.pipeline("scene_1").exists()
+    assert (folder / "videos/scene_1/dvc.lock").exists()
     assert f"gotowce restore {folder.name}" in (folder / "README.md").read_text()
     assert read_reviewed(folder / "data" / "reviewed" / "scene_1.json").frames
     subprocess.run(["dvc", "checkout", "-q", "--allow-missing"], cwd=paths.root, check=True)
@@ -241,7 +243,7 @@ def test_a_removed_video_is_gone_and_comes_back(copy: Callable[[str], Project]) 
     assert restore(Project(paths), folder.name) == "scene_1"
     intake.sync(Project(paths))
     assert state(Project(paths)) == before
-    repro = ["dvc", "repro", "cleaned_labels"]
+    repro = ["dvc", "repro", "--recursive", "videos"]
     told = subprocess.run(repro, cwd=paths.root, check=True, capture_output=True, text=True).stdout
     assert "Running stage" not in told
     assert not folder.exists()

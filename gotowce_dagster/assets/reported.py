@@ -1,0 +1,125 @@
+"""What the sensor `dvc_lock` has reported to Dagster, by pipeline.
+
+The cursor of a sensor is stored in Dagster's database at every tick, so it holds one batch only. The batches
+before lie in a file, which belongs to the cursor with its token: where a cursor was reset, or the file is
+lost, everything is looked at again, and what Dagster has already is not reported twice. A batch enters the
+file at the tick after it, when Dagster has stored the cursor, and so the events too.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+from pydantic import BaseModel, ValidationError
+
+from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.files import fresh_file
+from gotowce_dagster.intake.pipelines import LOCK
+
+
+class Record(BaseModel):
+    """What was reported of one pipeline's dvc.lock."""
+
+    state: tuple[int, int, int]
+    """Size, modification time and inode of the file."""
+    stages: dict[str, str] = {}
+    """Fingerprint of each entry that is reported."""
+    absent: list[str] = []
+    """Outputs that are recorded but not pulled."""
+    is_failed: bool = False
+    """Whether an entry could not be reported, so that it is tried again."""
+
+
+class _Cursor(BaseModel):
+    token: str
+    last: str = ""
+    batch: dict[str, Record] = {}
+
+
+class _Kept(BaseModel):
+    token: str
+    records: dict[str, Record] = {}
+
+
+T = TypeVar("T", _Cursor, _Kept)
+
+
+@dataclass
+class Reported:
+    """The state of the sensor between two ticks."""
+
+    root: Path
+    token: str
+    records: dict[str, Record]
+    last: str = ""
+    """The pipeline at which the batch before ended."""
+    batch: dict[str, Record] = field(default_factory=dict)
+
+    @classmethod
+    def resume(cls, paths: Paths, cursor: str | None) -> "Reported":
+        """The state after the batch of the cursor; an empty one for another cursor than the file's."""
+        file = paths.work("dvc") / "reported.json"
+        told, kept = _parsed(_Cursor, cursor), _parsed(_Kept, file.read_bytes() if file.exists() else None)
+        if not told or not kept or told.token != kept.token:
+            told = _Cursor(token=uuid4().hex)
+            kept = _Kept(token=told.token)
+            _write(file, kept)
+        elif told.batch:
+            # Videos that left the project go.
+            records = {
+                f: r for f, r in (kept.records | told.batch).items() if (paths.root / f / LOCK).exists()
+            }
+            kept = _Kept(token=told.token, records=records)
+            _write(file, kept)
+        return cls(paths.root, told.token, kept.records, told.last)
+
+    def due(self, folders: Iterable[str]) -> list[str]:
+        """The pipelines of which something may have to be reported, those after the last batch first."""
+        found = [folder for folder in folders if self.is_due(folder)]
+        return sorted(found, key=lambda folder: (folder <= self.last, folder))
+
+    def failed(self, folders: Iterable[str]) -> list[str]:
+        """The pipelines of which something could not be reported, though nothing has changed since."""
+        return [folder for folder in folders if self._is_same(folder) and self.records[folder].is_failed]
+
+    def is_due(self, folder: str) -> bool:
+        """Whether something new in a pipeline's dvc.lock may have to be reported."""
+        if not self._is_same(folder):
+            return self.state(folder) is not None
+        return any((self.root / path).exists() for path in self.records[folder].absent)
+
+    def _is_same(self, folder: str) -> bool:
+        record = self.records.get(folder)
+        return record is not None and record.state == self.state(folder)
+
+    def state(self, folder: str) -> tuple[int, int, int] | None:
+        """Size, modification time and inode of a pipeline's dvc.lock; None if there is none."""
+        try:
+            found = (self.root / folder / LOCK).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_size, found.st_mtime_ns, found.st_ino
+
+    def keep(self, folder: str, record: Record) -> None:
+        """Remember what is reported of a pipeline with this batch."""
+        self.batch[folder] = record
+        self.last = folder
+
+    def cursor(self) -> str:
+        """The cursor after this batch."""
+        return _Cursor(token=self.token, last=self.last, batch=self.batch).model_dump_json()
+
+
+def _parsed(kind: type[T], text: str | bytes | None) -> T | None:
+    """A cursor or file as this version writes it; None of any other."""
+    try:
+        return kind.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+
+
+def _write(file: Path, kept: _Kept) -> None:
+    with fresh_file(file) as new:
+        new.write_text(kept.model_dump_json(), encoding="utf-8")
