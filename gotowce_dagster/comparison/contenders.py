@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gotowce_dagster.config import engines
 from gotowce_dagster.config.detector_settings import DetectorSettings, Online
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.params import ComparisonParams, MasksParams
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
@@ -56,12 +57,13 @@ def detectors(
 def _named(
     name: str, known: Mapping[str, DetectorSettings], params: ComparisonParams, send: bool
 ) -> Contender:
-    kind, _, file = name.partition(":")
-    if file and name not in known and kind in registry.KINDS:
+    spec = EngineSpec.parse(name)
+    if spec.weights and name not in known and spec.name in registry.KINDS:
+        given = {"kind": spec.name, "weights": spec.weights}
         try:
-            settings = TypeAdapter(DetectorSettings).validate_python({"kind": kind, "weights": file})
+            settings = TypeAdapter(DetectorSettings).validate_python(given)
         except ValidationError as error:
-            problem = in_words(error, {"kind": kind, "weights": file})
+            problem = in_words(error, given)
             raise InputError(f"{name}: {problem}; configure this detector in params.yaml") from None
     else:
         settings = registry.settings_of(name, known)

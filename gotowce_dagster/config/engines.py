@@ -7,6 +7,7 @@ data/engines.yaml. The choice stays until --refresh, so that a different engine 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.params import Params
 from gotowce_dagster.core import extras, weights
 from gotowce_dagster.core.device import half_precision
@@ -56,18 +57,20 @@ def preferences(params: Params) -> dict[str, list[str]]:
 def every_engine(params: Params) -> dict[str, list[str]]:
     """All engines of each part: those that params.yaml lists, used or not, then the other registered ones."""
     named = preferences(params) | {"propagation": params.masks.propagation.engine}
+    others = {EngineSpec.parse(engine).name: engine for engine in _DEFAULTS}
     for stage, registry in ENGINES.items():
-        names = {_name(engine) for engine in named[stage]}
-        named[stage] = named[stage] + [e for e in _DEFAULTS if _name(e) in registry and _name(e) not in names]
+        names = {EngineSpec.parse(engine).name for engine in named[stage]}
+        missing = [engine for name, engine in others.items() if name in registry and name not in names]
+        named[stage] = named[stage] + missing
     return named
 
 
 def unknown(stage: str, engine: str) -> str | None:
     """An error message if a stage has no such engine, listing its engines; None if it has."""
     registry = ENGINES.get(stage)
-    if registry is None or engine == UNUSED or _name(engine) in registry:
+    if registry is None or engine == UNUSED or EngineSpec.parse(engine).name in registry:
         return None
-    return f"there is no engine {_name(engine)!r}; known: {', '.join(registry)}"
+    return f"there is no engine {EngineSpec.parse(engine).name!r}; known: {', '.join(registry)}"
 
 
 def precision(engine: str, device: str) -> str:
@@ -84,8 +87,7 @@ def engines_of(stage: str, chosen: Mapping[str, str]) -> dict[str, str]:
 
 def weights_of(engine: str) -> str | None:
     """The weights of an engine ``NAME:WEIGHTS`` or of a bare ``FILE.pt``; None if it needs none."""
-    _, separator, name = engine.rpartition(":")
-    return name if separator or name.endswith((".pt", ".safetensors")) else None
+    return EngineSpec.parse(engine).weights or None
 
 
 def obstacle(engine: str, responds: Callable[[str], bool] | None = None) -> str | None:
@@ -102,7 +104,7 @@ def obstacle(engine: str, responds: Callable[[str], bool] | None = None) -> str 
 
 def extra_of(engine: str) -> str | None:
     """The optional dependency of an engine; see core/extras.py."""
-    return _EXTRAS.get(_name(engine))
+    return _EXTRAS.get(EngineSpec.parse(engine).name)
 
 
 def missing_extra(engine: str) -> str | None:
@@ -171,7 +173,3 @@ def _kept(path: Path) -> dict[str, str]:
     if not isinstance(kept, dict):
         raise InputError(f"{path}: expected a mapping stage: engine; run `gotowce sync --refresh`")
     return kept
-
-
-def _name(engine: str) -> str:
-    return engine.partition(":")[0]

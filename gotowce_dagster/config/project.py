@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.params import Params, Section, read_params
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.errors import InputError
@@ -21,8 +22,7 @@ _SYNC = "write it with `gotowce sync`"
 
 def _engine(engine: str) -> str:
     """NAME, NAME:WEIGHTS or WEIGHTS; weights lie in a folder of weights, below the project, or anywhere."""
-    name, told, weights = engine.partition(":")
-    readable_path(weights if told else name)
+    readable_path(engine.removeprefix(f"{EngineSpec.parse(engine).name}:"))
     return engine
 
 

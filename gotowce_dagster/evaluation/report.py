@@ -8,6 +8,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.device import best_device
@@ -205,7 +206,8 @@ def _ran(project: Project) -> Section:
     """Engines, their weights, the device, versions and every parameter."""
     engines: list[list[Value]] = []
     for stage, engine in project.engines.items():
-        name = engine.rpartition(":")[2]
+        spec = EngineSpec.parse(engine)
+        name = spec.weights or spec.name
         file = weights.find(name)
         digest = (
             content_sha256(file)[:16] if file else "random, no file" if name.endswith(".yaml") else "none"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.propagation.base import Propagator
@@ -26,7 +27,7 @@ def build_propagator(engine: str, params: MasksParams) -> Propagator:
         InputError: no propagator has this name, or it does not support these weights.
         MissingWeightsError: its weights are not on this machine and cannot be fetched, or are not for videos.
     """
-    name, _, weights = engine.partition(":")
-    if name not in PROPAGATORS:
-        raise InputError(f"no propagator named {name!r}; known: {', '.join(PROPAGATORS)}")
-    return PROPAGATORS[name](weights, params)
+    spec = EngineSpec.parse(engine)
+    if spec.name not in PROPAGATORS:
+        raise InputError(f"no propagator named {spec.name!r}; known: {', '.join(PROPAGATORS)}")
+    return PROPAGATORS[spec.name](spec.weights, params)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.segmenters.base import Segmenter
@@ -28,7 +29,7 @@ def build_segmenter(engine: str, params: MasksParams) -> Segmenter:
         InputError: no segmenter has this name, or it does not support these weights.
         MissingWeightsError: its weights are not on this machine and cannot be fetched.
     """
-    name, _, weights = engine.partition(":")
-    if name not in SEGMENTERS:
-        raise InputError(f"no segmenter named {name!r}; known: {', '.join(SEGMENTERS)}")
-    return SEGMENTERS[name](weights, params)
+    spec = EngineSpec.parse(engine)
+    if spec.name not in SEGMENTERS:
+        raise InputError(f"no segmenter named {spec.name!r}; known: {', '.join(SEGMENTERS)}")
+    return SEGMENTERS[spec.name](spec.weights, params)

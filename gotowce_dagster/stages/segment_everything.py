@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.core.files import fresh_dir
@@ -30,11 +31,11 @@ def run(project: Project, progress: Progress = silent) -> None:
     project.require_raw()
     params, engine = project.params.segment_everything, project.engines["masks"]
     cutters = {"SLIC superpixels": superpixels(params)}
-    name, _, weights = engine.partition(":")
+    spec = EngineSpec.parse(engine)
     missing = f"SAM 2 was not run: masks are made by {engine} here"
-    if name == "sam2":
+    if spec.name == "sam2":
         cutters = {
-            f"SAM 2, {weights}": sam2_generator(predictor_of(weights, params.input_px), params)
+            f"SAM 2, {spec.weights}": sam2_generator(predictor_of(spec.weights, params.input_px), params)
         } | cutters
         missing = ""
     chosen = list(_frames(project))

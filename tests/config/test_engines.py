@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from gotowce_dagster.config import engines
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.engines import (
     choose,
     engines_of,
@@ -117,8 +118,8 @@ def test_known_engines_are_accepted(stage: str, engine: str) -> None:
 def test_every_registered_engine_is_listed(params: Params) -> None:
     known = every_engine(params)
     assert known["masks"][:3] == MASKS
-    assert {engine.partition(":")[0] for engine in known["masks"]} == set(SEGMENTERS)
-    assert {engine.partition(":")[0] for engine in known["propagation"]} == set(PROPAGATORS)
+    assert {EngineSpec.parse(engine).name for engine in known["masks"]} == set(SEGMENTERS)
+    assert {EngineSpec.parse(engine).name for engine in known["propagation"]} == set(PROPAGATORS)
 
 
 @pytest.mark.parametrize(

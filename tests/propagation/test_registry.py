@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.params import read_params
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.propagation.registry import PROPAGATORS, build_propagator
@@ -31,4 +32,4 @@ def test_error_for_missing_weights_names_the_searched_folders(
 
 
 def test_every_engine_in_params_is_registered() -> None:
-    assert {engine.partition(":")[0] for engine in PARAMS.propagation.engine} <= PROPAGATORS.keys()
+    assert {EngineSpec.parse(engine).name for engine in PARAMS.propagation.engine} <= PROPAGATORS.keys()

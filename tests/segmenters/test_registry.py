@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.segmenters.registry import SEGMENTERS, build_segmenter
 from tests.shipped import masks_params, params
@@ -35,4 +36,4 @@ def test_missing_weights_are_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_every_engine_of_params_has_a_segmenter() -> None:
-    assert {engine.partition(":")[0] for engine in params().masks.segmenter} <= set(SEGMENTERS)
+    assert {EngineSpec.parse(engine).name for engine in params().masks.segmenter} <= set(SEGMENTERS)
