@@ -39,6 +39,19 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def work_folder(parent: Path, digest: str) -> Path:
+    """The folder below ``parent`` for unfinished work on inputs with this digest.
+
+    Unfinished work on other inputs is removed.
+    """
+    folder = parent / digest[:16]
+    if parent.exists():
+        for other in set(parent.iterdir()) - {folder}:
+            remove(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @contextmanager
 def fresh_file(path: Path, *, durable: bool = False) -> Generator[Path]:
     """Give a path to write to; it becomes ``path`` only when the block ends without an error.

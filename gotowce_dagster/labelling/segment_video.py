@@ -11,7 +11,7 @@ import pandas as pd
 
 from gotowce_dagster.config.engines import precision
 from gotowce_dagster.config.params import Params
-from gotowce_dagster.core.files import fresh_file, remove
+from gotowce_dagster.core.files import fresh_file, remove, work_folder
 from gotowce_dagster.core.progress import Progress, tracked
 from gotowce_dagster.core.tables import DETECTIONS, MASKS, empty, write_table
 from gotowce_dagster.designators.profile import Profile
@@ -150,12 +150,7 @@ def _show(path: Path, masks: pd.DataFrame, points: pd.DataFrame, out: Path, prog
 
 
 def _work(out: Path, path: Path, settings: str) -> Path:
-    """The folder for unfinished work on these inputs; unfinished work on other inputs is removed."""
+    """The folder for unfinished work on these inputs."""
     state = path.stat()
     inputs = f"{path.resolve()} {state.st_size} {state.st_mtime_ns} {settings}"
-    folder = out / ".work" / hashlib.sha256(inputs.encode()).hexdigest()[:16]
-    if folder.parent.exists():
-        for other in set(folder.parent.iterdir()) - {folder}:
-            remove(other)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return work_folder(out / ".work", hashlib.sha256(inputs.encode()).hexdigest())

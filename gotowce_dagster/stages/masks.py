@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.files import remove
+from gotowce_dagster.core.files import remove, work_folder
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, MASKS, read_table, write_table
 from gotowce_dagster.designators.profile import read_profile
@@ -64,18 +64,13 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
 
 
 def _unfinished(project: Project, video: str) -> Path:
-    """Where what is done so far lies; work that began with other inputs is removed."""
+    """The folder for unfinished work on these inputs."""
     paths, engines = project.paths, project.engines
-    told = f"{engines['masks']} {engines['propagation']} {project.params.masks.model_dump_json()}"
-    inputs = hashlib.sha256(told.encode())
+    settings = f"{engines['masks']} {engines['propagation']} {project.params.masks.model_dump_json()}"
+    inputs = hashlib.sha256(settings.encode())
     sources = [paths.frame_index(video), paths.detections(video)]
     if project.params.masks.mode == "video":
         sources.append(paths.points(project.video(video).points))
     for path in sources:
         inputs.update(path.read_bytes() if path.exists() else b"")
-    folder = project.paths.work("masks") / video / inputs.hexdigest()[:16]
-    if folder.parent.exists():
-        for other in set(folder.parent.iterdir()) - {folder}:
-            remove(other)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return work_folder(project.paths.work("masks") / video, inputs.hexdigest())
