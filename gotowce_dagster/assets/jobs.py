@@ -5,20 +5,18 @@ import dagster as dg
 from gotowce_dagster.assets import model, review, studies, videos
 
 label_videos = dg.define_asset_job(
-    "label_videos",
-    selection=dg.AssetSelection.groups(videos.GROUP),
-    description="From a raw video to cleaned labels.",
+    "label_videos", dg.AssetSelection.groups(videos.GROUP), description="From a raw video to cleaned labels."
 )
 
 ask_reviewers = dg.define_asset_job(
     "ask_reviewers",
-    selection=dg.AssetSelection.groups(review.GROUP),
+    dg.AssetSelection.groups(review.GROUP),
     description="Push doubtful frames to Label Studio, and pull reviews.",
 )
 
 train_model = dg.define_asset_job(
     "train_model",
-    selection=dg.AssetSelection.groups(model.GROUP),
+    dg.AssetSelection.groups(model.GROUP),
     description="From the cleaned labels of all videos to a dataset, a model and the report.",
 )
 
@@ -30,6 +28,6 @@ train_in_rounds = dg.define_asset_job(
 
 run_studies = dg.define_asset_job(
     "run_studies",
-    selection=dg.AssetSelection.groups(studies.GROUP),
+    dg.AssetSelection.groups(studies.GROUP),
     description="Experiments on the project's own videos, each with its own report.",
 )

@@ -2,9 +2,8 @@
 
 import dagster as dg
 
-from gotowce_dagster.assets.materialize import materialize
-from gotowce_dagster.assets.reporting import ProgressOf
 from gotowce_dagster.assets.review import reviewed_labels
+from gotowce_dagster.assets.stage_asset import Callbacks, stage_asset
 from gotowce_dagster.assets.videos import (
     cleaned_labels,
     designator_detections,
@@ -16,39 +15,38 @@ from gotowce_dagster.assets.videos import (
 GROUP = "model"
 
 
-@dg.asset(
-    deps=[extracted_frames, designator_detections, masks, cleaned_labels, reviewed_labels],
-    group_name=GROUP,
-    kinds={"yolo"},
-)
-def yolo_dataset(
-    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
-) -> dg.MaterializeResult:
-    """YOLO dataset of accepted and reviewed labels, with leak-free splits."""
-    return materialize(context, progress)
-
-
-@dg.asset(
-    deps=[yolo_dataset],
-    group_name=GROUP,
-    kinds={"yolo", "pytorch"},
-    pool="gpu",
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
-)
-def finetuned_model(
-    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
-) -> dg.MaterializeResult:
-    """YOLO detector fine-tuned on the dataset; an interrupted training resumes at its last epoch."""
+def _observe_epochs(context: dg.AssetExecutionContext) -> Callbacks:
+    """Log the metrics of each epoch as an observation of the asset."""
 
     def observe(epoch: int, metrics: dict[str, float]) -> None:
         values = {name: dg.MetadataValue.float(float(value)) for name, value in metrics.items()}
         context.log_event(dg.AssetObservation(context.asset_key, metadata={"epoch": epoch, **values}))
 
-    return materialize(context, progress, on_epoch=observe)
+    return {"on_epoch": observe}
 
 
-@dg.asset(
-    deps=[
+yolo_dataset = stage_asset(
+    "yolo_dataset",
+    "YOLO dataset of accepted and reviewed labels, with leak-free splits.",
+    [extracted_frames, designator_detections, masks, cleaned_labels, reviewed_labels],
+    group=GROUP,
+    kinds={"yolo"},
+)
+
+finetuned_model = stage_asset(
+    "finetuned_model",
+    "YOLO detector fine-tuned on the dataset; an interrupted training resumes at its last epoch.",
+    [yolo_dataset],
+    group=GROUP,
+    kinds={"yolo", "pytorch"},
+    uses_gpu=True,
+    callbacks=_observe_epochs,
+)
+
+evaluation = stage_asset(
+    "evaluation",
+    "Report on detections, labels and model, evaluated against ground truth and held-out frames.",
+    [
         raw_videos,
         extracted_frames,
         designator_detections,
@@ -58,13 +56,7 @@ def finetuned_model(
         yolo_dataset,
         finetuned_model,
     ],
-    group_name=GROUP,
+    group=GROUP,
     kinds={"html"},
-    pool="gpu",
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
+    uses_gpu=True,
 )
-def evaluation(
-    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
-) -> dg.MaterializeResult:
-    """Report on detections, labels and model, evaluated against ground truth and held-out frames."""
-    return materialize(context, progress)

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from gotowce_dagster.assets.materialize import materialize
 from gotowce_dagster.assets.partitions import VIDEOS
-from gotowce_dagster.assets.reporting import ProgressOf, picture_metadata
+from gotowce_dagster.assets.reporting import picture_metadata
+from gotowce_dagster.assets.stage_asset import stage_asset
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.intake.dvc_repo import DvcRepo
@@ -41,55 +41,36 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)
 
 
-@dg.asset(
-    deps=[raw_videos],
-    partitions_def=VIDEOS,
-    group_name=GROUP,
+extracted_frames = stage_asset(
+    "extracted_frames",
+    "Frames sampled from the video, without near-duplicates and recording stalls, with an index.",
+    [raw_videos],
+    group=GROUP,
     kinds={"opencv"},
 )
-def extracted_frames(
-    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
-) -> dg.MaterializeResult:
-    """Frames sampled from the video, without near-duplicates and recording stalls, with an index."""
-    return materialize(context, progress)
 
-
-@dg.asset(
-    deps=[raw_videos, extracted_frames],
-    partitions_def=VIDEOS,
-    group_name=GROUP,
+designator_detections = stage_asset(
+    "designator_detections",
+    "Boxes of the designators that the game drew around its targets.",
+    [raw_videos, extracted_frames],
+    group=GROUP,
     kinds={"opencv"},
-    pool="gpu",
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
+    uses_gpu=True,
 )
-def designator_detections(
-    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
-) -> dg.MaterializeResult:
-    """Boxes of the designators that the game drew around its targets."""
-    return materialize(context, progress)
 
-
-@dg.asset(
-    deps=[raw_videos, extracted_frames, designator_detections],
-    partitions_def=VIDEOS,
-    group_name=GROUP,
+masks = stage_asset(
+    "masks",
+    "Masks of the targets inside designators and, in mode video, propagated between frames, with scores.",
+    [raw_videos, extracted_frames, designator_detections],
+    group=GROUP,
     kinds={"pytorch"},
-    pool="gpu",
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
+    uses_gpu=True,
 )
-def masks(context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]) -> dg.MaterializeResult:
-    """Masks of the targets inside designators and, in mode video, propagated between frames, with scores."""
-    return materialize(context, progress)
 
-
-@dg.asset(
-    deps=[extracted_frames, designator_detections, masks],
-    partitions_def=VIDEOS,
-    group_name=GROUP,
+cleaned_labels = stage_asset(
+    "cleaned_labels",
+    "Candidate labels with verdict, reasons and scores; rejected ones are kept too.",
+    [extracted_frames, designator_detections, masks],
+    group=GROUP,
     kinds={"pandas"},
 )
-def cleaned_labels(
-    context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]
-) -> dg.MaterializeResult:
-    """Candidate labels with verdict, reasons and scores; rejected ones are kept too."""
-    return materialize(context, progress)
