@@ -1,27 +1,17 @@
 """Stage 8: how good detections, labels and the model are, as numbers, plots and a report."""
 
 import json
-from functools import cache
 
 import cv2
-import pandas as pd
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir
-from gotowce_dagster.core.progress import Progress, tracked
-from gotowce_dagster.core.tables import LABELS, PROVENANCE, empty, read_table
-from gotowce_dagster.evaluation import evaluate
+from gotowce_dagster.core.progress import Progress
+from gotowce_dagster.evaluation.find import find
 from gotowce_dagster.evaluation.findings import plots
-from gotowce_dagster.evaluation.measures import MEASURES, Findings
-from gotowce_dagster.evaluation.recalls import UNMEASURED, Seen, figures_by_group, look_at_test_split
+from gotowce_dagster.evaluation.measures import MEASURES
 from gotowce_dagster.evaluation.report import report
-from gotowce_dagster.evaluation.without_marks import is_apart, look_at_video
-from gotowce_dagster.labelling.known import Wanted, label_in_project
-from gotowce_dagster.labels.in_force import checked_and_reviewed
 from gotowce_dagster.review.measures import reviewed_so_far
-from gotowce_dagster.segmenters.registry import build_segmenter
-from gotowce_dagster.training.model import remembered
 
 
 def run(project: Project, progress: Progress) -> None:
@@ -32,7 +22,7 @@ def run(project: Project, progress: Progress) -> None:
     """
     project.require_raw()
     confidence = project.params.evaluation.confidence
-    findings = _find(project, progress)
+    findings = find(project, progress)
     scored = {name: findings.scored(name, confidence) for name in MEASURES}
     metrics = {
         name: groups["all"]
@@ -41,8 +31,8 @@ def run(project: Project, progress: Progress) -> None:
         for name, groups in scored.items()
         if groups
     }
-    told = reviewed_so_far(project.paths, project.videos, project.params)
-    reviews = {"review": told} if told["frames_reviewed"] else {}
+    reviewed = reviewed_so_far(project.paths, project.videos, project.params)
+    reviews = {"review": reviewed} if reviewed["frames_reviewed"] else {}
     recalls = {"recalls": {"truth": findings.recalls_of, **findings.recalls}}
     with fresh_dir(project.paths.evaluation) as new:
         written = json.dumps(recalls | metrics | reviews, indent=1)
@@ -52,64 +42,4 @@ def run(project: Project, progress: Progress) -> None:
         drawn = plots(findings, scored)
         for name, picture in drawn.items():
             cv2.imwrite(str(new / "plots" / f"{name}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        (new / "report.html").write_text(report(project, findings, scored, drawn, told), encoding="utf-8")
-
-
-def _find(project: Project, progress: Progress) -> Findings:
-    """Run the model over the test split, and everything over every frame whose truth is known."""
-    paths = project.paths
-    provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
-    # Several measures look at the same frames.
-    predict = remembered(evaluate.fine_tuned(paths))
-    segmenter = cache(lambda: build_segmenter(project.engines["masks"], project.params.masks))
-    cases = {name: [] for name in MEASURES}
-    cases["model_test"] = evaluate.held_out_cases(paths.dataset, provenance, predict)
-    labels, notes, reviewed = [empty(LABELS)], [], set()
-    seen: list[Seen] = []
-    seen_apart: list[Seen] = []
-    for video in tracked(list(project.videos), len(project.videos), progress):
-        try:
-            checked, said = checked_and_reviewed(project, video)
-            looked = look_at_video(project, video, checked, predict)
-            trained_on = provenance[(provenance["split"] == "train") & (provenance["video"] == video)]
-            seen += looked
-            seen_apart += [one for one in looked if is_apart(one, trained_on, project)]
-            truth = evaluate.joined(checked, said)
-            if truth.empty:
-                continue
-            limit = project.params.evaluation.max_truth_frames
-            by_hand = set(checked["frame_index"])
-            frames = evaluate.known_frames(video, project.raw(video), truth, limit, by_hand)
-            wanted = Wanted(video, frames.images, frames.times, frames.sharpness)
-            found, labelled = label_in_project(project, wanted, segmenter)
-        except InputError as error:
-            notes.append(f"{video} was not measured: {error}")
-            continue
-        modelled = evaluate.model_cases(frames, predict)
-        apart = evaluate.apart_from_training(frames, provenance, project.params.yolo_dataset.gap_s)
-        # What a server refused or garbled is no miss: nobody has looked.
-        answered = frames.only(set(frames.images) - set(found.unanswered))
-        cases["designators"] += evaluate.designator_cases(answered, found.rows)
-        cases["targets"] += evaluate.target_cases(answered, labelled)
-        cases["model_truth"] += modelled
-        cases["model_truth_apart"] += [case for case in modelled if case.frame_index in apart]
-        reviewed |= {(video, index) for index in said["frame_index"]}
-        labels.append(labelled)
-        if found.unanswered:
-            notes.append(
-                f"{video}: {len(found.unanswered)} of {len(frames.images)} frames with truth got no usable "
-                f"answer from a detector and are not scored for it, the first is {min(found.unanswered)}"
-            )
-        if lost := frames.unreadable:
-            notes.append(f"{video}: {len(lost)} frames with truth cannot be decoded, the first is {lost[0]}")
-    learned = provenance[provenance["reviewed"]]
-    by_measure = dict.fromkeys(("targets", "model_truth", "model_truth_apart"), reviewed)
-    by_measure["model_test"] = set(zip(learned["video"], learned["frame_index"], strict=True))
-    truth_of = "ground truth and complete truth"
-    if not any(one.marked for one in seen):
-        truth_of = "labels of the test split"
-        seen += look_at_test_split(paths.dataset, provenance, predict)
-    recalls = figures_by_group(seen, seen_apart, project.params.evaluation.confidence)
-    notes += [] if "complete_frames" in recalls["all"] else [UNMEASURED]
-    made = pd.concat([part for part in labels if len(part)] or labels)
-    return Findings(cases, made, notes, recalls, truth_of, by_measure)
+        (new / "report.html").write_text(report(project, findings, scored, drawn, reviewed), encoding="utf-8")

@@ -1,7 +1,4 @@
-"""Stage 6: accepted labels, and what humans say instead, become a YOLO dataset whose splits share nothing."""
-
-from collections.abc import Collection, Mapping
-from pathlib import Path
+"""Stage 6: a YOLO dataset of accepted and reviewed labels, with leak-free splits."""
 
 import numpy as np
 import pandas as pd
@@ -12,8 +9,8 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.core.sources import require_pulled, tracked_files
-from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, write_table
-from gotowce_dagster.detectors.detected import read_detected
+from gotowce_dagster.core.tables import LABELS, PROVENANCE, read_table, write_table
+from gotowce_dagster.labels.dataset_frames import kept_frames
 from gotowce_dagster.labels.in_force import all_reviews_in_force
 from gotowce_dagster.labels.provenance import left_out, origins, provenance_of, rejected_proposals
 from gotowce_dagster.labels.reviewed import apply_reviews
@@ -22,9 +19,7 @@ from gotowce_dagster.labels.split import (
     choose_negatives,
     choose_unknown,
     split_frames,
-    usable_frames,
 )
-from gotowce_dagster.pictures.read import is_whole_jpeg
 from gotowce_dagster.training.dataset_images import image_path, write_images
 
 
@@ -38,34 +33,13 @@ def run(project: Project, progress: Progress) -> None:
     require_pulled(tracked_files(paths.reviewed_videos))
     ready = [video for video in project.videos if paths.labels(video).exists()]
     if not ready:
-        raise InputError(f"{paths.data / 'labels'}: no video has labels yet; run the stages before first")
-    said = all_reviews_in_force(project, ready)
+        raise InputError(f"{paths.data / 'labels'}: no video has labels yet; run the earlier stages first")
+    reviews = all_reviews_in_force(project, ready)
     labels = {
-        video: apply_reviews(read_table(paths.labels(video), LABELS), said[video], video) for video in ready
+        video: apply_reviews(read_table(paths.labels(video), LABELS), reviews[video], video)
+        for video in ready
     }
-    # Videos of one profile are of one game, and every split needs all games.
-    kept = pd.concat(
-        (
-            usable_frames(video, read_table(paths.frame_index(video), FRAMES), rows, said[video]).assign(
-                profile=project.video(video).profile
-            )
-            for video, rows in labels.items()
-        ),
-        ignore_index=True,
-    )
-    # A picture may have been damaged since: no model can learn from it.
-    kept["damaged"] = [
-        not is_whole_jpeg(paths.frames(video) / file)
-        for video, file in zip(kept["video"], kept["file"], strict=True)
-    ]
-    # Where an object was lost it may still be seen, unless a human has looked.
-    lost = {video: _lost_in(paths.masks(video)) - set(said[video]) for video in ready}
-    kept["doubtful"] |= _are_in(lost, kept)
-    # A frame that a detector gave no answer about is not one without objects either.
-    unanswered = {
-        video: set(read_detected(paths.detections(video)).unanswered) - set(said[video]) for video in ready
-    }
-    kept["unanswered"] = _are_in(unanswered, kept)
+    kept = kept_frames(project, labels, reviews)
     sound = kept[~kept[["doubtful", "rejected", "damaged", "unanswered"]].any(axis=1)]
     # A frame without a mark may be full of targets that nobody marked: it is no negative by itself.
     negative = [video for video in ready if project.video(video).negative]
@@ -91,17 +65,6 @@ def run(project: Project, progress: Progress) -> None:
         (new / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
         images = pd.concat([used, pd.DataFrame(erased, columns=used.columns)], ignore_index=True)
         write_table(provenance_of(project, images, labels), PROVENANCE, new / "provenance.parquet")
-        rejected_proposals(used, said).to_csv(new / "rejected.csv", index=False, lineterminator="\n")
+        rejected_proposals(used, reviews).to_csv(new / "rejected.csv", index=False, lineterminator="\n")
         absent = [video for video in project.videos if video not in ready]
         left_out(kept, settled, absent).to_csv(new / "left_out.csv", index=False, lineterminator="\n")
-
-
-def _are_in(chosen: Mapping[str, Collection[int]], frames: pd.DataFrame) -> np.ndarray:
-    """bool (rows,): whether each row's frame is among those chosen of its video."""
-    pairs = zip(frames["video"], frames["frame_index"], strict=True)
-    return np.array([index in chosen[video] for video, index in pairs], bool)
-
-
-def _lost_in(path: Path) -> set[int]:
-    masks = read_table(path, MASKS)
-    return set(masks.loc[masks["state"] == "lost", "frame_index"])
