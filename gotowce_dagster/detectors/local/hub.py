@@ -6,10 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gotowce_dagster.config.detector_settings import Kosmos2Settings, ZeroShotSettings
+from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.errors import MissingWeightsError
 from gotowce_dagster.core.fetch import no_hub
 from gotowce_dagster.core.trust import restrict_unpickling
 from gotowce_dagster.core.weights import require
+from gotowce_dagster.detectors.base import Cost
+from gotowce_dagster.detectors.phrases import Phrases
 
 
 def keep_offline() -> None:
@@ -52,6 +56,27 @@ def load(model: str, processor: str, weights: str, device: str) -> tuple[Any, An
             f"{folder}: lacks {len(lacking)} tensors, as {min(lacking)}; fetch it again"
         )
     return built.to(device).eval(), prepare
+
+
+class Prompted:
+    """A model of ``transformers`` that is asked by phrases, loaded once.
+
+    Args:
+        model: name of its class in ``transformers``.
+
+    Raises:
+        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+    """
+
+    version = "1"
+
+    def __init__(self, name: str, settings: Kosmos2Settings | ZeroShotSettings, model: str) -> None:
+        self.name = name
+        self.weights = settings.needs
+        self.cost = Cost()
+        self._phrases = Phrases(settings.prompts)
+        self._device = best_device()
+        self._model, self._processor = load(model, "AutoProcessor", settings.weights, self._device)
 
 
 @contextmanager

@@ -12,10 +12,9 @@ import supervision as sv
 from PIL import Image
 
 from gotowce_dagster.config.detector_settings import Kosmos2Settings
-from gotowce_dagster.core.device import best_device, inference
-from gotowce_dagster.detectors.base import Cost, batched, found, tidied
+from gotowce_dagster.core.device import inference
+from gotowce_dagster.detectors.base import batched, found, tidied
 from gotowce_dagster.detectors.local import hub
-from gotowce_dagster.detectors.phrases import Phrases
 
 
 @dataclass(frozen=True)
@@ -37,26 +36,18 @@ class Description:
     entities: tuple[Entity, ...]
 
 
-class Kosmos2:
+class Kosmos2(hub.Prompted):
     """The model, loaded once.
 
     Raises:
         MissingWeightsError: its weights are neither here nor reachable, or damaged.
     """
 
-    version = "1"
     ways = ("describe",)
 
     def __init__(self, name: str, settings: Kosmos2Settings) -> None:
-        self.name = name
-        self.weights = settings.needs
-        self.cost = Cost()
+        super().__init__(name, settings, "Kosmos2ForConditionalGeneration")
         self._settings = settings
-        self._phrases = Phrases(settings.prompts)
-        self._device = best_device()
-        self._model, self._processor = hub.load(
-            "Kosmos2ForConditionalGeneration", "AutoProcessor", settings.weights, self._device
-        )
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""

@@ -11,31 +11,20 @@ import supervision as sv
 from PIL import Image
 
 from gotowce_dagster.config.detector_settings import ZeroShotSettings
-from gotowce_dagster.core.device import best_device
-from gotowce_dagster.detectors.base import Cost, batched, found, tidied
+from gotowce_dagster.detectors.base import batched, found, tidied
 from gotowce_dagster.detectors.local import hub
-from gotowce_dagster.detectors.phrases import Phrases
 
 
-class ZeroShot:
+class ZeroShot(hub.Prompted):
     """A model asked by phrases, loaded once.
 
     Raises:
         MissingWeightsError: its weights are neither here nor reachable, or damaged.
     """
 
-    version = "1"
-
     def __init__(self, name: str, settings: ZeroShotSettings) -> None:
-        self.name = name
-        self.weights = settings.needs
-        self.cost = Cost()
+        super().__init__(name, settings, "AutoModelForZeroShotObjectDetection")
         self._settings = settings
-        self._phrases = Phrases(settings.prompts)
-        self._device = best_device()
-        self._model, self._processor = hub.load(
-            "AutoModelForZeroShotObjectDetection", "AutoProcessor", settings.weights, self._device
-        )
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
