@@ -15,40 +15,17 @@ from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.pipelines import stage_address, stage_name
 from gotowce_dagster.stages.table import STAGES
+from tests.support.small_project import PROFILE, small_params
 from tests.support.synthetic import Bracket, Scene, Target, write_scene
 from tests.worlds import merged
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
-SMALL = {
-    "extracted_frames": {"fps": 5.0},
-    "masks": {"segmenter": ["grabcut"]},
-    "yolo_dataset": {"gap_s": 0.3},
-    "finetuned_model": {"weights": ["yolo26n.yaml"], "epochs": 1, "imgsz": 160, "crops": None},
-    "segment_everything": {"frames": 2, "superpixels": 50},
-    "detector_comparison": {
-        "detectors": {"bracket": {"kind": "bracket"}},
-        "segmenters": [],
-        "frames": 2,
-        "bootstrap": 100,
-        "max_batch": 1,
-    },
-}
+SMALL = small_params(
+    finetuned_model={"epochs": 1, "imgsz": 160, "crops": None},
+    segment_everything={"frames": 2, "superpixels": 50},
+)
 SUMMING = (("train_model", None), ("run_studies", None))
-PROFILE = """
-name = "synthetic"
-videos = ["scene*"]
-
-[[designators]]
-name = "hostile"
-class_name = "ship"
-colours = [{ ycrcb = [95, 185, 110], tolerance = [60, 45, 30] }]
-arm = [0.15, 0.35]
-arm_px = 6
-gap = [0.3, 0.7]
-thickness_px = 2
-size_px = [30, 0]
-"""
 
 
 def film(path: Path, seed: int) -> Path:

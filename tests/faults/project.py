@@ -6,50 +6,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.intake.dvc_lockfile import read_lock
+from tests.support.small_project import PROFILE, small_params
 from tests.support.synthetic import Bracket, Scene, Target, write_scene
 
 ROOT = Path(__file__).parents[2]
 
-_SMALL: dict[str, dict[str, Any]] = {
-    "extracted_frames": {"fps": 5.0},
-    "masks": {"segmenter": ["grabcut"]},
-    "yolo_dataset": {"gap_s": 0.3},
-    "finetuned_model": {
-        "weights": ["yolo26n.yaml"],
-        "epochs": 2,
-        "imgsz": 64,
-        "crops": {"px": 64, "count": 16},
-        "rounds": {"frames": 4},
-    },
-    "segment_everything": {"frames": 1, "superpixels": 20},
-    "detector_comparison": {
-        "detectors": {"bracket": {"kind": "bracket"}},
-        "segmenters": [],
-        "frames": 2,
-        "bootstrap": 100,
-        "max_batch": 1,
-    },
-}
-_PROFILE = """
-name = "synthetic"
-videos = ["scene*"]
-
-[[designators]]
-name = "hostile"
-class_name = "ship"
-colours = [{ ycrcb = [95, 185, 110], tolerance = [60, 45, 30] }]
-arm = [0.15, 0.35]
-arm_px = 6
-gap = [0.3, 0.7]
-thickness_px = 2
-size_px = [30, 0]
-"""
+_SMALL = small_params(
+    finetuned_model={"epochs": 2, "imgsz": 64, "crops": {"px": 64, "count": 16}, "rounds": {"frames": 4}},
+    segment_everything={"frames": 1, "superpixels": 20},
+)
 TIMED = ("finetuned_model", "evaluation", "segment_everything", "detector_comparison")
 """Stages whose outputs tell seconds: no two runs of them are equal by hash."""
 
@@ -75,7 +45,7 @@ def make_project(root: Path, films: Path, videos: int = 2) -> None:
             old = params[section][name]
             params[section][name] = {**old, **value} if name in {"crops", "rounds"} else value
     paths.params.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    paths.profile("synthetic").write_text(_PROFILE, encoding="utf-8")
+    paths.profile("synthetic").write_text(PROFILE, encoding="utf-8")
     paths.videos.write_text("videos: {}\n", encoding="utf-8")
     for command in (
         ["init", "-q"],

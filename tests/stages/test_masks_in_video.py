@@ -1,27 +1,22 @@
 """Stage masks in mode video, and `gotowce segment`: the real image weights on a drawn scene."""
 
-import shutil
 from pathlib import Path
 
 import av
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import rle, weights
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.tables import DETECTIONS, LABELS, MASKS, read_table
-from gotowce_dagster.designators.profile import write_profile
 from gotowce_dagster.labelling.segment_video import PROMPTS, TIMELINE, VIDEO, segment
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.propagation.follow import BACKWARD, FORWARD
-from gotowce_dagster.stages import cleaned_labels, designator_detections, extracted_frames, masks
-from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE, RED
-from tests.support.synthetic import Bracket, Scene, Target, write_scene
+from tests.support.drawn import drawn_project
+from tests.support.synthetic import Bracket, Scene, Target
 
 WEIGHTS = "sam2_hiera_tiny_image.pt"
 ENGINES = {
@@ -38,23 +33,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A ship that flies through 40 frames and is marked in the first ten and the last nine."""
     if weights.find(WEIGHTS) is None:
         pytest.skip(f"needs the weights {WEIGHTS}: set GOTOWCE_WEIGHTS_DIR")
-    paths = Paths(tmp_path_factory.mktemp("video"))
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["extracted_frames"]["fps"] = 4
-    params["masks"]["mode"] = "video"
-    params["masks"]["propagation"] |= {"fps": 10, "chunk": 16}
-    for folder in (paths.raw, paths.profiles, paths.points("none").parent):
-        folder.mkdir(parents=True)
-    paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
-    paths.videos.write_text("videos:\n  drawn: {file: drawn.mp4, profile: drawn}\n", encoding="utf-8")
-    paths.engines.write_text(yaml.safe_dump(ENGINES), encoding="utf-8")
-    shutil.copy(ROOT / "data/points/none.csv", paths.points("none"))
-    write_profile(PROFILE, paths.profile("drawn"))
-    write_scene(paths.raw / "drawn.mp4", SCENE, crf=16)
-    made = Project(paths)
-    for stage in (extracted_frames, designator_detections, masks, cleaned_labels):
-        stage.run(made, "drawn")
-    return made
+    root = tmp_path_factory.mktemp("video")
+    return drawn_project(root, SCENE, PROFILE, ENGINES, "video", fps=10, chunk=16)
 
 
 def overlaps(rows: pd.DataFrame) -> list[float]:
