@@ -1,13 +1,12 @@
 """Latency for a reviewer: from the key that accepts a frame to the next frame, in a real browser.
 
     gotowce review serve &
-    python benchmarks/review_accept.py [--frames 20] [--masks 3]
+    python -m benchmarks.review_accept [--frames 20] [--masks 3]
 
 Frames of 1080p with that many boxes and masks each, in a separate project that is deleted at the end.
 Needs Chromium on the PATH.
 """
 
-import argparse
 import os
 import shutil
 import time
@@ -17,7 +16,7 @@ import cv2
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.review_room import SIZE, made_up
+from benchmarks.review_room import SIZE, made_up, options
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.review.connection import connect, find, read_secrets
 from gotowce_dagster.review.push import push
@@ -58,10 +57,7 @@ def waits(page: Page, url: str, frames: int, regions: int) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--frames", type=int, default=20)
-    parser.add_argument("--masks", type=int, default=3, help="masks per frame")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, frames=20, masks=3)
     project = Project.find()
     room = connect(find(project.paths.root))
     params = project.params.review.tasks.model_copy(update={"project": _TITLE})

@@ -74,11 +74,16 @@ def timed(what: str, work: Callable[[], object]) -> None:
     print(f"{what:<20}{took:8.2f} s, own {own:6.2f} s, load {os.getloadavg()[0]:5.1f}")
 
 
+def options(description: str | None, frames: int, masks: int) -> argparse.Namespace:
+    """Parse the number of frames and of masks per frame, with these defaults."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--frames", type=int, default=frames)
+    parser.add_argument("--masks", type=int, default=masks, help="masks per frame")
+    return parser.parse_args()
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--frames", type=int, default=1000)
-    parser.add_argument("--masks", type=int, default=1, help="masks per frame")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, frames=1000, masks=1)
     project = Project.find()
     room = connect(find(project.paths.root))
     params = project.params.review.tasks.model_copy(update={"project": _TITLE})
