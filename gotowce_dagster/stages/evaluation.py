@@ -1,4 +1,4 @@
-"""Stage 8: how good detections, labels and the model are, as numbers, plots and a report."""
+"""Stage 8: evaluate detections, labels and the model; write metrics, plots and a report."""
 
 import json
 from functools import cache
@@ -24,7 +24,7 @@ from gotowce_dagster.segmenters.registry import build_segmenter
 
 
 def run(project: Project, progress: Progress) -> None:
-    """Measure; write metrics.json, notes.json, plots/ and report.html.
+    """Evaluate; write metrics.json, notes.json, plots/ and report.html.
 
     Raises:
         InputError: there is no dataset or no model, or a video or a file of reviews is not pulled.
@@ -40,8 +40,8 @@ def run(project: Project, progress: Progress) -> None:
         for name, groups in scored.items()
         if groups
     }
-    told = reviewed_so_far(project.paths, project.videos, project.params)
-    reviews = {"review": told} if told["frames_reviewed"] else {}
+    review = reviewed_so_far(project.paths, project.videos, project.params)
+    reviews = {"review": review} if review["frames_reviewed"] else {}
     recalls = {"recalls": {"truth": findings.recalls_of, **findings.recalls}}
     with fresh_dir(project.paths.evaluation) as new:
         written = json.dumps(recalls | metrics | reviews, indent=1)
@@ -51,11 +51,11 @@ def run(project: Project, progress: Progress) -> None:
         drawn = plots(findings, scored)
         for name, picture in drawn.items():
             cv2.imwrite(str(new / "plots" / f"{name}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        (new / "report.html").write_text(report(project, findings, scored, drawn, told), encoding="utf-8")
+        (new / "report.html").write_text(report(project, findings, scored, drawn, review), encoding="utf-8")
 
 
 def _find(project: Project, progress: Progress) -> Findings:
-    """Run the model over the test split, and everything over every frame whose truth is known."""
+    """Evaluate the model on the test split, and all steps on every frame with ground truth."""
     paths = project.paths
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
     predict = evaluate.fine_tuned(paths)
@@ -81,11 +81,11 @@ def _find(project: Project, progress: Progress) -> Findings:
             wanted = Wanted(video, frames.images, frames.times, frames.sharpness)
             found, labelled = label_in_project(project, wanted, segmenter)
         except InputError as error:
-            notes.append(f"{video} was not measured: {error}")
+            notes.append(f"{video} was not evaluated: {error}")
             continue
         modelled = evaluate.model_cases(frames, predict)
         apart = evaluate.apart_from_training(frames, provenance, project.params.yolo_dataset.gap_s)
-        # What a server refused or garbled is no miss: nobody has looked.
+        # A refused or unparseable response is not a false negative: the frame was not evaluated.
         answered = frames.only(set(frames.images) - set(found.unanswered))
         cases["designators"] += evaluate.designator_cases(answered, found.rows)
         cases["targets"] += evaluate.target_cases(answered, labelled)
@@ -95,11 +95,13 @@ def _find(project: Project, progress: Progress) -> Findings:
         labels.append(labelled)
         if found.unanswered:
             notes.append(
-                f"{video}: {len(found.unanswered)} of {len(frames.images)} frames with truth got no usable "
-                f"answer from a detector and are not scored for it, the first is {min(found.unanswered)}"
+                f"{video}: {len(found.unanswered)} of {len(frames.images)} frames with ground truth have no "
+                f"usable response from a detector and are not scored, the first is {min(found.unanswered)}"
             )
         if lost := frames.unreadable:
-            notes.append(f"{video}: {len(lost)} frames with truth cannot be decoded, the first is {lost[0]}")
+            notes.append(
+                f"{video}: {len(lost)} frames with ground truth cannot be decoded, the first is {lost[0]}"
+            )
     learned = provenance[provenance["reviewed"]]
     by_measure = dict.fromkeys(("targets", "model_truth", "model_truth_apart"), reviewed)
     by_measure["model_test"] = set(zip(learned["video"], learned["frame_index"], strict=True))
