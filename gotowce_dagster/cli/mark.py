@@ -1,4 +1,4 @@
-"""`gotowce mark`: a page to mark boxes on frames."""
+"""`gotowce mark`: write a page for drawing boxes on frames."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +9,13 @@ from gotowce_dagster.cli import console
 
 
 def mark(
-    video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("mark.html"),
+    video: Annotated[str, typer.Argument(help="Video file, or key of an added video.")],
+    out: Annotated[Path, typer.Option(help="Output HTML page.")] = Path("mark.html"),
     count: Annotated[
-        int, typer.Option("--count", min=1, max=60, help="How many frames, evenly spaced.")
+        int, typer.Option("--count", min=1, max=60, help="Number of frames, evenly spaced.")
     ] = 12,
 ) -> None:
-    """Write a page to mark boxes on frames of a video; its button saves the CSV that calibrate reads."""
+    """Write a page for drawing boxes on frames of a video; it saves the CSV that `calibrate` reads."""
     from gotowce_dagster.cli.arguments import video_file
     from gotowce_dagster.core.files import fresh_file
     from gotowce_dagster.designators.marking import marking_page
@@ -28,5 +28,5 @@ def mark(
     with fresh_file(out) as new:
         new.write_text(page, encoding="utf-8")
     console.say(
-        "Open ", console.bold(out), " in a browser, mark 5 boxes, save, then run `gotowce calibrate`."
+        "Open ", console.bold(out), " in a browser, draw 5 boxes, save the CSV, then run `gotowce calibrate`."
     )

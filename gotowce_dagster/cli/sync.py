@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def sync(
-    refresh: Annotated[bool, typer.Option("--refresh", help="Choose the engines anew.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Choose the engines again.")] = False,
     code: Annotated[
-        bool, typer.Option("--code", help="Only write into dvc.yaml which source files each stage runs.")
+        bool, typer.Option("--code", help="Only update the lists of source files in dvc.yaml.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write data/videos.yaml and data/engines.yaml from what is here."""
+    """Write data/videos.yaml and data/engines.yaml from the present videos, profiles and weights."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.sources import not_pulled
     from gotowce_dagster.detectors.registry import missing_extras
