@@ -125,8 +125,8 @@ def test_everything_a_second_person_does(
     assert pull in CliRunner().invoke(app, ["sync"], env={"COLUMNS": "400"}).output.replace("\n", "")
     (finding,) = (found for found in diagnose(second) if found.what == "videos and reviews")
     assert not finding.ok
-    assert pull in finding.says
-    assert "data/reviewed/tracks/scene_1.json.dvc" in finding.says
+    assert pull in finding.result
+    assert "data/reviewed/tracks/scene_1.json.dvc" in finding.result
     whole = ("yolo_dataset", "evaluation", "segment_everything", "detector_comparison")
     for name, arguments in [
         ("extracted_frames", (second, "scene_1")),

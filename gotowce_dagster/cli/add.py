@@ -13,11 +13,11 @@ from gotowce_dagster.core.errors import GotowceError, InputError, PartlyDoneErro
 def add(
     videos: Annotated[list[Path], typer.Argument(help="Video files.")],
     link: Annotated[
-        bool, typer.Option(help="Copy once, into DVC's cache, instead of twice; your file stays as it is.")
+        bool, typer.Option(help="Keep one copy, in DVC's cache, instead of two; your file is not modified.")
     ] = False,
     truth: Annotated[
         Path | None,
-        typer.Option(help="Hand-checked boxes, for evaluation: CSV, a COCO file, or a YOLO folder."),
+        typer.Option(help="Ground truth for evaluation: a CSV, a COCO file, or a YOLO folder."),
     ] = None,
     json: Json = False,
 ) -> None:

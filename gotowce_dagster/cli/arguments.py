@@ -1,4 +1,4 @@
-"""Meaning of the arguments that several commands take."""
+"""Parsing of arguments that several commands share."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def numbers(text: str) -> list[int]:
 
 
 def known_detectors() -> dict[str, DetectorSettings]:
-    """Those of the project around; none outside of one, where kinds are known all the same."""
+    """The detectors in the current project's params.yaml; empty outside a project, where only kinds exist."""
     try:
         project = Project.find()
     except InputError:
@@ -24,5 +24,5 @@ def known_detectors() -> dict[str, DetectorSettings]:
 
 
 def video_file(video: str) -> Path:
-    """A file as it is named, or the file of a video's key."""
+    """The path of a video given as a file or as the key of an added video."""
     return Path(video) if Path(video).exists() else Project.find().raw(video)

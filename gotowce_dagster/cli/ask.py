@@ -1,4 +1,4 @@
-"""`gotowce ask`: ask a model about whole frames."""
+"""`gotowce ask`: ask a model a question about frames."""
 
 from typing import Annotated
 
@@ -10,16 +10,22 @@ from gotowce_dagster.core.errors import InputError
 
 
 def ask(
-    video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
-    detector: Annotated[str, typer.Option(help="Which detector: a name in params.yaml, or a kind.")],
-    question: Annotated[str | None, typer.Option(help="Without any question: describe the frames.")] = None,
-    count: Annotated[str | None, typer.Option(help="Count these, for instance `red brackets`.")] = None,
-    point: Annotated[str | None, typer.Option(help="Point at these.")] = None,
-    frames: Annotated[str, typer.Option(help="About these frames, for instance 62,187.")] = "0",
-    yes: Annotated[bool, typer.Option("--yes", help="Send frames to a server, and pay for it.")] = False,
+    video: Annotated[str, typer.Argument(help="Video file, or key of an added video.")],
+    detector: Annotated[str, typer.Option(help="Detector: a name in params.yaml, or a kind.")],
+    question: Annotated[
+        str | None, typer.Option(help="Free-form question; default: describe the frames.")
+    ] = None,
+    count: Annotated[
+        str | None, typer.Option(help="Count these objects, for example `red brackets`.")
+    ] = None,
+    point: Annotated[str | None, typer.Option(help="Return a point on each of these objects.")] = None,
+    frames: Annotated[str, typer.Option(help="Frame numbers, for example 62,187.")] = "0",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Send frames to a hosted model, which may cost money.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Ask a model about whole frames in words, where it can: a caption, an answer, a count, points."""
+    """Ask a model about whole frames: a caption, an answer, a count or points, depending on the model."""
     from gotowce_dagster.cli.arguments import known_detectors, numbers, video_file
     from gotowce_dagster.designators.profile import Profile
     from gotowce_dagster.detectors.ask import Way
@@ -28,10 +34,10 @@ def ask(
     from gotowce_dagster.detectors.registry import build_detector, settings_of
     from gotowce_dagster.video.decode import read_frames
 
-    told: dict[Way, str | None] = {"query": question, "count": count, "point": point}
-    asked: list[tuple[Way, str | None]] = [pair for pair in told.items() if pair[1] is not None]
+    questions: dict[Way, str | None] = {"query": question, "count": count, "point": point}
+    asked: list[tuple[Way, str | None]] = [pair for pair in questions.items() if pair[1] is not None]
     if len(asked) > 1:
-        raise InputError("give one of --question, --count and --point at a time")
+        raise InputError("give only one of --question, --count and --point")
     wanted = numbers(frames)
     way, words = asked[0] if asked else ("describe", None)
     images = {frame.index: frame.rgb() for frame in read_frames(video_file(video), wanted)}
@@ -48,6 +54,6 @@ def ask(
         console.show_json({"answers": answers, "bill": bill(chosen.cost)})
         return
     for index, answer in answers.items():
-        console.out.print(f"frame {index}: {'no usable answer' if answer is None else answer}")
+        console.out.print(f"frame {index}: {'no usable response' if answer is None else answer}")
     if chosen.cost.answers:
         console.err.print(bill_in_words(detector, bill(chosen.cost)), highlight=False)

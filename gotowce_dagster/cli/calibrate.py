@@ -13,24 +13,24 @@ from gotowce_dagster.core.errors import InputError
 def calibrate(
     video: Annotated[
         list[str],
-        typer.Argument(help="A video file or the key of one that was added; or several of one game."),
+        typer.Argument(help="Video files of one game, or keys of added videos."),
     ],
     boxes: Annotated[
         Path,
         typer.Option(
-            help="CSV with 3 or more boxes labelled `designator` on these videos; boxes labelled `target` "
-            "say where the target stands."
+            help="CSV with at least 3 boxes labelled `designator` in these videos; optional boxes labelled "
+            "`target` define the position of the target relative to the mark."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The profile; a designator is added to one that is there.")],
-    designator: Annotated[str, typer.Option(help="What the mark is called.")] = "target",
-    class_name: Annotated[str, typer.Option("--class", help="The class its target gets.")] = "target",
+    out: Annotated[Path, typer.Option(help="Profile to write; an existing one is extended.")],
+    designator: Annotated[str, typer.Option(help="Name of the designator.")] = "target",
+    class_name: Annotated[str, typer.Option("--class", help="Class of its targets.")] = "target",
     json: Json = False,
 ) -> None:
-    """Learn from example boxes what a game's designator looks like, and try it on unseen frames.
+    """Learn a game's designator from example boxes, and validate it on unseen frames.
 
-    Writes two pictures beside the profile: what was learned, and what was found in frames without a box.
-    Nothing is saved of a mark that is then found in none of its own examples.
+    Writes two pictures beside the profile: the learned mark, and detections in frames without a box.
+    A designator that is not detected in any of its own examples is not saved.
     """
     from gotowce_dagster.cli.arguments import video_file
     from gotowce_dagster.config.project import Project
@@ -77,9 +77,9 @@ def calibrate(
         return
     for note in learned.notes:
         console.note(note)
-    console.say(console.bold(out), f" knows {designator}; look at {picture}")
+    console.say(console.bold(out), f" now contains {designator}; check {picture}")
     if check and unseen:
         console.say(f"{check.expectation}: {unseen}")
         if check.proposed:
-            console.say(f"One more box would help most in frames {', '.join(map(str, check.proposed))}")
+            console.say(f"Frames in which another box would help most: {', '.join(map(str, check.proposed))}")
     console.say(f"Try it: gotowce detect {video[0]} --profile {out} --out boxes.csv")

@@ -10,20 +10,18 @@ from gotowce_dagster.cli.options import Json
 
 
 def detect(
-    video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
-    profile: Annotated[Path, typer.Option(help="The profile of its designators.")],
-    out: Annotated[Path, typer.Option(help="The CSV to write.")],
-    detector: Annotated[
-        str, typer.Option(help="Which detector: a name in params.yaml, or a kind.")
-    ] = "bracket",
-    frames: Annotated[str | None, typer.Option(help="Only these frames, for instance 62,187.")] = None,
+    video: Annotated[str, typer.Argument(help="Video file, or key of an added video.")],
+    profile: Annotated[Path, typer.Option(help="Designator profile.")],
+    out: Annotated[Path, typer.Option(help="Output CSV.")],
+    detector: Annotated[str, typer.Option(help="Detector: a name in params.yaml, or a kind.")] = "bracket",
+    frames: Annotated[str | None, typer.Option(help="Only these frames, for example 62,187.")] = None,
     min_confidence: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Leave out boxes below it; default: the detector's own."),
+        typer.Option(min=0, max=1, help="Minimum confidence of a box; default: the detector's setting."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Detect designators in any video file, on every frame or those named, and write a CSV of boxes."""
+    """Detect designators in all or some frames of any video file, and write a CSV of boxes."""
     from gotowce_dagster.cli.arguments import known_detectors, numbers, video_file
     from gotowce_dagster.core.files import fresh_file
     from gotowce_dagster.designators.profile import read_profile
@@ -46,7 +44,7 @@ def detect(
         return
     for index, silent in detected.unanswered.items():
         why = "; ".join(silent.values())
-        console.note(f"no usable answer about frame {index}:", f" {why}")
+        console.note(f"no usable response for frame {index}:", f" {why}")
     for name, bill in detected.bills.items():
         console.err.print(bill_in_words(name, bill), highlight=False)
     console.say(f"{found['boxes']} boxes in {found['frames_with_boxes']} frames: {out}")

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    every: Annotated[bool, typer.Option("--all", help="Show every check, not only what to do.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show all checks, not only those that need action.")
+    ] = False,
     hours: Annotated[
-        float | None, typer.Option(min=0, help="Hours of video to be added: do they fit on the disk?")
+        float | None, typer.Option(min=0, help="Check whether this many hours of video fit on the disk.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Tell what can run on this machine, and for what cannot: why, and how to get it."""
+    """Check what can run on this machine; for everything else, show the reason and how to fix it."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.diagnosis.checks import diagnose
     from gotowce_dagster.diagnosis.finding import Level
@@ -32,25 +34,25 @@ def doctor(
         return
     wrong = [finding for finding in findings if finding.level is Level.WRONG]
     hints = [finding for finding in findings if finding.level is Level.HINT]
-    _show_to_do("Wrong", "bold red", wrong)
-    _show_to_do("Could be better", "bold yellow", hints)
+    _show_to_do("Problems", "bold red", wrong)
+    _show_to_do("Suggestions", "bold yellow", hints)
     rest = [finding for finding in findings if finding.level is Level.FINE]
     if not every:
-        nothing = "" if wrong else "Nothing is wrong. "
-        console.say(f"{nothing}{len(rest)} more checks need nothing done: gotowce doctor --all")
+        nothing = "" if wrong else "No problems found. "
+        console.say(f"{nothing}{len(rest)} more checks passed: gotowce doctor --all")
         return
-    console.say(console.bold("Nothing to do"))
+    console.say(console.bold("No action needed"))
     for finding in rest:
         mark = Text("yes  ", "green") if finding.ok else Text("no   ", "yellow")
-        console.say("  ", mark, f"{finding.what}: {finding.says}")
+        console.say("  ", mark, f"{finding.what}: {finding.result}")
 
 
 def _show_to_do(title: str, style: str, findings: Sequence["Finding"]) -> None:
-    """Print two lines for each finding, of any length: what it is, and what to do, ready to be copied."""
+    """Print two unwrapped lines per finding: the result, and the command or advice, ready to be copied."""
     if not findings:
         return
     console.say(Text(title, style))
     for finding in findings:
-        console.say("  ", console.bold(finding.what), f": {finding.says}")
+        console.say("  ", console.bold(finding.what), f": {finding.result}")
         if finding.do:
             console.say("    -> ", Text(finding.do, "cyan"))

@@ -1,4 +1,4 @@
-"""`gotowce export`: labels for other tools."""
+"""`gotowce export`: export labels for other tools."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,22 +13,20 @@ def export(
     *,
     format_name: Annotated[
         Literal["coco", "yolo", "voc", "cvat", "datumaro", "fiftyone", "labelstudio", "csv"],
-        typer.Option("--format", help="The format to write."),
+        typer.Option("--format", help="Output format."),
     ],
     labels: Annotated[
         Literal["cleaned", "reviewed", "dataset"],
-        typer.Option(
-            help="The pipeline's accepted labels, what humans reviewed, or the dataset with its splits."
-        ),
+        typer.Option(help="The pipeline's accepted labels, reviewed labels, or the dataset with its splits."),
     ] = "dataset",
     masks: Annotated[bool, typer.Option(help="Write masks, or boxes only.")] = True,
     images: Annotated[
         Literal["copy", "reference"],
-        typer.Option(help="Copy the pictures into the folder, or refer to them where they are."),
+        typer.Option(help="Copy the images into the folder, or reference them by path."),
     ] = "copy",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Export labels with their pictures, splits and provenance in the format of another tool."""
+    """Export labels with images, splits and provenance in the format of another tool."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.interchange.export import export as run
 

@@ -34,7 +34,7 @@ VERBS = (
     "demo",
     "review",
 )
-"""In the order of the help."""
+"""Commands, in the order of the help."""
 
 app = typer.Typer(
     cls=lazy_group("gotowce_dagster.cli", VERBS),
@@ -51,7 +51,7 @@ def _gotowce() -> None:
 
 
 def main() -> None:
-    """Run the command line; a known error is one sentence.
+    """Run the command line; known errors are printed as one sentence.
 
     Exit code 2 for bad input and for errors of the system (disk, access rights, memory), 1 for the rest.
     """
@@ -62,9 +62,9 @@ def main() -> None:
         console.fail(str(error))
         sys.exit(2 if isinstance(error, InputError) else 1)
     except Exception as error:
-        if (told := system_sentence(error)) is None:
+        if (sentence := system_sentence(error)) is None:
             raise
-        console.fail(told)
+        console.fail(sentence)
         sys.exit(2)
 
 

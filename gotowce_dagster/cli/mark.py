@@ -1,4 +1,4 @@
-"""`gotowce mark`: a page to mark boxes on frames."""
+"""`gotowce mark`: write a page for drawing boxes on frames."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,18 +9,18 @@ from gotowce_dagster.cli import console
 
 
 def mark(
-    video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("mark.html"),
+    video: Annotated[str, typer.Argument(help="Video file, or key of an added video.")],
+    out: Annotated[Path, typer.Option(help="Output HTML page.")] = Path("mark.html"),
     count: Annotated[
-        int, typer.Option("--count", min=1, max=60, help="How many frames, evenly spaced.")
+        int, typer.Option("--count", min=1, max=60, help="Number of frames, evenly spaced.")
     ] = 12,
     complete: Annotated[
         bool, typer.Option("--complete", help="To box every object of each frame: complete truth.")
     ] = False,
 ) -> None:
-    """Write a page to mark boxes on frames of a video; its button saves the CSV that calibrate reads.
+    """Write a page for drawing boxes on frames of a video; it saves the CSV that `calibrate` reads.
 
-    With --complete, `gotowce add VIDEO --truth FILE` reads it: then recall of unmarked targets is measured.
+    With --complete, `gotowce add VIDEO --truth FILE` reads it, and the recall of unmarked targets is measured.
     """
     from gotowce_dagster.cli.arguments import video_file
     from gotowce_dagster.core.files import fresh_file
@@ -34,9 +34,9 @@ def mark(
     page = marking_page(path.name, shown, _classes_in(video) if complete else None)
     with fresh_file(out) as new:
         new.write_text(page, encoding="utf-8")
-    task = "mark 5 boxes, save, then run `gotowce calibrate`."
+    task = "draw 5 boxes, save the CSV, then run `gotowce calibrate`."
     if complete:
-        task = "box every object, save, then run `gotowce add VIDEO --truth FILE`."
+        task = "box every object, save the CSV, then run `gotowce add VIDEO --truth FILE`."
     console.say("Open ", console.bold(out), " in a browser, ", task)
 
 

@@ -1,4 +1,4 @@
-"""`gotowce model-card`: what the trained model is, beside its folder."""
+"""`gotowce model-card`: write the trained model's card."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from gotowce_dagster.cli import console
 
 def model_card(
     out: Annotated[
-        Path | None, typer.Option(help="The file to write; default: data/MODEL_CARD.md, for git.")
+        Path | None, typer.Option(help="Output file; default: data/MODEL_CARD.md, to be committed.")
     ] = None,
 ) -> None:
     """Write the model's card: data, metrics with and without marks, intended use, licences."""

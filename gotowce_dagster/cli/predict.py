@@ -1,4 +1,4 @@
-"""`gotowce predict`: the trained model on a video or a folder of pictures."""
+"""`gotowce predict`: run the trained model on a video or a folder of images."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +10,7 @@ from gotowce_dagster.cli import console
 
 
 def predict(
-    source: Annotated[Path, typer.Argument(help="A video, or a folder of pictures.")],
+    source: Annotated[Path, typer.Argument(help="Video, or folder of images.")],
     *,
     model: Annotated[
         Path | None, typer.Option(help="Folder of the model; default: data/model of the project.")
@@ -20,13 +20,13 @@ def predict(
     ] = None,
     confidence: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Leave out boxes below it; default: evaluation.confidence."),
+        typer.Option(min=0, max=1, help="Minimum confidence of a box; default: evaluation.confidence."),
     ] = None,
-    tracks: Annotated[bool, typer.Option("--tracks", help="Number objects through a video.")] = False,
-    pictures: Annotated[bool, typer.Option(help="Write the annotated video or pictures.")] = True,
+    tracks: Annotated[bool, typer.Option("--tracks", help="Track objects through a video.")] = False,
+    pictures: Annotated[bool, typer.Option(help="Write the annotated video or images.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Run a trained model: an annotated video, a table as parquet and CSV, and tracks if asked for."""
+    """Run a trained model; writes an annotated video, tables as parquet and CSV, and optionally tracks."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.errors import InputError
     from gotowce_dagster.inference.loaded import open_model

@@ -1,11 +1,11 @@
-"""`gotowce remove`: take a video out of the project."""
+"""`gotowce remove`: remove a video."""
 
 from gotowce_dagster.cli import console
 from gotowce_dagster.cli.options import Json, Key
 
 
 def remove(video: Key, json: Json = False) -> None:
-    """Take a video out of the project, with its reviews; everything moves to a trash folder."""
+    """Remove a video from the project, with its reviews; everything is moved to a trash folder."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.intake import videos as intake
     from gotowce_dagster.intake.removal import remove as take_out

@@ -1,4 +1,4 @@
-"""`gotowce rename`: give a video another name."""
+"""`gotowce rename`: rename a video."""
 
 from typing import Annotated
 
@@ -10,10 +10,10 @@ from gotowce_dagster.cli.options import Json, Key
 
 def rename(
     old: Key,
-    new: Annotated[str, typer.Argument(help="Another key: lower-case letters, digits and _.")],
+    new: Annotated[str, typer.Argument(help="New key: lower-case letters, digits and _.")],
     json: Json = False,
 ) -> None:
-    """Give a video another name; its reviews and what was made of it keep their worth."""
+    """Rename a video; its reviews and current results stay valid."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.intake import videos as intake
     from gotowce_dagster.intake.renaming import rename as give_name

@@ -1,4 +1,4 @@
-"""`gotowce repair`: make every dvc.lock whole again."""
+"""`gotowce repair`: repair every dvc.lock."""
 
 from dataclasses import asdict
 
@@ -7,7 +7,7 @@ from gotowce_dagster.cli.options import Json
 
 
 def repair(json: Json = False) -> None:
-    """Make every dvc.lock whole again after a kill or a full disk cut it; add, sync and Dagster do it too."""
+    """Repair dvc.lock files truncated by a kill or a full disk; add, sync and Dagster do so automatically."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.intake.dvc_repo import DvcRepo
 

@@ -1,4 +1,4 @@
-"""`gotowce restore`: bring back a removed video."""
+"""`gotowce restore`: restore a removed video."""
 
 from typing import Annotated
 
@@ -9,10 +9,10 @@ from gotowce_dagster.cli.options import Json
 
 
 def restore(
-    name: Annotated[str, typer.Argument(help="A folder in data/.trash.")],
+    name: Annotated[str, typer.Argument(help="Name of a folder in data/.trash.")],
     json: Json = False,
 ) -> None:
-    """Bring back a removed video, with its reviews and everything that was made of it."""
+    """Restore a removed video, with its reviews and results."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.intake import videos as intake
     from gotowce_dagster.intake.removal import restore as bring_back

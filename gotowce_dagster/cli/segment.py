@@ -12,23 +12,21 @@ from gotowce_dagster.core.errors import InputError
 
 
 def segment(
-    video: Annotated[str, typer.Argument(help="A video file, or the key of one that was added.")],
-    out: Annotated[
-        Path | None, typer.Option(help="The folder to write to; segmented/VIDEO if not told.")
-    ] = None,
+    video: Annotated[str, typer.Argument(help="Video file, or key of an added video.")],
+    out: Annotated[Path | None, typer.Option(help="Output folder; default: segmented/VIDEO.")] = None,
     points: Annotated[
         Path | None,
-        typer.Option(help="CSV of your points: frame_index,object_id,x,y,label (1 on it, 0 not)."),
+        typer.Option(help="CSV of points: frame_index,object_id,x,y,label (1 positive, 0 negative)."),
     ] = None,
     profile: Annotated[
-        Path | None, typer.Option(help="Without points: the profile of the designators around the objects.")
+        Path | None, typer.Option(help="Without points: profile of the designators that mark the objects.")
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="What carries the masks, for instance sam2:sam2.1_hiera_small.pt.")
+        str | None, typer.Option(help="Propagation engine, for example sam2:sam2.1_hiera_small.pt.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Carry masks of objects through a video: a table, an annotated video, the prompts and a timeline."""
+    """Propagate masks through a video; writes a table, an annotated video, the prompts and a timeline."""
     from gotowce_dagster.cli.arguments import video_file
     from gotowce_dagster.config import engines
     from gotowce_dagster.config.project import Project
@@ -40,7 +38,7 @@ def segment(
     project, path = Project.find(), video_file(video)
     claimed = NO_PROFILE if points or profile else profile_of(project.paths, key_and_suffix(path.name)[0])
     if not (points or profile) and claimed == NO_PROFILE:
-        raise InputError(f"no profile claims {path.name}; give --profile or --points")
+        raise InputError(f"no profile matches {path.name}; give --profile or --points")
     prompted_by = points or read_profile(profile or project.paths.profile(claimed))
     out = out or Path("segmented") / path.stem
     masks = project.params.masks

@@ -11,11 +11,11 @@ from gotowce_dagster.core.errors import InputError
 
 
 def stage(
-    name: Annotated[str, typer.Argument(help="A stage of dvc.yaml, for instance masks.")],
+    name: Annotated[str, typer.Argument(help="A stage of dvc.yaml, for example masks.")],
     video: Annotated[str | None, typer.Argument(help="The video's key, for stages per video.")] = None,
     json: Json = False,
 ) -> None:
-    """Run one stage, as dvc.yaml does; one that found nothing at all says so on standard error."""
+    """Run one stage, as dvc.yaml does; an empty result is reported on standard error."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.intake.dvc_repo import DvcRepo
     from gotowce_dagster.intake.pipelines import stage_address

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def sync(
-    refresh: Annotated[bool, typer.Option("--refresh", help="Choose the engines anew.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Choose the engines again.")] = False,
     code: Annotated[
-        bool, typer.Option("--code", help="Only write into the pipelines which source files each stage runs.")
+        bool, typer.Option("--code", help="Only update the lists of source files of stages.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write data/videos.yaml, data/engines.yaml and each video's pipeline from what is here."""
+    """Write data/videos.yaml, data/engines.yaml and pipelines from the videos, profiles and weights here."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.sources import not_pulled
     from gotowce_dagster.detectors.registry import missing_extras

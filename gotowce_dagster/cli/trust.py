@@ -1,4 +1,4 @@
-"""`gotowce trust`: vouch for weights."""
+"""`gotowce trust`: trust weights."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,23 +11,23 @@ from gotowce_dagster.core.errors import InputError
 
 
 def trust(
-    files: Annotated[list[Path], typer.Argument(help="Weights of others: a file, or a folder with code.")],
-    yes: Annotated[bool, typer.Option("--yes", help="You have read the warning.")] = False,
+    files: Annotated[list[Path], typer.Argument(help="Third-party weights: a file, or a folder with code.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     json: Json = False,
 ) -> None:
-    """Vouch for weights that somebody made, so that models may be built from them; see SECURITY.md."""
+    """Trust weights, so that models may be loaded from them; see SECURITY.md."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.trust import TRUSTED, add
 
     root = Project.find().paths.root
     console.err.print(
-        "A file that holds a whole model decides which code runs when it is used, and a folder with "
-        "code runs it. Trust only what you made, or what somebody you trust gave you over a way that others "
-        f"cannot change. {TRUSTED} lets everybody who uses this project run it.",
+        "A file that contains a whole model can run arbitrary code when it is loaded, and so can a folder "
+        "with code. Trust only files that you made yourself, or that you got from a trusted source over a "
+        f"secure channel. {TRUSTED} applies to everyone who uses this project.",
         style="yellow",
     )
     if not yes and not typer.confirm(f"Trust {', '.join(map(str, files))}?"):
-        raise InputError("nothing was changed")
+        raise InputError("not confirmed; nothing was changed")
     added = [add(file, root) for file in files]
     if json:
         console.show_json([entry.model_dump() for entry in added])

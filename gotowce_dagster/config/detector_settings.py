@@ -1,4 +1,4 @@
-"""What a detector can be told in params.yaml: one class a kind, chosen by its ``kind``."""
+"""Settings of detectors in params.yaml: one class per kind, selected by ``kind``."""
 
 import os
 from pathlib import Path
@@ -32,7 +32,7 @@ class CropSettings(Settings):
     region: Annotated[tuple[Share, Share, Share, Share], Field(strict=False)] | None = None
     """xyxy in shares of the frame's width and height."""
     around: "DetectorSettings | None" = None
-    """A detector, told as any other; nothing found, nothing seen."""
+    """Settings of another detector; without a detection, the model sees nothing of the frame."""
     sides: float = Field(default=3.0, ge=1)
     """A crop around a detection is a square of so many of its longer sides."""
 
@@ -68,7 +68,7 @@ class InputSettings(Settings):
 
 
 class Common(Settings):
-    """What every detector can be told."""
+    """Settings of every detector."""
 
     min_confidence: Share = 0.25
     """Boxes of less confidence are left out. Each kind has its own, for their confidences are on scales of
@@ -98,7 +98,7 @@ class BracketSettings(Common):
 
 
 class Prompted(Common):
-    """What every model can be told."""
+    """Settings of every model."""
 
     prompts: dict[ClassName, Phrases] = DESIGNATOR
     """Our class -> the phrases it is asked for."""
@@ -156,7 +156,7 @@ class ZeroShotSettings(Prompted):
 
 
 class Kosmos2Settings(Prompted):
-    """Kosmos-2: describes the picture and tells where what it names is."""
+    """Kosmos-2: an image caption with grounded boxes."""
 
     kind: Literal["kosmos2"] = "kosmos2"
     weights: ReadablePath = "microsoft/kosmos-2-patch14-224"
@@ -195,7 +195,7 @@ class MoondreamSettings(Prompted):
 
 
 class Online(Prompted):
-    """What every detector that asks a server can be told."""
+    """Settings of every detector that sends requests to a server."""
 
     send: bool = False
     """Nothing leaves this machine unless this is set; answers kept from before are used either way."""
@@ -243,7 +243,7 @@ class HostedSettings(Online):
     base_url: str | None = None
     """The server's address, where it is not the provider's own."""
     answer: Literal["tool", "schema", "text"] = "tool"
-    """How the form of an answer is told: by a tool's arguments, the server's JSON schema, or in words."""
+    """How the response format is specified: a tool's arguments, the server's JSON schema, or text."""
     coordinates: Literal["pixel", "unit", "thousand"] = "pixel"
     """What the model is asked to measure in: pixels of the picture it sees, shares of its sides (0 to 1),
     or thousandths of them. Whichever it uses is understood, and counted where it was another."""

@@ -40,7 +40,7 @@ _EXTRAS = {"edgetam": "edgetam"}
 """The optional dependency of an engine; see core/extras.py."""
 
 _HEADER = (
-    "# Written by `gotowce sync`: what each stage runs with. Choose anew with `gotowce sync --refresh`.\n"
+    "# Written by `gotowce sync`: the engine of each stage. Choose again with `gotowce sync --refresh`.\n"
 )
 
 
@@ -169,7 +169,7 @@ def _kept(path: Path) -> dict[str, str]:
     try:
         kept = read_texts(path, "")
     except InputError as error:
-        raise InputError(f"{error}; choose anew with `gotowce sync --refresh`") from None
+        raise InputError(f"{error}; choose again with `gotowce sync --refresh`") from None
     if not isinstance(kept, dict):
         raise InputError(f"{path}: expected a mapping stage: engine; run `gotowce sync --refresh`")
     return kept

@@ -66,12 +66,12 @@ class DetectionsParams(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> "DetectionsParams":
-        told, count = self.consensus, len(self.detectors)
-        if told is None or count == 1:
+        consensus, count = self.consensus, len(self.detectors)
+        if consensus is None or count == 1:
             return self
-        if told.quorum > count:
-            raise ValueError(f"consensus.quorum: {told.quorum} of {count} detectors can never agree")
-        if unknown := sorted(set(told.weights) - set(self.detectors)):
+        if consensus.quorum > count:
+            raise ValueError(f"consensus.quorum: {consensus.quorum} of {count} detectors can never agree")
+        if unknown := sorted(set(consensus.weights) - set(self.detectors)):
             raise ValueError(f"consensus.weights: no detector is named {', '.join(unknown)}")
         return self
 

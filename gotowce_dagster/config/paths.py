@@ -1,4 +1,4 @@
-"""Where everything lies, told once."""
+"""File layout of a project."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +85,7 @@ class Paths:
         return self.data / "reviewed"
 
     def reviewed(self, video: str) -> Path:
-        """What humans said about a video's frames: a source, like the video itself."""
+        """Human reviews of a video's frames: a source, like the video itself."""
         return self.reviewed_videos / f"{video}.json"
 
     def reviewed_tracks(self, video: str) -> Path:

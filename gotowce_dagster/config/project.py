@@ -161,12 +161,12 @@ def read_videos(path: Path) -> dict[str, Video]:
     try:
         listed = _Listed.model_validate(content).videos
     except ValidationError as error:
-        raise InputError(f"{path}: {in_words(error, content)}; write it anew with `gotowce sync`") from None
+        raise InputError(f"{path}: {in_words(error, content)}; rewrite it with `gotowce sync`") from None
     return dict(sorted(listed.items()))
 
 
 def listed_videos(paths: Paths) -> dict[str, Video]:
-    """The same where the file is about to be written anew: none if it is missing or malformed."""
+    """The same before the file is rewritten: none if it is missing or malformed."""
     try:
         return read_videos(paths.videos)
     except InputError:

@@ -68,8 +68,8 @@ def weights_finding(name: str, responds: Responds | None = None) -> Finding:
         return Finding(name, True, f"{path} ({checked}){wrong}", do, level)
     if reason := weights.obstacle(name, responds):
         return Finding(name, False, reason, do or get_command(name), level)
-    says = f"available at {published.url}; downloaded on first use ({checked}){wrong}"
-    return Finding(name, True, says, do, level)
+    result = f"available at {published.url}; downloaded on first use ({checked}){wrong}"
+    return Finding(name, True, result, do, level)
 
 
 def get_command(name: str) -> str:
@@ -102,12 +102,12 @@ def _sources(project: Project) -> Finding:
     missing_videos = [key for key in project.videos if project.raw_state(key) == "gone"]
     files = [project.raw_path(key) for key in project.videos] + tracked_files(project.paths.reviewed_videos)
     problem = not_pulled(files)
-    says = [*([problem] if problem else []), *(f"{key}: its file is missing" for key in missing_videos)]
-    if not says:
+    result = [*([problem] if problem else []), *(f"{key}: its file is missing" for key in missing_videos)]
+    if not result:
         return Finding(what, True, f"{len(files)} files, all present")
     removal = " && ".join(f"gotowce remove {key}" for key in missing_videos)
     do = f"put the file back into data/raw, or {removal}" if missing_videos else "run that command"
-    return Finding(what, False, "; ".join(says), do, Level.WRONG)
+    return Finding(what, False, "; ".join(result), do, Level.WRONG)
 
 
 def _engines(project: Project, responds: Responds) -> Iterator[Finding]:
@@ -118,10 +118,10 @@ def _engines(project: Project, responds: Responds) -> Iterator[Finding]:
             reason = unknown(stage, engine) or obstacle(engine, responds)
             reasons[stage, engine] = reason
             is_used = engine in used[stage]
-            says = "available" if is_used else "available; not used by params.yaml"
+            result = "available" if is_used else "available; not used by params.yaml"
             level = Level.WRONG if is_used and unknown(stage, engine) else Level.FINE
             do = "correct its name in params.yaml" if level is Level.WRONG else ""
-            yield Finding(f"{stage}: {engine}", reason is None, reason or says, do, level)
+            yield Finding(f"{stage}: {engine}", reason is None, reason or result, do, level)
     chosen = project.engines if project.paths.engines.exists() else {}
     for stage, engines in used.items():
         known = [engine for engine in engines if (stage, engine) in reasons and not unknown(stage, engine)]
@@ -143,20 +143,20 @@ def engine_choice(stage: str, engines: list[str], chosen: str | None, blocked: d
     """
     what = f"engine of {stage}"
     if len(blocked) == len(engines):
-        says = f"none of {', '.join(engines)} can run here; {engines[0]}: {blocked[engines[0]]}"
-        return Finding(what, False, says, _remedy(engines[0]), Level.WRONG)
+        result = f"none of {', '.join(engines)} can run here; {engines[0]}: {blocked[engines[0]]}"
+        return Finding(what, False, result, _remedy(engines[0]), Level.WRONG)
     if chosen in blocked:
-        says = f"{chosen}, chosen in data/engines.yaml: {blocked[chosen]}"
-        return Finding(what, False, says, f"{_remedy(chosen)}; or gotowce sync --refresh", Level.WRONG)
+        result = f"{chosen}, chosen in data/engines.yaml: {blocked[chosen]}"
+        return Finding(what, False, result, f"{_remedy(chosen)}; or gotowce sync --refresh", Level.WRONG)
     runs = chosen or next(engine for engine in engines if engine not in blocked)
     better = engines[: engines.index(runs)] if runs in engines else []
     if not better:
         return Finding(what, True, runs)
     if better[0] in blocked:
-        says = f"{runs}; params.yaml prefers {better[0]}: {blocked[better[0]]}"
-        return Finding(what, True, says, f"{_remedy(better[0])}; then gotowce sync --refresh", Level.HINT)
-    says = f"{runs}; params.yaml prefers {better[0]}, which can run here now"
-    return Finding(what, True, says, "gotowce sync --refresh", Level.HINT)
+        result = f"{runs}; params.yaml prefers {better[0]}: {blocked[better[0]]}"
+        return Finding(what, True, result, f"{_remedy(better[0])}; then gotowce sync --refresh", Level.HINT)
+    result = f"{runs}; params.yaml prefers {better[0]}, which can run here now"
+    return Finding(what, True, result, "gotowce sync --refresh", Level.HINT)
 
 
 def _remedy(engine: str) -> str:

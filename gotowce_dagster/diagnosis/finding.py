@@ -21,7 +21,7 @@ class Finding:
 
     what: str
     ok: bool
-    says: str
+    result: str
     do: str = ""
     """What to do about it: a command to copy, or a sentence."""
     level: Level = Level.FINE

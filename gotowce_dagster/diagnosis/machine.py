@@ -39,12 +39,12 @@ def device() -> Finding:
     precision = "SAM 2 in bfloat16" if half_precision(found) else "all in float32"
     if found == "cuda":
         gpu = torch.cuda.get_device_properties(0)
-        says = f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}, {precision}"
+        result = f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}, {precision}"
     elif found == "mps":
-        says = f"Apple GPU (MPS), {precision}"
+        result = f"Apple GPU (MPS), {precision}"
     else:
-        says = f"CPU with {os.cpu_count()} cores, {precision}; a GPU would be 10 to 50 times faster"
-    return Finding("device", True, says)
+        result = f"CPU with {os.cpu_count()} cores, {precision}; a GPU would be 10 to 50 times faster"
+    return Finding("device", True, result)
 
 
 def gpu_memory(engines: dict[str, str], available_gb: float | None = None) -> Iterator[Finding]:
@@ -65,9 +65,9 @@ def gpu_memory(engines: dict[str, str], available_gb: float | None = None) -> It
             continue
         needed = _GPU_GB + _GPU_PER_WEIGHTS * file.stat().st_size / 1e9
         fits = needed < available_gb
-        says = f"{engine} needs about {needed:.1f} GB of the GPU's {available_gb:.1f}"
+        result = f"{engine} needs about {needed:.1f} GB of the GPU's {available_gb:.1f}"
         do = "" if fits else "choose smaller weights in params.yaml, then run `gotowce sync --refresh`"
-        yield Finding(f"GPU memory for {part}", fits, says, do, Level.FINE if fits else Level.HINT)
+        yield Finding(f"GPU memory for {part}", fits, result, do, Level.FINE if fits else Level.HINT)
 
 
 def _gpu_gb() -> float | None:
@@ -87,15 +87,15 @@ def codecs() -> Finding:
     missing = [name for name in _CODECS if name not in av.codec.codecs_available]
     can_write = "libx264" in av.codec.codecs_available
     hardware = ", ".join(hwdevices_available()) or "none"
-    says = (
+    result = (
         f"PyAV {av.__version__} (FFmpeg {av.ffmpeg_version_info}) decodes "
         f"{', '.join(name for name in _CODECS if name not in missing)}, "
         f"{'writes' if can_write else 'does not write'} h264; hardware decoders built in: {hardware}"
     )
-    says += f"; not {', '.join(missing)}" if missing else ""
+    result += f"; not {', '.join(missing)}" if missing else ""
     ok = not missing and can_write
     do = "" if ok else "pip install --force-reinstall --only-binary av av"
-    return Finding("video codecs", ok, says, do, Level.FINE if ok else Level.WRONG)
+    return Finding("video codecs", ok, result, do, Level.FINE if ok else Level.WRONG)
 
 
 def versions(project: Project) -> Finding:
@@ -107,10 +107,10 @@ def versions(project: Project) -> Finding:
         for name in _PACKAGES
         if name in pinned and found[name] != pinned[name]
     ]
-    says = ", ".join([f"Python {platform.python_version()}", *(f"{k} {v}" for k, v in found.items() if v)])
+    result = ", ".join([f"Python {platform.python_version()}", *(f"{k} {v}" for k, v in found.items() if v)])
     if other:
         return Finding("versions", False, "; ".join(other), "make install", Level.HINT)
-    return Finding("versions", True, says)
+    return Finding("versions", True, result)
 
 
 def _version(package: str) -> str | None:
@@ -141,15 +141,15 @@ def weights_folder() -> Finding:
     given = os.environ.get("GOTOWCE_WEIGHTS_DIR")
     *_, cache = weights.folders()
     if not given:
-        says = f"GOTOWCE_WEIGHTS_DIR is not set; downloads are kept in {cache}"
-        return Finding("weights folder", True, says)
+        result = f"GOTOWCE_WEIGHTS_DIR is not set; downloads are kept in {cache}"
+        return Finding("weights folder", True, result)
     folder = Path(given).expanduser()
     if not folder.is_dir():
-        says = f"GOTOWCE_WEIGHTS_DIR is {given}, which is not a folder"
-        return Finding("weights folder", False, says, f"mkdir -p '{folder}'", Level.WRONG)
+        result = f"GOTOWCE_WEIGHTS_DIR is {given}, which is not a folder"
+        return Finding("weights folder", False, result, f"mkdir -p '{folder}'", Level.WRONG)
     here = [name for name in weights.WEIGHTS if (folder / name).exists()]
-    says = f"GOTOWCE_WEIGHTS_DIR is {given}, with {', '.join(here) or 'none of the weights known here'}"
-    return Finding("weights folder", True, says)
+    result = f"GOTOWCE_WEIGHTS_DIR is {given}, with {', '.join(here) or 'none of the weights known here'}"
+    return Finding("weights folder", True, result)
 
 
 def disk(project: Project, hours: float | None = None, free_gb: float | None = None) -> Finding:
@@ -167,11 +167,11 @@ def disk(project: Project, hours: float | None = None, free_gb: float | None = N
         seconds, needed = _left(project)
         of = f"{seconds / 3600:.1f} hours of video without frames"
     needed += _RESERVE_GB
-    says = f"{free:.0f} GB free; {of} and the rest of the pipeline need about {math.ceil(needed)} GB"
+    result = f"{free:.0f} GB free; {of} and the rest of the pipeline need about {math.ceil(needed)} GB"
     if free > needed:
-        return Finding("disk", True, says)
+        return Finding("disk", True, result)
     do = "free some space, or lower extracted_frames.fps in params.yaml"
-    return Finding("disk", False, says, do, Level.WRONG)
+    return Finding("disk", False, result, do, Level.WRONG)
 
 
 def _left(project: Project) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Set what the pipeline and its model find against what is known to be there."""
+"""Evaluate the pipeline and the fine-tuned model against ground truth."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -22,31 +22,31 @@ from gotowce_dagster.video.decode import read_frames
 
 @dataclass(frozen=True, eq=False)
 class KnownFrames:
-    """The frames of a video that have truth, decoded from its file."""
+    """The decoded frames of a video that have ground truth."""
 
     video: str
     truth: pd.DataFrame
-    """Columns of tables.read_truth, and labelled NO_OBJECT too; of readable frames only."""
+    """Columns of tables.read_truth, with the additional label NO_OBJECT; readable frames only."""
     images: Mapping[int, np.ndarray]
     """RGB uint8 (H, W, 3) by frame_index."""
     times: Mapping[int, float]
     """Seconds by frame_index."""
     unreadable: Sequence[int]
-    """Frames with truth that the file does not give."""
+    """Frames with ground truth that could not be decoded."""
     sharpness: Mapping[int, float] = field(default_factory=dict)
-    """As tables.FRAMES has it, by frame_index."""
+    """As in tables.FRAMES, by frame_index."""
 
     def boxes(self, frame_index: int, label: str) -> np.ndarray:
-        """xyxy (n, 4) of the rows with that label."""
+        """Boxes of the rows with that label, xyxy (n, 4)."""
         rows = self.truth[(self.truth["frame_index"] == frame_index) & (self.truth["label"] == label)]
         return xyxy(rows)
 
     def with_label(self, *labels: str) -> list[int]:
-        """Frames that have a row with one of the labels, in order."""
+        """Frames with a row with one of the labels, sorted."""
         return sorted(set(self.truth.loc[self.truth["label"].isin(labels), "frame_index"]))
 
     def only(self, wanted: Set[int]) -> "KnownFrames":
-        """Those of the frames that are wanted."""
+        """The same, limited to the wanted frames."""
         return KnownFrames(
             self.video,
             self.truth[self.truth["frame_index"].isin(list(wanted))],
@@ -58,7 +58,7 @@ class KnownFrames:
 
 
 def joined(checked: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
-    """One truth of two: of a frame that is in both, reviewers tell the objects.
+    """Join both sources of ground truth; objects of a frame in both come from its review.
 
     Args:
         checked: columns of tables.read_truth.
@@ -72,14 +72,14 @@ def joined(checked: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
 def known_frames(
     video: str, file: Path, truth: pd.DataFrame, limit: int, checked: Set[int] = frozenset()
 ) -> KnownFrames:
-    """Decode the frames that a truth table names, evenly chosen where there are more than ``limit``.
+    """Decode the frames of a ground truth table, evenly spaced if there are more than ``limit``.
 
     Args:
-        checked: frames that do not compete with the others, nor the others with them: up to ``limit`` of
-            each are chosen. A video that was reviewed as a whole would crowd out the few checked by hand.
+        checked: hand-checked frames, to which ``limit`` applies separately; otherwise a fully reviewed video
+            would crowd them out.
 
     Raises:
-        InputError: the file is no video.
+        InputError: the file is not a video.
     """
     named = np.unique(truth["frame_index"])
     is_checked = np.isin(named, list(checked))
@@ -98,7 +98,7 @@ def known_frames(
 
 
 def designator_cases(known: KnownFrames, detections: pd.DataFrame) -> list[Case]:
-    """Designators found against those that are there; half hidden ones are neither right nor wrong."""
+    """Pair detected designators with ground truth; partly hidden ones are ignored."""
     return [
         Case(
             known.video,
@@ -112,7 +112,7 @@ def designator_cases(known: KnownFrames, detections: pd.DataFrame) -> list[Case]
 
 
 def target_cases(known: KnownFrames, labels: pd.DataFrame) -> list[Case]:
-    """Accepted labels against the objects that are there; where nothing is designated, against nothing."""
+    """Pair accepted labels with ground truth objects; frames without a designator have none."""
     accepted = labels[labels["verdict"] == "accept"]
     return [
         Case(
@@ -126,10 +126,10 @@ def target_cases(known: KnownFrames, labels: pd.DataFrame) -> list[Case]:
 
 
 def model_cases(known: KnownFrames, predict: Predict) -> list[Case]:
-    """The model's boxes against the objects that are there.
+    """Pair the model's predictions with ground truth objects.
 
-    Frames without a designator are left out: they may show objects that nobody has marked. Not so those that
-    a reviewer confirmed as empty.
+    Frames without a designator are left out, because they may show unmarked objects, unless a reviewer
+    confirmed that they are empty.
     """
     return [
         Case(known.video, index, predict(known.images[index]), from_boxes(known.boxes(index, "object")))
@@ -138,10 +138,10 @@ def model_cases(known: KnownFrames, predict: Predict) -> list[Case]:
 
 
 def held_out_cases(dataset: Path, provenance: pd.DataFrame, predict: Predict) -> list[Case]:
-    """The model's boxes against the labels of the test split.
+    """Pair the model's predictions with the labels of the test split.
 
     Args:
-        dataset: its folder.
+        dataset: folder of the dataset.
         provenance: rows of tables.PROVENANCE.
     """
     cases = []
@@ -153,7 +153,7 @@ def held_out_cases(dataset: Path, provenance: pd.DataFrame, predict: Predict) ->
 
 
 def apart_from_training(known: KnownFrames, provenance: pd.DataFrame, gap_s: float) -> set[int]:
-    """Known frames that lie in no stretch of the video the model was trained on, nor nearer than the gap."""
+    """Select frames outside the training parts of the video and at least the gap away from them."""
     trained = provenance[(provenance["split"] == "train") & (provenance["video"] == known.video)]
     spans = trained.groupby("block")["time_s"].agg(["min", "max"]).to_numpy()
 
@@ -164,10 +164,10 @@ def apart_from_training(known: KnownFrames, provenance: pd.DataFrame, gap_s: flo
 
 
 def fine_tuned(paths: Paths) -> Predict:
-    """The model that finetuned_model left in a project.
+    """Load the project's fine-tuned model.
 
     Raises:
-        InputError: there is none yet, or it is neither trained here nor known to git (trust.py).
+        InputError: it does not exist, or it was neither trained here nor recorded in git (trust.py).
     """
     arguments = read_arguments(paths.model)
     require_trusted(paths.model / "best.pt", paths.root)

@@ -59,11 +59,11 @@ def find(project: Project, progress: Progress) -> Findings:
             wanted = Wanted(video, frames.images, frames.times, frames.sharpness)
             found, labelled = label_in_project(project, wanted, segmenter)
         except InputError as error:
-            notes.append(f"{video} was not measured: {error}")
+            notes.append(f"{video} was not evaluated: {error}")
             continue
         modelled = model_cases(frames, predict)
         apart = apart_from_training(frames, provenance, project.params.yolo_dataset.gap_s)
-        # What a server refused or garbled is no miss: nobody has looked.
+        # A refused or unparseable response is not a false negative: the frame was not evaluated.
         answered = frames.only(set(frames.images) - set(found.unanswered))
         cases["designators"] += designator_cases(answered, found.rows)
         cases["targets"] += target_cases(answered, labelled)
@@ -73,11 +73,13 @@ def find(project: Project, progress: Progress) -> Findings:
         labels.append(labelled)
         if found.unanswered:
             notes.append(
-                f"{video}: {len(found.unanswered)} of {len(frames.images)} frames with truth got no usable "
-                f"answer from a detector and are not scored for it, the first is {min(found.unanswered)}"
+                f"{video}: {len(found.unanswered)} of {len(frames.images)} frames with ground truth have no "
+                f"usable response from a detector and are not scored, the first is {min(found.unanswered)}"
             )
         if lost := frames.unreadable:
-            notes.append(f"{video}: {len(lost)} frames with truth cannot be decoded, the first is {lost[0]}")
+            notes.append(
+                f"{video}: {len(lost)} frames with ground truth cannot be decoded, the first is {lost[0]}"
+            )
     learned = provenance[provenance["reviewed"]]
     by_measure = dict.fromkeys(("targets", "model_truth", "model_truth_apart"), reviewed)
     by_measure["model_test"] = set(zip(learned["video"], learned["frame_index"], strict=True))

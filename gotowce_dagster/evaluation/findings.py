@@ -1,4 +1,4 @@
-"""Scores and cases as tables and pictures for people."""
+"""Tables and pictures of scores and cases."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -29,20 +29,20 @@ _COLUMNS = {
 
 
 def score_table(scored: Mapping[str, Mapping[str, float]], first: str, caption: str = "") -> Table:
-    """A row a name, the scores of comparison.scoring.scores in columns.
+    """Build a table with one row per name and the scores of evaluation.scoring.scores in columns.
 
     Args:
-        first: heading of the names.
+        first: heading of the column of names.
     """
     rows = [[name, *(scores.get(column) for column in _COLUMNS)] for name, scores in scored.items()]
     return Table([first, *_COLUMNS.values()], rows, caption)
 
 
 def case_sheet(cases: Sequence[Case], picture: Callable[[Case], np.ndarray]) -> np.ndarray:
-    """Close-ups of cases with both what is there and what was found, RGB uint8 (H, W, 3).
+    """Draw close-ups of cases with ground truth and predictions, RGB uint8 (H, W, 3).
 
     Args:
-        picture: gives a case's frame, RGB.
+        picture: returns a case's frame, RGB.
     """
     images, captions = [], []
     for case in cases:
@@ -57,7 +57,7 @@ def case_sheet(cases: Sequence[Case], picture: Callable[[Case], np.ndarray]) -> 
         margin = max(1.0, 40 / max(float((box[2:] - box[:2]).max()), 1.0))
         images.append(closeup(picture(case), both, labels, box=box, margin=margin))
         captions.append(
-            f"{case.video} · frame {case.frame_index}\n{len(case.truth)} there, {len(sure)} found"
+            f"{case.video} · frame {case.frame_index}\n{len(case.truth)} ground truth, {len(sure)} predicted"
         )
     return contact_sheet(images, captions)
 
@@ -65,7 +65,7 @@ def case_sheet(cases: Sequence[Case], picture: Callable[[Case], np.ndarray]) -> 
 def plots(
     findings: Findings, scored: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> dict[str, np.ndarray]:
-    """Pictures of the scores by name, RGB uint8 (H, W, 3); none of what could not be measured."""
+    """Plot the scores: RGB uint8 (H, W, 3) by name; measures without cases are left out."""
     measured = [name for name, groups in scored.items() if groups]
     videos = sorted({video for name in measured for video in scored[name]} - {"all"})
     drawn = {}

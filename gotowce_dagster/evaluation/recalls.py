@@ -1,8 +1,8 @@
-"""Three recalls: of marked targets, of the same ones with their marks erased, and of targets never marked.
+"""Three recalls: of marked targets, of the same targets with their marks erased, and of unmarked targets.
 
-A detector trained on marked targets may be a detector of marks, and a score on marked targets alone does not
-show it. Precision means something only on complete frames, in which every object is boxed: elsewhere a box
-without truth may be a target that nobody marked.
+A model trained on marked targets may detect the marks, which scores on marked targets alone do not reveal.
+Precision is meaningful only on complete frames, in which every object is boxed: elsewhere an apparent false
+positive may be an unmarked target.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,17 +23,17 @@ from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.training.model import Predict
 
 SMALL_PX = 12
-"""Of a target with a shorter long side a box one pixel off has an IoU near 0.5, so it is also matched by its
-centre."""
+"""Targets whose longer side is below this are also matched by centre: an offset of one pixel can lower their
+IoU to 0.5."""
 
 RECALLS_ON_TOP = ("erased_recall", "unmarked_recall", "marked_recall", "precision", "AP50")
-"""The figures that say whether a model sees targets, what it does without the mark first."""
+"""The headline figures, those without the mark first."""
 
 LEAST_OF_MARKED = 0.9
-"""Below this share of the recall with marks, the recall without them says that the model looks for marks."""
+"""If the recall without marks is below this share of the recall with marks, the model depends on marks."""
 
 FindMarks = Callable[[np.ndarray], Sequence[tuple[np.ndarray, AnyDesignator]]]
-"""The marks of a picture: box (xyxy) and designator."""
+"""Detects the marks of an image: box (xyxy) and designator of each."""
 
 UNMEASURED = (
     "Recall of unmarked targets and precision are unmeasured: no frame has complete truth. Make 20 frames of "
@@ -45,17 +45,17 @@ UNMEASURED = (
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the model sees of one frame with truth."""
+    """The model's predictions for one frame with ground truth."""
 
     profile: str
     marked: Case | None = None
-    """Its marked targets, as it is; None without any."""
+    """Its marked targets, frame unmodified; None without any."""
     erased: Case | None = None
     """The same targets with all marks erased."""
     complete: Case | None = None
-    """All its targets, if every object of it is boxed."""
+    """All its targets, if every object in it is boxed."""
     is_marked: np.ndarray | None = None
-    """bool (targets,) of ``complete``: whether a mark is drawn around each."""
+    """bool (targets,) of ``complete``: whether each has a mark."""
 
 
 def look(
@@ -68,13 +68,13 @@ def look(
     find_marks: FindMarks,
     predict: Predict,
 ) -> list[Seen]:
-    """Run the model over frames with truth, as they are and with their marks erased.
+    """Run the model on frames with ground truth, unmodified and with their marks erased.
 
     Args:
         images: RGB uint8 (H, W, 3) by frame_index.
-        objects: xyxy (n, 4) of the marked targets by frame_index; used where a frame is not complete.
+        objects: xyxy (n, 4) of the marked targets by frame_index; used if a frame is not complete.
         complete: columns of tables.read_complete_truth.
-        find_marks: where nothing is found, nothing is erased, and the frame has no marked targets.
+        find_marks: detects marks; a frame without one has no marked targets.
     """
     seen = []
     for index, image in images.items():
@@ -98,7 +98,7 @@ def look(
 
 
 def look_at_test_split(dataset: Path, provenance: pd.DataFrame, predict: Predict) -> list[Seen]:
-    """The test split's marked frames and their twins without marks, by their labels."""
+    """Run the model on the test split's marked frames and on their copies without marks."""
     rows = provenance[provenance["split"] == "test"]
     seen = []
     for row in rows[rows["kind"] == "erased"].to_dict("records"):
@@ -117,7 +117,7 @@ def look_at_test_split(dataset: Path, provenance: pd.DataFrame, predict: Predict
 
 
 def figures(seen: Iterable[Seen], confidence: float) -> dict[str, float]:
-    """The three recalls at IoU 0.5, precision and AP50; what was not measured is left out.
+    """Compute the three recalls at IoU 0.5, precision and AP50; figures without data are left out.
 
     Args:
         confidence: boxes below it count for AP50 only.
@@ -162,7 +162,7 @@ def figures(seen: Iterable[Seen], confidence: float) -> dict[str, float]:
 def figures_by_group(
     seen: Sequence[Seen], seen_apart: Iterable[Seen], confidence: float
 ) -> dict[str, dict[str, float]]:
-    """The figures of ``all`` frames, of those ``apart`` from training, and of each profile by its name."""
+    """Compute the figures of ``all`` frames, of those ``apart`` from training data, and of each profile."""
     groups = {"all": figures(seen, confidence), "apart": figures(seen_apart, confidence)}
     for profile in sorted({one.profile for one in seen}):
         groups[profile] = figures([one for one in seen if one.profile == profile], confidence)
@@ -170,11 +170,14 @@ def figures_by_group(
 
 
 def found_truths(case: Case, confidence: float, by_centre: bool = False) -> np.ndarray:
-    """bool (truths,): which of a case's truths a box of that confidence matches at IoU 0.5.
+    """Determine which ground truth boxes a prediction above ``confidence`` matches at IoU 0.5.
 
     Args:
-        by_centre: a target below SMALL_PX also counts as found if a box's centre lies within half its long
-            side of its own.
+        by_centre: a target below SMALL_PX also counts as matched if the distance between the centres is at
+            most half its longer side.
+
+    Returns:
+        bool (ground truth boxes,).
     """
     sure = case.surer_than(confidence)
     found = np.zeros(len(case.truth), bool)
@@ -192,7 +195,7 @@ def found_truths(case: Case, confidence: float, by_centre: bool = False) -> np.n
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """For each truth of some cases whether it was found; all bool (truths,)."""
+    """Whether each ground truth box of some cases was matched; all bool (ground truth boxes,)."""
 
     by_iou: np.ndarray
     by_centre: np.ndarray
@@ -214,7 +217,7 @@ class _Found:
         return float(self.by_iou.mean())
 
     def small(self, name: str) -> dict[str, float]:
-        """Of small targets alone; nothing where there are none."""
+        """Figures of small targets only; empty if there are none."""
         if not self.is_small.any():
             return {}
         return {
@@ -225,7 +228,7 @@ class _Found:
 
 
 def _filled(shape: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
-    """bool (H, W): the pixels inside the boxes."""
+    """Mask of the pixels inside the boxes, bool (H, W)."""
     mask = np.zeros(shape, bool)
     for x1, y1, x2, y2 in np.round(boxes).astype(int).clip(0):
         mask[y1:y2, x1:x2] = True

@@ -1,4 +1,4 @@
-"""What stands in the report, from top to bottom."""
+"""The sections of the evaluation report."""
 
 import platform
 from collections import Counter
@@ -39,14 +39,14 @@ _STEPS = {
     "Masks": (of_video.masks, None),
     "Labels": (of_video.cleaned_labels, masks_and_labels),
 }
-"""What each step made of a video, and its picture."""
+"""Summary and picture of each step for a video."""
 _TOP = {
     "designator recall": ("designators", "recall_50"),
     "designator precision": ("designators", "precision_50"),
     "label precision": ("targets", "precision_50"),
     "median IoU of labels": ("targets", "median_iou"),
     "model mAP50, test split": ("model_test", "mAP50"),
-    "model mAP50, truth apart from training": ("model_truth_apart", "mAP50"),
+    "model mAP50, outside training data": ("model_truth_apart", "mAP50"),
 }
 _RECALLS = {
     "recall without the mark": "erased_recall",
@@ -64,7 +64,7 @@ def report(
     plots: Mapping[str, np.ndarray],
     reviewed: Reviewed,
 ) -> str:
-    """The whole report as HTML."""
+    """Render the report as HTML."""
     params = project.params.evaluation
     curves = training_curves(pd.read_csv(project.paths.model / "results.csv"))
     sections = [
@@ -94,7 +94,7 @@ def report(
 def _without_marks(findings: Findings) -> Section:
     """Whether the model sees targets or their marks."""
     columns = list(dict.fromkeys(name for figures in findings.recalls.values() for name in figures))
-    names = {"all": "all frames", "apart": "frames apart from training"}
+    names = {"all": "all frames", "apart": "frames outside training data"}
     rows: list[list[Value]] = [
         [names.get(group, group), *(figures.get(column) for column in columns)]
         for group, figures in findings.recalls.items()
@@ -105,8 +105,8 @@ def _without_marks(findings: Findings) -> Section:
         "Does the model see the target or its mark?",
         "Recall at IoU 0.5 of marked targets, of the same targets with their marks erased, and of targets "
         "that never had a mark. Precision and AP50 are measured where every object is "
-        f"boxed. Targets below {SMALL_PX} pixels are matched by their centres as well. "
-        f"Truth: {findings.recalls_of}.",
+        f"boxed. Targets below {SMALL_PX} pixels are also matched by their centres. "
+        f"Ground truth: {findings.recalls_of}.",
         notes=notes,
         tables=[Table(["", *(column.replace("_", " ") for column in columns)], rows)] if rows else [],
     )
@@ -135,50 +135,50 @@ def _measured(
             zip(findings.labels["verdict"], findings.labels["reasons"].map(", ".join), strict=True)
         )
         rows = [[*verdict, count] for verdict, count in counted.most_common()]
-        tables.append(Table(["verdict", "because", "labels"], rows, "Verdicts in known frames"))
-    text = f"{measure.says} Frames with something wrong: {len(wrong)} of {len(findings.cases[name])}."
-    text += f" Frames by their ground truth: {_spoken(findings.truth(name))}."
+        tables.append(Table(["verdict", "because", "labels"], rows, "Verdicts in frames with ground truth"))
+    text = f"{measure.description} Frames with errors: {len(wrong)} of {len(findings.cases[name])}."
+    text += f" Frames by source of ground truth: {_counts_in_words(findings.truth(name))}."
 
     def picture(case: Case) -> np.ndarray:
         if name == "model_test":
             file = f"{case.video}_{case.frame_index:06d}.jpg"
             return read_rgb(project.paths.dataset / "images" / "test" / file)
-        # Decoded once more: holding every known frame until here would fill the memory.
+        # Decoded again, because all frames with ground truth would not fit into memory.
         (frame,) = read_frames(project.raw(case.video), {case.frame_index})
         return frame.rgb()
 
     shown = wrong[: params.worst_shown]
-    pictures = [("The worst of them", case_sheet(shown, picture))] if shown else []
+    pictures = [("Frames with the largest errors", case_sheet(shown, picture))] if shown else []
     return Section(measure.title, text, tables=tables, pictures=pictures)
 
 
 def _review(project: Project, reviewed: Reviewed) -> Section:
-    """What humans said of the automatic labels."""
+    """Human review of the automatic labels: coverage and error rate."""
     if not reviewed["frames_reviewed"]:
-        notes = ["nobody has reviewed a frame yet: `gotowce review serve`, then `gotowce review push`"]
-        return Section("What reviewers say", notes=notes)
+        notes = ["no frame has been reviewed yet: run `gotowce review serve`, then `gotowce review push`"]
+        return Section("Human review", notes=notes)
     notes = []
     if "error_rate" not in reviewed:
         notes.append(
-            "no frame of the audit sample was judged yet, so nobody knows how often labels are wrong"
+            "no frame of the audit sample has been reviewed yet, so the error rate of the labels is unknown"
         )
     interval = project.params.review.audit.interval
     return Section(
-        "What reviewers say",
-        "Their word goes before the labels: accepted and mended frames are in the dataset as they were left, "
-        "rejected ones are not. The error rate is the share of frames with a wrong automatic label, among "
-        f"those drawn at random for an audit, with its interval of {interval:.0%} confidence (Wilson).",
+        "Human review",
+        "Reviews take precedence over automatic labels: the dataset contains accepted and corrected frames "
+        "as reviewed, and no rejected ones. The error rate is the share of frames with a wrong automatic "
+        f"label in the random audit sample, with its {interval:.0%} confidence interval (Wilson).",
         notes=notes,
         numbers=reviewed,
     )
 
 
-def _spoken(counts: Mapping[str, int]) -> str:
+def _counts_in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{what} {count}" for what, count in counts.items())
 
 
 def _videos(project: Project) -> Section:
-    """Every step of some videos in pictures; of the others, what went wrong and the numbers."""
+    """Numbers and notes of each step of each video, with pictures for the first videos."""
     shown = project.params.evaluation.videos_shown
     parts = []
     for number, video in enumerate(project.videos):
@@ -203,7 +203,7 @@ def _section(title: str, summary: Summary, picture: np.ndarray | None = None) ->
 
 
 def _ran(project: Project) -> Section:
-    """Engines, their weights, the device, versions and every parameter."""
+    """Engines, their weights, the device, versions and all parameters."""
     engines: list[list[Value]] = []
     for stage, engine in project.engines.items():
         spec = EngineSpec.parse(engine)
@@ -216,7 +216,7 @@ def _ran(project: Project) -> Section:
     flat = pd.json_normalize(project.params.model_dump()).iloc[0]
     settings: list[list[Value]] = [[str(name), str(value)] for name, value in flat.items()]
     return Section(
-        "What ran",
+        "Environment and parameters",
         numbers={"device": best_device(), "Python": platform.python_version()}
         | {library: version(library) for library in _LIBRARIES},
         tables=[Table(["stage", "engine", "SHA-256 of its weights"], engines)],

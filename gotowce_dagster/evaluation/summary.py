@@ -1,4 +1,4 @@
-"""The dataset and the model in numbers and notes: for their previews and the report."""
+"""Numbers and notes about the dataset and the model, for their previews and the report."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from gotowce_dagster.training.finetune import has_no_weights, read_arguments, re
 
 
 def yolo_dataset(project: Project) -> Summary:
-    """How many images and objects each split has, what was left out, and what the splits share or lack."""
+    """Count images and objects by split and what was left out; note leaks and missing classes."""
     folder = project.paths.dataset
     provenance = read_table(folder / "provenance.parquet", PROVENANCE)
     left_out = pd.read_csv(folder / "left_out.csv")
     absent = left_out.loc[left_out["reason"] == "no labels", "video"]
-    notes = [f"{video} has no labels yet, so nothing of it is in the dataset" for video in absent]
+    notes = [f"{video} has no labels yet, so the dataset contains none of its frames" for video in absent]
     numbers: dict[str, float | int | str] = {}
     for split in SPLITS:
         rows = provenance[(provenance["split"] == split) & (provenance["kind"] == "as-is")]
@@ -37,29 +37,31 @@ def yolo_dataset(project: Project) -> Summary:
 
 
 def finetuned_model(project: Project) -> Summary:
-    """The best epoch's scores on the validation frames, and what the training began from."""
+    """Scores of the best epoch on the validation split, and the initial weights."""
     folder = project.paths.model
     arguments = read_arguments(folder)
     start = arguments["model"]
     notes = []
     if has_no_weights(start):
         notes.append(
-            f"training began from random weights ({start}): without pretrained weights a model of so few "
-            "pictures stays weak; put yolo26n.pt into a folder, set GOTOWCE_WEIGHTS_DIR to it, and run "
+            f"training started from random weights ({start}), which gives a weak model on so few images; to "
+            "use pretrained weights, put yolo26n.pt in a folder, set GOTOWCE_WEIGHTS_DIR to it, and run "
             "`gotowce sync --refresh`"
         )
     return Summary(read_metrics(folder) | {"began_from": start, "device": arguments["device"]}, notes)
 
 
 def _unseen(folder: Path) -> list[str]:
-    """Classes that a split does not show at all."""
+    """Describe the classes without an object in a split."""
     notes = []
     for split in SPLITS:
         texts = [path.read_text(encoding="utf-8") for path in (folder / "labels" / split).iterdir()]
         shown = {int(line.split()[0]) for text in texts for line in text.splitlines()}
         means = (
-            "the model cannot learn that class" if split == "train" else "that class is not measured there"
+            "the model cannot learn that class"
+            if split == "train"
+            else "that class cannot be evaluated on it"
         )
         lacking = [name for number, name in class_names(folder).items() if number not in shown]
-        notes += [f"{split} shows no {name}: {means}" for name in lacking]
+        notes += [f"{split} contains no {name}: {means}" for name in lacking]
     return notes

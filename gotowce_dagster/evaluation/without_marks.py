@@ -1,4 +1,4 @@
-"""What a project's model sees in the frames with truth of a video, with their marks and without them."""
+"""Predictions of a project's model on a video's frames with ground truth, with and without their marks."""
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,13 @@ from gotowce_dagster.video.decode import probe, read_frames
 
 
 def look_at_video(project: Project, video: str, checked: pd.DataFrame, predict: Predict) -> list[Seen]:
-    """Run the model over a video's frames with checked objects or complete truth.
+    """Run the model on a video's frames with hand-checked objects or complete ground truth.
 
     Args:
         checked: columns of tables.read_truth.
 
     Raises:
-        InputError: the complete truth is malformed, or the profile is.
+        InputError: the complete ground truth or the profile is malformed.
     """
     file = project.paths.complete_truth(video)
     complete = (
@@ -54,7 +54,7 @@ def look_at_video(project: Project, video: str, checked: pd.DataFrame, predict: 
 
 
 def is_apart(seen: Seen, trained_on: pd.DataFrame, project: Project) -> bool:
-    """Whether a frame lies in no stretch of its video that was trained on, nor nearer than the gap.
+    """Whether a frame is outside the training parts of its video and at least the gap away from them.
 
     Args:
         trained_on: rows of tables.PROVENANCE of its video.

@@ -1,1 +1,1 @@
-"""Using a trained model: predictions on videos and pictures, tracks, other runtimes, its card."""
+"""Inference with a trained model: predictions on videos and images, tracks, and the model card."""

@@ -1,4 +1,4 @@
-"""The card of a trained model: its data, how well it does, what it is for, and the licences."""
+"""The model card: training data, metrics, intended use and licences."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,14 +20,14 @@ _FIGURES = {
 
 
 def model_card(model: Path, evaluation: Path) -> str:
-    """Markdown: the card of the training, then metrics, intended use and licences.
+    """Render the model card as Markdown: the card of the training, metrics, intended use and licences.
 
     Args:
         model: folder of the stage finetuned_model.
         evaluation: folder of the stage evaluation.
 
     Raises:
-        InputError: the model or its evaluation is not there or damaged.
+        InputError: the model or its evaluation is missing or damaged.
     """
     start = str(read_arguments(model)["model"])
     training = read_text(model / "MODEL_CARD.md", "run finetuned_model first").rstrip()
@@ -44,7 +44,7 @@ def _metrics(recalls: Mapping[str, Any]) -> str:
     lines = [
         "## Metrics",
         "",
-        f"Measured on {recalls['truth']}. `all` includes frames near the training's; `apart` does not.",
+        f"Measured on {recalls['truth']}. `all` includes frames close to training frames; `apart` does not.",
         "",
         "| figure | " + " | ".join(groups) + " |",
         "|---|" + "---|" * len(groups),
@@ -63,23 +63,25 @@ def _cell(value: float | None, count: int | None, counted: str) -> str:
 
 _USE = """## Intended use
 
-Finding the classes above in recordings of the games it was trained on, at the size at which they appear
-there. It is not made for other games, for photographs, or for decisions about people. Where the second or
-third figure is far below the first, it finds the mark rather than the target: use it only where marks are
-shown."""
+Detecting the classes above in recordings of the games it was trained on, at the sizes at which they appear
+in them. It is not intended for other games, for photographs, or for decisions about people. If the second or
+third figure is far below the first, the model detects the mark rather than the target: use it only on
+recordings with marks."""
 
 
 def _licences(start: str) -> str:
     published = WEIGHTS.get(start)
     if start.endswith(".yaml"):
-        weights = f"It began from random weights of the architecture `{start}` of ultralytics (AGPL-3.0)."
+        weights = (
+            f"It was trained from random weights of the architecture `{start}` of ultralytics (AGPL-3.0)."
+        )
     elif published is not None:
-        weights = f"It began from `{start}` ({published.licence}, {published.url})."
+        weights = f"It was trained from `{start}` ({published.licence}, {published.url})."
     else:
-        weights = f"It began from `{start}`, whose licence is not known here: ask who gave it to you."
+        weights = f"It was trained from `{start}`, whose licence is unknown: ask its author."
     return f"""## Licences
 
-{weights} What is derived from weights under the AGPL-3.0, and served to others, falls under it too.
+{weights} A model derived from weights under the AGPL-3.0 and offered to others is subject to it as well.
 
-The pictures it learned from show games, whose publishers decide about their use; this card knows no licence
-of your recordings. Add it before you publish the model."""
+The training images show games, whose publishers hold the rights to them. The licence of your recordings is
+unknown; add it before you publish the model."""

@@ -14,7 +14,7 @@ WEIGHTS = "best.pt"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model and what it runs with."""
+    """A model and its inference settings."""
 
     predict: Predict
     weights: Path
@@ -26,7 +26,7 @@ class LoadedModel:
     device: str
 
     def record(self) -> dict[str, str | int]:
-        """Which weights ran, and how."""
+        """The weights and settings, for the record of a run."""
         return {
             "weights": str(self.weights),
             "sha256": self.sha256,
@@ -37,10 +37,10 @@ class LoadedModel:
 
 
 def open_model(folder: Path) -> LoadedModel:
-    """Load the model in a folder as the stage finetuned_model writes it.
+    """Load a model from a folder written by the stage finetuned_model.
 
     Raises:
-        InputError: there is none, it is damaged, or nobody vouches for it (core/trust.py).
+        InputError: it is missing, damaged, or not trusted (core/trust.py).
     """
     arguments = read_arguments(folder)
     weights = folder / WEIGHTS

@@ -1,4 +1,4 @@
-"""`gotowce predict`: a trained model on a video or a folder of pictures, frame by frame."""
+"""`gotowce predict`: run a trained model on a video or a folder of images, frame by frame."""
 
 import csv
 import json
@@ -56,12 +56,12 @@ class Predicted:
     frames_with_boxes: int = 0
     seconds: float = 0.0
     model: dict[str, Any] = field(default_factory=dict)
-    """Which weights ran, with which settings, on which device."""
+    """Weights, settings and device."""
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A frame with what the model finds in it."""
+    """A frame with its predictions."""
 
     source: str
     frame_index: int
@@ -86,7 +86,7 @@ class _Shown:
         ]
 
     def annotated(self) -> np.ndarray:
-        """RGB uint8 (H, W, 3) with boxes and captions."""
+        """The frame with boxes and captions, RGB uint8 (H, W, 3)."""
         captions = [
             f"{row['class_name']} {row['confidence']:.2f}"
             + ("" if row["track_id"] is None else f" #{row['track_id']}")
@@ -105,25 +105,26 @@ def predict(
     with_pictures: bool = True,
     progress: Progress = silent,
 ) -> Predicted:
-    """Write predictions.parquet, predictions.csv, predictions.json and the annotated video or pictures.
+    """Write predictions.parquet, predictions.csv, predictions.json and the annotated video or images.
 
-    Frames are read, searched and drawn one at a time, so memory does not grow with their number.
+    Frames are processed one at a time, so memory does not grow with their number.
 
     Args:
-        source: a video, or a folder of pictures.
-        out: a folder; earlier predictions there are replaced as a whole.
-        confidence: boxes below it are left out.
-        with_tracks: number the boxes of one object alike through a video.
-        with_pictures: write the annotated video or pictures.
-        progress: told frames.
+        source: a video, or a folder of images.
+        out: output folder; earlier predictions in it are replaced.
+        confidence: minimum confidence of a box.
+        with_tracks: assign track ids to the boxes of a video.
+        with_pictures: write the annotated video or images.
+        progress: called with the number of frames.
 
     Raises:
-        InputError: the source is neither, ``out`` is another folder, or tracks are asked of pictures.
+        InputError: the source is neither a video nor a folder of images, ``out`` contains other files, or
+            tracks are requested for images.
     """
     if out.exists() and not (out.is_dir() and ((out / RECORD).exists() or not any(out.iterdir()))):
         raise InputError(f"{out}: is not a folder of predictions; choose another folder with --out")
     if source.is_dir() and with_tracks:
-        raise InputError(f"{source}: a folder of pictures; tracks need a video")
+        raise InputError(f"{source}: a folder of images; tracks need a video")
     begin, done = time.perf_counter(), Predicted(str(out), model=model.record())
     with fresh_dir(out) as new:
         with _tables(new) as write:
@@ -164,7 +165,7 @@ def _search(
     if source.is_dir():
         files = sorted(path for path in source.iterdir() if path.suffix.lower() in _SUFFIXES)
         if not files:
-            raise InputError(f"{source}: has no pictures ({', '.join(sorted(_SUFFIXES))})")
+            raise InputError(f"{source}: contains no images ({', '.join(sorted(_SUFFIXES))})")
         for index, file in enumerate(tracked(files, len(files), progress)):
             image = read_rgb(file)
             found = _sure(model.predict(image), confidence)
@@ -186,7 +187,7 @@ def _sure(found: sv.Detections, confidence: float) -> sv.Detections:
 
 
 def _counted(shown: Iterator[_Shown], write: Any, done: Predicted) -> Iterator[_Shown]:
-    """The frames, each counted and written into the tables."""
+    """Yield the frames; count each and write its rows to the tables."""
     seen: set[int] = set()
     for each in shown:
         rows = each.rows()
@@ -201,7 +202,7 @@ def _counted(shown: Iterator[_Shown], write: Any, done: Predicted) -> Iterator[_
 
 @contextmanager
 def _tables(folder: Path) -> Generator[Any]:
-    """Give a function that adds rows to predictions.parquet and predictions.csv."""
+    """Return a function that appends rows to predictions.parquet and predictions.csv."""
     waiting: list[dict[str, Any]] = []
     with (
         pq.ParquetWriter(folder / f"{TABLE}.parquet", SCHEMA) as parquet,

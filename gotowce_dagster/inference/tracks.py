@@ -1,4 +1,4 @@
-"""Tracks of boxes by ByteTrack (Zhang et al., ECCV 2022), from supervision's sister package ``trackers``."""
+"""Tracking by ByteTrack (Zhang et al., ECCV 2022), from supervision's sister package ``trackers``."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from gotowce_dagster.core.extras import require
 
 
 class Tracks:
-    """Numbers boxes frame by frame; every frame has to be shown, in order.
+    """Assigns track ids frame by frame; must be called for every frame, in order.
 
     Args:
-        fps: frames a second.
-        confidence: boxes from this on begin tracks; boxes below it are only joined to one.
+        fps: frames per second.
+        confidence: minimum confidence of a box that starts a track; others only continue one.
 
     Raises:
         MissingExtraError: the extra ``tracks`` is missing.
@@ -31,7 +31,7 @@ class Tracks:
         )
 
     def number(self, detections: sv.Detections) -> np.ndarray:
-        """The number of each box's track, int (n,); -1 without one."""
+        """Return the track id of each box, int (n,); -1 without a track."""
         numbered = sv.Detections(
             xyxy=detections.xyxy,
             confidence=detections.confidence,

@@ -1,4 +1,4 @@
-"""What a format is, and what it writes. One file a format; the table that names them is in registry.py."""
+"""Interface of export formats and the objects they write: one module per format, listed in registry.py."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ import numpy as np
 from gotowce_dagster.core import rle
 
 UNSPLIT = "all"
-"""The split of pictures that no dataset has split."""
+"""The split of images that belong to no dataset split."""
 
 
 @dataclass(frozen=True)
 class LabelledObject:
-    """One object of a picture: one box and at most one mask, however many pieces and holes it has."""
+    """One object of an image: one box and at most one mask, which may have several parts and holes."""
 
     detection_id: int
     object_id: str
@@ -35,7 +35,7 @@ class LabelledObject:
         return [x1, y1, x2 - x1, y2 - y1]
 
     def notes(self) -> dict[str, str | int | float]:
-        """What is known about it beside class, box and mask."""
+        """Its attributes other than class, box and mask."""
         notes: dict[str, str | int | float] = {"detection_id": self.detection_id, "quality": self.quality}
         notes |= {"object_id": self.object_id} if self.object_id else {}
         return notes | ({} if self.confidence is None else {"confidence": self.confidence})
@@ -43,10 +43,10 @@ class LabelledObject:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with everything that is known to be in it."""
+    """An image with its annotations."""
 
     source: Path
-    """Where its file is."""
+    """Path of its file."""
     name: str
     """Its name in an export, unique: VIDEO_FRAME.jpg."""
     file: str
@@ -70,7 +70,7 @@ class Picture:
         return Path(self.name).stem
 
     def notes(self) -> dict[str, str | int | float | bool]:
-        """Where it comes from."""
+        """Its provenance."""
         return {
             "split": self.split,
             "video": self.video,
@@ -82,39 +82,39 @@ class Picture:
         }
 
     def mask(self, thing: LabelledObject) -> np.ndarray | None:
-        """The mask of one of its objects, bool (H, W); None without one."""
+        """Decode the mask of an object, bool (H, W); None without a mask."""
         return None if thing.rle is None else rle.decode(thing.rle, self.height, self.width)
 
 
 @dataclass(frozen=True)
 class About:
-    """What holds for all pictures of an export."""
+    """Metadata of an export."""
 
     labels: str
     """cleaned, reviewed or dataset."""
     classes: tuple[str, ...]
     splits: tuple[str, ...]
     description: Mapping[str, Any]
-    """For the part of a format that describes the whole."""
+    """Description of the export, for formats with a field for it."""
 
 
 Write = Callable[[Path, Iterable[Picture], About], None]
-"""Writes pictures into a folder, one after the other; none is kept in memory."""
+"""Writes images and annotations to a folder one at a time, without keeping them in memory."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format to export to."""
+    """An export format."""
 
     name: str
     write: Write
     pictures: str
     """Folder of the pictures below the export's, with ``{split}`` where each split has its own."""
     can_reference: bool = True
-    """Whether pictures may lie elsewhere."""
+    """Whether images may be outside the export's folder."""
 
     def path_of(self, picture: Picture) -> str:
-        """Where a picture belongs below the export's folder."""
+        """Path of an image relative to the export's folder."""
         return f"{self.pictures.format(split=picture.split)}/{picture.name}"
 
 

@@ -1,4 +1,4 @@
-"""`gotowce export`: labels in the format of another tool, written whole or not at all."""
+"""`gotowce export`: export labels in the format of another tool, atomically."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ SUMMARY, PICTURES = "export.json", "pictures.csv"
 
 @dataclass
 class Exported:
-    """What an export holds."""
+    """Contents of an export."""
 
     format: str
     labels: str
@@ -33,10 +33,10 @@ class Exported:
     by_split: Counter[str] = field(default_factory=Counter)
     by_class: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
-    """Frames that are not in it, by reason."""
+    """Number of frames left out, by reason."""
 
     def count(self, picture: Picture) -> None:
-        """Add a picture."""
+        """Count an image."""
         self.pictures += 1
         self.objects += len(picture.objects)
         self.masks += sum(thing.rle is not None for thing in picture.objects)
@@ -54,23 +54,23 @@ def export(
     copies: bool = True,
     progress: Progress = silent,
 ) -> Exported:
-    """Write labels and pictures into a folder, which replaces an earlier export there.
+    """Export labels and images to a folder, replacing an earlier export in it.
 
     Args:
-        name: of the format, see registry.FORMATS.
-        with_masks: write masks; without them, boxes only.
-        copies: copy the pictures into the folder; otherwise refer to them where they are.
-        progress: told pictures.
+        name: name of the format, a key of registry.FORMATS.
+        with_masks: write masks; otherwise boxes only.
+        copies: copy the images into the folder; otherwise reference them by absolute path.
+        progress: called with the number of images.
 
     Raises:
-        InputError: there is no such format, ``out`` is a folder of something else, nothing has been made yet,
-            or nothing is left to export.
+        InputError: the format is unknown, ``out`` contains other files, the labels do not exist yet, or no
+            frame can be exported.
     """
     if name not in FORMATS:
         raise InputError(f"no format named {name!r}; expected one of {', '.join(FORMATS)}")
     chosen = FORMATS[name]
     if not copies and not chosen.can_reference:
-        raise InputError(f"{name} finds pictures in its own folder only; export it with their copies")
+        raise InputError(f"the format {name} requires images in its own folder; export copies of them")
     _refuse_other_folders(out)
     found = source(project, labels)
     done = Exported(name, labels, str(out))
@@ -97,20 +97,20 @@ def _boxes_only(picture: Picture) -> Picture:
 
 
 def _placed(folder: Path, pictures: Iterable[Picture], copied_to: Format | None) -> Iterator[Picture]:
-    """The pictures, each with its path: a copy in the folder, or where it is."""
+    """Yield the images with their paths, copied to the folder or referenced."""
     for picture in pictures:
         if copied_to is None:
             yield replace(picture, file=str(picture.source.resolve()))
             continue
         file = copied_to.path_of(picture)
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        # Not a link: an export is somebody's to edit, and DVC's cache may hold the same file.
+        # Not a link: users may edit an export, and DVC's cache may share the file.
         shutil.copyfile(picture.source, folder / file)
         yield replace(picture, file=file)
 
 
 def _listed(folder: Path, pictures: Iterable[Picture], done: Exported) -> Iterator[Picture]:
-    """The pictures, each counted and listed in PICTURES, where every format's provenance can be read."""
+    """Yield the images; count each and list it in PICTURES, the provenance for every format."""
     with (folder / PICTURES).open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         for picture in pictures:

@@ -1,4 +1,4 @@
-"""The formats by name. A new one is one file and one line here."""
+"""Export formats by name. A new format is one module and one line here."""
 
 from gotowce_dagster.interchange import (
     coco,

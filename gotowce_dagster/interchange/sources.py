@@ -1,7 +1,7 @@
-"""Which pictures and objects an export has: of the cleaned labels, of the reviews, or of the dataset.
+"""Images and objects of an export: from the cleaned labels, the reviews, or the dataset.
 
-As in the dataset, a picture is exported only if everything in it is known: a frame with a doubtful or
-rejected label would teach that there is nothing, and so would one that merely shows no mark.
+As in the dataset, an image is exported only if all its objects are known: a doubtful or rejected label would
+otherwise become a false negative, and so would an unmarked target.
 """
 
 from collections import Counter
@@ -32,33 +32,33 @@ Labels = Literal["cleaned", "reviewed", "dataset"]
 
 
 class Source(Protocol):
-    """The pictures to export."""
+    """A source of images to export."""
 
     left_out: Counter[str]
-    """Frames that are not exported, by reason; complete once all pictures were taken."""
+    """Number of frames left out, by reason; complete once all images have been read."""
 
     def classes(self) -> tuple[str, ...]:
-        """The classes in their order."""
+        """Class names in order."""
         ...
 
     def splits(self) -> tuple[str, ...]:
-        """The splits in their order."""
+        """Split names in order."""
         ...
 
     def count(self) -> int:
-        """How many pictures there are at most."""
+        """Upper bound of the number of images."""
         ...
 
     def pictures(self) -> Iterator[Picture]:
-        """The pictures, one video after the other; the tables of one video at a time are in memory."""
+        """Yield the images, one video at a time, with only that video's tables in memory."""
         ...
 
 
 def source(project: Project, labels: Labels) -> Source:
-    """The pictures of a project with its cleaned labels, its reviewed objects, or its dataset's.
+    """Select the images of a project with its cleaned labels, its reviewed labels, or those of its dataset.
 
     Raises:
-        InputError: nothing has been made yet, or reviews are tracked but not pulled.
+        InputError: the labels do not exist yet, or reviews are tracked but not pulled.
     """
     require_pulled(tracked_files(project.paths.reviewed_videos))
     if labels == "dataset":
@@ -68,18 +68,20 @@ def source(project: Project, labels: Labels) -> Source:
 
 @dataclass
 class FramePictures:
-    """Kept frames with the pipeline's accepted labels, or with what reviewers made of them."""
+    """Kept frames with the pipeline's accepted labels or with reviewed labels."""
 
     project: Project
     is_reviewed: bool
-    """Only frames that a human vouches for, with the objects as they were left."""
+    """Only reviewed frames, with their objects as reviewed."""
     left_out: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         paths = self.project.paths
         self._videos = [video for video in self.project.videos if paths.labels(video).exists()]
         if not self._videos:
-            raise InputError(f"{paths.data / 'labels'}: no video has labels yet; run the stages before first")
+            raise InputError(
+                f"{paths.data / 'labels'}: no video has labels yet; run the earlier stages first"
+            )
 
     def classes(self) -> tuple[str, ...]:
         return tuple(sorted({name for video in self._videos for name in self._rows(video)[0]["class_name"]}))
@@ -110,7 +112,7 @@ class FramePictures:
                 yield _picture(file, name, UNSPLIT, frame, objects.get(frame["frame_index"], rows[:0]))
 
     def _rows(self, video: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The labels of a video, and its kept frames as usable_frames lists them."""
+        """Labels of a video, and its kept frames as from usable_frames."""
         paths = self.project.paths
         labels = read_table(paths.labels(video), LABELS)
         reviews = reviews_in_force(self.project, video) if self.is_reviewed else {}
@@ -121,7 +123,7 @@ class FramePictures:
         return rows, frames
 
     def _reasons(self, video: str, frames: pd.DataFrame) -> np.ndarray:
-        """Why each frame is left out, empty where it is not."""
+        """The reason for leaving out each frame; empty for exported frames."""
         if self.is_reviewed:
             return np.select([frames["rejected"], ~frames["reviewed"]], ["rejected", "not reviewed"], "")
         paths, index = self.project.paths, frames["frame_index"]
@@ -136,7 +138,7 @@ class FramePictures:
 
 @dataclass
 class DatasetPictures:
-    """The pictures of the dataset with their splits, as recorded and with their marks erased."""
+    """Images of the dataset with their splits, unmodified and with their marks erased."""
 
     project: Project
     left_out: Counter[str] = field(default_factory=Counter)
@@ -166,7 +168,7 @@ class DatasetPictures:
                 own = objects.get(row["frame_index"], labels[:0])
                 if own["detection_id"].tolist() != list(row["detection_ids"]):
                     raise InputError(
-                        f"{paths.dataset}: frame {row['frame_index']} of {key} has other labels now; run "
+                        f"{paths.dataset}: frame {row['frame_index']} of {key} has changed labels; run "
                         "yolo_dataset again before exporting it"
                     )
                 image = paths.dataset / row["image"]

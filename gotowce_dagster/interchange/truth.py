@@ -1,12 +1,12 @@
 """Ground truth in the formats of other tools, as the rows of a CSV of ground truth.
 
-A picture belongs to a frame of a video by its name: CLIP_NUMBER, as exports name pictures, or frame_NUMBER
-and NUMBER, which belong to whatever video is added; the number is the frame's, from 0 in decode order. COCO's
-images may say so in the fields ``video`` and ``frame_index`` instead.
+An image's name identifies its frame: CLIP_NUMBER, as in exports, or frame_NUMBER or NUMBER for the video
+that is being added, with frame numbers from 0 in decode order. COCO images may have the fields ``video``
+and ``frame_index`` instead.
 
 Categories named like the labels of a CSV (``designator``, ``designator_partial``, ``target``) keep their
-name; any other class is an ``object``. If every box has the attribute ``marked``, it is complete truth, and
-classes keep their names. A picture without boxes is a frame with the label ``none``.
+name; any other class becomes ``object``. If every box has the attribute ``marked``, the file is complete
+ground truth, and classes keep their names. An image without boxes is a frame with the label ``none``.
 """
 
 import json
@@ -35,19 +35,19 @@ from gotowce_dagster.video.names import key_and_suffix, slug
 
 _NAME = re.compile(r"(?:(?P<clip>.+)[_-])?(?P<number>\d+)")
 _ERASED = "_erased"
-"""Ends the names of copies without marks; they repeat the boxes of the frame itself."""
+"""Suffix of copies without marks, whose boxes repeat those of the original frame."""
 _ADVICE = "expected ground truth as CSV, a COCO file of annotations, or a folder of YOLO labels"
 
 
 @dataclass(frozen=True)
 class _Box:
-    """One box of a picture."""
+    """One box of an image."""
 
     xyxy: tuple[float, float, float, float]
     """Pixels of the video's frames."""
     class_name: str
     marked: str | None = None
-    """yes or no; None if not told."""
+    """yes or no; None if not given."""
 
 
 def read_any_truth(path: Path, clip: str, video: Extent) -> pd.DataFrame:
@@ -57,10 +57,10 @@ def read_any_truth(path: Path, clip: str, video: Extent) -> pd.DataFrame:
         clip: name of the video's file.
 
     Returns:
-        The rows of this clip, as tables.read_truth or tables.read_complete_truth gives them.
+        Rows of this clip, as from tables.read_truth or tables.read_complete_truth.
 
     Raises:
-        InputError: naming the file and what is wrong: none of these, malformed, or no row of the clip.
+        InputError: the file has none of these formats, is malformed, or has no row of the clip.
     """
     if path.is_dir():
         rows = _checked(path, _rows(_yolo(path, clip, video), clip), clip, video)
@@ -76,19 +76,19 @@ def read_any_truth(path: Path, clip: str, video: Extent) -> pd.DataFrame:
 
 
 def frame_of(name: str, clip: str) -> int | None:
-    """The number of the frame that a picture's name tells; None if it is of another clip.
+    """Parse the frame number from an image's name; None if it belongs to another clip.
 
     Args:
-        name: of the picture, without its suffix.
+        name: name of the image, without suffix.
 
     Raises:
-        InputError: it tells no number.
+        InputError: the name has no number at its end.
     """
     parts = _NAME.fullmatch(name)
     if parts is None:
         raise InputError(f"{name}: no frame number at its end; expected CLIP_NUMBER, as in duel_000120")
-    told = parts["clip"]
-    is_own = told is None or told == "frame" or slug(told) == key_and_suffix(clip)[0]
+    own = parts["clip"]
+    is_own = own is None or own == "frame" or slug(own) == key_and_suffix(clip)[0]
     return int(parts["number"]) if is_own else None
 
 
@@ -125,7 +125,7 @@ def _coco(path: Path, clip: str, video: Extent) -> Mapping[int, list[_Box]]:
             )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{path}: not COCO's form of annotations ({type(error).__name__}: {error}); expected images, "
+            f"{path}: not COCO's annotation format ({type(error).__name__}: {error}); expected images, "
             "annotations with image_id, category_id and bbox, and categories"
         ) from None
     return boxes
@@ -139,7 +139,7 @@ def _frame_of_image(image: Mapping[str, Any], clip: str) -> int | None:
 
 
 def _scale(path: Path, image: Mapping[str, Any], video: Extent) -> float:
-    """From the picture's pixels to the video's."""
+    """Scale from pixels of the image to pixels of the video."""
     width, height = float(image["width"]), float(image["height"])
     if abs(width * video.height - height * video.width) > max(width, height):
         raise InputError(

@@ -1,4 +1,4 @@
-"""A video's way through the pipeline in pictures, for the report."""
+"""Pictures of a video's frames, designators, masks and labels, for the report."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What each step of the pipeline made of a video, in numbers and notes: for its preview and the report."""
+"""Numbers and notes about the output of each step for a video, for its preview and the report."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ VERDICTS = ("accept", "review", "reject")
 
 @dataclass(frozen=True)
 class Summary:
-    """A stage's outputs in figures and sentences."""
+    """A stage's outputs in numbers and notes."""
 
     numbers: dict[str, float | int | str]
     notes: list[str] = field(default_factory=list)
 
 
 def extracted_frames(project: Project, video: str) -> Summary:
-    """What was sampled, kept and lost."""
+    """Count frames sampled, kept, dropped and lost."""
     index = read_table(project.paths.frame_index(video), FRAMES)
     about = read_json(project.paths.frames(video) / "video.json", "run its stage again")
     kept = index["kept"]
@@ -40,7 +40,7 @@ def extracted_frames(project: Project, video: str) -> Summary:
 
 
 def designator_detections(project: Project, video: str) -> Summary:
-    """How often a designator was found, by whom, and what asking cost."""
+    """Compute the detection rate, counts by detector, and the usage of hosted models."""
     paths = project.paths
     found = read_detected(paths.detections(video))
     rows = found.rows
@@ -60,23 +60,23 @@ def designator_detections(project: Project, video: str) -> Summary:
         **{f"{name}_detections": int(count) for name, count in rows["prompt"].value_counts().items()},
     }
     notes = [
-        f"{name} is damaged: its frame stays out of the dataset; extract the frames again"
+        f"{name} is damaged: its frame is excluded from the dataset; extract the frames again"
         for name in damaged[:5]
     ]
     if len(damaged) > 5:
-        notes.append(f"{len(damaged) - 5} more pictures are damaged")
+        notes.append(f"{len(damaged) - 5} more images are damaged")
     if found.unanswered:
         first, silent = next(iter(found.unanswered.items()))
         why = "; ".join(f"{name}: {words}" for name, words in silent.items())
         notes.append(
-            f"no usable answer about {len(found.unanswered)} of {looked_at} frames, which stay out of the "
-            f"dataset; the first is frame {first}: {why}"
+            f"no usable response for {len(found.unanswered)} of {looked_at} frames, which are excluded from "
+            f"the dataset; the first is frame {first}: {why}"
         )
     if found.short:
         numbers["objects_short_of_quorum"] = found.short
         notes.append(
-            f"{found.short} objects were found by too few detectors for consensus.quorum and are left out "
-            "unseen; lower it to have them reviewed"
+            f"{found.short} objects were found by too few detectors for consensus.quorum and are left out; "
+            "lower it to have them reviewed"
         )
     for name, bill in found.bills.items():
         numbers |= {f"{name}_{what}": count for what, count in bill.items() if count is not None}
@@ -85,7 +85,7 @@ def designator_detections(project: Project, video: str) -> Summary:
 
 
 def masks(project: Project, video: str) -> Summary:
-    """How many designators gave a mask; in mode video also how sure the propagated masks are."""
+    """Count designators with a mask; in mode video also propagated masks by state."""
     rows = read_table(project.paths.masks(video), MASKS)
     designators = read_detected(project.paths.detections(video)).rows
     seen = rows[rows["rle"].notna()]
@@ -105,7 +105,7 @@ def masks(project: Project, video: str) -> Summary:
 
 
 def cleaned_labels(project: Project, video: str) -> Summary:
-    """How many labels have each verdict, and why they were not accepted."""
+    """Count labels by verdict, and the reasons for not accepting them."""
     labels = read_table(project.paths.labels(video), LABELS)
     numbers: dict[str, float | int | str] = {
         verdict: int((labels["verdict"] == verdict).sum()) for verdict in VERDICTS
@@ -116,7 +116,7 @@ def cleaned_labels(project: Project, video: str) -> Summary:
     numbers |= {f"because_{reason}": int(count) for reason, count in counted.items()}
     why = {name: rule.why for name, rule in project.params.cleaned_labels.rules.items()}
     notes = [
-        f"{count} × {reason}: {why.get(str(reason), 'nothing was found in the designator')}"
+        f"{count} × {reason}: {why.get(str(reason), 'no target found in the designator')}"
         for reason, count in counted.items()
     ]
     return Summary(numbers, notes)
@@ -124,7 +124,7 @@ def cleaned_labels(project: Project, video: str) -> Summary:
 
 def _losses(about: dict[str, Any], kept_any: bool) -> Iterator[str]:
     if error := about.get("error"):
-        yield f"NOTHING OF THIS VIDEO WAS USED. {error}"
+        yield f"NO FRAME OF THIS VIDEO WAS USED. {error}"
         return
     lost = about["lost"]
     if lost["spans"]:
@@ -134,8 +134,8 @@ def _losses(about: dict[str, Any], kept_any: bool) -> Iterator[str]:
             f"{first['time_s']:.1f} s" + (f" to {last['time_s']:.1f} s" if first != last else "")
         )
     if lost["damaged"]:
-        yield f"{lost['damaged']} frames were built from broken data and are not kept"
+        yield f"{lost['damaged']} frames were decoded from corrupt data and are not kept"
     if lost["errors"]:
-        yield f"The decoder said: {'; '.join(lost['errors'])}"
+        yield f"Errors of the decoder: {'; '.join(lost['errors'])}"
     if not kept_any:
         yield "No frame was kept"

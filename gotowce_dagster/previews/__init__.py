@@ -1,1 +1,1 @@
-"""What each stage made: numbers, notes and a picture."""
+"""Previews of stage outputs: numbers, notes and a picture."""

@@ -18,7 +18,7 @@ _SHOWN = 8
 
 
 def preview(project: Project, video: str) -> Preview:
-    """Numbers by verdict and reason, and some of each verdict: green accepted, amber review, red rejected."""
+    """Counts by verdict and reason, and examples: accepted in green, review in amber, rejected in red."""
     made = summary.cleaned_labels(project, video)
     labels = read_table(project.paths.labels(video), LABELS)
     files = read_table(project.paths.frame_index(video), FRAMES).set_index("frame_index")["file"]

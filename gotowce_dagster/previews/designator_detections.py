@@ -18,7 +18,7 @@ _SHOWN_WITH, _SHOWN_WITHOUT = 12, 4
 
 
 def preview(project: Project, video: str) -> Preview:
-    """How often a designator was found, and a sheet of frames with and without one."""
+    """Detection rate, and a contact sheet of frames with and without a designator."""
     made = summary.designator_detections(project, video)
     rows = read_detected(project.paths.detections(video)).rows
     return Preview(made.numbers, _sheet(_pictures(project, video), rows), made.notes)

@@ -1,4 +1,4 @@
-"""Preview of the study of detectors."""
+"""Preview of the detector comparison."""
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ _SHOWN = ("f1_50", "median_s", "memory_mb", "money_per_1000")
 
 
 def preview(project: Project) -> Preview:
-    """F1, seconds, memory and money of each, what did not run, and the scatter."""
+    """F1, seconds, memory and money of each detector, those that did not run, and the scatter plot."""
     folder = project.paths.study(NAME)
     table = read_table(folder / PARQUET, TABLE)
     numbers: dict[str, float | int | str] = {"ran": f"{(table['status'] == 'ran').sum()} of {len(table)}"}

@@ -11,7 +11,7 @@ _ON_TOP = ("precision_50", "recall_50", "mAP50", "median_iou")
 
 
 def preview(project: Project) -> Preview:
-    """The scores that matter most, what could not be measured, and the scores as bars."""
+    """Headline scores, measures that could not be computed, and a bar chart."""
     folder = project.paths.evaluation
     metrics = read_json(folder / "metrics.json", _AGAIN)
     recalls = metrics.pop("recalls", {"all": {}})["all"]

@@ -13,7 +13,7 @@ _SHOWN = 12
 
 
 def preview(project: Project, video: str) -> Preview:
-    """What was sampled, kept and lost, and kept frames from the whole length of the video."""
+    """Counts of frames sampled, kept and lost, and kept frames evenly spaced over the video."""
     made = summary.extracted_frames(project, video)
     folder = project.paths.frames(video)
     index = read_table(project.paths.frame_index(video), FRAMES)

@@ -9,7 +9,7 @@ from gotowce_dagster.previews.base import Preview
 
 
 def preview(project: Project) -> Preview:
-    """The best epoch's scores on the validation frames, and the curves."""
+    """Scores of the best epoch on the validation split, and the training curves."""
     made = summary.finetuned_model(project)
     curves = training_curves(pd.read_csv(project.paths.model / "results.csv"))
     return Preview(made.numbers, curves, made.notes)

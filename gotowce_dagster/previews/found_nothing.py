@@ -1,4 +1,4 @@
-"""Stages that ran well and found nothing: no error, for a video may show no target, but never silent."""
+"""Warnings for empty results: not an error, because a video may show no target, but always reported."""
 
 from collections.abc import Callable
 
@@ -7,16 +7,16 @@ from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, MASKS, PROVE
 from gotowce_dagster.designators.profile import read_profile
 
 _CALIBRATE = (
-    "Right only if the video shows none; else calibrate a profile on it (`gotowce calibrate`), or add its "
-    "name to a profile's `videos`, then `gotowce sync`"
+    "This is correct only if the video shows none; otherwise calibrate a profile on it (`gotowce "
+    "calibrate`), or add its name to a profile's `videos`, then run `gotowce sync`"
 )
 
 
 def found_nothing(project: Project, stage: str, video: str | None) -> str | None:
-    """What a stage did not find, who looked for it and what to do; None where it found something.
+    """Describe a stage's empty result, what produced it and what to do; None if the result is not empty.
 
     Raises:
-        InputError: a table of the stage, or of one before it, is missing or damaged.
+        InputError: a table of the stage, or of an earlier one, is missing or damaged.
     """
     if stage == "yolo_dataset":
         return _dataset(project)
@@ -29,12 +29,14 @@ def _detections(project: Project, video: str) -> str | None:
     if len(read_table(project.paths.detections(video), DETECTIONS)):
         return None
     frames = int(read_table(project.paths.frame_index(video), FRAMES)["kept"].sum())
-    told = project.params.designator_detections.detectors
-    looked = ", ".join(f"{name} ({settings.kind})" for name, settings in told.items())
+    configured = project.params.designator_detections.detectors
+    detectors = ", ".join(f"{name} ({settings.kind})" for name, settings in configured.items())
     name = project.video(video).profile
     marks = [mark.name for mark in read_profile(project.paths.profile(name)).designators]
     profile = f"the profile {name} ({', '.join(marks) or 'which describes no designator'})"
-    return f"{video}: no designator found in any of {frames} frames by {looked} with {profile}. {_CALIBRATE}"
+    return (
+        f"{video}: no designator found in any of {frames} frames by {detectors} with {profile}. {_CALIBRATE}"
+    )
 
 
 def _masks(project: Project, video: str) -> str | None:
@@ -45,9 +47,9 @@ def _masks(project: Project, video: str) -> str | None:
     if not marks:
         return f"{video}: no mask, because no designator was found"
     return (
-        f"{video}: no mask in any of {marks} designators by {project.engines['masks']}. See in the "
-        f"contact sheet of designator_detections whether they are designators; `gotowce doctor` tells which "
-        f"other segmenter can run"
+        f"{video}: no mask in any of {marks} designators by {project.engines['masks']}. Check the contact "
+        f"sheet of designator_detections for false positives; `gotowce doctor --all` lists the segmenters "
+        f"that can run"
     )
 
 
@@ -61,13 +63,14 @@ def _labels(project: Project, video: str) -> str | None:
     why = ", ".join(f"{reason} ({count})" for reason, count in reasons.items())
     doubtful = int((labels["verdict"] == "review").sum())
     return (
-        f"{video}: none of {len(labels)} labels was accepted, most often because of {why}; {doubtful} wait "
-        f"for review. See the contact sheet of cleaned_labels; thresholds: params.yaml, cleaned_labels.rules"
+        f"{video}: none of {len(labels)} labels was accepted, most often because of {why}; {doubtful} need "
+        f"review. See the contact sheet of cleaned_labels; the thresholds are in params.yaml under "
+        f"cleaned_labels.rules"
     )
 
 
 def _dataset(project: Project) -> str | None:
-    """Videos without one object in the dataset; without any object at all the stage itself fails."""
+    """Report videos without an object in the dataset; without any object at all, the stage itself fails."""
     rows = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
     shown = set(rows.loc[rows["objects"] > 0, "video"])
     # A video without labels has a note of its own.
@@ -75,8 +78,9 @@ def _dataset(project: Project) -> str | None:
     if not absent:
         return None
     return (
-        f"no object of {', '.join(absent)} is in the dataset. Right only if they show no target; else see "
-        f"the notes of their designator_detections, masks and cleaned_labels, and left_out.csv of the dataset"
+        f"the dataset contains no object of {', '.join(absent)}. This is correct only if they show no "
+        f"target; otherwise see the notes of their designator_detections, masks and cleaned_labels, and "
+        f"left_out.csv of the dataset"
     )
 
 

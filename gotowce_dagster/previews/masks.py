@@ -1,4 +1,4 @@
-"""Preview of stage 4: masks in their designators and, in mode video, through time."""
+"""Preview of stage 4: masks in their designators and, in mode video, propagated masks."""
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,9 @@ _SHOWN = 16
 
 
 def preview(project: Project, video: str) -> Preview:
-    """How many designators gave a mask, and a sheet of them over the length of the video.
+    """Count of designators with a mask, and a contact sheet of masks evenly spaced over the video.
 
-    In mode video also the prompts and how sure each object was when.
+    In mode video also the prompts, and a timeline of each object's state.
     """
     paths = project.paths
     made = summary.masks(project, video)
@@ -37,7 +37,7 @@ def preview(project: Project, video: str) -> Preview:
 
 
 def _targets(project: Project, video: str, marked: pd.DataFrame, frames: pd.DataFrame) -> np.ndarray | None:
-    """Targets in their designators, evenly over the video."""
+    """Draw targets in their designators, evenly spaced over the video."""
     files = frames.set_index("frame_index")["file"]
     images, captions = [], []
     for row in marked.iloc[evenly(len(marked), _SHOWN)].to_dict("records"):

@@ -1,4 +1,4 @@
-"""Preview of the study that segments everything."""
+"""Preview of the study `segment_everything`."""
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ NAME = "segment_everything"
 
 
 def preview(project: Project) -> Preview:
-    """Pieces, seconds and the fit of the best piece by method, and the figure."""
+    """Segments, seconds and the fit of the best segment by method, and the figure."""
     folder = project.paths.study(NAME)
     cuts, fits = pd.read_csv(folder / CUTS), pd.read_csv(folder / FITS)
     numbers: dict[str, float | int | str] = {"frames": len(cuts.drop_duplicates(["video", "frame_index"]))}

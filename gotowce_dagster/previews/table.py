@@ -1,4 +1,4 @@
-"""The preview of each stage. Nothing that a stage runs comes here."""
+"""The preview function of each stage. No stage imports this folder."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +12,7 @@ from gotowce_dagster.stages.table import STAGES
 
 
 def _preview(name: str) -> Callable[..., Preview]:
-    """The function ``preview`` of a module of this folder, which is imported when a preview is made."""
+    """Return ``preview`` of a module in this folder, imported on first use."""
 
     def preview(*arguments: Any) -> Preview:
         return import_module(f"gotowce_dagster.previews.{name}").preview(*arguments)
@@ -25,13 +25,13 @@ PREVIEWS = {name: _preview(name) for name in STAGES}
 
 
 def preview_of(project: Project, stage: str, video: str | None) -> Preview:
-    """A stage's preview, made from its outputs as they are on disk; what it lacks is its first note.
+    """Build a stage's preview from its outputs on disk; the first note reports an empty result.
 
     Args:
-        video: its key, for a stage per video; None for a stage of the whole project.
+        video: key of the video for a stage per video; None for a stage of the whole project.
 
     Raises:
-        InputError: an output is missing, damaged or of another version.
+        InputError: an output is missing, damaged or of a different version.
     """
     preview = PREVIEWS[stage](project) if video is None else PREVIEWS[stage](project, video)
     warning = found_nothing(project, stage, video)

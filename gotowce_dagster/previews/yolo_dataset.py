@@ -7,6 +7,6 @@ from gotowce_dagster.training.dataset_sheet import dataset_sheet
 
 
 def preview(project: Project) -> Preview:
-    """How many images and objects each split has, what was left out, and some of the images."""
+    """Counts of images and objects by split and of what was left out, and example images."""
     made = summary.yolo_dataset(project)
     return Preview(made.numbers, dataset_sheet(project.paths.dataset), made.notes)

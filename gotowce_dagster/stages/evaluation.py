@@ -1,4 +1,4 @@
-"""Stage 8: how good detections, labels and the model are, as numbers, plots and a report."""
+"""Stage 8: evaluate detections, labels and the model; write metrics, plots and a report."""
 
 import json
 

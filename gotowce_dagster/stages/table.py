@@ -1,4 +1,4 @@
-"""The stages in order: opening this page tells the pipeline."""
+"""The stages of the pipeline, in order."""
 
 from collections.abc import Callable
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The study that segments everything, as a table by method and a page."""
+"""Table and report page of the study `segment_everything`."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ PICTURE, CUTS, FITS, REPORT = "pieces.png", "cuts.csv", "objects.csv", "report.h
 
 
 def by_method(cuts: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
-    """By method: pieces and seconds a frame, and the fit of the best piece with the known objects."""
+    """Summarize by method: segments and seconds per frame, and fit of the best segment to ground truth."""
     made = cuts.groupby("method", sort=False)[["pieces", "seconds"]].mean()
     found = (
         fits.assign(is_found=fits["box_iou"] >= 0.5)
@@ -27,27 +27,27 @@ def by_method(cuts: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
 
 
 def caption(video: str, index: int, cut: Cut, fit: pd.DataFrame) -> str:
-    """Below a picture in pieces: method, pieces, seconds, and the IoU of the best piece of each object."""
+    """Describe a segmentation: method, segments, seconds, and the IoU of each object's best segment."""
     best = "".join(f" · best IoU {iou:.2f}" for iou in fit["box_iou"])
-    return f"{cut.method}\n{len(cut.pieces)} pieces, {cut.seconds:.1f} s{best}\n{video} frame {index}"
+    return f"{cut.method}\n{len(cut.pieces)} segments, {cut.seconds:.1f} s{best}\n{video} frame {index}"
 
 
 def report(cuts: pd.DataFrame, fits: pd.DataFrame, sheet: np.ndarray, missing: str) -> str:
-    """The whole page as HTML.
+    """Render the report page as HTML.
 
     Args:
-        missing: why a method was not run; empty if all were.
+        missing: why a method did not run; empty if all did.
     """
     summary = by_method(cuts, fits).reset_index()
     rows = summary.astype(object).where(summary.notna(), None).to_numpy().tolist()
     table = Table([name.replace("_", " ") for name in summary.columns], rows, "By method, all frames")
     text = (
-        "Without a prompt a picture falls into pieces that know nothing of what is wanted: the best piece "
-        "for each object says how much of the work is done once a piece is chosen, the number of pieces how "
-        "hard the choice is. White boxes are hand-checked objects, thick outlines the best pieces."
+        "Segmentation without prompts, which has no information about the target. The IoU of the best "
+        "segment of each object is an upper bound for choosing one of the segments; their number shows how "
+        "hard that choice is. White boxes are hand-checked objects, thick outlines the best segments."
     )
     section = Section(
         "Segment everything", text, [missing] if missing else [], tables=[table], pictures=[("", sheet)]
     )
-    told = {"device": best_device(), "frames": len(cuts.drop_duplicates(["video", "frame_index"]))}
-    return render_report("Segment everything", told, [section], 4_000_000)
+    numbers = {"device": best_device(), "frames": len(cuts.drop_duplicates(["video", "frame_index"]))}
+    return render_report("Segment everything", numbers, [section], 4_000_000)

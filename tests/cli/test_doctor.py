@@ -34,25 +34,25 @@ def test_doctor_speaks_json(
             FINDINGS,
             [],
             [
-                "Wrong",
+                "Problems",
                 "  videos: none",
                 "    -> gotowce sync",
-                "Could be better",
+                "Suggestions",
                 "  engine: another",
                 f"    -> {ADDRESS}",
-                "2 more checks need nothing done: gotowce doctor --all",
+                "2 more checks passed: gotowce doctor --all",
             ],
         ),
-        (FINDINGS[:1], [], ["Nothing is wrong. 1 more checks need nothing done: gotowce doctor --all"]),
+        (FINDINGS[:1], [], ["No problems found. 1 more checks passed: gotowce doctor --all"]),
         (
             FINDINGS[:2],
             ["--all"],
-            ["Nothing to do", "  yes  device: CPU", "  no   label studio: does not run"],
+            ["No action needed", "  yes  device: CPU", "  no   label studio: does not run"],
         ),
     ],
     ids=["what is wrong comes first, uncut", "nothing", "all"],
 )
-def test_doctor_says_what_to_do(
+def test_doctor_shows_what_to_do(
     clone: Project,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,

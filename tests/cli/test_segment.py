@@ -121,5 +121,5 @@ def test_segment_needs_points_or_a_profile(
     clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     assert run(monkeypatch, "segment", str(film(tmp_path / "stranger.mp4"))) == 2
-    assert "no profile claims stranger.mp4; give --profile or --points" in capsys.readouterr().err
+    assert "no profile matches stranger.mp4; give --profile or --points" in capsys.readouterr().err
     assert not Path("segmented").exists()

@@ -184,7 +184,7 @@ def test_what_is_not_the_file_never_becomes_weights(
     assert weights.find("yolo26n.pt") is None
     assert (cache / "yolo26n.pt.bad").read_bytes() == answer["body"]
     finding = checks.weights_finding("yolo26n.pt")
-    assert "yolo26n.pt.bad: set aside" in finding.says
+    assert "yolo26n.pt.bad: set aside" in finding.result
     server.body("/yolo26n.pt", CONTENT)
     assert weights.require("yolo26n.pt").read_bytes() == CONTENT
     assert not (cache / "yolo26n.pt.bad").exists()
@@ -216,14 +216,14 @@ def test_a_file_that_was_damaged_later_is_set_aside_and_fetched_again(home: Serv
     path = weights.require("yolo26n.pt")
     path.write_bytes(CONTENT[:-7])
     assert weights.find("yolo26n.pt") is None
-    assert "SHA-256" in checks.weights_finding("yolo26n.pt").says
+    assert "SHA-256" in checks.weights_finding("yolo26n.pt").result
     assert weights.require("yolo26n.pt").read_bytes() == CONTENT
 
 
 def test_where_no_digest_is_known_the_first_one_is_noted_and_said(unknown: Server, cache: Path) -> None:
     path = weights.require("yolo26n.pt")
     assert weights.is_published(path, sha256(CONTENT).hexdigest())
-    assert "no known digest" in checks.weights_finding("yolo26n.pt").says
+    assert "no known digest" in checks.weights_finding("yolo26n.pt").result
     another = archive(b"another")
     path.write_bytes(another)
     assert weights.find("yolo26n.pt") is None, "whole, but another file"

@@ -47,7 +47,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("token", "ok", "says"),
+    ("token", "ok", "expected"),
     [
         pytest.param(TOKEN, True, "responds and accepts the token", id="as review serve leaves it"),
         pytest.param("x" * 40, False, "token", id="another token"),
@@ -55,13 +55,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     ],
 )
 def test_our_own_label_studio_is_found(
-    clone: Project, server: str, *, token: str | None, ok: bool, says: str
+    clone: Project, server: str, *, token: str | None, ok: bool, expected: str
 ) -> None:
     if token:
         write_secrets(clone.paths.root, Secrets(token, "a@b.test", "secret", server))
     found = findings(clone)["label studio"]
     assert found.ok == ok
-    assert says in found.says
+    assert expected in found.result
 
 
 def test_every_engine_is_listed_and_one_that_does_not_exist_is_named(clone: Project) -> None:
@@ -73,16 +73,16 @@ def test_every_engine_is_listed_and_one_that_does_not_exist_is_named(clone: Proj
         assert listed - {"sam3"} == set(registry)
     odd = found["masks: sam3:whatever"]
     assert not odd.ok
-    assert odd.says == f"there is no engine 'sam3'; known: {', '.join(SEGMENTERS)}"
+    assert odd.result == f"there is no engine 'sam3'; known: {', '.join(SEGMENTERS)}"
     assert "propagation: unused" not in found
 
 
-@pytest.mark.parametrize(("is_half", "says"), [(True, "SAM 2 in bfloat16"), (False, "all in float32")])
+@pytest.mark.parametrize(("is_half", "expected"), [(True, "SAM 2 in bfloat16"), (False, "all in float32")])
 def test_the_device_tells_its_precision(
-    clone: Project, monkeypatch: pytest.MonkeyPatch, is_half: bool, says: str
+    clone: Project, monkeypatch: pytest.MonkeyPatch, is_half: bool, expected: str
 ) -> None:
     monkeypatch.setattr(machine, "half_precision", lambda device: is_half)
-    assert says in findings(clone)["device"].says
+    assert expected in findings(clone)["device"].result
 
 
 @pytest.fixture
@@ -114,12 +114,12 @@ def test_params_that_cannot_be_read_are_what_is_wrong(clone: Project, no_network
     clone.paths.params.write_text("masks: [", encoding="utf-8")
     found = findings(clone)
     assert found["project"].level is Level.WRONG
-    assert "params.yaml" in found["project"].says
+    assert "params.yaml" in found["project"].result
     assert "device" in found
 
 
 @pytest.mark.parametrize(
-    ("chosen", "blocked", "level", "says", "do"),
+    ("chosen", "blocked", "level", "expected", "do"),
     [
         pytest.param("a", {}, Level.FINE, "a", "", id="the preferred one"),
         pytest.param(
@@ -133,9 +133,9 @@ def test_params_that_cannot_be_read_are_what_is_wrong(clone: Project, no_network
     ],
 )
 def test_the_engine_of_a_stage(
-    chosen: str | None, blocked: dict[str, str], level: Level, says: str, do: str
+    chosen: str | None, blocked: dict[str, str], level: Level, expected: str, do: str
 ) -> None:
     found = checks.engine_choice("masks", ["a", "b"], chosen, blocked)
     assert found.level is level
-    assert says in found.says
+    assert expected in found.result
     assert do in found.do

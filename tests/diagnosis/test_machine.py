@@ -22,7 +22,7 @@ def test_the_disk_is_compared_with_hours_of_video(clone: Project, free_gb: float
     found = machine.disk(clone, hours=4, free_gb=free_gb)
     assert found.ok == ok
     # 10 GB in any case, and an hour of video twice (6 GB) with its frames (2 GB)
-    assert found.says == (
+    assert found.result == (
         f"{free_gb} GB free; 4 hours of 1280x720 video and the rest of the pipeline need about 42 GB"
     )
     assert (found.level, bool(found.do)) == ((Level.FINE, False) if ok else (Level.WRONG, True))
@@ -31,7 +31,7 @@ def test_the_disk_is_compared_with_hours_of_video(clone: Project, free_gb: float
 def test_hours_that_nobody_names_are_those_without_frames(clone: Project) -> None:
     found = machine.disk(clone, free_gb=11)
     assert found.ok
-    assert "0.0 hours of video without frames" in found.says
+    assert "0.0 hours of video without frames" in found.result
 
 
 @pytest.mark.parametrize(("available_gb", "level"), [(8.0, Level.FINE), (2.0, Level.HINT)])
@@ -43,19 +43,19 @@ def test_gpu_memory_is_compared_with_the_chosen_engines(
     engines = {"masks": "sam2:mine.safetensors", "propagation": "unused", "finetuned_model": "elsewhere.pt"}
     (found,) = machine.gpu_memory(engines, available_gb)
     assert (found.what, found.level) == ("GPU memory for masks", level)
-    assert found.says == f"sam2:mine.safetensors needs about 3.0 GB of the GPU's {available_gb}"
+    assert found.result == f"sam2:mine.safetensors needs about 3.0 GB of the GPU's {available_gb}"
 
 
 def test_the_weights_folder_is_named_with_what_it_holds(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "mobile_sam.pt").write_bytes(b"x")
-    assert machine.weights_folder().says == f"GOTOWCE_WEIGHTS_DIR is {folder}, with mobile_sam.pt"
+    assert machine.weights_folder().result == f"GOTOWCE_WEIGHTS_DIR is {folder}, with mobile_sam.pt"
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(folder / "none"))
     found = machine.weights_folder()
     assert (found.level, found.do) == (Level.WRONG, f"mkdir -p '{folder / 'none'}'")
     monkeypatch.delenv("GOTOWCE_WEIGHTS_DIR")
-    assert "not set" in machine.weights_folder().says
+    assert "not set" in machine.weights_folder().result
 
 
 def test_versions_are_compared_with_the_pins(clone: Project) -> None:
@@ -65,8 +65,8 @@ def test_versions_are_compared_with_the_pins(clone: Project) -> None:
     )
     found = machine.versions(clone)
     assert (found.level, found.do) == (Level.HINT, "make install")
-    assert found.says.startswith("dvc 3.")
-    assert found.says.endswith(", pinned 1.0")
+    assert found.result.startswith("dvc 3.")
+    assert found.result.endswith(", pinned 1.0")
     lock.unlink()
     assert machine.versions(clone).ok
 
@@ -74,5 +74,5 @@ def test_versions_are_compared_with_the_pins(clone: Project) -> None:
 def test_codecs_name_ffmpeg(clone: Project) -> None:
     found = machine.codecs()
     assert found.ok
-    assert "FFmpeg" in found.says
-    assert "av1, writes h264; hardware decoders built in: " in found.says
+    assert "FFmpeg" in found.result
+    assert "av1, writes h264; hardware decoders built in: " in found.result

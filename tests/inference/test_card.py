@@ -27,7 +27,11 @@ def _project(folder: Path, start: str) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize(
     ("start", "says"),
-    [("yolo26n.pt", "AGPL-3.0, https://"), ("yolo26n.yaml", "random weights"), ("mine.pt", "not known here")],
+    [
+        ("yolo26n.pt", "AGPL-3.0, https://"),
+        ("yolo26n.yaml", "random weights"),
+        ("mine.pt", "licence is unknown"),
+    ],
 )
 def test_card(tmp_path: Path, start: str, says: str) -> None:
     card = model_card(*_project(tmp_path, start))

@@ -90,7 +90,7 @@ def test_a_folder_of_pictures(tmp_path: Path, model: LoadedModel) -> None:
 
 def test_refusals_leave_nothing(tmp_path: Path, model: LoadedModel) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="has no pictures"):
+    with pytest.raises(InputError, match="contains no images"):
         predict(tmp_path / "empty", model, tmp_path / "out", confidence=0.25)
     with pytest.raises(InputError, match="tracks need a video"):
         predict(tmp_path / "empty", model, tmp_path / "out", confidence=0.25, with_tracks=True)

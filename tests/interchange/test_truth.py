@@ -91,7 +91,7 @@ def test_yolo(tmp_path: Path) -> None:
         ),
         ({"annotations": [{"id": 5, "image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 4]}]}, "category"),
         ({"annotations": [{"id": 5, "image_id": 1, "category_id": 9, "bbox": [190, 0, 90, 4]}]}, "exceeds"),
-        ({"annotations": [{"id": 5, "image_id": 1, "category_id": 9}]}, "not COCO's form"),
+        ({"annotations": [{"id": 5, "image_id": 1, "category_id": 9}]}, "not COCO's annotation format"),
         ({"images": [{"id": 1, "file_name": "duel.jpg", "width": 200, "height": 100}]}, "no frame number"),
         ({"images": [{"id": 1, "file_name": "duel_60.jpg", "width": 200, "height": 100}]}, "ends with frame"),
         ({"images": [{"id": 1, "file_name": "duel_1.jpg", "width": 50, "height": 90}]}, "another shape"),

@@ -30,39 +30,41 @@ def test_a_stage_that_found_something_is_not_warned_of(project: Project, stage: 
 
 
 @pytest.mark.parametrize(
-    ("stage", "says"),
+    ("stage", "warning"),
     [
         (
             "designator_detections",
             "calm: no designator found in any of 6 frames by bracket (bracket) with the profile none (which "
-            "describes no designator). Right only if",
+            "describes no designator). This is correct only if",
         ),
         ("masks", "calm: no mask, because no designator was found"),
         ("cleaned_labels", "calm: no label, because no designator was found"),
     ],
 )
-def test_a_video_without_targets_is_told_with_who_looked(project: Project, stage: str, says: str) -> None:
-    assert str(found_nothing(project, stage, "calm")).startswith(says)
-    assert preview_of(project, stage, "calm").notes[0].startswith(says)
+def test_a_video_without_targets_is_reported_with_its_detectors(
+    project: Project, stage: str, warning: str
+) -> None:
+    assert str(found_nothing(project, stage, "calm")).startswith(warning)
+    assert preview_of(project, stage, "calm").notes[0].startswith(warning)
 
 
 def test_designators_without_a_mask(project: Project) -> None:
     write_table(empty(MASKS), MASKS, project.paths.masks("duel"))
-    said = found_nothing(project, "masks", "duel")
-    assert said is not None
-    assert said.startswith("duel: no mask in any of 20 designators by grabcut")
+    warning = found_nothing(project, "masks", "duel")
+    assert warning is not None
+    assert warning.startswith("duel: no mask in any of 20 designators by grabcut")
 
 
 def test_labels_that_are_all_refused(project: Project) -> None:
     labels = read_table(project.paths.labels("duel"), LABELS)
     labels["reasons"] = pd.Series([["inside"]] * 19 + [["size"]])
     write_table(labels.assign(verdict=["reject"] * 18 + ["review"] * 2), LABELS, project.paths.labels("duel"))
-    said = found_nothing(project, "cleaned_labels", "duel")
-    assert said is not None
-    assert said.startswith(
+    warning = found_nothing(project, "cleaned_labels", "duel")
+    assert warning is not None
+    assert warning.startswith(
         "duel: none of 20 labels was accepted, most often because of inside (19), size (1)"
     )
-    assert "2 wait for review" in said
+    assert "2 need review" in warning
 
 
 @pytest.mark.parametrize("json", [False, True])
@@ -83,6 +85,6 @@ def test_the_command_warns_on_standard_error_and_ends_well(
 
 def test_videos_without_an_object_in_the_dataset(project: Project) -> None:
     yolo_dataset.run(project, lambda done, total: None)
-    said = found_nothing(project, "yolo_dataset", None)
-    assert said is not None
-    assert said.startswith("no object of calm is in the dataset")
+    warning = found_nothing(project, "yolo_dataset", None)
+    assert warning is not None
+    assert warning.startswith("the dataset contains no object of calm")

@@ -168,7 +168,7 @@ def test_from_push_to_a_new_model(desk: Desk, instance: dg.DagsterInstance) -> N
     assert metrics["model_truth_apart"]["truth"]["reviews"] >= 1
     assert metrics["targets"]["truths"] == 2 + len(tested)
     report = (world.paths.evaluation / "report.html").read_text(encoding="utf-8")
-    assert "What reviewers say" in report
+    assert "Human review" in report
     assert "edits per 100 frames" in report
     card = (world.paths.model / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert f"{len(human)} of {len(after)} images" in card

@@ -86,7 +86,7 @@ def test_frames_without_an_answer_are_told_apart_from_frames_without_a_designato
     preview = preview_of(project, "designator_detections", VIDEO)
     assert (preview.numbers["frames"], preview.numbers["frames_unanswered"]) == (6, 1)
     assert preview.notes == [
-        "no usable answer about 1 of 6 frames, which stay out of the dataset; the first is frame 10: "
+        "no usable response for 1 of 6 frames, which are excluded from the dataset; the first is frame 10: "
         "eye: no JSON: a refusal or prose",
         "eye: 6 answers, 1 of them invalid, 6,000 tokens in and 600 out, at a price unknown here; "
         "answers kept from before are counted and cost nothing again",

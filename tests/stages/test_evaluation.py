@@ -113,7 +113,7 @@ def test_outputs_and_preview(evaluated: Project) -> None:
     assert {path.name for path in folder.iterdir()} == {"metrics.json", "notes.json", "plots", "report.html"}
     assert {path.name for path in (folder / "plots").iterdir()} == {"scores.png", "precision_over_recall.png"}
     preview = preview_of(evaluated, "evaluation", None)
-    assert "nobody has reviewed a frame yet" in (folder / "report.html").read_text(encoding="utf-8")
+    assert "no frame has been reviewed yet" in (folder / "report.html").read_text(encoding="utf-8")
     assert preview.numbers["designators_recall_50"] == 1
     assert preview.picture is not None
     assert preview.notes == [UNMEASURED]
@@ -128,7 +128,12 @@ def test_report(evaluated: Project, page: Page) -> None:
     page.goto(file.as_uri())
     titles = page.locator("h2").all_inner_texts()
     assert titles[:2] == ["Does the model see the target or its mark?", "Scores"]
-    assert {"Accepted labels against truth", "The dataset", "The training", "What ran"} <= set(titles)
+    assert {
+        "Accepted labels against ground truth",
+        "The dataset",
+        "The training",
+        "Environment and parameters",
+    } <= set(titles)
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     assert page.locator("img").count() >= 9
     assert all(url.startswith(("file:", "data:")) for url in asked)
@@ -163,8 +168,8 @@ def test_without_truth_it_says_so(evaluated: Project, tmp_path: Path) -> None:
     assert _metrics(other)["recalls"]["truth"] == "labels of the test split"
     assert _metrics(other)["recalls"]["all"]["marked_targets"] > 0
     notes = preview_of(other, "evaluation", None).notes
-    assert any("Designators against truth: not measured" in note for note in notes)
-    assert "not measured, no video has boxes checked by hand" in (
+    assert any("Designators against ground truth: not measured" in note for note in notes)
+    assert "not measured, no video has hand-checked boxes" in (
         other.paths.evaluation / "report.html"
     ).read_text(encoding="utf-8")
 
@@ -214,5 +219,5 @@ def test_a_bad_video_does_not_stop_the_others(evaluated: Project, tmp_path: Path
     evaluation.run(other, silent)
     assert _metrics(other) == _metrics(evaluated)
     assert any(
-        note.startswith("broken was not measured") for note in preview_of(other, "evaluation", None).notes
+        note.startswith("broken was not evaluated") for note in preview_of(other, "evaluation", None).notes
     )

@@ -134,7 +134,7 @@ def test_an_undecodable_file_ends_in_a_clear_result(tmp_path: Path, content: byt
     assert str(tmp_path) not in _about(project, "bad")["error"], "outputs name no folders of this machine"
     preview = preview_of(project, "extracted_frames", "bad")
     assert preview.numbers["frames_kept"] == 0
-    assert any("NOTHING" in note and error in note for note in preview.notes)
+    assert any("NO FRAME" in note and error in note for note in preview.notes)
 
 
 def test_sound_alone_ends_in_a_clear_result(tmp_path: Path) -> None:
