@@ -20,7 +20,7 @@ def mark(
 ) -> None:
     """Write a page for drawing boxes on frames of a video; it saves the CSV that `calibrate` reads.
 
-    With --complete, `gotowce add VIDEO --truth FILE` reads it, and the recall of unmarked targets is measured.
+    With --complete, `gotowce add VIDEO --truth FILE` reads it, to measure the recall of unmarked targets.
     """
     from gotowce_dagster.cli.arguments import video_file
     from gotowce_dagster.core.files import fresh_file
