@@ -1,6 +1,6 @@
 """Accuracy of every family of marks on scenes with exact truth, seeds that nothing was tuned on.
 
-    python benchmarks/mark_families.py [--seeds 100,101,102] [--only radial] [--frames 40]
+    python benchmarks/mark_families.py [--seeds 100,101,102] [--only radial] [--frames 40] [--empty 150]
 
 For each variant and seed: five examples of an encoded scene, the family chosen from them, scores on all other
 frames, and findings in the same scene without marks. Processor time a frame is this process's own. Beside it,
@@ -89,7 +89,7 @@ def run_template(scene: MarkScene, score: Score, images: Sequence[np.ndarray], f
         score.template_hits += int(sv.box_iou_batch(whole, found[None]).max() >= 0.5)
 
 
-def run(scene: MarkScene, score: Score, folder: Path) -> None:
+def run(scene: MarkScene, score: Score, folder: Path, empty_frames: int) -> None:
     images = decoded(scene, folder)
     chosen = examples_at(scene)
     examples = [Example(i, images[i], drawn.mark) for i in chosen for drawn in scene.truth(i)]
@@ -130,7 +130,7 @@ def run(scene: MarkScene, score: Score, folder: Path) -> None:
         partial = [k for k, d in enumerate(truth) if not d.whole]
         near = iou[partial].max(axis=0, initial=0) > 0.2 if partial else np.zeros(len(boxes), bool)
         score.wrong += int(((iou.max(axis=0, initial=0) < 0.5) & ~near).sum())
-    empty = replace(scene, shown=False)
+    empty = replace(scene, shown=False, frames=empty_frames)
     for image in decoded(empty, folder):
         score.empty += len(marks(to_ycrcb(image), designator, SURE))
         score.empty_frames += 1
@@ -159,6 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", default="100,101,102")
     parser.add_argument("--only", default="")
     parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument(
+        "--empty", type=int, help="frames without marks a seed; as many as --frames if left out"
+    )
     parser.add_argument("--each", action="store_true", help="a row a seed as well")
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
@@ -171,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 one = Score()
                 with tempfile.TemporaryDirectory() as folder:
                     scene = scenes_of(family, variant, seed, options.frames)
-                    run(scene, one, Path(folder))
+                    run(scene, one, Path(folder), options.empty or options.frames)
                 if options.each:
                     flags = [f for f in DIFFICULTIES if getattr(scene, f)]
                     print(f"   {variant:13s} {seed} {one.row()}  {' '.join(flags)}", flush=True)

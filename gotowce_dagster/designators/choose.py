@@ -38,6 +38,10 @@ _FOUND_AT = 0.5
 """IoU from which a sighting is at an example."""
 
 
+_ALIKE, _NEARLY_ALL = 0.7, 0.8
+"""When a part of the HUD stands still: share of its pixels that two frames share, share of such frames."""
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A designator that may be the right one, and how well it does."""
@@ -89,7 +93,11 @@ def candidates(
         if time.process_time() > deadline and checked:
             break
         checked.append(_against_others(_left_out(candidate, frames, boxes), background, frames))
-    return sorted(checked, key=_rank, reverse=True)
+    # Only now: a look that takes parts of the HUD for marks must not be preferred to one that does not.
+    return [
+        replace(each, designator=_knowing_hud(each.designator, [*frames, *background], boxes))
+        for each in sorted(checked, key=_rank, reverse=True)
+    ]
 
 
 def _rank(candidate: Candidate) -> float:
@@ -206,7 +214,7 @@ def still(found: Sequence[Sequence[np.ndarray]], boxes: Sequence[np.ndarray]) ->
         found: boxes xyxy (4,) of each frame.
         boxes: of the examples.
     """
-    if len(found) < 3 or np.ptp(np.stack(boxes), axis=0).max() <= 12:
+    if len(found) < 3 or not _moving(boxes):
         return []
     places: list[tuple[np.ndarray, set[int]]] = []
     for number, frame in enumerate(found):
@@ -217,6 +225,42 @@ def still(found: Sequence[Sequence[np.ndarray]], boxes: Sequence[np.ndarray]) ->
             else:
                 places.append((box, {number}))
     return [place for place, seen in places if len(seen) >= max(3, 0.5 * len(found))]
+
+
+def _moving(boxes: Sequence[np.ndarray]) -> bool:
+    return bool(np.ptp(np.stack(boxes), axis=0).max() > 12)
+
+
+def _knowing_hud(
+    designator: AnyDesignator, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
+) -> AnyDesignator:
+    """The designator that knows what it finds of the HUD, where the examples' marks move.
+
+    A part of the HUD may look like the mark in few frames, so how often it is found tells nothing: it is one
+    if its pixels are the same in nearly all frames.
+
+    Args:
+        boxes: of the examples; what overlaps one of them in any frame may be a mark.
+    """
+    distinct = [frame for k, frame in enumerate(frames) if not any(_same(frame, f) for f in frames[:k])]
+    if len(distinct) < 3 or len({frame.shape for frame in distinct}) > 1 or not _moving(boxes):
+        return designator
+    found = [marks(frame, designator, 0.3) for frame in distinct]
+    masks = [mark_mask(frame, designator).astype(bool) for frame in distinct]
+    fixed: list[np.ndarray] = []
+    for sightings, mask in zip(found, masks, strict=True):
+        for sighting in sightings:
+            box = sighting.box
+            if _ious(np.stack(boxes), [sighting]).max() > 0 or _at(box, fixed):
+                continue
+            (x1, y1), (x2, y2) = np.maximum(np.floor(box[:2]), 0).astype(int), np.ceil(box[2:]).astype(int)
+            own = mask[y1:y2, x1:x2]
+            others = [other[y1:y2, x1:x2] for other in masks]
+            alike = [(own & other).sum() >= _ALIKE * (own | other).sum() for other in others]
+            if own.any() and np.mean(alike) >= _NEARLY_ALL:
+                fixed.append(box)
+    places = tuple(tuple(round(float(v), 1) for v in box) for box in fixed)
+    return designator.model_copy(update={"not_marks": (*designator.not_marks, *places)[:MOST_KNOWN]})
 
 
 def _at(box: np.ndarray, known: Sequence[np.ndarray]) -> bool:

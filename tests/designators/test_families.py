@@ -156,6 +156,30 @@ def test_sightings_that_stand_still_while_marks_move_are_known() -> None:
     assert still(found, [moving[0]] * 4) == []  # where the marks stand still too, nothing can be told
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "scene",
+    [
+        MarkScene("corners", "fixed", seed=22, marks=2, turning=True, pulsing=True, lock=True, clutter=True),
+        MarkScene("radial", "pointers3", seed=20, clutter=True),
+    ],
+    ids=lambda scene: scene.variant,
+)
+def test_a_part_of_the_hud_that_resembles_the_mark_in_few_frames_is_known(
+    scene: MarkScene, tmp_path: Path
+) -> None:
+    images, chosen = decoded(scene, tmp_path), examples_at(scene)
+    examples = [Example(i, images[i], drawn.mark) for i in chosen for drawn in scene.truth(i)]
+    others = [images[i] for i in range(2, scene.frames, 7) if i not in chosen]
+    designator = candidates(examples, "mark", "ship", others)[0].designator
+    assert designator.not_marks
+    empty = decoded(replace(scene, shown=False), tmp_path)
+    found = [s for image in empty for s in marks(to_ycrcb(image), designator, SURE)]
+    assert found == []
+    without = designator.model_copy(update={"not_marks": ()})
+    assert any(marks(to_ycrcb(image), without, SURE) for image in empty)
+
+
 def test_of_overlapping_sightings_the_surest_stays() -> None:
     box = np.array([10.0, 10, 50, 50])
     sightings = [Sighting(box, 0.6), Sighting(box + 2, 0.9), Sighting(box + 100, 0.5)]
