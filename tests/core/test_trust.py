@@ -205,7 +205,7 @@ def test_a_fresh_clone_that_pulls_may_use_the_model(links: str, repository: Path
 def test_the_command_warns_asks_and_writes(root: Path, file: Path) -> None:
     run = CliRunner().invoke(app, ["trust", str(file)], input="n\n")
     assert isinstance(run.exception, InputError)
-    assert "decides which code runs" in run.stderr
+    assert "can run arbitrary code" in run.stderr
     assert not (root / trust.TRUSTED).exists()
     assert CliRunner().invoke(app, ["trust", str(file)], input="y\n").exit_code == 0
     trust.require_trusted(file)

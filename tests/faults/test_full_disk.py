@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system"),
 ]
 
-STAGES = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")
+STAGES = ("--recursive", "videos")
 CLI = ("gotowce_dagster.cli.main",)
 
 

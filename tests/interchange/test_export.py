@@ -292,7 +292,7 @@ def test_provenance_and_pictures_are_in_every_export(world: Project, exported: E
 @pytest.mark.parametrize("kind", FORMATS)
 def test_pictures_are_referenced_where_the_format_can(world: Project, tmp_path: Path, kind: str) -> None:
     if not FORMATS[kind].can_reference:
-        with pytest.raises(InputError, match="own folder only"):
+        with pytest.raises(InputError, match="in its own folder"):
             export(world, kind, "cleaned", tmp_path / "out", copies=False)
         return
     export(world, kind, "cleaned", tmp_path / "out", copies=False)

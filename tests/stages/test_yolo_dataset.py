@@ -128,7 +128,7 @@ def test_preview(project: Project) -> None:
     assert sum(int(preview.numbers[f"{split}_images"]) for split in ("train", "val", "test")) == len(rows)
     assert preview.numbers["left_out_doubtful"] == 2
     assert preview.picture is not None
-    assert [note.partition(" is in")[0] for note in preview.notes] == ["no object of nothing"]
+    assert [note.partition(".")[0] for note in preview.notes] == ["the dataset contains no object of nothing"]
 
 
 def test_a_class_not_shown_in_a_split_is_noted(tmp_path: Path) -> None:
