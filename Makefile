@@ -12,11 +12,11 @@ install: .venv/.installed
 demo: install
 	gotowce demo
 
-# In one process, or in as many as WORKERS says, each with one thread. Tests that share a server or a fixture of
+# In as many processes as WORKERS says (0: in this one), each with one thread. Tests that share a server or a fixture of
 # their file stay together.
 PYTEST = pytest --numprocesses $(WORKERS) --dist loadgroup
 
-test: WORKERS ?= 0
+test: WORKERS ?= 2
 test: install
 	$(PYTEST)
 

@@ -194,6 +194,7 @@ def test_an_interrupted_training_searches_no_round_again(
     def searched_again(*_: object, **__: object) -> None:
         raise AssertionError("the proposals lie in the work folder")
 
+    finetuned_model.run(project, silent)
     before = (project.paths.model / "proposed.csv").read_bytes()
     monkeypatch.setattr(rounds, "propose", searched_again)
     finetuned_model.run(project, silent)
