@@ -42,17 +42,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, under `--dist loadgroup`, the tests that share something made once.
+    """Keep together, under `--dist loadgroup`, the tests of a file, and all files with tests of Label Studio.
 
-    Those of the one Label Studio server are a group, and so are those of a file that has a fixture for all of
-    them; every other test goes to whichever worker is free.
+    Tests of a file may share what one of them has made; those of Label Studio share a server.
     """
+    of_server = set()
     for item in items:
         definitions = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
         if "label_studio" in definitions:
-            item.add_marker(pytest.mark.xdist_group("label_studio"))
-        elif any(found[-1].scope == "module" for found in definitions.values()):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+            of_server.add(item.path)
+    for item in items:
+        group = "label_studio" if item.path in of_server else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
