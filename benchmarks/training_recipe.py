@@ -98,8 +98,8 @@ def score(project: Path, truth: Path, chosen: Part, predict: Predict) -> list[Se
     params = read_params(project / "params.yaml").designator_detections
     videos = yaml.safe_load((project / "data/videos.yaml").read_text())["videos"]
     seen = []
-    for video, told in videos.items():
-        file = truth / told["file"]
+    for video, entry in videos.items():
+        file = truth / entry["file"]
         rows = read_truth(truth / "truth.csv")
         boxed = rows[(rows["clip"] == file.name) & (rows["label"] == "object")]
         complete = read_complete_truth(truth / "complete.csv", probe(file), [file.name])
@@ -109,11 +109,11 @@ def score(project: Path, truth: Path, chosen: Part, predict: Predict) -> list[Se
         wanted = [index for index in known if chosen(video, index)]
         if not wanted:
             continue
-        profile = read_profile(project / "data/profiles" / f"{told['profile']}.toml")
+        profile = read_profile(project / "data/profiles" / f"{entry['profile']}.toml")
         detectors = build_detectors(params.detectors, profile)
         seen += look(
             video,
-            told["profile"],
+            entry["profile"],
             {frame.index: frame.rgb() for frame in read_frames(file, wanted)},
             objects={
                 int(index): some[["x1", "y1", "x2", "y2"]].to_numpy(float)
@@ -130,18 +130,18 @@ def score(project: Path, truth: Path, chosen: Part, predict: Predict) -> list[Se
 
 def row(seen: list[Seen], confidence: float) -> Mapping[str, str]:
     """The figures as fractions where counts are known."""
-    told = figures(seen, confidence)
+    scores = figures(seen, confidence)
 
     def share(name: str, of: str) -> str:
-        total = int(told.get(of, 0))
-        return f"{round(told[name] * total)}/{total}" if name in told else "-"
+        total = int(scores.get(of, 0))
+        return f"{round(scores[name] * total)}/{total}" if name in scores else "-"
 
     return {
         "marked": share("marked_recall", "marked_targets"),
         "erased": share("erased_recall", "marked_targets"),
         "unmarked": share("unmarked_recall", "unmarked_targets"),
-        "precision": f"{told['precision']:.2f}" if "precision" in told else "-",
-        "AP50": f"{told['AP50']:.3f}" if "AP50" in told else "-",
+        "precision": f"{scores['precision']:.2f}" if "precision" in scores else "-",
+        "AP50": f"{scores['AP50']:.3f}" if "AP50" in scores else "-",
     }
 
 
@@ -154,9 +154,11 @@ def main() -> None:
         parser.add_argument(name, type=part, required=True)
     parser.add_argument("--set", nargs="*", default=[], dest="settings")
     parser.add_argument("--start", default="yolo26n.pt")
-    told = parser.parse_args()
-    params = changed(read_params(told.project / "params.yaml").finetuned_model, told.settings)
-    dataset, provenance = subset(told.project / "data/dataset", told.train, told.out / "dataset")
+    arguments = parser.parse_args()
+    params = changed(read_params(arguments.project / "params.yaml").finetuned_model, arguments.settings)
+    dataset, provenance = subset(
+        arguments.project / "data/dataset", arguments.train, arguments.out / "dataset"
+    )
     before = cpu_seconds()
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
@@ -167,23 +169,25 @@ def main() -> None:
     done = train_on_crops(
         dataset,
         provenance,
-        told.start,
+        arguments.start,
         params,
-        told.out / "work",
+        arguments.out / "work",
         progress=lambda *_: None,
         on_epoch=on_epoch,
     )
     spent = cpu_seconds() - before
-    portable(done.trained.weights, told.out / "model.pt", done.trained.arguments)
-    done.proposed.to_csv(told.out / "proposed.csv", index=False)
+    portable(done.trained.weights, arguments.out / "model.pt", done.trained.arguments)
+    done.proposed.to_csv(arguments.out / "proposed.csv", index=False)
     if len(done.proposed):
         print(done.proposed.groupby(["round", "video", "use"]).size().to_dict())
     before = cpu_seconds()
-    predict = load_model(told.out / "model.pt", params.imgsz, params.tile_px, enlarge=params.crops is None)
-    seen = score(told.project, told.truth, told.score, predict)
-    (told.out / "seen.pkl").write_bytes(pickle.dumps(seen))
+    predict = load_model(
+        arguments.out / "model.pt", params.imgsz, params.tile_px, enlarge=params.crops is None
+    )
+    seen = score(arguments.project, arguments.truth, arguments.score, predict)
+    (arguments.out / "seen.pkl").write_bytes(pickle.dumps(seen))
     scoring = cpu_seconds() - before
-    name = f"{told.out.name} {json.dumps(told.settings)}"
+    name = f"{arguments.out.name} {json.dumps(arguments.settings)}"
     print(f"{name}: CPU s {spent:.0f} in training, {scoring:.0f} in scoring")
     for profile in sorted({one.profile for one in seen}):
         for confidence in (0.25, 0.4, 0.6):
