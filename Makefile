@@ -12,9 +12,9 @@ install: .venv/.installed
 demo: install
 	gotowce demo
 
-# In as many processes as WORKERS says (0: in this one), each with one thread. Tests that share a server or a fixture of
-# their file stay together.
-PYTEST = pytest --numprocesses $(WORKERS) --dist loadgroup
+# In as many processes as WORKERS says (0: in this one), each with one thread. The tests of a file stay together: they may
+# share what one of them has made.
+PYTEST = pytest --numprocesses $(WORKERS) --dist loadfile
 
 test: WORKERS ?= 2
 test: install

@@ -41,21 +41,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["GOTOWCE_WEIGHTS_DIR"] = str(_CACHE)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, under `--dist loadgroup`, the tests of a file, and all files with tests of Label Studio.
-
-    Tests of a file may share what one of them has made; those of Label Studio share a server.
-    """
-    of_server = set()
-    for item in items:
-        definitions = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
-        if "label_studio" in definitions:
-            of_server.add(item.path)
-    for item in items:
-        group = "label_studio" if item.path in of_server else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh clone of this project, as it stands, with no videos."""
