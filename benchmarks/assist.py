@@ -1,6 +1,6 @@
 """Latency from a click to its mask through the HTTP backend: first and second click on each frame.
 
-    python benchmarks/assist.py [ENGINE] [--frames 4]
+    python -m benchmarks.assist [ENGINE] [--frames 4]
 
 Uses the frames of the samples with ground truth, first with designators (the click falls into one), then
 without. IoU is that of the mask's box with ground truth.

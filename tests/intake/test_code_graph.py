@@ -42,6 +42,7 @@ def test_nothing_that_draws_previews_or_serves_people_is_reached(stage: str) -> 
     assert {Path(path).name for path in reached} & helpers == set()
 
 
+@pytest.mark.slow
 def test_every_data_file_is_reached_by_a_module() -> None:
     used = {path for module in GRAPH.modules for path in GRAPH.reached(module) if module not in EXEMPT}
     # py.typed is for type checkers.

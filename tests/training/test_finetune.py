@@ -16,6 +16,8 @@ from gotowce_dagster.stages import yolo_dataset
 from gotowce_dagster.training.finetune import finetune, fingerprint, portable, read_state
 from tests.worlds import make_world
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "crops": None,
     "epochs": 3,

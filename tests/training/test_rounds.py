@@ -27,6 +27,8 @@ from gotowce_dagster.training.proposals import (
 from gotowce_dagster.training.rounds import train_on_crops
 from tests.worlds import box_at, make_world
 
+pytestmark = pytest.mark.slow
+
 PARAMS = RoundsParams(
     count=1, least_gain=0.05, frames=20, hold=2, adopt=0.5, doubt=0.05, box_iou=0.6, smallest=0.1
 )

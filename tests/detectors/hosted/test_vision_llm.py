@@ -92,6 +92,7 @@ def rows(found: sv.Detections) -> list[tuple[float, ...]]:
     return [tuple(round(float(value), 1) for value in box) for box in found.xyxy]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["tool", "schema", "text"])
 @pytest.mark.parametrize("provider", list(MODELS))
 def test_every_provider_is_understood_in_its_own_words(
