@@ -77,7 +77,7 @@ class TrackedVideo(Record):
     """Oldest first."""
 
     @model_validator(mode="after")
-    def _lies_in_it(self) -> "TrackedVideo":
+    def _fits_video(self) -> "TrackedVideo":
         for review in self.reviews:
             self.check_review(review)
         return self

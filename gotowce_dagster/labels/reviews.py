@@ -21,7 +21,7 @@ Sample = Literal["audit", "doubtful", "all"]
 LARGEST_ID = 2**31 - 1
 """Largest frame_index and detection_id that tables can store."""
 FIRST_PROPOSAL = 1_000_000
-"""detection_id from which on an object is not a label but what a model proposed beside the labels."""
+"""The smallest detection_id of a model's proposal; labels have smaller ones."""
 ROUNDING_PX = 1.0
 """Maximum distance of a box's side beyond the frame's edge, in pixels."""
 
@@ -68,7 +68,7 @@ class ReviewedObject(Record):
 
 
 def is_proposal(thing: ReviewedObject) -> bool:
-    """Whether an object began as the proposal of a model, not as a label nor as a human's drawing."""
+    """Whether an object was proposed by a model, rather than a label or drawn by a human."""
     return thing.detection_id is not None and thing.detection_id >= FIRST_PROPOSAL
 
 
@@ -86,7 +86,7 @@ class Change(Record):
     mask_iou: float | None = Field(default=None, ge=0, le=1)
     """IoU of the mask before and after; 0 if it was drawn or deleted, None if there never was one."""
     box: Box | None = None
-    """Of a deleted proposal of a model: what is there is no target."""
+    """The box of a deleted proposal, which is not a target."""
 
 
 class Review(Record):
@@ -133,7 +133,7 @@ class ReviewedFrame(Record):
     """Oldest first."""
 
     @model_validator(mode="after")
-    def _lies_in_it(self) -> "ReviewedFrame":
+    def _fits_frame(self) -> "ReviewedFrame":
         for review in self.reviews:
             for number, thing in enumerate(review.objects):
                 try:
