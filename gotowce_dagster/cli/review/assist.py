@@ -17,7 +17,7 @@ def assist(
 ) -> None:
     """Segment reviewers' clicks and boxes until Ctrl-C; the server must run with `serve --assist`.
 
-    On the page, switch Auto-Annotation on, choose a class beside Click or Box, and the tool with the wand.
+    On the page, turn on Auto-Annotation, then choose a class beside Click or Box and the tool with the wand.
     """
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core import extras
