@@ -129,7 +129,9 @@ def sync_code(root: Path) -> dict[str, tuple[list[str], list[str]]]:
             form.
     """
     if not (root / PACKAGE).is_dir():
-        raise InputError(f"{root / PACKAGE}: not there; dvc.yaml can be written only beside the source code")
+        raise InputError(
+            f"{root / PACKAGE}: does not exist; dvc.yaml can be written only beside the source code"
+        )
     graph, changed = CodeGraph(root, EXEMPT), {}
     for path in (Paths(root).template, root / "dvc.yaml"):
         stages = {name: stage.get("do", stage) for name, stage in read_yaml(path)["stages"].items()}

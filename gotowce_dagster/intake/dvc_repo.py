@@ -114,11 +114,11 @@ class DvcRepo:
         """The folder of a stage's pipeline.
 
         Raises:
-            InputError: The pipeline is not there.
+            InputError: The pipeline file does not exist.
         """
         folder = split_address(name)[0]
         if folder != ROOT and not (self.root / folder / PIPELINE).exists():
-            raise InputError(f"{folder}/{PIPELINE}: not there; write it with `gotowce sync`")
+            raise InputError(f"{folder}/{PIPELINE}: does not exist; write it with `gotowce sync`")
         return folder
 
     def repair(self, *, wait: bool = True, run_cache: bool = False) -> Repair | None:

@@ -193,10 +193,12 @@ def test_a_missing_pipeline_or_template_is_named(clone: Project) -> None:
     film(clone.paths.raw / "duel.mp4")
     intake.sync(clone)
     shutil.rmtree(clone.paths.pipeline("duel"))
-    with pytest.raises(InputError, match=r"videos/duel/dvc\.yaml: not there; write it with `gotowce sync`"):
+    with pytest.raises(
+        InputError, match=r"videos/duel/dvc\.yaml: does not exist; write it with `gotowce sync`"
+    ):
         DvcRepo(clone.paths.root).is_current("videos/duel/dvc.yaml:masks")
     clone.paths.template.unlink()
-    with pytest.raises(InputError, match=r"template\.yaml: not there; restore it with `git checkout"):
+    with pytest.raises(InputError, match=r"template\.yaml: does not exist; restore it with `git checkout"):
         intake.sync(Project(clone.paths))
 
 

@@ -170,7 +170,7 @@ def test_the_token_in_setup_is_not_logged(backend: TestClient, told: list[str]) 
         ("/data/local-files/?d=frames/duel/../../videos.yaml", "out of the folder"),
         ("/data/local-files/?d=/etc/hostname", "from the root"),
         ("/data/local-files/?d=videos.yaml", "not a frame"),
-        ("/data/local-files/?d=frames/duel/999999.jpg", "not there"),
+        ("/data/local-files/?d=frames/duel/999999.jpg", "does not exist"),
         ("/data/local-files/?d=frames/duel", "a folder"),
         ("/data/upload/1/x.jpg", "uploaded"),
     ],
@@ -411,7 +411,7 @@ def test_a_reviewer_clicks_and_submits_the_mask(label_studio: Running, page: Pag
 def test_a_missing_project_names_the_command_that_creates_it(desk: Desk) -> None:
     with (
         pytest.raises(InputError, match="review push"),
-        registered(desk.room, "not there", "http://127.0.0.1:9", PASSWORD),
+        registered(desk.room, "missing", "http://127.0.0.1:9", PASSWORD),
     ):
         pytest.fail("there is nothing to register with")
 
