@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -149,10 +149,18 @@ class ReviewedFrame(Record):
         return next(judged, None)
 
 
-class ReviewedVideo(Record):
-    """The reviews of a video's frames; the contents of the file."""
+class VideoRecord(Record):
+    """The contents of a JSON file about one video."""
 
     video: SafeName
+
+
+OfVideo = TypeVar("OfVideo", bound=VideoRecord)
+
+
+class ReviewedVideo(VideoRecord):
+    """The reviews of a video's frames; the contents of the file."""
+
     frames: tuple[ReviewedFrame, ...] = ()
     """Sorted by frame_index; a frame that was extracted again with another content occurs again."""
 
@@ -173,20 +181,30 @@ def read_reviewed(path: Path) -> ReviewedVideo:
         require_pulled([path])
         return ReviewedVideo(video=path.stem)
     restore = f"restore it with `dvc checkout --force {below_data(pointer(path))}`"
+    return read_video_record(path, ReviewedVideo, "reviews", restore)
+
+
+def read_video_record(path: Path, kind: type[OfVideo], contents: str, restore: str) -> OfVideo:
+    """Read a record of a video from its JSON file, which is named after the video.
+
+    Args:
+        contents: what the file contains, for messages.
+        restore: how to restore a damaged file, for messages.
+
+    Raises:
+        InputError: the file is damaged or invalid, or belongs to another video.
+    """
     advice = f"{restore}, or move it away and pull again"
     try:
-        text = read_text(path)
-    except InputError as error:
-        raise InputError(f"{path}: not readable as reviews ({one_sentence(error, path)}); {advice}") from None
-    try:
-        reviewed = ReviewedVideo.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        raise InputError(f"{path}: not readable as reviews ({in_words(error)}); {advice}") from None
-    if reviewed.video != path.stem:
+        record = kind.model_validate_json(read_text(path), strict=True)
+    except (InputError, ValidationError) as error:
+        reason = in_words(error) if isinstance(error, ValidationError) else one_sentence(error, path)
+        raise InputError(f"{path}: not readable as {contents} ({reason}); {advice}") from None
+    if record.video != path.stem:
         raise InputError(
-            f"{path}: holds reviews of the video {reviewed.video!r}, not of {path.stem}; {advice}"
+            f"{path}: holds {contents} of the video {record.video!r}, not of {path.stem}; {advice}"
         )
-    return reviewed
+    return record
 
 
 def write_reviewed(path: Path, reviewed: ReviewedVideo) -> None:
