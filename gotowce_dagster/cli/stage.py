@@ -7,7 +7,6 @@ from rich.text import Text
 
 from gotowce_dagster.cli import console
 from gotowce_dagster.cli.options import Json
-from gotowce_dagster.core.errors import InputError
 
 
 def stage(
@@ -21,15 +20,9 @@ def stage(
     from gotowce_dagster.intake.pipelines import stage_address
     from gotowce_dagster.previews.found_nothing import found_nothing
     from gotowce_dagster.previews.table import PREVIEWS
-    from gotowce_dagster.stages.table import STAGES
+    from gotowce_dagster.stages.table import stage_named
 
-    if name not in STAGES:
-        raise InputError(f"no stage named {name!r}; expected one of {', '.join(STAGES)}")
-    chosen = STAGES[name]
-    if chosen.per_video != (video is not None):
-        raise InputError(
-            f"{name} runs {'on one video: name it' if chosen.per_video else 'on the whole project'}"
-        )
+    chosen = stage_named(name, video)
     project = Project.find()
     arguments = (project,) if video is None else (project, video)
     if video is not None:
