@@ -12,12 +12,13 @@ warm-up, that is without the imports.
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from tests.support.working_tree import copy_working_tree
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")
@@ -27,17 +28,7 @@ _NOT_NEEDED = ("data/samples/", "docs/", "tests/", "benchmarks/")
 
 def make(root: Path, code: Path, videos: int) -> None:
     """Write a project with that many videos, every stage of each of them recorded."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=code,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    for name in listed:
-        if (code / name).is_file() and not name.startswith(_NOT_NEEDED):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(code / name, root / name)
+    copy_working_tree(code, root, lambda name: not name.startswith(_NOT_NEEDED))
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
     names = [f"video_{number:04}" for number in range(videos)]
     for name in names:

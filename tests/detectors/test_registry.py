@@ -39,7 +39,7 @@ def test_a_name_of_params_yaml_or_a_kind() -> None:
 
 def test_a_kind_without_defaults_says_what_it_lacks() -> None:
     with pytest.raises(
-        InputError, match=r"hosted has no default for provider, model; name such a detector in params"
+        InputError, match=r"hosted has no default for provider, model; add such a detector to params"
     ):
         settings_of("hosted", {})
 
