@@ -22,16 +22,15 @@ from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.masks import mask_iou
 from gotowce_dagster.core.tables import DETECTIONS, read_table, write_table
-from gotowce_dagster.review.assist import (
+from gotowce_dagster.review.assist import Assistant, build_model
+from gotowce_dagster.review.assist_registration import registered
+from gotowce_dagster.review.assist_server import (
     BODY_BYTES,
     DEPTH,
-    Assistant,
     RefusedError,
     _read_json,
     application,
-    build_model,
     new_token,
-    registered,
     serving,
 )
 from gotowce_dagster.review.bitmask import url_to_mask

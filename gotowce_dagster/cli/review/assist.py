@@ -23,14 +23,9 @@ def assist(
     from gotowce_dagster.core import extras
 
     extras.require("assist", "gotowce review assist")
-    from gotowce_dagster.review.assist import (
-        Assistant,
-        application,
-        build_model,
-        new_token,
-        registered,
-        serving,
-    )
+    from gotowce_dagster.review.assist import Assistant, build_model
+    from gotowce_dagster.review.assist_registration import registered
+    from gotowce_dagster.review.assist_server import application, new_token, serving
     from gotowce_dagster.review.connection import connect, find
 
     for number in (signal.SIGINT, signal.SIGTERM):
