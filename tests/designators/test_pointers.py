@@ -64,6 +64,6 @@ def test_bars_across_the_radius_are_no_pointers_that_lie_along_it() -> None:
     for angle in 0.3 + 2 * np.pi * np.arange(3) / 3:
         out = np.array([np.cos(angle), np.sin(angle)])
         across = 7 * np.array([-out[1], out[0]])
-        ends = np.round(np.array([160, 120]) + 40 * out + np.array([across, -across])).astype(int)
-        cv2.line(mask, *(tuple(end.tolist()) for end in ends), 1, 4)
+        ends = np.array([160, 120]) + 40 * out + np.array([across, -across])
+        cv2.polylines(mask, [np.round(ends).astype(np.int32)], False, 1, 4)
     assert find_pointers(mask, look) == []
