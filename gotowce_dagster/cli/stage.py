@@ -16,6 +16,7 @@ def stage(
 ) -> None:
     """Run one stage, as dvc.yaml does; an empty result is reported on standard error."""
     from gotowce_dagster.config.project import Project
+    from gotowce_dagster.intake.code_digests import require
     from gotowce_dagster.intake.dvc_repo import DvcRepo
     from gotowce_dagster.intake.pipelines import stage_address
     from gotowce_dagster.previews.found_nothing import found_nothing
@@ -27,6 +28,7 @@ def stage(
     arguments = (project,) if video is None else (project, video)
     if video is not None:
         project.video(video)
+    require(project.paths, name)
     DvcRepo(project.paths.root).remember(stage_address(name, video))
     with console.progress_bars() as start:
         chosen.run(*arguments, start(" ".join(filter(None, (name, video)))))

@@ -324,30 +324,29 @@ class DvcRepo:
             return True
 
     def refuse_busy(self, paths: Iterable[Path]) -> None:
-        """Check that no running stage of a `dvc repro` reads or writes the files.
+        """Check that no running stage of a `dvc repro` reads or writes files of a video.
 
         Raises:
-            GotowceError: One does.
+            BusyError: One does.
         """
+        if self.is_busy(paths):
+            raise BusyError(
+                "a stage that DVC is running uses the video; wait until it is done and run this again"
+            )
+
+    def is_busy(self, paths: Iterable[Path]) -> bool:
+        """Whether a running stage of a `dvc repro` reads or writes the files."""
         from dvc.lock import LockError
         from dvc.rwlock import rwlock
 
         write = [str(path) for path in paths]
         with self._open() as repo:
+            hardlink = repo.config["core"].get("hardlink_lock", False)
             try:
-                with rwlock(
-                    repo.tmp_dir,
-                    repo.fs,
-                    "gotowce",
-                    [],
-                    write,
-                    repo.config["core"].get("hardlink_lock", False),
-                ):
-                    pass
-            except LockError as error:
-                raise GotowceError(
-                    "a stage that DVC is running uses the video; wait until it is done and run this again"
-                ) from error
+                with rwlock(repo.tmp_dir, repo.fs, "gotowce", [], write, hardlink):
+                    return False
+            except LockError:
+                return True
 
 
 def _add(repo: "Repo", path: Path) -> None:
