@@ -77,7 +77,7 @@ MASKS = _schema(
     ("class_name", pa.string()),
     ("segmenter", pa.string()),
     # The prompt it came from: of the selected candidate, for instance "point@3"; "points" of a human;
-    # "carried" if propagated from the previous frame, "carried back" if from the next one.
+    # "propagated" from the previous frame, "propagated back" from the next one.
     ("prompt", pa.string()),
     *((side, kind, True) for side, kind in _BOX),  # of the mask; null where the object is lost
     ("rle", pa.string(), True),  # compressed COCO RLE counts of the whole frame; null if lost

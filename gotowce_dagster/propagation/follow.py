@@ -19,7 +19,7 @@ from gotowce_dagster.propagation.gates import History, measure, scene_jump, stat
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.video.decode import Frame, read_frames
 
-FORWARD, BACKWARD = "carried", "carried back"
+FORWARD, BACKWARD = "propagated", "propagated back"
 """The values of ``prompt`` for a mask propagated from the previous or from the next frame."""
 
 Row = dict[str, Any]
