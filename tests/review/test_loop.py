@@ -94,7 +94,7 @@ def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 
 
 def _provenance(world: Project) -> Any:
-    """The images as recorded, by frame; not their copies without marks, nor frames that nobody knows."""
+    """The images as recorded, by frame; not their copies without marks, nor frames with unknown targets."""
     rows = read_table(world.paths.dataset / "provenance.parquet", PROVENANCE)
     return rows[rows["kind"] == "as-is"].set_index("frame_index")
 
@@ -194,8 +194,8 @@ def test_the_asset_pulls_reviews_and_the_check_warns(desk: Desk, instance: dg.Da
 def test_without_a_server_nothing_is_lost(
     desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = desk.world.paths.reviewed("scene_1")
-    before = home.read_bytes()
+    file = desk.world.paths.reviewed("scene_1")
+    before = file.read_bytes()
     monkeypatch.setenv("LABEL_STUDIO_URL", f"http://127.0.0.1:{free_port()}")
     failed = _materialize(instance, "review_tasks", raise_on_error=False)
     assert not failed.success
@@ -204,15 +204,15 @@ def test_without_a_server_nothing_is_lost(
     metadata = _metadata(_materialize(instance, "reviewed_labels"))
     assert metadata["how"].startswith("no reviews read, nothing changed: Label Studio does not respond")
     assert metadata["frames_reviewed"] == sum(
-        frame.decision is not None for frame in read_reviewed(home).frames
+        frame.decision is not None for frame in read_reviewed(file).frames
     )
     by_hand = CliRunner().invoke(app, ["review", "pull"])
     assert isinstance(by_hand.exception, ServerDownError)
     metadata = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)
     assert metadata["frames_reviewed"] >= 1
     assert metadata["server"].startswith("Label Studio does not respond at")
-    assert home.read_bytes() == before
-    newest = max(frame.reviews[-1].at for frame in read_reviewed(home).frames)
+    assert file.read_bytes() == before
+    newest = max(frame.reviews[-1].at for frame in read_reviewed(file).frames)
     skipped, _ = tick(reviews, instance, newest.isoformat())
     assert "does not respond" in str(getattr(skipped, "skip_message", ""))
 
@@ -259,7 +259,7 @@ def test_proposed_targets_are_asked_about_and_taught(desk: Desk) -> None:
     assert len(tasks) == 3
     for task in tasks:
         (first, second) = task["predictions"][0]["result"]
-        assert "nobody marked it" in task["data"]["context"]
+        assert "not marked in the video" in task["data"]["context"]
         desk.say(task, "accept", [first])
         assert second["id"] == f"box-{FIRST_PROPOSAL + 1}"
     assert CliRunner().invoke(app, ["review", "pull"]).exit_code == 0
@@ -288,8 +288,8 @@ def test_reviewed_tracks_are_a_source_too(desk: Desk) -> None:
     done = CliRunner().invoke(app, ["review", "pull-video", "scene_1", "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["objects"] >= 1
-    home = world.paths.reviewed_tracks("scene_1")
-    assert DvcRepo(world.paths.root).is_recorded(home)
+    file = world.paths.reviewed_tracks("scene_1")
+    assert DvcRepo(world.paths.root).is_recorded(file)
     assert reviews_version(world.paths) != before, "Dagster sees that the dataset is out of date"
     # Git shows DVC's pointer file for the next commit, not the file itself.
     seen = subprocess.run(
@@ -301,6 +301,6 @@ def test_reviewed_tracks_are_a_source_too(desk: Desk) -> None:
     ).stdout.split()
     assert "data/reviewed/tracks/scene_1.json.dvc" in seen
     assert "data/reviewed/tracks/scene_1.json" not in seen
-    home.unlink()
-    subprocess.run(["dvc", "checkout", f"{home}.dvc"], cwd=world.paths.root, check=True, capture_output=True)
-    assert home.exists()
+    file.unlink()
+    subprocess.run(["dvc", "checkout", f"{file}.dvc"], cwd=world.paths.root, check=True, capture_output=True)
+    assert file.exists()
