@@ -95,7 +95,7 @@ def main() -> None:
         number = push(room, frames, folder, params, why={}).project
 
     number = 0
-    with TemporaryDirectory() as home:
+    with TemporaryDirectory() as pulled:
         try:
             timed("push", send)
             timed("push again", send)
@@ -105,9 +105,9 @@ def main() -> None:
             )
             # Changes of the last seconds are read twice, in case one was still in progress.
             time.sleep(6)
-            timed("pull", lambda: pull(room, Paths(Path(home)), _TITLE))
+            timed("pull", lambda: pull(room, Paths(Path(pulled)), _TITLE))
             for _ in range(3):
-                timed("poll without news", lambda: pull(room, Paths(Path(home)), _TITLE))
+                timed("poll without news", lambda: pull(room, Paths(Path(pulled)), _TITLE))
         finally:
             room.client.projects.delete(number)
 

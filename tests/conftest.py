@@ -57,7 +57,7 @@ _NEVER_WRITTEN = {".mp4", ".png", ".jpg"}
 
 
 def _copied(source: str, target: str) -> None:
-    """Copy a file; where nobody writes into it, only its name."""
+    """Copy a file, or hard link it if no test writes to it."""
     is_object = f"{os.sep}.git{os.sep}objects{os.sep}" in source
     if is_object or Path(source).suffix in _NEVER_WRITTEN:
         with contextlib.suppress(OSError):  # the clone may lie on a disk of its own

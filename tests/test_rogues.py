@@ -292,15 +292,15 @@ def test_no_loader_of_the_package_leaves_it_open() -> None:
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
             owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
-            said = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             place = f"{file.name}:{node.lineno}"
             assert (owner, node.func.attr) not in _UNSAFE, place
-            assert said.get("allow_pickle") != "True", place
+            assert keywords.get("allow_pickle") != "True", place
             if (owner, node.func.attr) == ("torch", "load"):
-                assert said.get("weights_only") == "True", place
+                assert keywords.get("weights_only") == "True", place
                 seen += 1
             if node.func.attr == "from_pretrained":
-                assert said.get("trust_remote_code") == "False" or file.name == "moondream.py", place
+                assert keywords.get("trust_remote_code") == "False" or file.name == "moondream.py", place
                 seen += 1
     assert seen >= 6
 

@@ -61,19 +61,19 @@ class Reported:
     def resume(cls, paths: Paths, cursor: str | None) -> "Reported":
         """The state after the batch of the cursor; an empty one for another cursor than the file's."""
         file = paths.work("dvc") / "reported.json"
-        told, kept = _parsed(_Cursor, cursor), _parsed(_Kept, file.read_bytes() if file.exists() else None)
-        if not told or not kept or told.token != kept.token:
-            told = _Cursor(token=uuid4().hex)
-            kept = _Kept(token=told.token)
+        seen, kept = _parsed(_Cursor, cursor), _parsed(_Kept, file.read_bytes() if file.exists() else None)
+        if not seen or not kept or seen.token != kept.token:
+            seen = _Cursor(token=uuid4().hex)
+            kept = _Kept(token=seen.token)
             _write(file, kept)
-        elif told.batch:
+        elif seen.batch:
             # Videos that left the project go.
             records = {
-                f: r for f, r in (kept.records | told.batch).items() if (paths.root / f / LOCK).exists()
+                f: r for f, r in (kept.records | seen.batch).items() if (paths.root / f / LOCK).exists()
             }
-            kept = _Kept(token=told.token, records=records)
+            kept = _Kept(token=seen.token, records=records)
             _write(file, kept)
-        return cls(paths.root, told.token, kept.records, told.last)
+        return cls(paths.root, seen.token, kept.records, seen.last)
 
     def due(self, folders: Iterable[str]) -> list[str]:
         """The pipelines of which something may have to be reported, those after the last batch first."""

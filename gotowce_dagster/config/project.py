@@ -147,8 +147,8 @@ class Project:
         try:
             return TypeAdapter(dict[str, Engine]).validate_python(content)
         except ValidationError as error:
-            told = in_words(error, content)
-            raise InputError(f"{self.paths.engines}: {told}; run `gotowce sync --refresh`") from None
+            reason = in_words(error, content)
+            raise InputError(f"{self.paths.engines}: {reason}; run `gotowce sync --refresh`") from None
 
 
 def read_videos(path: Path) -> dict[str, Video]:

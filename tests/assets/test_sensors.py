@@ -88,7 +88,7 @@ def test_a_lock_that_is_being_written_is_read_again_later(clone: Project) -> Non
             assert isinstance(dvc_lock(context), dg.SkipReason)
         holder.communicate("")
 
-        # Whoever wrote it is gone, and so is its end: it is repaired, and nothing waits for ever.
+        # Its writer was killed and its end is missing: it is repaired, and nothing waits forever.
         result, _ = tick(new_videos, instance)
         assert isinstance(result, dg.SensorResult)
         assert [request.partition_key for request in result.run_requests or []] == ["clip"]
@@ -223,7 +223,7 @@ ABSENT = "data/raw/duel.mp4: not pulled; run `dvc pull data/raw/duel.mp4.dvc`"
 
 
 @pytest.mark.parametrize(
-    ("asset", "video", "says"),
+    ("asset", "video", "message"),
     [
         ("raw_videos", "ghost", GONE),
         ("extracted_frames", "ghost", GONE),
@@ -235,7 +235,7 @@ ABSENT = "data/raw/duel.mp4: not pulled; run `dvc pull data/raw/duel.mp4.dvc`"
     ],
 )
 def test_a_partition_without_its_video_fails_in_one_sentence(
-    clone: Project, asset: str, video: str, says: str
+    clone: Project, asset: str, video: str, message: str
 ) -> None:
     _track_absent(clone, "duel.mp4")
     intake.sync(clone)
@@ -254,5 +254,5 @@ def test_a_partition_without_its_video_fails_in_one_sentence(
         (event,) = (event for event in result.all_events if event.is_step_failure)
         failure = event.step_failure_data.user_failure_data
         assert failure is not None
-        assert failure.description == says
+        assert failure.description == message
         assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]

@@ -93,7 +93,7 @@ def test_weights_of_an_engine(engine: str, expected: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "engine", "says"),
+    ("stage", "engine", "message"),
     [
         pytest.param(
             "masks", "sam3:x.pt", "no engine 'sam3'; known: sam2, edgetam, mobile_sam, grabcut", id="new"
@@ -102,9 +102,9 @@ def test_weights_of_an_engine(engine: str, expected: str | None) -> None:
         pytest.param("propagation", "grabcut", "known: sam2, edgetam, sam2_image_track", id="images only"),
     ],
 )
-def test_unknown_engine_is_refused(stage: str, engine: str, says: str) -> None:
-    assert says in (unknown(stage, engine) or "")
-    with pytest.raises(InputError, match=says):
+def test_unknown_engine_is_refused(stage: str, engine: str, message: str) -> None:
+    assert message in (unknown(stage, engine) or "")
+    with pytest.raises(InputError, match=message):
         first_of({stage: [engine, "sam2:a.pt"]}, lambda _: None)
 
 

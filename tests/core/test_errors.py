@@ -61,13 +61,13 @@ class Cv2Error(Exception):
     ids=lambda value: ascii(str(value))[:40],
 )
 def test_one_sentence_for_each_kind(error: BaseException, words: str | None) -> None:
-    told = system_sentence(error)
+    sentence = system_sentence(error)
     if words is None:
-        assert told is None
+        assert sentence is None
     else:
-        assert told is not None
-        assert words in told
-        assert "\n" not in told
+        assert sentence is not None
+        assert words in sentence
+        assert "\n" not in sentence
 
 
 def test_causes_in_a_circle_end() -> None:

@@ -153,9 +153,9 @@ def test_junk_anywhere_in_params_is_taken_or_told_in_our_words(place: tuple, jun
     try:
         Params.model_validate(content)
     except ValidationError as error:
-        told = in_words(error, content)
-        assert place[0] in told
-        assert not [words for words in PYDANTIC if words in told.replace(repr(junk), "")]
+        message = in_words(error, content)
+        assert place[0] in message
+        assert not [words for words in PYDANTIC if words in message.replace(repr(junk), "")]
 
 
 @given(JUNK)

@@ -61,7 +61,7 @@ def test_coordinates_survive_the_way_there_and_back(
 ) -> None:
     xyxy = np.array([[box[0], box[1], box[0] + box[2], box[1] + box[3]]])
     for piece in cut(WHITE, settings):
-        # A model tells whole pixels of what it sees at worst; half a pixel of that is so much of the frame.
+        # A model returns whole pixels of its input at worst; this is half such a pixel on the frame.
         mapped = piece.to_piece(xyxy).round()
         assert np.abs(piece.to_frame(mapped) - xyxy).max() <= max(1.0, 0.5 / piece.scale.min()) + 1e-9
         assert np.abs(piece.to_frame(piece.to_piece(xyxy)) - xyxy).max() < 1e-6

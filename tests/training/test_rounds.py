@@ -66,7 +66,7 @@ def test_two_looks(first: sv.Detections, second: sv.Detections, found: int, sure
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Frames with and without marks; nobody says that those without show nothing."""
+    """Frames with and without marks; those without may show targets."""
     small = {
         "epochs": 1, "imgsz": 160, "batch": 8, "freeze": 0, "workers": 0,
         "crops": {
