@@ -9,7 +9,7 @@ from tests.intake.test_videos import film
 
 
 @pytest.mark.integration
-def test_add_goes_on_past_a_bad_file_and_says_which(
+def test_add_continues_after_a_bad_file_and_names_it(
     clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     (tmp_path / "bad.mp4").write_text("text")

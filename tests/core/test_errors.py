@@ -85,5 +85,5 @@ def test_causes_in_a_circle_end() -> None:
         (OSError("what nobody foresaw"), "what nobody foresaw"),
     ],
 )
-def test_the_name_is_not_said_twice(error: BaseException, words: str) -> None:
+def test_the_name_is_not_repeated(error: BaseException, words: str) -> None:
     assert one_sentence(error, "a.mp4") == words

@@ -148,7 +148,7 @@ def _leaves(content: Any, place: tuple = ()) -> list[tuple]:
 
 
 @given(place=st.sampled_from(_leaves(SHIPPED)[1:]), junk=JUNK)
-def test_junk_anywhere_in_params_is_taken_or_told_in_our_words(place: tuple, junk: Any) -> None:
+def test_junk_anywhere_in_params_is_accepted_or_explained(place: tuple, junk: Any) -> None:
     content = _with(SHIPPED, place, junk)
     try:
         Params.model_validate(content)
@@ -159,7 +159,7 @@ def test_junk_anywhere_in_params_is_taken_or_told_in_our_words(place: tuple, jun
 
 
 @given(JUNK)
-def test_junk_for_a_profile_is_taken_or_told_in_our_words(junk: Any) -> None:
+def test_junk_for_a_profile_is_accepted_or_explained(junk: Any) -> None:
     content = {"name": "a", "designators": junk}
     try:
         Profile.model_validate(content)

@@ -220,7 +220,7 @@ def test_a_file_that_was_damaged_later_is_set_aside_and_fetched_again(home: Serv
     assert weights.require("yolo26n.pt").read_bytes() == CONTENT
 
 
-def test_where_no_digest_is_known_the_first_one_is_noted_and_said(unknown: Server, cache: Path) -> None:
+def test_unknown_digest_is_recorded_and_reported(unknown: Server, cache: Path) -> None:
     path = weights.require("yolo26n.pt")
     assert weights.is_published(path, sha256(CONTENT).hexdigest())
     assert "no known digest" in checks.weights_finding("yolo26n.pt").result

@@ -53,7 +53,7 @@ def test_kosmos2_locates_the_objects_it_names(writes: Callable[..., Detector], p
     ],
     ids=["no words at all", "other words"],
 )
-def test_who_cannot_says_what_it_can(detector: Detector, way: Way, match: str) -> None:
+def test_an_unsupported_question_names_the_supported_ones(detector: Detector, way: Way, match: str) -> None:
     with pytest.raises(InputError, match=match):
         ask(detector, [np.zeros((9, 9, 3), np.uint8)], way, "ship")
 

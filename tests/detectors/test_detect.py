@@ -52,7 +52,7 @@ def test_only_wanted_frames_are_looked_at(video: Path) -> None:
     assert rows["frame_index"].tolist() == [2, 9]
 
 
-def test_frames_that_are_not_there_are_named(video: Path) -> None:
+def test_missing_frames_are_named(video: Path) -> None:
     with pytest.raises(InputError, match=r"clip\.mp4: has no readable frame 12, 99"):
         detect_video(video, build_detector("bracket", BRACKET, PROFILE), frames=[3, 12, 99])
 

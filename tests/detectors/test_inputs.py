@@ -56,7 +56,7 @@ boxes = st.tuples(st.floats(0, 150), st.floats(0, 80), st.floats(1, 10), st.floa
 
 @given(settings=inputs, box=boxes)
 @settings(max_examples=150, deadline=None)
-def test_coordinates_survive_the_way_there_and_back(
+def test_coordinates_survive_the_round_trip(
     settings: InputSettings, box: tuple[float, float, float, float]
 ) -> None:
     xyxy = np.array([[box[0], box[1], box[0] + box[2], box[1] + box[3]]])
@@ -146,7 +146,7 @@ def test_objects_of_one_piece_or_of_two_classes_are_not_joined() -> None:
     assert len(join(pieces, answers, seam=0.3)) == 3
 
 
-def test_why_there_is_no_answer_is_kept() -> None:
+def test_reason_for_a_missing_answer_is_stored() -> None:
     pieces = [Piece(WHITE, np.array([0, 0, 160, 90]))] * 3
     answers = [found(np.empty((0, 4)), np.empty(0), [], []) for _ in pieces]
     answers[0].metadata = answers[2].metadata = {"unanswered": "refused"}

@@ -37,7 +37,7 @@ def test_a_name_of_params_yaml_or_a_kind() -> None:
     assert set(LOCAL) <= set(KINDS)
 
 
-def test_a_kind_without_defaults_says_what_it_lacks() -> None:
+def test_a_kind_without_defaults_names_the_missing_settings() -> None:
     with pytest.raises(
         InputError, match=r"hosted has no default for provider, model; add such a detector to params"
     ):

@@ -94,7 +94,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_without_a_network_it_says_what_to_fetch_from_where(clone: Project, no_network: Path) -> None:
+def test_without_a_network_the_message_names_files_and_urls(clone: Project, no_network: Path) -> None:
     found = findings(clone)
     engine = found["engine of masks"]
     assert (engine.ok, engine.level) == (True, Level.HINT), "grabcut needs no weights"

@@ -63,7 +63,7 @@ def test_target_cases_count_accepted_labels_only() -> None:
     assert [(c.frame_index, len(c.found), len(c.truth)) for c in cases] == [(0, 1, 1), (20, 1, 0)]
 
 
-def test_model_cases_leave_out_frames_where_nobody_marked_objects() -> None:
+def test_model_cases_leave_out_frames_without_marked_objects() -> None:
     def predict(image: np.ndarray) -> sv.Detections:
         return sv.Detections(np.array([[1.0, 1, 5, 5]]), confidence=np.array([0.5]))
 

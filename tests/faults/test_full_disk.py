@@ -1,4 +1,4 @@
-"""A disk that fills up while the stages run: no partial file stays, and the work resumes once there is space."""
+"""A disk that fills up while the stages run: no partial file stays, and a later run resumes."""
 
 import os
 import random

@@ -65,7 +65,7 @@ def test_kept_frames_give_a_table(project: Project) -> None:
     assert steps[-1] == (6, 6)
 
 
-def test_frames_without_an_answer_are_told_apart_from_frames_without_a_designator(
+def test_unanswered_frames_differ_from_frames_without_a_designator(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

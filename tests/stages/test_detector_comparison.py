@@ -67,7 +67,7 @@ def table(project: Project) -> pd.DataFrame:
     return read_table(folder(project) / "table.parquet", TABLE).set_index("name")
 
 
-def test_every_one_has_a_row_and_says_why_it_did_not_run(table: pd.DataFrame) -> None:
+def test_every_contender_has_a_row_with_its_obstacle(table: pd.DataFrame) -> None:
     assert table["status"].to_dict() == {
         "bracket": "ran", "same": "ran", "gone": "cannot run", "grabcut": "ran",
     }  # fmt: skip

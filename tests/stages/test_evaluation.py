@@ -160,7 +160,7 @@ def test_complete_truth_gives_the_other_figures(evaluated: Project, tmp_path: Pa
     assert UNMEASURED not in preview_of(other, "evaluation", None).notes
 
 
-def test_without_truth_it_says_so(evaluated: Project, tmp_path: Path) -> None:
+def test_missing_truth_is_reported(evaluated: Project, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(evaluated.paths.root, root)
     other = Project(Paths(root))

@@ -51,7 +51,7 @@ def test_the_model_loads_and_knows_its_classes(project: Project) -> None:
     assert YOLO(project.paths.model / "best.pt").names == {0: "hostile"}
 
 
-def test_random_weights_are_said_loudly(project: Project) -> None:
+def test_random_weights_are_warned_about(project: Project) -> None:
     assert "**random weights**" in (project.paths.model / "MODEL_CARD.md").read_text()
     preview = preview_of(project, "finetuned_model", None)
     assert "random weights (yolo26n.yaml)" in preview.notes[0]

@@ -151,7 +151,7 @@ def test_counts(text: str, count: int | None) -> None:
         ),
     ).map(json.dumps)
 )
-def test_nothing_that_is_said_makes_it_crash_or_leave_the_picture(text: str) -> None:
+def test_no_response_crashes_the_parser_or_leaves_the_image(text: str) -> None:
     parsed = parse_boxes(text, SIZE, ONE)
     assert len(parsed.xyxy) == len(parsed.confidence) == len(parsed.owners)
     assert (parsed.xyxy >= 0).all()

@@ -225,7 +225,7 @@ def test_a_body_of_another_protocol_is_no_crash(
         (Turn({}, status=503, headers={"retry-after": "0.5"}), [0.5]),
     ],
 )
-def test_a_busy_server_is_asked_again_when_it_says(
+def test_retry_after_of_a_busy_server_is_respected(
     tmp_path: Path, server: Server, provider: str, turn: Turn, waited: list[float] | None
 ) -> None:
     server.turns.extend([turn])
