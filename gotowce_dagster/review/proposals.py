@@ -84,9 +84,7 @@ def ranking_of(asked: pd.DataFrame) -> pd.DataFrame:
     return frames.assign(
         kinds=[["extra"] * count for count in frames["boxes"]],
         hints=[
-            [
-                "Delete proposed boxes that are not targets; accept the frame if all others are correct and complete."
-            ]
+            ["Delete proposed boxes that are not targets; accept the frame if all others are correct."]
             for _ in range(len(frames))
         ],
     )[["video", "frame_index", "severity", "kinds", "hints"]]
