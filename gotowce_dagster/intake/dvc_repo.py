@@ -8,7 +8,6 @@ files of its own pipeline only, and a stage is named by its address (``pipelines
 
 import contextlib
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -20,7 +19,7 @@ from gotowce_dagster.core.errors import BusyError, GotowceError, InputError, sys
 from gotowce_dagster.core.yaml_files import read_yaml
 from gotowce_dagster.intake import dvc_lock_repair
 from gotowce_dagster.intake.dvc_lock_repair import Repair
-from gotowce_dagster.intake.dvc_lockfile import read_lock
+from gotowce_dagster.intake.dvc_lockfile import output_digest, read_lock
 from gotowce_dagster.intake.pipelines import (
     LOCK,
     PIPELINE,
@@ -388,14 +387,3 @@ def _whole_copies(repo: "Repo", path: Path) -> Generator[None]:
         raise
     finally:
         transfers.setLevel(level)
-
-
-def output_digest(entry: dict[str, Any]) -> str:
-    """The digest of a lock entry's only output, as returned by commit."""
-    (output,) = entry["outs"]
-    return output["md5"]
-
-
-def fingerprint(entry: dict[str, Any]) -> str:
-    """Digest of a whole lock entry, which changes with the inputs even if the output does not."""
-    return hashlib.md5(json.dumps(entry, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
