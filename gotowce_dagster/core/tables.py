@@ -22,7 +22,7 @@ from gotowce_dagster.core.safe_names import safe_name, safe_path
 
 
 def _schema(*fields: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) -> pa.Schema:
-    """Build a schema from (name, type) or (name, type, nullable); fields are not nullable by default."""
+    """Build a schema from (name, type) or (name, type, nullable); by default, fields are not nullable."""
     return pa.schema([pa.field(name, kind, bool(rest and rest[0])) for name, kind, *rest in fields])
 
 
@@ -325,7 +325,7 @@ def _check_boxes(
     video: Extent | None,
     clips: Collection[str],
 ) -> pd.DataFrame:
-    """The rows with numbers for frames and boxes; InputError for the first problem, given or of the boxes."""
+    """The rows with numeric frames and boxes; InputError for the first of ``problems`` or of the boxes."""
     numbers = to_numbers(rows, _TRUTH_COLUMNS[1:-1])
     frame, boxed = numbers["frame_index"], rows["label"] != "none"
     x1, y1, x2, y2 = (numbers[side] for side in BOX)
@@ -352,7 +352,7 @@ def _check_boxes(
 
 
 def _check_names(table: pa.Table, path: Path) -> None:
-    """Raise InputError if a column of file names has one that leads out of its folder."""
+    """Raise InputError if a column of file names contains a path out of its folder."""
     for column, check in _NAMES.items():
         for name in table[column].unique().to_pylist() if column in table.column_names else ():
             try:
