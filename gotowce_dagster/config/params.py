@@ -197,6 +197,7 @@ class RoundsParams(Section):
     doubt: float = Field(gt=0, le=1)
     box_iou: float = Field(ge=0, le=1)
     smallest: float = Field(ge=0)
+    small: float = Field(ge=0)
 
 
 class TrainingParams(Section):

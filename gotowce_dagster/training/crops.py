@@ -37,8 +37,6 @@ from gotowce_dagster.training.standouts import standouts, usual_picture
 
 _VISIBLE = 0.5
 """A target with a smaller share of its box inside a crop is painted over rather than taught."""
-_ON_PANELS = 0.4
-"""Share of the crops away from targets that lie on a panel of the HUD, where panels are known."""
 _MEDIAN_OF = 25
 """Frames of a video that tell what its places usually show."""
 _LEAST_VAL = 16
@@ -81,22 +79,6 @@ def crop_scene(scene: Scene, x: int, y: int, px: int) -> Scene:
     for box in hidden:
         _paint_over(image, box, inside[kept])
     return Scene(image, inside[kept], scene.classes[kept])
-
-
-def background_place(hud: np.ndarray | None, mistaken: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a crop away from targets is around, xyxy (n, 4); empty for anywhere.
-
-    Mistakes of a model, or else, at times, a place on a panel of the HUD, which is background for certain.
-
-    Args:
-        hud: bool (H, W), the panels; None: none are known.
-        mistaken: xyxy (n, 4).
-    """
-    if len(mistaken) or hud is None or not hud.any() or rng.random() >= _ON_PANELS:
-        return mistaken
-    y, x = np.nonzero(hud)
-    place = rng.integers(len(y))
-    return np.array([[x[place], y[place], x[place] + 1, y[place] + 1]], float)
 
 
 def crop_side(dataset: Path, provenance: pd.DataFrame, params: CropParams) -> int:
@@ -215,10 +197,8 @@ class _Maker:
                 proposed.doubtful,
             )
         px = min(params.px, *scene.image.shape[:2])
-        mistaken = no_boxes() if proposed is None else proposed.still
-        x, y = _corner(
-            scene, px, background_place(self._hud.get(profile), mistaken, rng) if away else scene.boxes, rng
-        )
+        mistaken = no_boxes() if proposed is None or not away else proposed.still
+        x, y = _corner(scene, px, mistaken if away else scene.boxes, rng)
         crop = crop_scene(scene, x, y, px)
         before = len(crop.boxes)
         hud = self._hud.get(profile)

@@ -9,7 +9,6 @@ from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.stages import yolo_dataset
 from gotowce_dagster.training.crops import (
     Proposed,
-    background_place,
     crop_count,
     crop_scene,
     crop_side,
@@ -46,20 +45,6 @@ def test_what_may_be_a_target_is_not_background(doubtful: tuple, bright: bool) -
     crop = crop_scene(scene_of((20, 20, 40, 36), doubtful=(doubtful,)), 0, 0, 64)
     assert len(crop.boxes) == 1
     assert (crop.image[45:, 45:].max() > 200) == bright
-
-
-def test_some_crops_away_from_targets_lie_on_the_hud() -> None:
-    hud = np.zeros((90, 160), bool)
-    hud[70:, 20:60] = True
-    rng = np.random.default_rng(1)
-    places = [background_place(hud, np.zeros((0, 4)), rng) for _ in range(200)]
-    on_hud = [place[0] for place in places if len(place)]
-    assert 50 <= len(on_hud) <= 110
-    assert all(hud[int(y), int(x)] for x, y, _, _ in on_hud)
-    mistaken = np.array([[1.0, 2, 3, 4]])
-    assert background_place(hud, mistaken, rng) is mistaken, "what a model is wrong about comes first"
-    assert not len(background_place(None, np.zeros((0, 4)), rng))
-    assert not len(background_place(np.zeros_like(hud), np.zeros((0, 4)), rng))
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
-from gotowce_dagster.training.marks_pasted import draw_mark, mark_of, recoloured
+from gotowce_dagster.pictures.write import write_picture
+from gotowce_dagster.training.marks_pasted import draw_mark, mark_of, read_marks, recoloured
 from gotowce_dagster.training.pasting import Scene
 
 TARGET = np.array([90.0, 70, 110, 82])
@@ -82,3 +86,24 @@ def test_another_colour_leaves_the_shape() -> None:
     other = recoloured(mark, np.random.default_rng(3))
     assert other.alpha is mark.alpha
     assert not np.array_equal(other.image, mark.image)
+
+
+def test_marks_are_those_of_training_frames_with_a_copy_without_marks(tmp_path: Path) -> None:
+    image, without = _recorded()
+    (tmp_path / "data.yaml").write_text("names: {0: ship}\n", encoding="utf-8")
+    (tmp_path / "labels").mkdir()
+    rows = []
+    for index, (profile, split) in enumerate([("a", "train"), ("a", "val"), ("b", "train")]):
+        row = {"profile": profile, "split": split, "video": profile, "frame_index": index, "objects": 1}
+        kinds = {"as-is": image, "erased": without} if profile == "a" else {"as-is": image}
+        for kind, picture in kinds.items():
+            file = f"images/{index}_{kind}.jpg"
+            write_picture(picture, tmp_path / file, quality=95)
+            label = tmp_path / "labels" / f"{index}_{kind}.txt"
+            label.write_text("0 0.5 0.506667 0.1 0.08\n", encoding="utf-8")
+            rows.append({**row, "kind": kind, "image": file})
+    found = read_marks(tmp_path, pd.DataFrame(rows))
+    assert list(found) == ["a"], "the frame of the other game has no copy without its mark"
+    (mark,) = found["a"]
+    assert (mark.target[2:] - mark.target[:2]).round().tolist() == [20, 12]
+    assert 4 * 12 <= (mark.alpha > 0.9).sum() <= 4 * 60

@@ -30,7 +30,15 @@ from tests.worlds import box_at, make_world
 pytestmark = pytest.mark.slow
 
 PARAMS = RoundsParams(
-    count=1, least_gain=0.05, frames=20, hold=2, adopt=0.5, doubt=0.05, box_iou=0.6, smallest=0.1
+    count=1,
+    least_gain=0.05,
+    frames=20,
+    hold=2,
+    adopt=0.5,
+    doubt=0.05,
+    box_iou=0.6,
+    smallest=0.1,
+    small=0.2,
 )
 BOX = [100.0, 40, 120, 60]
 MIRRORED = [40.0, 40, 60, 60]  # in 160 pixels
@@ -76,7 +84,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         },
         "rounds": {
             "count": 1, "least_gain": 0.05, "frames": 6, "hold": 3,
-            "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6, "smallest": 0.1,
+            "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6, "smallest": 0.1, "small": 0.2,
         },
     }  # fmt: skip
     made = make_world(
@@ -144,7 +152,7 @@ def _seen(*rows: tuple[int, float, bool, bool, bool]) -> pd.DataFrame:
     """frame_index, x1, is_label, sure, still; boxes of 10 px."""
     table = pd.DataFrame(rows, columns=["frame_index", "x1", "is_label", "sure", "still"])
     return table.assign(
-        video="a", class_id=0, y1=10.0, x2=table["x1"] + 10, y2=20.0, confidence=0.5
+        video="a", class_id=0, y1=10.0, x2=table["x1"] + 10, y2=20.0, confidence=0.5, small=False
     )  # fmt: skip
 
 
@@ -174,6 +182,40 @@ def test_tracks_that_hold_are_adopted(rows: list, hold: int, use: list[str]) -> 
     is_doubtful_track = (found["held"] >= hold) & (found["use"] == "painted over")
     assert len(asked) == is_doubtful_track.sum()
     assert questions(found.assign(confidence=0.2), PARAMS).empty
+
+
+@pytest.mark.parametrize(
+    ("rows", "times", "use"),
+    [
+        ([(0, 0, False, True, False)], [0, 0.5, 1.0], ["background"]),
+        ([(1, 0, False, False, False)], [0, 0.5, 1.0], ["background"]),
+        ([(0, 0, False, True, False)], [0, 9.0, 18.0], ["painted over"]),
+        ([(n, 9.0 * n, False, True, False) for n in range(2)], [0, 0.5, 1.0], ["painted over"] * 2),
+        ([(n, 9.0 * n, False, True, False) for n in range(3)], [0, 0.5, 1.0], ["adopted"] * 3),
+        (
+            [(n, 9.0 * n, False, n != 1, False) for n in range(3)],
+            [0, 0.5, 1.0],
+            ["adopted", "painted over", "adopted"],
+        ),
+    ],
+    ids=[
+        "sure but gone", "doubtful and gone", "nobody looked around it", "twice", "holds",
+        "holds, surely found twice",
+    ],
+)  # fmt: skip
+def test_what_is_small_is_believed_only_if_it_holds(rows: list, times: list[float], use: list[str]) -> None:
+    frames = pd.DataFrame({"video": "a", "frame_index": range(3), "time_s": times, "block": 0})
+    small = _seen(*rows).assign(small=True)
+    assert judged(small, frames, PARAMS.model_copy(update={"hold": 3}))["use"].tolist() == use
+    assert "background" not in set(judged(small.assign(small=False), frames, PARAMS)["use"])
+
+
+def test_a_frame_of_another_shot_is_no_witness() -> None:
+    frames = pd.DataFrame(
+        {"video": "a", "frame_index": range(3), "time_s": [0, 0.5, 1.0], "block": [0, 1, 1]}
+    )
+    small = _seen((0, 0, False, True, False), (1, 100.0, False, True, False)).assign(small=True)
+    assert judged(small, frames, PARAMS)["use"].tolist() == ["painted over", "background"]
 
 
 def test_a_longer_video_is_searched_in_runs() -> None:
