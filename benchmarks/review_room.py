@@ -1,7 +1,7 @@
 """Time to push frames to Label Studio, to pull reviews, and to pull when there is nothing new.
 
     gotowce review serve &
-    python benchmarks/review_room.py [--frames 1000] [--masks 1]
+    python -m benchmarks.review_room [--frames 1000] [--masks 1]
 
 Frames of 1080p with that many boxes and masks each, in a separate project that is deleted at the end.
 Every review accepts, through Label Studio's own action that copies predictions.

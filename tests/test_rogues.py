@@ -32,6 +32,8 @@ from tests.shipped import masks_params
 from tests.training.test_finetune import SMALL
 from tests.worlds import make_world
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(trust.__file__).parents[1]
 
 

@@ -172,6 +172,7 @@ class CropParams(Section):
     pasted: Annotated[tuple[int, int], Field(strict=False)]
     paste_scale: Annotated[tuple[float, float], Field(strict=False)]
     foreign: float = Field(ge=0, le=1)
+    marked: float = Field(ge=0, le=1)
     stretch: float = Field(ge=1)
     turn_deg: float = Field(ge=0, le=180)
     recolour: float = Field(ge=0, le=1)

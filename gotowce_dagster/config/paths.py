@@ -42,6 +42,10 @@ class Paths:
         """The generated choice of engines for this machine."""
         return self.data / "engines.yaml"
 
+    def code(self, stage: str) -> Path:
+        """The generated list of the source files that a stage runs, each with its digest."""
+        return self.data / "code" / f"{stage}.txt"
+
     @property
     def raw(self) -> Path:
         return self.data / "raw"

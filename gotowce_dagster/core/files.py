@@ -111,7 +111,7 @@ def read_text(path: Path, missing: str = "") -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: not there" + (f"; {missing}" if missing else "")) from None
+        raise InputError(f"{path}: does not exist" + (f"; {missing}" if missing else "")) from None
     except OSError as error:
         raise InputError(system_sentence(error) or f"{path}: cannot be read ({error})") from None
     try:

@@ -287,15 +287,7 @@ def read_complete_truth(path: Path, video: Extent | None = None, clips: Collecti
     ``unsure`` count neither way. A row with the label ``none`` has no box: the frame is empty. ``marked`` is
     yes if the object has a designator, otherwise no.
 
-    Args:
-        video: the video to validate rows against, if known.
-        clips: names of that video in the column clip; without any, all rows belong to it.
-
-    Returns:
-        The rows, indexed by their line in the file.
-
-    Raises:
-        InputError: naming the file and the first bad row.
+    Arguments, result and errors are those of read_truth.
     """
     rows = read_rows(path, [*_TRUTH_COLUMNS, "marked"], others=True)
     return check_complete_truth(path, rows, video, clips)

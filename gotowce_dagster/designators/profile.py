@@ -206,6 +206,8 @@ class RadialLook(_Look):
     """Area of a pointer in pixels, smallest and largest that is looked for."""
     radius_px: tuple[float, float] = (0, 0)
     """From the centre to the middle of a pointer, smallest and largest that is looked for."""
+    form: float = 0
+    """Natural logarithm of a pointer's length along the radius over its width across."""
 
 
 class BesideLook(_Look):

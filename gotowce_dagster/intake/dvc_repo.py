@@ -114,11 +114,11 @@ class DvcRepo:
         """The folder of a stage's pipeline.
 
         Raises:
-            InputError: The pipeline is not there.
+            InputError: The pipeline file does not exist.
         """
         folder = split_address(name)[0]
         if folder != ROOT and not (self.root / folder / PIPELINE).exists():
-            raise InputError(f"{folder}/{PIPELINE}: not there; write it with `gotowce sync`")
+            raise InputError(f"{folder}/{PIPELINE}: does not exist; write it with `gotowce sync`")
         return folder
 
     def repair(self, *, wait: bool = True, run_cache: bool = False) -> Repair | None:
@@ -324,30 +324,29 @@ class DvcRepo:
             return True
 
     def refuse_busy(self, paths: Iterable[Path]) -> None:
-        """Check that no running stage of a `dvc repro` reads or writes the files.
+        """Check that no running stage of a `dvc repro` reads or writes files of a video.
 
         Raises:
-            GotowceError: One does.
+            BusyError: One does.
         """
+        if self.is_busy(paths):
+            raise BusyError(
+                "a stage that DVC is running uses the video; wait until it is done and run this again"
+            )
+
+    def is_busy(self, paths: Iterable[Path]) -> bool:
+        """Whether a running stage of a `dvc repro` reads or writes the files."""
         from dvc.lock import LockError
         from dvc.rwlock import rwlock
 
         write = [str(path) for path in paths]
         with self._open() as repo:
+            hardlink = repo.config["core"].get("hardlink_lock", False)
             try:
-                with rwlock(
-                    repo.tmp_dir,
-                    repo.fs,
-                    "gotowce",
-                    [],
-                    write,
-                    repo.config["core"].get("hardlink_lock", False),
-                ):
-                    pass
-            except LockError as error:
-                raise GotowceError(
-                    "a stage that DVC is running uses the video; wait until it is done and run this again"
-                ) from error
+                with rwlock(repo.tmp_dir, repo.fs, "gotowce", [], write, hardlink):
+                    return False
+            except LockError:
+                return True
 
 
 def _add(repo: "Repo", path: Path) -> None:

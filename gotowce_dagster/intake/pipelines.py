@@ -16,6 +16,8 @@ from gotowce_dagster.core.yaml_files import dump_yaml
 LOCK, PIPELINE, SETTINGS = "dvc.lock", "dvc.yaml", "video.yaml"
 ROOT = "."
 """The folder of the project's own pipeline; that of a video is videos/VIDEO."""
+CODE = "code"
+"""The folder of the pipeline that lists source files, where a project has the source code; and its stage."""
 
 _HEADER = "# Written by `gotowce add` and `gotowce sync` from data/videos.yaml; do not edit.\n"
 
@@ -51,7 +53,8 @@ def folders_with_lock(root: Path) -> list[str]:
     paths = Paths(root)
     locks = paths.pipelines.glob(f"*/{LOCK}")
     copies = paths.kept_lock(paths.pipelines.name).parent.glob(f"*/{LOCK}.good")
-    return [ROOT, *sorted({folder_of(path.parent.name) for path in (*locks, *copies)})]
+    code = [CODE] if (root / CODE / LOCK).exists() or paths.kept_lock(CODE).exists() else []
+    return [ROOT, *code, *sorted({folder_of(path.parent.name) for path in (*locks, *copies)})]
 
 
 def write_pipelines(paths: Paths, videos: Mapping[str, Video]) -> None:
@@ -66,17 +69,6 @@ def write_pipelines(paths: Paths, videos: Mapping[str, Video]) -> None:
         _write(paths.pipeline(key) / SETTINGS, _HEADER + dump_yaml(settings))
         # Last, because DVC takes the folder for a pipeline as soon as it is there.
         _write(paths.pipeline(key) / PIPELINE, text)
-
-
-def copy_template(paths: Paths) -> None:
-    """Write the template anew to every dvc.yaml of a video that differs from it.
-
-    Raises:
-        InputError: The template is missing.
-    """
-    text = template_text(paths)
-    for path in paths.pipelines.glob(f"*/{PIPELINE}"):
-        _write(path, text)
 
 
 def template_text(paths: Paths) -> str:

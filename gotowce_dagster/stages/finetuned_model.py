@@ -34,20 +34,20 @@ _SCORES = ["epoch", "precision", "recall", "mAP50", "mAP50_95"]
 def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, metrics: None) -> None:
     """Train; write best.pt or best/, results.csv, metrics.json, args.yaml and MODEL_CARD.md.
 
-    If trained on crops, also what each crop shows (crops.csv), what each round proposed (proposed.csv), the
-    origin of every box that was learned from (provenance.parquet), and the table and the models of the rounds
-    (rounds.csv, rounds/; the model of the last one is the best one).
+    Training on crops also writes the contents of each crop (crops.csv), the proposals of each round
+    (proposed.csv), the origin of every training box (provenance.parquet), and the table and models of the
+    rounds (rounds.csv, rounds/; the model of the last round is the best one).
 
     Args:
-        progress: told epochs.
-        on_epoch: told each epoch's scores.
+        progress: called with epochs.
+        on_epoch: called with each epoch's scores.
 
     Raises:
-        InputError: the dataset leaks between its splits, or nobody vouches for the weights to start from.
-        MissingWeightsError: the chosen weights are neither here nor reachable.
+        InputError: the dataset leaks between its splits, or the starting weights are not trusted.
+        MissingWeightsError: the weights are neither on this machine nor downloadable.
     """
     params, paths = project.params.finetuned_model, project.paths
-    # The blocking check may have been passed over: a run of this stage alone does not wait for it.
+    # Dagster's blocking check does not apply when this stage runs alone.
     if found := leaks(project):
         raise InputError(f"{paths.dataset}: {'; '.join(found)}; run yolo_dataset again before training")
     engine, named = ENGINES[params.engine], _weights(project)
@@ -78,11 +78,11 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
     history = trained.history
     if in_rounds:
         history = history[history["round"] == history["round"].max()]
-    # Of equals ultralytics keeps the last.
+    # Of equal epochs, ultralytics keeps the last.
     best = history[history["fitness"] == history["fitness"].max()].iloc[-1].to_dict()
     card = model_card(trained, best, provenance, list(class_names(paths.dataset).values()), engine.name)
     with fresh_dir(paths.model) as new:
-        # The model's input for a frame is not that of its training, if it was trained on crops.
+        # If trained on crops, the model's input size for a frame differs from that of its training.
         crop_px = int(trained.arguments["imgsz"]) if in_rounds else 0
         arguments = trained.arguments | {"imgsz": params.imgsz, "tile_px": tile_side(params, crop_px)}
         arguments |= {"crop_px": crop_px} if in_rounds else {}
@@ -125,7 +125,7 @@ def _save(project: Project, checkpoint: Path, target: Path, arguments: Mapping[s
 def _write_rounds(
     project: Project, new: Path, done: InRounds, provenance: pd.DataFrame, arguments: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Write what the rounds leave; returns its numbers."""
+    """Write the outputs of the rounds; returns their numbers."""
     boxes = taught(project.paths.dataset, provenance, done.proposed)
     write_table(boxes, TAUGHT, new / "provenance.parquet")
     for name, rows in (("crops", done.crops), ("proposed", done.proposed), ("rounds", done.rounds)):

@@ -141,7 +141,7 @@ def read_arguments(model: Path) -> dict[str, Any]:
 
 def _of_model(model: Path, name: str) -> str:
     if not (model / name).exists():
-        raise InputError(f"{model / name}: not there; run finetuned_model first")
+        raise InputError(f"{model / name}: does not exist; run finetuned_model first")
     return (model / name).read_text(encoding="utf-8")
 
 

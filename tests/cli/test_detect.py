@@ -7,15 +7,15 @@ from gotowce_dagster.config.detector_settings import DetectorSettings
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.designators.profile import Profile
 from tests.cli.running import run
-from tests.detectors.says import Says
+from tests.detectors.fixed import Fixed
 
 
 @pytest.mark.parametrize(("extra", "least"), [([], 0.005), (["--min-confidence", "0.3"], 0.3)])
 def test_detect_leaves_the_threshold_to_the_detector(
     clone: Project, monkeypatch: pytest.MonkeyPatch, extra: list[str], least: float
 ) -> None:
-    def look(_name: str, settings: DetectorSettings, _profile: Profile) -> Says:
-        return Says("low", *(box for box in there if box[4] >= settings.min_confidence))
+    def look(_name: str, settings: DetectorSettings, _profile: Profile) -> Fixed:
+        return Fixed("low", *(box for box in there if box[4] >= settings.min_confidence))
 
     there = [(10, 10, 50, 50, 0.4), (80, 10, 120, 50, 0.01), (160, 10, 200, 50, 0.001)]
     monkeypatch.setattr("gotowce_dagster.detectors.registry.build_detector", look)

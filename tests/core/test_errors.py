@@ -34,7 +34,7 @@ class Cv2Error(Exception):
         (OSError(errno.ENAMETOOLONG, "x", "/" + "a" * 300), "its name is too long"),
         (IsADirectoryError(errno.EISDIR, "x", "/a"), "/a: a folder, expected a file"),
         (NotADirectoryError(errno.ENOTDIR, "x", "/a/b"), "/a/b: a part of this path is a file"),
-        (FileNotFoundError(errno.ENOENT, "x", "/a"), "/a: not there"),
+        (FileNotFoundError(errno.ENOENT, "x", "/a"), "/a: does not exist"),
         (OSError(errno.ELOOP, "x", "/a"), "/a: circular links"),
         (OSError(errno.EMFILE, "x", "/a"), "too many files are open"),
         (OSError(errno.EDQUOT, "x", "/a"), "quota"),

@@ -88,7 +88,7 @@ def yolo_world(path: Path) -> Path:
 
 
 def yoloe(path: Path, classes: Sequence[str]) -> Path:
-    """YOLOE's smallest, told these classes by embeddings at random, or none; as ultralytics saves it."""
+    """YOLOE's smallest, with random embeddings as its classes, or without classes; saved by ultralytics."""
     keep_offline()
     import torch
     from ultralytics import YOLOE
@@ -240,7 +240,7 @@ def owl(folder: Path) -> Path:
     return folder
 
 
-def kosmos2(folder: Path, says: Sequence[str], after: str = "<grounding>") -> Path:
+def kosmos2(folder: Path, words: Sequence[str], after: str = "<grounding>") -> Path:
     """Kosmos-2 whose generation is biased towards these tokens, one after the other, after a first one."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import (
@@ -285,7 +285,7 @@ def kosmos2(folder: Path, says: Sequence[str], after: str = "<grounding>") -> Pa
     )
     seeded(Kosmos2ForConditionalGeneration, config).save_pretrained(folder)
     processor.save_pretrained(folder)
-    ids = [tokenizer.convert_tokens_to_ids(token) for token in (after, *says, "</s>")]
+    ids = [tokenizer.convert_tokens_to_ids(token) for token in (after, *words, "</s>")]
     GenerationConfig(
         bos_token_id=0,
         pad_token_id=1,

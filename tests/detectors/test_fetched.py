@@ -22,8 +22,8 @@ def _as_published(made: Path, folder: Path, files: Iterable[str]) -> None:
 
         torch.save(load_file(made / "model.safetensors"), made / "pytorch_model.bin")
     if (processor := made / "processor_config.json").exists():
-        told = json.loads(processor.read_text())
-        images = told.pop("image_processor") | {"processor_class": told["processor_class"]}
+        settings = json.loads(processor.read_text())
+        images = settings.pop("image_processor") | {"processor_class": settings["processor_class"]}
         (made / "preprocessor_config.json").write_text(json.dumps(images))
     else:
         (made / "preprocessor_config.json").write_text("{}")

@@ -321,7 +321,7 @@ def test_nothing_reviewed_is_an_error_and_leaves_nothing(world: Project, tmp_pat
 
 def test_a_folder_of_something_else_is_not_replaced(world: Project, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(InputError, match="not the folder of an export"):
+    with pytest.raises(InputError, match="not the folder of an earlier export"):
         export(world, "csv", "cleaned", tmp_path)
     assert (tmp_path / "thesis.tex").exists()
 

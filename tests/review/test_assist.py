@@ -22,16 +22,15 @@ from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.masks import mask_iou
 from gotowce_dagster.core.tables import DETECTIONS, read_table, write_table
-from gotowce_dagster.review.assist import (
+from gotowce_dagster.review.assist import Assistant, build_model
+from gotowce_dagster.review.assist_registration import registered
+from gotowce_dagster.review.assist_server import (
     BODY_BYTES,
     DEPTH,
-    Assistant,
     RefusedError,
     _read_json,
     application,
-    build_model,
     new_token,
-    registered,
     serving,
 )
 from gotowce_dagster.review.bitmask import url_to_mask
@@ -170,7 +169,7 @@ def test_the_token_in_setup_is_not_logged(backend: TestClient, told: list[str]) 
         ("/data/local-files/?d=frames/duel/../../videos.yaml", "out of the folder"),
         ("/data/local-files/?d=/etc/hostname", "from the root"),
         ("/data/local-files/?d=videos.yaml", "not a frame"),
-        ("/data/local-files/?d=frames/duel/999999.jpg", "not there"),
+        ("/data/local-files/?d=frames/duel/999999.jpg", "does not exist"),
         ("/data/local-files/?d=frames/duel", "a folder"),
         ("/data/upload/1/x.jpg", "uploaded"),
     ],
@@ -411,7 +410,7 @@ def test_a_reviewer_clicks_and_submits_the_mask(label_studio: Running, page: Pag
 def test_a_missing_project_names_the_command_that_creates_it(desk: Desk) -> None:
     with (
         pytest.raises(InputError, match="review push"),
-        registered(desk.room, "not there", "http://127.0.0.1:9", PASSWORD),
+        registered(desk.room, "missing", "http://127.0.0.1:9", PASSWORD),
     ):
         pytest.fail("there is nothing to register with")
 

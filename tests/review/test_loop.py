@@ -32,6 +32,7 @@ from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
 from tests.conftest import make_clone
 from tests.review.conftest import Desk, Running, free_port
 from tests.review.test_proposals import write_proposals
+from tests.support.ticks import tick
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -92,19 +93,6 @@ def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     return {name: entry.value for name, entry in event.materialization.metadata.items()}
 
 
-def _tick(
-    instance: dg.DagsterInstance, cursor: str | None = None
-) -> tuple[dg.SensorResult | dg.SkipReason, str | None]:
-    with dg.build_sensor_context(instance, cursor=cursor) as context:
-        result = reviews(context)
-    assert isinstance(result, dg.SensorResult | dg.SkipReason)
-    if isinstance(result, dg.SensorResult):
-        for event in result.asset_events:
-            instance.report_runless_asset_event(event)
-        return result, result.cursor or cursor
-    return result, cursor
-
-
 def _provenance(world: Project) -> Any:
     """The images as recorded, by frame; not their copies without marks, nor frames that nobody knows."""
     rows = read_table(world.paths.dataset / "provenance.parquet", PROVENANCE)
@@ -143,14 +131,14 @@ def test_from_push_to_a_new_model(desk: Desk, instance: dg.DagsterInstance) -> N
         desk.say(tasks[index], "accept")
 
     # Dagster: the sensor pulls the reviews and requests the downstream assets.
-    asked, cursor = _tick(instance)
+    asked, cursor = tick(reviews, instance)
     assert isinstance(asked, dg.SensorResult)
     assert len(asked.run_requests or []) == 1
     assert [event.asset_key.path for event in asked.asset_events] == [["reviewed_labels"]]
     judged = 3 + len(tested)
     assert asked.asset_events[0].metadata["frames_reviewed"].value == judged
     assert DvcRepo(world.paths.root).is_recorded(world.paths.reviewed("scene_1"))
-    assert isinstance(_tick(instance, cursor)[0], dg.SkipReason)
+    assert isinstance(tick(reviews, instance, cursor)[0], dg.SkipReason)
     assert defs().resolve_job_def("train_model").execute_in_process(instance=instance).success
 
     after = _provenance(world)
@@ -183,7 +171,7 @@ def test_from_push_to_a_new_model(desk: Desk, instance: dg.DagsterInstance) -> N
 
     # A review that does not change the dataset reruns the evaluation, but not the training.
     desk.say(tasks[rejected], "reject")
-    few, cursor = _tick(instance, cursor)
+    few, cursor = tick(reviews, instance, cursor)
     assert isinstance(few, dg.SensorResult)
     assert not few.run_requests
     assert set(_repro(world, "evaluation")) == {"yolo_dataset", "evaluation"}
@@ -225,12 +213,12 @@ def test_without_a_server_nothing_is_lost(
     assert metadata["server"].startswith("Label Studio does not respond at")
     assert home.read_bytes() == before
     newest = max(frame.reviews[-1].at for frame in read_reviewed(home).frames)
-    skipped, _ = _tick(instance, newest.isoformat())
+    skipped, _ = tick(reviews, instance, newest.isoformat())
     assert "does not respond" in str(getattr(skipped, "skip_message", ""))
 
     monkeypatch.delenv("LABEL_STUDIO_URL")
     monkeypatch.delenv("LABEL_STUDIO_API_KEY")
-    skipped, _ = _tick(instance, newest.isoformat())
+    skipped, _ = tick(reviews, instance, newest.isoformat())
     assert "this project has no Label Studio yet" in str(getattr(skipped, "skip_message", ""))
 
 
@@ -238,7 +226,7 @@ def test_reviews_pulled_by_somebody_else_are_noticed(
     desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_URL", f"http://127.0.0.1:{free_port()}")
-    asked, _ = _tick(instance)
+    asked, _ = tick(reviews, instance)
     assert isinstance(asked, dg.SensorResult)
     assert len(asked.run_requests or []) == 1
     assert reviews_in_force(desk.world, "scene_1")

@@ -21,6 +21,8 @@ from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE
 from tests.support.synthetic import Scene, write_scene
 
+pytestmark = pytest.mark.slow
+
 DETECTORS = {
     "bracket": {"kind": "bracket"},
     "same": {"kind": "bracket", "min_confidence": 0.5},

@@ -33,6 +33,8 @@ from tests.support.synthetic import Scene, Target, write_scene
 from tests.training.test_finetune import SMALL
 from tests.worlds import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCENE = Scene(
     targets=(Target(shape="freighter", length=30, start=(120, 110), velocity=(1.3, 0.7)),),
     frames=240,

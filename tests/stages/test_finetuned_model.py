@@ -17,6 +17,8 @@ from gotowce_dagster.training.finetune import read_metrics
 from tests.training.test_finetune import SMALL
 from tests.worlds import make_world
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:

@@ -18,6 +18,8 @@ from gotowce_dagster.training.engines.yolo import Yolo
 from gotowce_dagster.training.finetune import finetune, fingerprint
 from tests.worlds import make_world
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "crops": None,
     "epochs": 3,

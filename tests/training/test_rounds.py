@@ -27,6 +27,8 @@ from gotowce_dagster.training.proposals import (
 from gotowce_dagster.training.rounds import train_on_crops
 from tests.worlds import box_at, make_world
 
+pytestmark = pytest.mark.slow
+
 PARAMS = RoundsParams(
     count=1, least_gain=0.05, frames=20, hold=2, adopt=0.5, doubt=0.05, box_iou=0.6, smallest=0.1
 )
@@ -69,7 +71,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "epochs": 1, "imgsz": 160, "batch": 8, "freeze": 0, "workers": 0,
         "crops": {
             "px": 64, "count": 16, "per_frame": 16, "erased": 0.75, "away": 0.3, "standouts": 4,
-            "pasted": [0, 1], "paste_scale": [0.7, 1.4], "foreign": 0.5, "stretch": 1.5,
+            "pasted": [0, 1], "paste_scale": [0.7, 1.4], "foreign": 0.5, "marked": 0.3, "stretch": 1.5,
             "turn_deg": 180, "recolour": 0.3, "brightness": 0.3,
         },
         "rounds": {

@@ -103,17 +103,17 @@ def load(kind: str, weights: str, *, by_example: bool = False) -> Any:
         raise InputError(f"{path}: a model for the task {model.task!r}; expected one that detects")
     if not by_example and _lacks_classes(model.model):
         raise InputError(
-            f"{path}: YOLOE that was told no classes; use the kind yoloe with example boxes, or call "
-            f"set_classes of ultralytics.YOLOE, save it, and name that file"
+            f"{path}: YOLOE without classes; use the kind yoloe with example boxes, or call set_classes of "
+            f"ultralytics.YOLOE, save it, and name that file"
         )
     return model
 
 
 def _lacks_classes(inner: Any) -> bool:
-    """Whether it is YOLOE as published, which finds nothing, and says nothing, before it is told classes."""
+    """Whether it is YOLOE as published, which finds nothing before set_classes is called."""
     head = inner.model[-1]
-    is_told = hasattr(inner, "pe") or hasattr(head, "lrpc") or getattr(head, "is_fused", False)
-    return type(inner).__name__.startswith("YOLOE") and not is_told
+    has_classes = hasattr(inner, "pe") or hasattr(head, "lrpc") or getattr(head, "is_fused", False)
+    return type(inner).__name__.startswith("YOLOE") and not has_classes
 
 
 def predict(

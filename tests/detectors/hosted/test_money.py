@@ -49,7 +49,7 @@ def test_a_table_of_your_own_takes_precedence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        (None, "not there"),
+        (None, "does not exist"),
         ("date = ", "not valid TOML"),
         ("date = 2026-01-01", "providers: is missing"),
         (
