@@ -13,10 +13,9 @@ import pytest
 import yaml
 
 from gotowce_dagster.config.detector_settings import MoondreamSettings
-from gotowce_dagster.core import trust, weights
+from gotowce_dagster.core import hub_models, trust, weights
 from gotowce_dagster.core.errors import GotowceError, InputError, MissingWeightsError
 from gotowce_dagster.core.progress import silent
-from gotowce_dagster.detectors.local import hub
 from gotowce_dagster.detectors.local.moondream import Moondream
 from gotowce_dagster.detectors.local.yolo import load
 from gotowce_dagster.evaluation.evaluate import fine_tuned
@@ -25,6 +24,7 @@ from gotowce_dagster.propagation.streaming import Streaming
 from gotowce_dagster.segmenters import edgetam_model, mobile_sam, sam2_model
 from gotowce_dagster.stages import finetuned_model, yolo_dataset
 from gotowce_dagster.training import finetune
+from gotowce_dagster.training.engines.yolo import Yolo
 from gotowce_dagster.training.model import load_model
 from tests.detectors import standins
 from tests.rogues import Rogue, Trap
@@ -101,7 +101,7 @@ def test_training_from_and_keeping_a_checkpoint(form: str, trap: Trap, tmp_path:
     with pytest.raises(InputError, match=r"start\.pt: not a checkpoint of ultralytics"):
         finetuned_model.run(world, silent)
     with pytest.raises(InputError, match="not a checkpoint of ultralytics"):
-        finetune.portable(file, tmp_path / "kept.pt", {})
+        Yolo().save(file, tmp_path / "kept.pt", {})
     work = tmp_path / "work"
     params = world.params.finetuned_model.model_copy(update={"epochs": 2})
     place = work / finetune.fingerprint(world.paths.dataset, "yolo26n.yaml", params)
@@ -238,7 +238,7 @@ def test_folders_of_a_hub(
     build(mine / "folder")
     _rogue_tensors(trap, mine / "folder")
     with pytest.raises(MissingWeightsError, match="damaged, or weights of something else"):
-        hub.load(model, processor, "folder", "cpu")
+        hub_models.load(model, processor, "folder", "cpu")
     trap.assert_not_sprung()
 
 
@@ -249,7 +249,7 @@ def test_a_folder_that_brings_code_is_not_asked_about(trap: Trap, mine: Path) ->
     auto = {"AutoConfig": "rogue.Config", "AutoModelForZeroShotObjectDetection": "rogue.Model"}
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "rogue", "auto_map": auto}))
     with pytest.raises(MissingWeightsError):
-        hub.load("AutoModelForZeroShotObjectDetection", "AutoProcessor", "folder", "cpu")
+        hub_models.load("AutoModelForZeroShotObjectDetection", "AutoProcessor", "folder", "cpu")
     trap.assert_not_sprung()
 
 

@@ -14,6 +14,7 @@ from gotowce_dagster.core.errors import GotowceError, InputError, system_sentenc
 VERBS = (
     "compare",
     "export",
+    "export-model",
     "predict",
     "model-card",
     "rounds",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from gotowce_dagster.core import weights
 from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.core.safe_names import ClassName, ReadablePath, readable_path
 
@@ -139,6 +140,102 @@ class YoloWorldSettings(Prompted):
     @property
     def needs(self) -> tuple[str, ...]:
         return (self.weights, self.text_encoder)
+
+
+class RfDetrSettings(Prompted):
+    """RF-DETR or D-FINE, detectors of fixed classes, in a folder."""
+
+    kind: Literal["rfdetr"] = "rfdetr"
+    prompts: dict[ClassName, Phrases] = {}
+    """Our class -> the model's own class names; without any, all of them under their own names."""
+    weights: ReadablePath = "Roboflow/rf-detr-nano"
+    """A name of weights.py, or a folder, for instance a copy of data/model/best."""
+    input_px: int | None = Field(default=None, ge=32)
+    """Side of the square that a picture is stretched to, pixels; null: as the folder says."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
+class Florence2Settings(Prompted):
+    """Florence-2: one small model for detection by phrases and for captions, asked by task tokens."""
+
+    kind: Literal["florence2"] = "florence2"
+    weights: ReadablePath = "florence-community/Florence-2-base"
+    task: Literal["<OPEN_VOCABULARY_DETECTION>", "<CAPTION_TO_PHRASE_GROUNDING>", "<OD>"] = (
+        "<OPEN_VOCABULARY_DETECTION>"
+    )
+    """The first two are asked for each phrase; ``<OD>`` once, for whatever the model names."""
+    max_tokens: int = Field(default=256, ge=1)
+    """The answer ends after so many."""
+    beams: int = Field(default=3, ge=1)
+    """Beams of the search for the answer."""
+    least_shared: Share = 0.6
+    """A thing it names is ours if it and one of our phrases share so much of the words of the shorter."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
+class ByExample(Common):
+    """Settings of models that are shown boxes of what is looked for."""
+
+    examples: ReadablePath
+    """A CSV with the columns picture, class_name, x1, y1, x2, y2: some boxes of each class, to be averaged;
+    pictures are named relative to it."""
+    nms_iou: Share = 0.5
+    """Of boxes of one class that overlap more than this, the surest stays."""
+    batch: int = Field(default=4, ge=1)
+    """Pictures a model sees at once."""
+
+
+class Owlv2Settings(ByExample):
+    """OWLv2, asked by example boxes."""
+
+    kind: Literal["owlv2"] = "owlv2"
+    weights: ReadablePath = "google/owlv2-base-patch16-ensemble"
+    min_confidence: Share = 0.6
+    """Higher than for phrases: everything is a little like an example."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
+class YoloeSettings(ByExample):
+    """YOLOE, asked by example boxes (visual prompts)."""
+
+    kind: Literal["yoloe"] = "yoloe"
+    weights: ReadablePath = "yoloe-11s-seg.pt"
+    imgsz: int = Field(default=960, ge=32, multiple_of=32)
+    """Long side of what the model sees, pixels; of the pictures with examples too."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
+class Sam3Settings(Prompted):
+    """SAM 3: whatever a short phrase names, found and segmented; here its boxes."""
+
+    kind: Literal["sam3"] = "sam3"
+    weights: ReadablePath = "facebook/sam3"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+    def obstacle(self) -> str | None:
+        published = weights.WEIGHTS.get(self.weights)
+        if published is None or not published.is_gated or weights.find(self.weights):
+            return None
+        return (
+            f"{self.weights} is gated: accept its licence at https://huggingface.co/{self.weights}, then run "
+            f"`hf auth login` and `hf download {self.weights} --revision {published.revision} --local-dir "
+            f"{weights.folders()[0] / self.weights}`"
+        )
 
 
 class ZeroShotSettings(Prompted):
@@ -286,7 +383,12 @@ _Any = (
     BracketSettings
     | YoloSettings
     | YoloWorldSettings
+    | RfDetrSettings
     | ZeroShotSettings
+    | Sam3Settings
+    | Owlv2Settings
+    | YoloeSettings
+    | Florence2Settings
     | Kosmos2Settings
     | MoondreamSettings
     | HostedSettings

@@ -27,9 +27,11 @@ class Weights:
     sha256: str | None = None
     """SHA-256 of the file. None: not published; only length and format are checked."""
     repo: str | None = None
-    """OWNER/NAME of the hub's repository, if the weights are a folder."""
+    """OWNER/NAME of the hub's repository, if the weights are a folder; its cache is searched too."""
     revision: str = "main"
     """Commit of the repository."""
+    is_gated: bool = False
+    """Whether the hub gives it only to those who accepted its licence."""
     files: Mapping[str, str | None] = field(default_factory=dict)
     """The files of the folder with their SHA-256; None if not published."""
 
@@ -51,6 +53,9 @@ _BPE = (
     "tokenizer_config.json",
     "vocab.json",
 )
+
+
+_DETECTOR = dict.fromkeys(("config.json", "model.safetensors", "preprocessor_config.json"))
 
 
 def _hub(name: str, revision: str, licence: str, tensors: str, *files: str, repo: str = "") -> Weights:
@@ -165,6 +170,33 @@ WEIGHTS = {
             "051bf4b62a25429f4d542d11ec0c07a4ac1aac91003d3bf301133c6913008cbf",
             *_FAST,
             "generation_config.json",
+        ),
+        _hub(
+            "ustc-community/dfine-nano-coco",
+            "066438d3d8f0da137a37b38fdf3368fd4afceced",
+            "Apache-2.0",
+            "19e06bdc873da819920a8d373b879721a5b9759d822f8213220bb09abbdab58b",
+            "preprocessor_config.json",
+        ),
+        # No commit and digest are known yet, so they are not downloaded, see docs/detectors.md.
+        Weights("Roboflow/rf-detr-nano", None, "Apache-2.0", repo="Roboflow/rf-detr-nano", files=_DETECTOR),
+        Weights(
+            "florence-community/Florence-2-base",
+            None,
+            "MIT",
+            repo="florence-community/Florence-2-base",
+            files=dict.fromkeys(("config.json", "model.safetensors", "tokenizer.json")),
+        ),
+        Weights(
+            "facebook/sam3",
+            None,
+            "SAM License",
+            repo="facebook/sam3",
+            revision="3c879f39826c281e95690f02c7821c4de09afae7",
+            is_gated=True,
+            files=dict.fromkeys(
+                ("config.json", "model.safetensors", "processor_config.json", "tokenizer.json")
+            ),
         ),
         # The image part of SAM 2 tiny: encoder, prompt encoder and mask decoder, enough for images.
         Weights("sam2_hiera_tiny_image.pt", None, "Apache-2.0"),

@@ -10,10 +10,15 @@ from gotowce_dagster.config.detector_settings import (
     BracketSettings,
     Common,
     DetectorSettings,
+    Florence2Settings,
     HostedSettings,
     Kosmos2Settings,
     MoondreamServerSettings,
     MoondreamSettings,
+    Owlv2Settings,
+    RfDetrSettings,
+    Sam3Settings,
+    YoloeSettings,
     YoloSettings,
     YoloWorldSettings,
     ZeroShotSettings,
@@ -25,10 +30,15 @@ from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.inputs import InPieces
 from gotowce_dagster.detectors.local.bracket import Bracket
+from gotowce_dagster.detectors.local.florence2 import Florence2
 from gotowce_dagster.detectors.local.kosmos2 import Kosmos2
 from gotowce_dagster.detectors.local.moondream import Moondream
+from gotowce_dagster.detectors.local.owlv2 import Owlv2
+from gotowce_dagster.detectors.local.rfdetr import RfDetr
+from gotowce_dagster.detectors.local.sam3 import Sam3
 from gotowce_dagster.detectors.local.yolo import Yolo
 from gotowce_dagster.detectors.local.yolo_world import YoloWorld
+from gotowce_dagster.detectors.local.yoloe import Yoloe
 from gotowce_dagster.detectors.local.zero_shot import ZeroShot
 
 
@@ -47,14 +57,19 @@ def _hosted(name: str, settings: HostedSettings) -> Detector:
 _MODELS: dict[type[Common], Callable[[str, Any], Detector]] = {
     YoloSettings: Yolo,
     YoloWorldSettings: YoloWorld,
+    RfDetrSettings: RfDetr,
     ZeroShotSettings: ZeroShot,
+    Sam3Settings: Sam3,
+    Owlv2Settings: Owlv2,
+    YoloeSettings: Yoloe,
+    Florence2Settings: Florence2,
     Kosmos2Settings: Kosmos2,
     MoondreamSettings: Moondream,
     MoondreamServerSettings: _moondream_server,
     HostedSettings: _hosted,
 }
 
-_WHOLE_MODELS = YoloSettings | YoloWorldSettings | MoondreamSettings
+_WHOLE_MODELS = YoloSettings | YoloWorldSettings | YoloeSettings | MoondreamSettings
 """Kinds whose weights can contain code: the user must trust them (core/trust.py)."""
 
 

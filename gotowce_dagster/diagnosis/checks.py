@@ -77,10 +77,10 @@ def get_command(name: str) -> str:
     published = weights.WEIGHTS.get(name)
     folder = weights.folders()[0]
     target = shlex.quote(str(folder / name))
+    if published is not None and published.repo is not None:
+        return f"hf download {published.repo} --revision {published.revision} --local-dir {target}"
     if published is None or published.url is None:
         return f"put {name} into {folder}"
-    if published.repo is not None:
-        return f"hf download {published.repo} --revision {published.revision} --local-dir {target}"
     return f"curl -fL --create-dirs -o {target} {published.url}"
 
 

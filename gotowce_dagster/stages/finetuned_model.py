@@ -1,14 +1,16 @@
-"""Stage 7: a YOLO detector fine-tuned on the dataset."""
+"""Stage 7: a detector fine-tuned on the dataset."""
 
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import InputError
@@ -18,7 +20,9 @@ from gotowce_dagster.core.tables import PROVENANCE, TAUGHT, read_table, write_ta
 from gotowce_dagster.core.trust import note_trained, require_trusted
 from gotowce_dagster.labels.export import class_names
 from gotowce_dagster.labels.provenance import leaks
-from gotowce_dagster.training.finetune import OnEpoch, finetune, has_no_weights, portable
+from gotowce_dagster.training.engines.base import OnEpoch
+from gotowce_dagster.training.engines.registry import ENGINES, tile_side
+from gotowce_dagster.training.finetune import finetune, has_no_weights
 from gotowce_dagster.training.model_card import model_card
 from gotowce_dagster.training.rounds import InRounds, taught, train_on_crops
 
@@ -28,11 +32,11 @@ _SCORES = ["epoch", "precision", "recall", "mAP50", "mAP50_95"]
 
 
 def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, metrics: None) -> None:
-    """Train; write best.pt, results.csv, metrics.json, args.yaml and MODEL_CARD.md.
+    """Train; write best.pt or best/, results.csv, metrics.json, args.yaml and MODEL_CARD.md.
 
     Training on crops also writes the contents of each crop (crops.csv), the proposals of each round
     (proposed.csv), the origin of every training box (provenance.parquet), and the table and models of the
-    rounds (rounds.csv, rounds/; the model of the last round is best.pt).
+    rounds (rounds.csv, rounds/; the model of the last round is the best one).
 
     Args:
         progress: called with epochs.
@@ -46,9 +50,10 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
     # Dagster's blocking check does not apply when this stage runs alone.
     if found := leaks(project):
         raise InputError(f"{paths.dataset}: {'; '.join(found)}; run yolo_dataset again before training")
-    engine = project.engines["finetuned_model"]
-    start = engine if has_no_weights(engine) else weights.require(engine)
-    if not has_no_weights(engine):
+    engine, named = ENGINES[params.engine], _weights(project)
+    start = named if has_no_weights(named) else weights.require(named)
+    # A folder holds tensors for an architecture of a library; a file of ultralytics holds a whole model.
+    if not has_no_weights(named) and not Path(start).is_dir():
         require_trusted(Path(start), project.paths.root)
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
     work = paths.work("finetuned_model")
@@ -67,18 +72,21 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
             paths.dataset, provenance, start, params, work, progress=progress, on_epoch=report
         )
         trained = in_rounds.trained
+    if engine.suffix == "":
+        # A folder of the hub's cache is named after its commit.
+        trained = replace(trained, arguments=trained.arguments | {"model": named})
     history = trained.history
     if in_rounds:
         history = history[history["round"] == history["round"].max()]
     # Of equal epochs, ultralytics keeps the last.
     best = history[history["fitness"] == history["fitness"].max()].iloc[-1].to_dict()
-    card = model_card(trained, best, provenance, list(class_names(paths.dataset).values()))
+    card = model_card(trained, best, provenance, list(class_names(paths.dataset).values()), engine.name)
     with fresh_dir(paths.model) as new:
         # If trained on crops, the model's input size for a frame differs from that of its training.
-        arguments = trained.arguments | {"imgsz": params.imgsz, "tile_px": params.tile_px}
-        arguments |= {"crop_px": trained.arguments["imgsz"]} if in_rounds else {}
-        portable(trained.weights, new / "best.pt", arguments)
-        note_trained(new / "best.pt", project.paths.root)
+        crop_px = int(trained.arguments["imgsz"]) if in_rounds else 0
+        arguments = trained.arguments | {"imgsz": params.imgsz, "tile_px": tile_side(params, crop_px)}
+        arguments |= {"crop_px": crop_px} if in_rounds else {}
+        _save(project, trained.weights, new / f"best{engine.suffix}", arguments)
         trained.history.to_csv(new / "results.csv", index=False, lineterminator="\n")
         scores = {name: best[name] for name in _SCORES} | {"epochs": trained.state.epoch}
         scores |= {"seconds": round(trained.state.seconds, 1)}
@@ -87,6 +95,31 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
         (new / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
         (new / "args.yaml").write_text(yaml.safe_dump(arguments, sort_keys=False), encoding="utf-8")
         (new / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+
+
+def _weights(project: Project) -> str:
+    """The weights to start from, or an architecture.
+
+    Raises:
+        InputError: data/engines.yaml names another engine than params.yaml.
+    """
+    engine, chosen = project.params.finetuned_model.engine, project.engines["finetuned_model"]
+    if engine == "yolo":
+        named = "" if chosen.startswith(tuple(f"{name}:" for name in ENGINES)) else chosen
+    else:
+        named = EngineSpec.parse(chosen).weights if chosen.startswith(f"{engine}:") else ""
+    if not named:
+        raise InputError(
+            f"{project.paths.engines}: {chosen} is not of the engine {engine} that params.yaml names "
+            "(finetuned_model.engine); run `gotowce sync`"
+        )
+    return named
+
+
+def _save(project: Project, checkpoint: Path, target: Path, arguments: Mapping[str, Any]) -> None:
+    """Write a model to use, and note that it was trained here."""
+    ENGINES[project.params.finetuned_model.engine].save(checkpoint, target, arguments)
+    note_trained(target, project.paths.root)
 
 
 def _write_rounds(
@@ -99,9 +132,8 @@ def _write_rounds(
         rows.to_csv(new / f"{name}.csv", index=False, lineterminator="\n")
     (new / "rounds").mkdir()
     for number, weights_of in enumerate(done.models[:-1]):
-        file = new / "rounds" / f"round-{number}.pt"
-        portable(weights_of, file, arguments)
-        note_trained(file, project.paths.root)
+        suffix = ENGINES[project.params.finetuned_model.engine].suffix
+        _save(project, weights_of, new / "rounds" / f"round-{number}{suffix}", arguments)
     uses = done.proposed["use"].value_counts()
     return {
         "rounds": len(done.rounds),
