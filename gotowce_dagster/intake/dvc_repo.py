@@ -329,9 +329,7 @@ class DvcRepo:
             BusyError: One does.
         """
         if self.is_busy(paths):
-            raise BusyError(
-                "a stage that DVC is running uses the video; wait until it is done and run this again"
-            )
+            raise BusyError("a stage that DVC is running uses the video; wait until it is done and try again")
 
     def is_busy(self, paths: Iterable[Path]) -> bool:
         """Whether a running stage of a `dvc repro` reads or writes the files."""
