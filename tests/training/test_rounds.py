@@ -277,11 +277,11 @@ def test_each_round_is_measured_once(project: Project, monkeypatch: pytest.Monke
     file.write_text("\n".join(["clip,frame_index,x1,y1,x2,y2,label,marked", *lines]) + "\n")
     loaded = []
 
-    def load(weights: Path, *_: object) -> Callable[[np.ndarray], sv.Detections]:
+    def load(folder: Path, weights: Path) -> Callable[[np.ndarray], sv.Detections]:
         loaded.append(weights.name)
         return lambda image: _sees([[float(side) for side in box[1:]] for box in boxes[:2]], [0.9, 0.9])
 
-    monkeypatch.setattr(evaluation_rounds, "load_model", load)
+    monkeypatch.setattr(evaluation_rounds, "load_trained", load)
     table = evaluation_rounds.round_by_round(project, silent)
     assert loaded == ["round-0.pt", "best.pt"]
     assert table["round"].tolist() == [0, 1]
