@@ -14,6 +14,7 @@ from gotowce_dagster.core.errors import GotowceError, InputError, MissingExtraEr
 from gotowce_dagster.inference import exported
 from gotowce_dagster.inference.exported import differences, export_model, obstacle, sample_images
 from tests.detectors import standins
+from tests.support.boxes import boxes_at
 
 
 def _sure_yolo(path: Path) -> None:
@@ -110,25 +111,15 @@ def test_what_cannot_be_exported_is_refused(model: Path, tmp_path: Path) -> None
         )
 
 
-def _boxes(*rows: tuple[float, float, int]) -> sv.Detections:
-    """x1, confidence, class: boxes of 10 pixels."""
-    x = np.array([row[0] for row in rows], float)
-    return sv.Detections(
-        np.stack([x, x * 0, x + 10, x * 0 + 10], axis=1).reshape(-1, 4),
-        confidence=np.array([row[1] for row in rows], float),
-        class_id=np.array([row[2] for row in rows], int),
-    )
-
-
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
-        (_boxes((0, 0.9, 0)), _boxes((0.25, 0.8, 0)), (1, 0.25, 0.1)),
-        (_boxes((0, 0.9, 0), (0, 0.2, 0)), _boxes((0, 0.2, 0), (0, 0.9, 0)), (2, 0, 0)),
-        (_boxes((0, 0.9, 0)), _boxes((0, 0.9, 1)), (1, np.inf, np.inf)),
-        (_boxes((0, 0.9, 0)), _boxes((30, 0.9, 0)), (1, np.inf, np.inf)),
-        (_boxes(), _boxes((30, 0.9, 0)), (0, np.inf, np.inf)),
-        (_boxes(), _boxes(), (0, 0, 0)),
+        (boxes_at((0, 0.9, 0)), boxes_at((0.25, 0.8, 0)), (1, 0.25, 0.1)),
+        (boxes_at((0, 0.9, 0), (0, 0.2, 0)), boxes_at((0, 0.2, 0), (0, 0.9, 0)), (2, 0, 0)),
+        (boxes_at((0, 0.9, 0)), boxes_at((0, 0.9, 1)), (1, np.inf, np.inf)),
+        (boxes_at((0, 0.9, 0)), boxes_at((30, 0.9, 0)), (1, np.inf, np.inf)),
+        (boxes_at(), boxes_at((30, 0.9, 0)), (0, np.inf, np.inf)),
+        (boxes_at(), boxes_at(), (0, 0, 0)),
     ],
     ids=["moved", "another order", "another class", "elsewhere", "one only", "nothing"],
 )

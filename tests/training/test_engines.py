@@ -23,6 +23,7 @@ from gotowce_dagster.training.engines.scores import scores
 from gotowce_dagster.training.engines.varied import varied
 from gotowce_dagster.training.finetune import finetune, model_file, read_arguments
 from tests.detectors import standins
+from tests.support.boxes import boxes_at
 from tests.worlds import make_world
 
 BUILDERS = {"rfdetr": standins.rf_detr, "dfine": standins.d_fine}
@@ -250,28 +251,18 @@ def test_varied_boxes_follow_the_picture(seed: int) -> None:
     assert np.abs(boxes[0] - [x.min(), y.min(), x.max() + 1, y.max() + 1]).max() <= 1.5
 
 
-def _boxes(*rows: tuple[float, float, int]) -> sv.Detections:
-    """x1, confidence, class: boxes of 10 pixels."""
-    x = np.array([row[0] for row in rows], float)
-    return sv.Detections(
-        np.stack([x, x * 0, x + 10, x * 0 + 10], axis=1).reshape(-1, 4),
-        confidence=np.array([row[1] for row in rows], float),
-        class_id=np.array([row[2] for row in rows], int),
-    )
-
-
 @pytest.mark.parametrize(
     ("found", "precision", "recall", "map50"),
     [
-        (_boxes((0, 0.9, 0), (50, 0.8, 0)), 1.0, 1.0, 1.0),
-        (_boxes((0, 0.9, 0), (90, 0.8, 0)), 1.0, 0.5, 0.5),
-        (_boxes((0, 0.9, 0), (0.5, 0.8, 0)), 1.0, 0.5, 0.5),
-        (_boxes((0, 0.9, 1), (50, 0.8, 0)), 0.5, 0.5, 0.5),
-        (_boxes(), 0.0, 0.0, 0.0),
+        (boxes_at((0, 0.9, 0), (50, 0.8, 0)), 1.0, 1.0, 1.0),
+        (boxes_at((0, 0.9, 0), (90, 0.8, 0)), 1.0, 0.5, 0.5),
+        (boxes_at((0, 0.9, 0), (0.5, 0.8, 0)), 1.0, 0.5, 0.5),
+        (boxes_at((0, 0.9, 1), (50, 0.8, 0)), 0.5, 0.5, 0.5),
+        (boxes_at(), 0.0, 0.0, 0.0),
     ],
     ids=["all", "one missed", "one found twice", "another class", "nothing"],
 )
 def test_scores(found: sv.Detections, precision: float, recall: float, map50: float) -> None:
-    told = scores([found, _boxes()], [_boxes((0, 1, 0), (50, 1, 0)), _boxes()])
+    told = scores([found, boxes_at()], [boxes_at((0, 1, 0), (50, 1, 0)), boxes_at()])
     assert (told["precision"], told["recall"]) == (precision, recall)
     assert told["mAP50"] == pytest.approx(map50, abs=0.01)
