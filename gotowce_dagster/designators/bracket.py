@@ -70,10 +70,19 @@ def marks_of(ycrcb: np.ndarray, designator: AnyDesignator, min_confidence: float
     else:
         found = families.find(ycrcb, designator, min_confidence)
         marks = [Mark(sighting.box, sighting.confidence, None, designator) for sighting in found]
-    if designator.not_marks:
-        known = np.array(designator.not_marks)
-        marks = [m for m in marks if np.abs(known - inset(m.box, designator)).max(axis=1).min() > STILL]
-    return marks
+    return [m for m in marks if not is_known(inset(m.box, designator), designator.not_marks)]
+
+
+def is_known(box: np.ndarray, known: Sequence[tuple[float, float, float, float]]) -> bool:
+    """Whether a finding is at a known part of the HUD: on all its edges, or on three and most of it.
+
+    One part may look like marks of several sizes, when compression blurs one of its lines.
+    """
+    if not known:
+        return False
+    places = np.array(known)
+    edges = (np.abs(places - box) <= STILL).sum(axis=1)
+    return bool((edges == 4).any() or ((edges == 3) & (sv.box_iou_batch(box[None], places)[0] >= 0.5)).any())
 
 
 def inset(box: np.ndarray, designator: AnyDesignator) -> np.ndarray:

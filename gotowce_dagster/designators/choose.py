@@ -36,6 +36,8 @@ _CERTAIN = 0.85
 """Score of corners from which no other family is tried: nothing else looks like four of them."""
 _FOUND_AT = 0.5
 """IoU from which a sighting is at an example."""
+_FAINT = 0.2
+"""Confidence from which a part of the HUD may look like the mark in another frame."""
 
 
 _ALIKE, _NEARLY_ALL = 0.7, 0.8
@@ -245,7 +247,7 @@ def _knowing_hud(
     distinct = [frame for k, frame in enumerate(frames) if not any(_same(frame, f) for f in frames[:k])]
     if len(distinct) < 3 or len({frame.shape for frame in distinct}) > 1 or not _moving(boxes):
         return designator
-    found = [marks(frame, designator, 0.3) for frame in distinct]
+    found = [marks(frame, designator, _FAINT) for frame in distinct]
     masks = [mark_mask(frame, designator).astype(bool) for frame in distinct]
     fixed: list[np.ndarray] = []
     for sightings, mask in zip(found, masks, strict=True):

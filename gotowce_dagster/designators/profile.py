@@ -228,6 +228,8 @@ class OutlineLook(_Look):
     family: Literal["outline"] = "outline"
     enclosed: tuple[Fraction, Fraction]
     """Share of its box that the line encloses, smallest and largest that is looked for."""
+    hollow: Fraction = 0
+    """Smallest share of what is enclosed, the line included, that is one hole; 0: not looked at."""
 
 
 class GroundLook(_Look):

@@ -20,7 +20,7 @@ from gotowce_dagster.designators.base import (
     shape_of,
     sizes,
 )
-from gotowce_dagster.designators.circles import circles, line_seen, line_width
+from gotowce_dagster.designators.circles import alone, circles, line_seen, line_width
 from gotowce_dagster.designators.frame import measured_fill, rectangles
 from gotowce_dagster.designators.pointers import find_pointers, learn_pointers
 from gotowce_dagster.designators.profile import Look, RadialLook
@@ -123,6 +123,7 @@ def _rings(mask: np.ndarray, look: RadialLook) -> list[Sighting]:
         fill, clean = line_seen(mask, circle.centre, (circle.line, circle.line), look.thickness_px)
         confidence = ramp(fill, 0.55 * look.fill, 0.85 * look.fill) * ramp(clean, 0.45, 0.75)
         if confidence > 0.2:
+            confidence *= alone(mask, circle.centre, (circle.line, circle.line))
             box = np.concatenate((circle.centre - circle.radius, circle.centre + circle.radius + 1))
             found.append(Sighting(box, confidence))
     return found
