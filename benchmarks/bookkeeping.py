@@ -44,6 +44,11 @@ def make(root: Path, code: Path, videos: int) -> None:
     entries = "".join(f"  {n}:\n    file: {n}.mp4\n    points: none\n    profile: none\n" for n in names)
     (root / "data/videos.yaml").write_text(f"videos:\n{entries}", encoding="utf-8")
     _dvc(root, "add", "-q", f"data/raw/{_FIRST}.mp4")
+    if (root / "code/dvc.yaml").exists():
+        command = [sys.executable, "-m", "gotowce_dagster.cli.main", "sync", "--code", "--json"]
+        paths = {**os.environ, "PYTHONPATH": str(code), "GOTOWCE_ROOT": str(root)}
+        subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL, env=paths)
+        _dvc(root, "commit", "-q", "-f", "code/dvc.yaml")
     if (root / "videos/template.yaml").exists():
         _record_in_one_file_a_video(root, names)
     else:
