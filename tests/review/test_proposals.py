@@ -139,7 +139,7 @@ def test_verdicts_are_taught_in_the_next_round(world: Project) -> None:
         {
             "px": 64, "count": 60, "per_frame": 60, "foreign": 0, "stretch": 1,
             "erased": 0.0, "away": 1.0, "standouts": 0, "pasted": [0, 0],
-            "paste_scale": [1.0, 1.0], "turn_deg": 0, "recolour": 0, "brightness": 0,
+            "paste_scale": [1.0, 1.0], "turn_deg": 0, "recolour": 0, "marked": 0, "brightness": 0,
         }
     )  # fmt: skip
     crops = write_crops(folder, rows, world.paths.root / "crops", params, seed=1, proposals=refused)
