@@ -9,7 +9,8 @@ import supervision as sv
 
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Sighting
-from gotowce_dagster.designators.choose import SURE, candidates, marks, still
+from gotowce_dagster.designators.bracket import is_known
+from gotowce_dagster.designators.choose import SURE, candidates, marks, still, still_regions
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import (
@@ -178,6 +179,34 @@ def test_a_part_of_the_hud_that_resembles_the_mark_in_few_frames_is_known(
     assert found == []
     without = designator.model_copy(update={"not_marks": ()})
     assert any(marks(to_ycrcb(image), without, SURE) for image in empty)
+
+
+def test_bars_and_text_that_stand_still_at_the_edge_are_regions_of_the_hud() -> None:
+    masks = [np.zeros((360, 640), bool) for _ in range(10)]
+    for number, mask in enumerate(masks):
+        mask[20:26, 20:120] = mask[34:40, 20:90] = number != 3  # bars, one frame without
+        mask[170:180, 300:340] = True  # far from the edges: a camera that stands still
+        mask[2:358, [2, 637]] = mask[[2, 357], 2:638] = True  # the border of the screen
+        mask[200:220, 40 + 9 * number : 70 + 9 * number] = True  # a mark that moves
+        mask[330:340, 20:60] = True  # still, but where an example was drawn
+    examples = [np.array([15.0, 325, 65, 345])]
+    assert [box.tolist() for box in still_regions(masks, examples)] == [[20, 20, 120, 40]]
+
+
+@pytest.mark.parametrize(
+    ("box", "known"),
+    [
+        ((100, 20, 150, 60), True),
+        ((112, 20, 150, 60), True),
+        ((101, 21, 151, 95), False),
+        ((110, 25, 140, 50), True),
+        ((90, 10, 160, 70), False),
+        ((130, 40, 180, 80), False),
+    ],
+    ids=["itself", "three edges", "three edges of little of it", "inside", "around", "across"],
+)
+def test_what_a_known_part_of_the_hud_is(box: tuple[float, ...], known: bool) -> None:
+    assert is_known(np.array(box, float), ((100, 20, 150, 60), (300, 200, 340, 240))) is known
 
 
 def test_of_overlapping_sightings_the_surest_stays() -> None:
