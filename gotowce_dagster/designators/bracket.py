@@ -74,15 +74,17 @@ def marks_of(ycrcb: np.ndarray, designator: AnyDesignator, min_confidence: float
 
 
 def is_known(box: np.ndarray, known: Sequence[tuple[float, float, float, float]]) -> bool:
-    """Whether a finding is at a known part of the HUD: on all its edges, or on three and most of it.
+    """Whether a finding is a known part of the HUD: on three of its edges and most of it, or inside of it.
 
     One part may look like marks of several sizes, when compression blurs one of its lines.
     """
     if not known:
         return False
     places = np.array(known)
-    edges = (np.abs(places - box) <= STILL).sum(axis=1)
-    return bool((edges == 4).any() or ((edges == 3) & (sv.box_iou_batch(box[None], places)[0] >= 0.5)).any())
+    inwards = (box - places) * (1, 1, -1, -1)
+    edges = (np.abs(inwards) <= STILL).sum(axis=1)
+    most = (edges == 4) | ((edges == 3) & (sv.box_iou_batch(box[None], places)[0] >= 0.5))
+    return bool((most | (inwards >= -STILL).all(axis=1)).any())
 
 
 def inset(box: np.ndarray, designator: AnyDesignator) -> np.ndarray:
