@@ -177,8 +177,8 @@ def test_a_model_trained_on_crops_in_rounds(tmp_path: Path, monkeypatch: pytest.
     standins.d_fine(tmp_path / "weights" / "small")
     crops = {
         "px": 64, "count": 8, "per_frame": 8, "erased": 0.75, "away": 0.3, "standouts": 4, "pasted": [0, 1],
-        "paste_scale": [0.7, 1.4], "foreign": 0.5, "stretch": 1.5, "turn_deg": 180, "recolour": 0.3, "marked": 0.2,
-        "brightness": 0.3,
+        "paste_scale": [0.7, 1.4], "foreign": 0.5, "marked": 0.2, "stretch": 1.5, "turn_deg": 180,
+        "recolour": 0.3, "brightness": 0.3,
     }  # fmt: skip
     rounds = {
         "count": 1, "least_gain": 0.0, "frames": 4, "hold": 3, "adopt": 0.9, "doubt": 0.3, "box_iou": 0.6,
