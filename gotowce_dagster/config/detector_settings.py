@@ -228,13 +228,11 @@ class Sam3Settings(Prompted):
         return (self.weights,)
 
     def obstacle(self) -> str | None:
-        published = weights.WEIGHTS.get(self.weights)
-        if published is None or not published.is_gated or weights.find(self.weights):
+        if self.weights != "facebook/sam3" or weights.find(self.weights):
             return None
         return (
             f"{self.weights} is gated: accept its licence at https://huggingface.co/{self.weights}, then run "
-            f"`hf auth login` and `hf download {self.weights} --revision {published.revision} --local-dir "
-            f"{weights.folders()[0] / self.weights}`"
+            f"`{weights.command_by_hand(self.weights)}`"
         )
 
 

@@ -6,6 +6,7 @@ trust.py decides which files a model may be built from.
 """
 
 import os
+import shlex
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,11 +28,9 @@ class Weights:
     sha256: str | None = None
     """SHA-256 of the file. None: not published; only length and format are checked."""
     repo: str | None = None
-    """OWNER/NAME of the hub's repository, if the weights are a folder; its cache is searched too."""
+    """OWNER/NAME of the hub's repository, if the weights are a folder."""
     revision: str = "main"
     """Commit of the repository."""
-    is_gated: bool = False
-    """Whether the hub gives it only to those who accepted its licence."""
     files: Mapping[str, str | None] = field(default_factory=dict)
     """The files of the folder with their SHA-256; None if not published."""
 
@@ -53,9 +52,6 @@ _BPE = (
     "tokenizer_config.json",
     "vocab.json",
 )
-
-
-_DETECTOR = dict.fromkeys(("config.json", "model.safetensors", "preprocessor_config.json"))
 
 
 def _hub(name: str, revision: str, licence: str, tensors: str, *files: str, repo: str = "") -> Weights:
@@ -178,36 +174,31 @@ WEIGHTS = {
             "19e06bdc873da819920a8d373b879721a5b9759d822f8213220bb09abbdab58b",
             "preprocessor_config.json",
         ),
-        # No commit and digest are known yet, so they are not downloaded, see docs/detectors.md.
-        Weights("Roboflow/rf-detr-nano", None, "Apache-2.0", repo="Roboflow/rf-detr-nano", files=_DETECTOR),
-        Weights(
-            "florence-community/Florence-2-base",
-            None,
-            "MIT",
-            repo="florence-community/Florence-2-base",
-            files=dict.fromkeys(("config.json", "model.safetensors", "tokenizer.json")),
-        ),
-        Weights(
-            "facebook/sam3",
-            None,
-            "SAM License",
-            repo="facebook/sam3",
-            revision="3c879f39826c281e95690f02c7821c4de09afae7",
-            is_gated=True,
-            files=dict.fromkeys(
-                ("config.json", "model.safetensors", "processor_config.json", "tokenizer.json")
-            ),
-        ),
         # The image part of SAM 2 tiny: encoder, prompt encoder and mask decoder, enough for images.
         Weights("sam2_hiera_tiny_image.pt", None, "Apache-2.0"),
     )
 }
+
+BY_HAND: Mapping[str, str] = {
+    "Roboflow/rf-detr-nano": "hf download Roboflow/rf-detr-nano",
+    "florence-community/Florence-2-base": "hf download florence-community/Florence-2-base",
+    "facebook/sam3": (
+        "hf auth login && hf download facebook/sam3 --revision 3c879f39826c281e95690f02c7821c4de09afae7"
+    ),
+}
+"""Folders that people download themselves, with the command: their digests are not known here, and SAM 3 is
+gated."""
 
 
 def folders() -> list[Path]:
     """The folders to search, in order."""
     given = os.environ.get("GOTOWCE_WEIGHTS_DIR")
     return [*([Path(given).expanduser()] if given else []), _cache()]
+
+
+def command_by_hand(name: str) -> str:
+    """The command that downloads weights of BY_HAND into the first folder that is searched."""
+    return f"{BY_HAND[name]} --local-dir {shlex.quote(str(folders()[0] / name))}"
 
 
 def find(name: str) -> Path | None:

@@ -23,7 +23,6 @@ from gotowce_dagster.training.engines.scores import scores
 from gotowce_dagster.training.engines.varied import varied
 from gotowce_dagster.training.finetune import finetune, model_file, read_arguments
 from tests.detectors import standins
-from tests.support.boxes import boxes_at
 from tests.worlds import make_world
 
 BUILDERS = {"rfdetr": standins.rf_detr, "dfine": standins.d_fine}
@@ -178,8 +177,8 @@ def test_a_model_trained_on_crops_in_rounds(tmp_path: Path, monkeypatch: pytest.
     standins.d_fine(tmp_path / "weights" / "small")
     crops = {
         "px": 64, "count": 8, "per_frame": 8, "erased": 0.75, "away": 0.3, "standouts": 4, "pasted": [0, 1],
-        "paste_scale": [0.7, 1.4], "foreign": 0.5, "stretch": 1.5, "turn_deg": 180, "recolour": 0.3,
-        "marked": 0.2, "brightness": 0.3,
+        "paste_scale": [0.7, 1.4], "foreign": 0.5, "marked": 0.2, "stretch": 1.5, "turn_deg": 180,
+        "recolour": 0.3, "brightness": 0.3,
     }  # fmt: skip
     rounds = {
         "count": 1, "least_gain": 0.0, "frames": 4, "hold": 3, "adopt": 0.9, "doubt": 0.3, "box_iou": 0.6,
@@ -251,18 +250,28 @@ def test_varied_boxes_follow_the_picture(seed: int) -> None:
     assert np.abs(boxes[0] - [x.min(), y.min(), x.max() + 1, y.max() + 1]).max() <= 1.5
 
 
+def _boxes(*rows: tuple[float, float, int]) -> sv.Detections:
+    """x1, confidence, class: boxes of 10 pixels."""
+    x = np.array([row[0] for row in rows], float)
+    return sv.Detections(
+        np.stack([x, x * 0, x + 10, x * 0 + 10], axis=1).reshape(-1, 4),
+        confidence=np.array([row[1] for row in rows], float),
+        class_id=np.array([row[2] for row in rows], int),
+    )
+
+
 @pytest.mark.parametrize(
     ("found", "precision", "recall", "map50"),
     [
-        (boxes_at((0, 0.9, 0), (50, 0.8, 0)), 1.0, 1.0, 1.0),
-        (boxes_at((0, 0.9, 0), (90, 0.8, 0)), 1.0, 0.5, 0.5),
-        (boxes_at((0, 0.9, 0), (0.5, 0.8, 0)), 1.0, 0.5, 0.5),
-        (boxes_at((0, 0.9, 1), (50, 0.8, 0)), 0.5, 0.5, 0.5),
-        (boxes_at(), 0.0, 0.0, 0.0),
+        (_boxes((0, 0.9, 0), (50, 0.8, 0)), 1.0, 1.0, 1.0),
+        (_boxes((0, 0.9, 0), (90, 0.8, 0)), 1.0, 0.5, 0.5),
+        (_boxes((0, 0.9, 0), (0.5, 0.8, 0)), 1.0, 0.5, 0.5),
+        (_boxes((0, 0.9, 1), (50, 0.8, 0)), 0.5, 0.5, 0.5),
+        (_boxes(), 0.0, 0.0, 0.0),
     ],
     ids=["all", "one missed", "one found twice", "another class", "nothing"],
 )
 def test_scores(found: sv.Detections, precision: float, recall: float, map50: float) -> None:
-    told = scores([found, boxes_at()], [boxes_at((0, 1, 0), (50, 1, 0)), boxes_at()])
+    told = scores([found, _boxes()], [_boxes((0, 1, 0), (50, 1, 0)), _boxes()])
     assert (told["precision"], told["recall"]) == (precision, recall)
     assert told["mAP50"] == pytest.approx(map50, abs=0.01)

@@ -49,7 +49,7 @@ def test_gated_weights_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     settings = Sam3Settings()
-    says = r"gated: accept its licence .*`hf download facebook/sam3 --revision 3c879f3"
+    says = r"gated: accept its licence .*hf download facebook/sam3 --revision 3c879f3"
     with pytest.raises(MissingWeightsError, match=says):
         Sam3("s", settings)
     assert "gated" in str(registry.obstacle(settings, lambda name: False))
