@@ -140,9 +140,13 @@ def refresh(paths: Paths) -> None:
 def require(paths: Paths, stage: str | None = None) -> None:
     """Check that data/code lists the code that would run now, of one stage or of all.
 
+    Without any list there is nothing to compare, and DVC refuses to run what depends on one.
+
     Raises:
         InputError: It does not.
     """
+    if not paths.code(CODE).parent.is_dir():
+        return
     changes = outdated(paths)
     wrong = [name for name in changes if stage in {None, name}]
     if not wrong:
