@@ -10,21 +10,20 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.core.tables import PROVENANCE, TAUGHT, read_table, write_table
-from gotowce_dagster.core.trust import note_trained, require_trusted
+from gotowce_dagster.core.trust import note_trained
 from gotowce_dagster.labels.export import class_names
 from gotowce_dagster.labels.provenance import leaks
 from gotowce_dagster.training.engines.base import OnEpoch
 from gotowce_dagster.training.engines.registry import ENGINES, tile_side
-from gotowce_dagster.training.finetune import finetune, has_no_weights
+from gotowce_dagster.training.finetune import finetune
 from gotowce_dagster.training.model_card import model_card
 from gotowce_dagster.training.rounds import InRounds, taught, train_on_crops
+from gotowce_dagster.training.start import starting_weights
 
 _log = logging.getLogger(__name__)
 
@@ -50,11 +49,7 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
     # Dagster's blocking check does not apply when this stage runs alone.
     if found := leaks(project):
         raise InputError(f"{paths.dataset}: {'; '.join(found)}; run yolo_dataset again before training")
-    engine, named = ENGINES[params.engine], _weights(project)
-    start = named if has_no_weights(named) else weights.require(named)
-    # A folder holds tensors for an architecture of a library; a file of ultralytics holds a whole model.
-    if not has_no_weights(named) and not Path(start).is_dir():
-        require_trusted(Path(start), project.paths.root)
+    engine, (named, start) = ENGINES[params.engine], starting_weights(project)
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
     work = paths.work("finetuned_model")
     in_rounds: InRounds | None = None
@@ -95,25 +90,6 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
         (new / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
         (new / "args.yaml").write_text(yaml.safe_dump(arguments, sort_keys=False), encoding="utf-8")
         (new / "MODEL_CARD.md").write_text(card, encoding="utf-8")
-
-
-def _weights(project: Project) -> str:
-    """The weights to start from, or an architecture.
-
-    Raises:
-        InputError: data/engines.yaml names another engine than params.yaml.
-    """
-    engine, chosen = project.params.finetuned_model.engine, project.engines["finetuned_model"]
-    if engine == "yolo":
-        named = "" if chosen.startswith(tuple(f"{name}:" for name in ENGINES)) else chosen
-    else:
-        named = EngineSpec.parse(chosen).weights if chosen.startswith(f"{engine}:") else ""
-    if not named:
-        raise InputError(
-            f"{project.paths.engines}: {chosen} is not of the engine {engine} that params.yaml names "
-            "(finetuned_model.engine); run `gotowce sync`"
-        )
-    return named
 
 
 def _save(project: Project, checkpoint: Path, target: Path, arguments: Mapping[str, Any]) -> None:
