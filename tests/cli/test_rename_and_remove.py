@@ -46,7 +46,7 @@ def test_a_video_whose_file_is_gone_stays_until_it_is_removed(clone: Project, tm
     intake.sync(Project(clone.paths))
     project = Project(clone.paths)
     assert project.raw_state("duel") == "gone"
-    with pytest.raises(InputError, match=r"duel\.mp4: gone.*`gotowce remove duel`"):
+    with pytest.raises(InputError, match=r"duel\.mp4: missing.*`gotowce remove duel`"):
         project.raw("duel")
     assert intake.add(clone, film(tmp_path / "duel.mp4", shade=30)) == "duel_2"
     assert CliRunner().invoke(app, ["remove", "duel"]).exit_code == 0

@@ -169,7 +169,7 @@ def test_a_corrupt_middle_and_a_missing_end_are_recorded(tmp_path: Path) -> None
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     project = _project(tmp_path, a=b"")
     project.raw("a").unlink()
-    with pytest.raises(InputError, match=r"a\.mp4: gone.*gotowce remove a"):
+    with pytest.raises(InputError, match=r"a\.mp4: missing.*gotowce remove a"):
         extracted_frames.run(project, "a")
     (project.paths.raw / "a.mp4.dvc").touch()
     with pytest.raises(InputError, match=r"not pulled; run `dvc pull data/raw/a\.mp4\.dvc`"):
