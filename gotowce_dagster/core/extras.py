@@ -8,6 +8,7 @@ EXTRAS = {
     "assist": ("starlette", "uvicorn"),
     "edgetam": ("timm",),
     "hosted": ("anthropic", "anyio", "genai_prices", "google.genai", "httpx2", "openai", "pydantic_ai"),
+    "studies": ("spacy",),
     "superpixels": ("skimage",),
     "tracks": ("trackers",),
 }

@@ -131,7 +131,7 @@ def sync_code(root: Path) -> dict[str, tuple[list[str], list[str]]]:
     if not (root / PACKAGE).is_dir():
         raise InputError(f"{root / PACKAGE}: not there; dvc.yaml can be written only beside the source code")
     graph, changed = CodeGraph(root, EXEMPT), {}
-    for path in (Paths(root).template, root / "dvc.yaml"):
+    for path in (Paths(root).template, root / "dvc.yaml", Paths(root).studies_pipeline):
         stages = {name: stage.get("do", stage) for name, stage in read_yaml(path)["stages"].items()}
         lists = {name: graph.listed(f"{STAGES}.{name}") for name in stages}
         text = path.read_text(encoding="utf-8")

@@ -107,6 +107,8 @@ def test_everything_is_there_and_the_picture_is_shown(url: str, page: Page) -> N
         "evaluation",
         "segment_everything",
         "detector_comparison",
+        "crop_sensitivity",
+        "vocabulary",
     }
     assert [node["partition"] for node in assets["raw_videos"]["assetMaterializations"]] == ["duel"]
 
