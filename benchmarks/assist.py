@@ -1,6 +1,6 @@
 """Latency from a click to its mask through the HTTP backend: first and second click on each frame.
 
-    python benchmarks/assist.py [ENGINE] [--frames 4]
+    python -m benchmarks.assist [ENGINE] [--frames 4]
 
 Uses the frames of the samples with ground truth, first with designators (the click falls into one), then
 without. IoU is that of the mask's box with ground truth.
@@ -21,14 +21,8 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.masks import mask_box_iou
 from gotowce_dagster.core.tables import DETECTIONS, read_truth, write_table
-from gotowce_dagster.review.assist import (
-    TITLE,
-    Assistant,
-    application,
-    build_model,
-    new_token,
-    serving,
-)
+from gotowce_dagster.review.assist import Assistant, build_model
+from gotowce_dagster.review.assist_server import TITLE, application, new_token, serving
 from gotowce_dagster.review.bitmask import url_to_mask
 from gotowce_dagster.review.config import labelling_config
 from gotowce_dagster.video.decode import read_frames

@@ -1,4 +1,4 @@
-"""CPU seconds of bookkeeping by the number of videos: python benchmarks/bookkeeping.py 10 50 200 1000
+"""CPU seconds of bookkeeping by the number of videos: python -m benchmarks.bookkeeping 10 50 200 1000
 
 With ``--code FOLDER``, another version of this project is measured, for instance a worktree of an older
 commit.
@@ -12,12 +12,13 @@ warm-up, that is without the imports.
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from tests.support.working_tree import copy_working_tree
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")
@@ -27,17 +28,7 @@ _NOT_NEEDED = ("data/samples/", "docs/", "tests/", "benchmarks/")
 
 def make(root: Path, code: Path, videos: int) -> None:
     """Write a project with that many videos, every stage of each of them recorded."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=code,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    for name in listed:
-        if (code / name).is_file() and not name.startswith(_NOT_NEEDED):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(code / name, root / name)
+    copy_working_tree(code, root, lambda name: not name.startswith(_NOT_NEEDED))
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
     names = [f"video_{number:04}" for number in range(videos)]
     for name in names:
@@ -53,6 +44,11 @@ def make(root: Path, code: Path, videos: int) -> None:
     entries = "".join(f"  {n}:\n    file: {n}.mp4\n    points: none\n    profile: none\n" for n in names)
     (root / "data/videos.yaml").write_text(f"videos:\n{entries}", encoding="utf-8")
     _dvc(root, "add", "-q", f"data/raw/{_FIRST}.mp4")
+    if (root / "code/dvc.yaml").exists():
+        command = [sys.executable, "-m", "gotowce_dagster.cli.main", "sync", "--code", "--json"]
+        paths = {**os.environ, "PYTHONPATH": str(code), "GOTOWCE_ROOT": str(root)}
+        subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL, env=paths)
+        _dvc(root, "commit", "-q", "-f", "code/dvc.yaml")
     if (root / "videos/template.yaml").exists():
         _record_in_one_file_a_video(root, names)
     else:
@@ -158,6 +154,7 @@ def main() -> None:
     columns = ("status", "restore", "commit", "entry", "a stage", "sync", "dvc status")
     print(f"| videos | {' | '.join(columns)} |", f"|{' --- |' * (len(columns) + 1)}", sep="\n", flush=True)
     code = arguments.code.resolve()
+    stages: list[float] = []
     for videos in arguments.videos:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder, "project")
@@ -175,10 +172,19 @@ def main() -> None:
                 env={**os.environ, "PYTHONPATH": str(code), "DVC_SITE_CACHE_DIR": str(root / ".dvc/site")},
             )
             figures = json.loads(done.stdout.splitlines()[-1])
+        stages.append(figures["a stage"])
         print(
             f"| {videos} | {' | '.join(f'{figures[n]:.2f}' if n in figures else '-' for n in columns)} |",
             flush=True,
         )
+    if len(stages) > 1:
+        from benchmarks.ratios import (
+            compare,
+        )  # not at the top: a version before is measured by this file alone
+
+        first, last = arguments.videos[0], arguments.videos[-1]
+        what, against = f"bookkeeping of a stage at {last} videos", f"the same at {first}"
+        compare(what, stages[-1], stages[0], against=against, unit="CPU s")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Speed of the bracket detector on one core, from decoded frames.
 
-    python benchmarks/bracket_speed.py VIDEO PROFILE.toml [--frames 200]
+    python -m benchmarks.bracket_speed VIDEO PROFILE.toml [--frames 200]
 
 The baseline is one cv2.inRange over the same frames, the minimum cost of reading every pixel. Times are CPU
 times of this process, so other load on the machine does not count.
@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.ratios import compare
 from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.local.bracket import Bracket
 from gotowce_dagster.video.decode import probe, read_frames
@@ -50,9 +51,9 @@ def main() -> None:
         f"{arguments.video.name}, {len(images)} frames of {info.width}x{info.height}, "
         f"{len(profile.designators)} designators, one core\n"
         f"bracket      {ours:6.2f} ms per frame, {1000 / ours:6.0f} frames a second\n"
-        f"cv2.inRange  {floor:6.2f} ms per frame, {1000 / floor:6.0f} frames a second\n"
-        f"ratio        {ours / floor:6.1f}"
+        f"cv2.inRange  {floor:6.2f} ms per frame, {1000 / floor:6.0f} frames a second"
     )
+    compare("bracket detector", ours, floor, against="one cv2.inRange", unit="ms a frame")
 
 
 if __name__ == "__main__":

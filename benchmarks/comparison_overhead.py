@@ -1,6 +1,6 @@
 """Overhead of the comparison over the detectors it measures, and the gain of batches.
 
-    python benchmarks/comparison_overhead.py VIDEO PROFILE.toml [--frames 12] [--rounds 5]
+    python -m benchmarks.comparison_overhead VIDEO PROFILE.toml [--frames 12] [--rounds 5]
 
 1. Overhead: the comparison's own time per frame, measured with a detector that does nothing, relative to the
    time of each detector called directly. Reading frames, which any loop must do, is reported separately.
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from benchmarks.ratios import compare
 from gotowce_dagster.comparison.footage import Footage, sample
 from gotowce_dagster.comparison.job import Job, Limits, Picture
 from gotowce_dagster.comparison.subjects import Subject, detector
@@ -92,7 +93,7 @@ def overhead(pictures: list[Picture], rounds: int) -> None:
     print(f"the comparison adds {adds:.3f} ms a frame, {reported:.3f} of them to the seconds that it reports")
     for name, settings in DETECTORS.items():
         alone = 1000 * np.min([direct(settings, pictures) for _ in range(rounds)], axis=0).mean()
-        print(f"  {name}: {alone:.2f} ms a frame called directly, ratio {1 + adds / alone:.4f}")
+        compare(f"comparison, {name}", alone + adds, alone, against="calling it directly", unit="ms a frame")
 
 
 def batches(settings: dict[str, Any], pictures: list[Picture]) -> None:
@@ -109,7 +110,7 @@ def batches(settings: dict[str, Any], pictures: list[Picture]) -> None:
 def tiles(pictures: list[Picture], rounds: int) -> None:
     taken = [[direct(TILED | {"batch": batch}, pictures) for batch in (1, 4)] for _ in range(rounds)]
     one, four = 1000 * np.array(taken).min(axis=0).mean(axis=-1)
-    print(f"  one at a time {one:8.1f} ms a frame  four at once {four:8.1f}  ratio {one / four:.2f}")
+    compare("tiles, four at once", four, one, against="one at a time", unit="ms a frame")
 
 
 def main() -> None:

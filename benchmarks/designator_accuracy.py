@@ -1,6 +1,6 @@
 """Accuracy of the bracket detector on footage with ground truth.
 
-    python benchmarks/designator_accuracy.py FOOTAGE_FOLDER [--draws 20]
+    python -m benchmarks.designator_accuracy FOOTAGE_FOLDER [--draws 20]
 
 Calibrates a profile for each clip from at most 5 of its boxes and scores it on all other rows. Then, to
 measure the dependence on the choice of boxes, calibrates from random draws of 3 to 5 boxes, with each edge

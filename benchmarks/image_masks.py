@@ -1,6 +1,6 @@
 """Masks from designators with SAM 2: comparison with a plain box prompt, and an ablation.
 
-    python benchmarks/image_masks.py [FOOTAGE_FOLDER] [--weights NAME]
+    python -m benchmarks.image_masks [FOOTAGE_FOLDER] [--weights NAME]
 
 Uses the frames of benchmarks/truth_rows.py, and again those whose target is large when enlarged eight times,
 as if it were near. The measure is the IoU of the mask's box with the ground truth box.
@@ -15,6 +15,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ import numpy as np
 import pandas as pd
 import supervision as sv
 
+from benchmarks.ratios import compare
 from benchmarks.truth_rows import SAMPLES, WRONG, Case, detector_of, iou, read_cases, verdict
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.config.project import Project
@@ -129,15 +131,23 @@ def main() -> None:
     )
     parser.add_argument("footage", type=Path, nargs="?", default=SAMPLES)
     parser.add_argument("--weights", default="sam2_hiera_tiny_image.pt", choices=CONFIGS)
+    parser.add_argument("--quick", action="store_true", help="four frames, without the ablation")
     arguments = parser.parse_args()
     project = Project.find(Path(__file__).parent)
-    cases = list(read_cases(arguments.footage, project))
+    cases = list(islice(read_cases(arguments.footage, project), 4 if arguments.quick else None))
     pd.set_option("display.width", 200)
     compared = against_plain(cases, arguments.weights, project)
     print(f"\n{arguments.weights}, {len(cases)} frames, each with one target")
     print(summary(compared).to_string())
     print(speed(compared).to_string())
-    ours = compared[compared["method"] == "ours"]
+    ours, plain = (compared[compared["method"] == name] for name in ("ours", "plain, float32"))
+    against = "a box prompt on the whole frame"
+    for what, column, more in (("masks, IoU of boxes", "iou", True), ("masks, time", "seconds", False)):
+        unit = "s a target" if column == "seconds" else "mean IoU"
+        figures = (one[column].mean() for one in (ours, plain))
+        compare(what, *figures, against=against, unit=unit, more_is_better=more)
+    if arguments.quick:
+        return
     print(f"accepted {(ours['verdict'] == 'accept').sum()} of {len(ours)}, "
           f"lowest IoU among them {ours.loc[ours['verdict'] == 'accept', 'iou'].min():.2f}; "
           f"wrong (below {WRONG}) {(ours['iou'] < WRONG).sum()}")  # fmt: skip

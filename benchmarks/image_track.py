@@ -1,6 +1,6 @@
 """Tracking from one ground truth box to the next with an image model alone.
 
-    python benchmarks/image_track.py FOOTAGE_FOLDER [--weights FILE] [--plain-every N] [--sheet FOLDER]
+    python -m benchmarks.image_track FOOTAGE_FOLDER [--weights FILE] [--plain-every N] [--sheet FOLDER]
 
 For every two consecutive `object` rows of FOOTAGE_FOLDER/truth.csv at most 150 frames apart, the box in the
 first frame is the prompt; then every frame is visited without further prompts. Prints the IoU of the mask's
@@ -14,13 +14,14 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 
+from benchmarks.ratios import compare
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import tables
@@ -67,12 +68,13 @@ def main() -> None:
     parser.add_argument("--clips", default="naev_", help="prefix of the clips' names")
     parser.add_argument("--weights", default="sam2_hiera_tiny_image.pt")
     parser.add_argument("--plain-every", type=int, default=10)
+    parser.add_argument("--most", type=int, help="no more segments than this")
     parser.add_argument("--sheet", type=Path, help="folder for pictures of every segment")
     arguments = parser.parse_args()
     params = Project.find(Path(__file__).parent).params.masks
     track = ImageTrack(arguments.weights, params)
     rows = []
-    for segment in segments(arguments.footage, arguments.clips):
+    for segment in islice(segments(arguments.footage, arguments.clips), arguments.most):
         tiles: list[np.ndarray] = []
         figures = follow(track, segment, params, tiles if arguments.sheet else None)
         if arguments.plain_every:
@@ -83,6 +85,11 @@ def main() -> None:
         rows.append({"clip": segment.video.stem, "from": segment.start, "to": segment.end, **figures})
         print(pd.DataFrame(rows[-1:]).round(3).to_string(index=False, header=len(rows) == 1), flush=True)
     table = pd.DataFrame(rows)
+    if arguments.plain_every:
+        ours, plain = table["s"].median(), table["plain_s"].median()
+        compare(
+            "tracking with an image model", ours, plain, against="prompting whole frames", unit="s a frame"
+        )
     print(f"lowest IoU {table['iou'].min():.3f}, {table['s'].median():.2f} s per frame on {track.device}")
 
 

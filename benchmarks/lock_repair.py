@@ -1,4 +1,4 @@
-"""Time of `gotowce repair` on a video's dvc.lock cut in half: python benchmarks/lock_repair.py 2 200
+"""Time of `gotowce repair` on a video's dvc.lock cut in half: python -m benchmarks.lock_repair 2 200
 
 The videos are synthetic, as in bookkeeping.py: files of a few bytes, recorded as DVC does.
 """

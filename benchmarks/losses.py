@@ -1,6 +1,6 @@
 """Detection of wrong propagated masks by the quality gates, on synthetic clips with exact masks.
 
-    python benchmarks/losses.py [--weights FILE] [--seeds N] [--sheet FOLDER]
+    python -m benchmarks.losses [--weights FILE] [--seeds N] [--sheet FOLDER]
 
 Every clip is prompted with the object's exact box in its first frame, and tracked without further prompts. A
 frame is right if the mask has an IoU of 0.5 with the exact one, or the object is occluded and the mask is

@@ -1,6 +1,6 @@
 """Accuracy of every family of marks on scenes with exact truth, seeds that nothing was tuned on.
 
-    python benchmarks/mark_families.py [--seeds 100,101,102] [--only radial] [--frames 40] [--empty 150]
+    python -m benchmarks.mark_families [--seeds 100,101,102] [--only radial] [--frames 40] [--empty 150]
 
 For each variant and seed: five examples of an encoded scene, the family chosen from them, scores on all other
 frames, and findings in the same scene without marks. Processor time a frame is this process's own. Beside it,

@@ -1,6 +1,6 @@
 """Memory and speed of propagation, compared with the sam2 package's own video predictor.
 
-    python benchmarks/propagation_memory.py [--frames 2000] [--picture docs/pictures/propagation_memory.png]
+    python -m benchmarks.propagation_memory [--frames 2000] [--picture docs/pictures/propagation_memory.png]
 
 Both run SAM 2.1 tiny with the same random weights at a small input size, because only memory and the cost per
 frame are measured: five objects, prompted in the first frame and propagated forward, from the same JPEG files
@@ -16,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from benchmarks.ratios import compare
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.device import inference
 from gotowce_dagster.pictures.curves import figure_of, painted
@@ -34,7 +35,6 @@ from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
 WEIGHTS = "sam2.1_hiera_tiny.pt"
 SIDE = 128
 HEIGHT, WIDTH = 270, 480
-SHORT, LONG = 200, 400
 """Number of frames of the compared runs, and of the longer run of the reference."""
 _OURS, _THEIRS = "#0072b2", "#d55e00"
 
@@ -47,6 +47,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--frames", type=int, default=2000, help="number of frames of our long run")
+    parser.add_argument("--short", type=int, default=200, help="of the short ones; one has twice as many")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--child", nargs=3, metavar=("WHO", "FOLDER", "FRAMES"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -54,23 +55,24 @@ def main() -> None:
         who, folder, frames = arguments.child
         print(json.dumps(measure(who, Path(folder), int(frames))))
         return
+    short, frames = arguments.short, arguments.frames
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder), max(LONG, arguments.frames))
+        prepare(Path(folder), max(2 * short, frames), (short, 2 * short))
         runs = {
-            (who, frames): fresh_process(who, Path(folder), frames)
-            for who, frames in (
-                ("ours", SHORT),
-                ("reference", SHORT),
-                ("ours", arguments.frames),
-                ("reference", LONG),
+            (who, count): fresh_process(who, Path(folder), count)
+            for who, count in (
+                ("ours", short),
+                ("reference", short),
+                ("ours", frames),
+                ("reference", 2 * short),
             )
         }
-    report(runs, arguments.frames)
+    report(runs, short, frames)
     if arguments.picture:
-        write_picture(draw(runs, arguments.frames), arguments.picture)
+        write_picture(draw(runs, short, frames), arguments.picture)
 
 
-def prepare(folder: Path, frames: int) -> None:
+def prepare(folder: Path, frames: int, counts: Sequence[int]) -> None:
     """Write random weights under the official name, and JPEG files of a moving pattern."""
     import torch
 
@@ -82,7 +84,7 @@ def prepare(folder: Path, frames: int) -> None:
     for index in range(frames):
         shown = np.roll(pattern, -index, axis=1)[:, :WIDTH]
         cv2.imwrite(str(folder / "long" / f"{index}.jpg"), shown)
-    for count in (SHORT, LONG):
+    for count in counts:
         (folder / str(count)).mkdir()
         for index in range(count):
             os.link(folder / "long" / f"{index}.jpg", folder / str(count) / f"{index}.jpg")
@@ -154,33 +156,35 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def report(runs: dict[tuple[str, int], dict], frames: int) -> None:
+def report(runs: dict[tuple[str, int], dict], short: int, frames: int) -> None:
     """Print peaks and CPU seconds per frame, which other load on the machine hardly changes."""
     print(f"SAM 2.1 tiny, random weights, at {SIDE} pixels, {len(POINTS)} objects, on the CPU")
     for (who, count), run in runs.items():
         cost = f"{run['seconds']:.3f} CPU s per frame"
         print(f"{who:>9}, {count:5d} frames: peak {run['peak']:6.0f} MB, {cost}")
-    ratio = runs["ours", frames]["peak"] / runs["ours", SHORT]["peak"]
-    print(f"ours: peak at {frames} frames is {ratio:.3f} times that at {SHORT}")
-    expected = extrapolated(runs, frames)
-    ratio = expected / runs["reference", SHORT]["peak"]
-    print(f"reference: {expected:.0f} MB at {frames} by its runs of {SHORT} and {LONG}: {ratio:.2f} times")
-    faster = runs["reference", SHORT]["seconds"] / runs["ours", SHORT]["seconds"]
-    print(f"speed on the same {SHORT} frames: ours {faster:.2f} times the reference's")
+    ratio = runs["ours", frames]["peak"] / runs["ours", short]["peak"]
+    print(f"ours: peak at {frames} frames is {ratio:.3f} times that at {short}")
+    expected = extrapolated(runs, short, frames)
+    print(f"reference: {expected:.0f} MB at {frames} frames, from its runs of {short} and {2 * short}")
+    against = "the sam2 package's video predictor"
+    peak = runs["ours", frames]["peak"]
+    compare(f"propagation, memory at {frames} frames", peak, expected, against=against, unit="MB")
+    ours, reference = (runs[who, short]["seconds"] for who in ("ours", "reference"))
+    compare("propagation, time", ours, reference, against=against, unit="CPU s a frame")
 
 
-def extrapolated(runs: dict[tuple[str, int], dict], frames: int) -> float:
+def extrapolated(runs: dict[tuple[str, int], dict], short: int, frames: int) -> float:
     """Extrapolate the peak of the reference to a number of frames from its two runs."""
-    short, long = (runs["reference", count]["peak"] for count in (SHORT, LONG))
-    return long + (long - short) / (LONG - SHORT) * (frames - LONG)
+    first, second = (runs["reference", count]["peak"] for count in (short, 2 * short))
+    return second + (second - first) / short * (frames - 2 * short)
 
 
-def draw(runs: dict[tuple[str, int], dict], frames: int) -> np.ndarray:
+def draw(runs: dict[tuple[str, int], dict], short: int, frames: int) -> np.ndarray:
     """Plot memory over frames, RGB uint8 (H, W, 3)."""
     figure, (axis,) = figure_of(1, width=7.0)
-    axis.plot(runs["reference", LONG]["held"], color=_THEIRS, label="SAM2VideoPredictor of sam2")
-    lengths = np.array([SHORT, LONG, frames])
-    peaks = [extrapolated(runs, count) for count in lengths]
+    axis.plot(runs["reference", 2 * short]["held"], color=_THEIRS, label="SAM2VideoPredictor of sam2")
+    lengths = np.array([short, 2 * short, frames])
+    peaks = [extrapolated(runs, short, count) for count in lengths]
     axis.plot(lengths, peaks, ":", color=_THEIRS, label="its peak by length of the video, extrapolated")
     axis.plot(lengths[:2], peaks[:2], "o", color=_THEIRS)
     axis.plot(runs["ours", frames]["held"], color=_OURS, label="gotowce-dagster")

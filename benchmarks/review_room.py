@@ -1,7 +1,7 @@
 """Time to push frames to Label Studio, to pull reviews, and to pull when there is nothing new.
 
     gotowce review serve &
-    python benchmarks/review_room.py [--frames 1000] [--masks 1]
+    python -m benchmarks.review_room [--frames 1000] [--masks 1]
 
 Frames of 1080p with that many boxes and masks each, in a separate project that is deleted at the end.
 Every review accepts, through Label Studio's own action that copies predictions.
@@ -95,7 +95,7 @@ def main() -> None:
         number = push(room, frames, folder, params, why={}).project
 
     number = 0
-    with TemporaryDirectory() as home:
+    with TemporaryDirectory() as pulled:
         try:
             timed("push", send)
             timed("push again", send)
@@ -105,9 +105,9 @@ def main() -> None:
             )
             # Changes of the last seconds are read twice, in case one was still in progress.
             time.sleep(6)
-            timed("pull", lambda: pull(room, Paths(Path(home)), _TITLE))
+            timed("pull", lambda: pull(room, Paths(Path(pulled)), _TITLE))
             for _ in range(3):
-                timed("poll without news", lambda: pull(room, Paths(Path(home)), _TITLE))
+                timed("poll without news", lambda: pull(room, Paths(Path(pulled)), _TITLE))
         finally:
             room.client.projects.delete(number)
 

@@ -1,6 +1,6 @@
 """Accuracy of target boxes against ground truth, by segmenter.
 
-    python benchmarks/target_boxes.py FOOTAGE_FOLDER [ENGINE ...]
+    python -m benchmarks.target_boxes FOOTAGE_FOLDER [ENGINE ...]
 
 Uses the frames of benchmarks/truth_rows.py. Every frame is rated alone, by the rules of params.yaml.
 benchmarks/image_masks.py has the ablation of mask selection.

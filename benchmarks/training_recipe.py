@@ -34,7 +34,7 @@ from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.evaluation.recalls import Seen, figures, look
-from gotowce_dagster.training.finetune import portable
+from gotowce_dagster.training.engines.registry import ENGINES
 from gotowce_dagster.training.model import Predict, load_model
 from gotowce_dagster.training.rounds import train_on_crops
 from gotowce_dagster.training.targets_and_marks import marks_in
@@ -82,7 +82,7 @@ def subset(dataset: Path, chosen: Part, target: Path) -> tuple[Path, pd.DataFram
     rows.loc[rows["split"] == "test", "split"] = "val"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    for name in ("images", "labels", "unknown", "data.yaml"):
+    for name in ("images", "labels", "unknown", "data.yaml", "rejected.csv"):
         (target / name).symlink_to((dataset / name).resolve())
     (target / "cutouts").mkdir()
     trained = rows[rows["split"] == "train"]
@@ -176,7 +176,7 @@ def main() -> None:
         on_epoch=on_epoch,
     )
     spent = cpu_seconds() - before
-    portable(done.trained.weights, arguments.out / "model.pt", done.trained.arguments)
+    ENGINES["yolo"].save(done.trained.weights, arguments.out / "model.pt", done.trained.arguments)
     done.proposed.to_csv(arguments.out / "proposed.csv", index=False)
     if len(done.proposed):
         print(done.proposed.groupby(["round", "video", "use"]).size().to_dict())

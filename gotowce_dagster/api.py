@@ -1,6 +1,6 @@
-"""The public API: the few names that a notebook or a script needs.
+"""The functions of the public API that run stages and detectors, for notebooks and scripts.
 
-Import them from the package: ``from gotowce_dagster import detect, open_project``.
+Import them from the package, which lists all public names: ``from gotowce_dagster import detect``.
 """
 
 from collections.abc import Collection
@@ -12,25 +12,10 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import tables
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress, silent
-from gotowce_dagster.designators.calibrate import Calibration, calibrate
-from gotowce_dagster.designators.profile import Profile, read_profile, write_profile
+from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.detect import detect_video
 from gotowce_dagster.detectors.registry import build_detector, settings_of
-from gotowce_dagster.stages.table import STAGES
-
-__all__ = [
-    "Calibration",
-    "InputError",
-    "Profile",
-    "Project",
-    "calibrate",
-    "detect",
-    "open_project",
-    "read_profile",
-    "read_rows",
-    "run_stage",
-    "write_profile",
-]
+from gotowce_dagster.stages.table import stage_named
 
 _TABLES = {
     "frames": tables.FRAMES,
@@ -50,7 +35,7 @@ def open_project(folder: str | Path | None = None) -> Project:
 
 
 def run_stage(project: Project, name: str, video: str | None = None, *, progress: Progress = silent) -> None:
-    """Run one stage, as DVC and Dagster do, and write its output into the project's data folder.
+    """Run one stage, as in DVC and Dagster, and write its output to the project's data folder.
 
     Args:
         name: a stage of dvc.yaml, for instance ``masks``.
@@ -60,13 +45,7 @@ def run_stage(project: Project, name: str, video: str | None = None, *, progress
     Raises:
         InputError: no stage or video has that name, or the stage's inputs are missing or invalid.
     """
-    if name not in STAGES:
-        raise InputError(f"no stage named {name!r}; expected one of {', '.join(STAGES)}")
-    stage = STAGES[name]
-    if stage.per_video != (video is not None):
-        raise InputError(
-            f"{name} runs {'on one video: name it' if stage.per_video else 'on the whole project'}"
-        )
+    stage = stage_named(name, video)
     if video is None:
         stage.run(project, progress)
     else:
@@ -75,7 +54,7 @@ def run_stage(project: Project, name: str, video: str | None = None, *, progress
 
 
 def read_rows(project: Project, table: str, video: str) -> pd.DataFrame:
-    """Read what a stage made of a video: boxes as x1, y1, x2, y2 in pixels, exclusive end; times in seconds.
+    """Read a stage's table of a video: boxes as x1, y1, x2, y2 in pixels, exclusive end; times in seconds.
 
     Args:
         table: ``frames``, ``detections``, ``masks`` or ``labels``; core/tables.py describes their columns.
@@ -102,18 +81,18 @@ def detect(
     """Detect designators in a video file.
 
     Args:
-        profile: of the game's marks: ``calibrate(...).profile`` or ``read_profile(path)``.
+        profile: the marks of the game: ``calibrate(...).profile`` or ``read_profile(path)``.
         detector: a kind of detector with its default settings.
         frames: numbers of the frames to search, from 0; default: all.
         progress: called with frames done and their total.
 
     Returns:
-        A row a box: frame_index, x1, y1, x2, y2 (pixels, exclusive end), confidence, class_name, and more
-        columns of core.tables.DETECTIONS.
+        One row per box: frame_index, x1, y1, x2, y2 (pixels, exclusive end), confidence, class_name, and
+        more columns of core.tables.DETECTIONS.
 
     Raises:
         InputError: the file is not a video, lacks one of the frames, or no detector has that name.
-        MissingWeightsError: the detector's weights are neither here nor reachable.
+        MissingWeightsError: the detector's weights are neither on this machine nor downloadable.
     """
     built = build_detector(detector, settings_of(detector, {}), profile)
     return detect_video(Path(video), built, frames, progress).rows

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
+from tests.support.working_tree import commit_all, copy_working_tree
 
 # No deadlines: a machine that does something else beside would fail tests by the clock.
 settings.register_profile("unhurried", deadline=None)
@@ -45,21 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh clone of this project, as it stands, with no videos."""
     root = tmp_path_factory.mktemp("template")
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
-    for name in listed:
-        if name.startswith(("data/raw/", "data/truth/")) and not name.endswith(".keep"):
-            continue
-        if (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, root / name)
+    own = ("data/raw/", "data/truth/")
+    copy_working_tree(ROOT, root, lambda name: not name.startswith(own) or name.endswith(".keep"))
     (root / "data" / "videos.yaml").write_text("videos: {}\n", encoding="utf-8")
-    for command in (
-        ["git", "init", "-q"],
-        ["git", "add", "-A"],
-        ["git", "-c", "user.name=t", "-c", "user.email=t@t.test", "commit", "-qm", "start"],
-    ):
-        subprocess.run(command, cwd=root, check=True)
+    commit_all(root)
     return root
 
 
@@ -67,7 +57,7 @@ _NEVER_WRITTEN = {".mp4", ".png", ".jpg"}
 
 
 def _copied(source: str, target: str) -> None:
-    """Copy a file; where nobody writes into it, only its name."""
+    """Copy a file, or hard link it if no test writes to it."""
     is_object = f"{os.sep}.git{os.sep}objects{os.sep}" in source
     if is_object or Path(source).suffix in _NEVER_WRITTEN:
         with contextlib.suppress(OSError):  # the clone may lie on a disk of its own

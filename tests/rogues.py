@@ -1,4 +1,4 @@
-"""Harmless rogue pickles: whoever unpickles one without restriction makes a file."""
+"""Harmless rogue pickles: unpickling one without restriction creates a file."""
 
 import pickle
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ def test_the_page_runs_as_it_stands(capsys: pytest.CaptureFixture, monkeypatch: 
 
 
 @pytest.mark.integration
-def test_every_name_is_there_and_loaded_on_first_use() -> None:
+def test_every_public_name_is_loaded_on_first_use() -> None:
     for name in gotowce_dagster.__all__:
         assert getattr(gotowce_dagster, name) is not None
     loaded = "import sys, gotowce_dagster; print('pandas' in sys.modules, 'torch' in sys.modules)"
@@ -38,7 +38,7 @@ def test_every_name_is_there_and_loaded_on_first_use() -> None:
         gotowce_dagster.nonsense  # noqa: B018
 
 
-def test_wrong_names_say_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_names_are_answered_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     project = open_project(ROOT)
     with pytest.raises(InputError, match="no stage named 'mask'; expected one of extracted_frames"):
         run_stage(project, "mask")

@@ -22,7 +22,7 @@ PARAMS = (ROOT / "params.yaml").read_text(encoding="utf-8")
 BOXES = "clip,frame_index,x1,y1,x2,y2,label\n"
 
 
-def told(capsys: pytest.CaptureFixture) -> str:
+def error_of(capsys: pytest.CaptureFixture) -> str:
     err = capsys.readouterr().err
     assert "Traceback" not in err
     return " ".join(err.split())
@@ -76,7 +76,7 @@ def test_wrong_params(
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     before = clone.paths.videos.read_bytes()
     assert run(monkeypatch, "add", SAMPLE) == 2
-    assert words in (sentence := told(capsys))
+    assert words in (sentence := error_of(capsys))
     assert "params.yaml" in sentence
     assert [file.name for file in clone.paths.raw.iterdir()] == [".keep"]
     assert clone.paths.videos.read_bytes() == before
@@ -141,7 +141,7 @@ def test_wrong_files(
         else:
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert run(monkeypatch, *command) == 2
-    assert words in told(capsys)
+    assert words in error_of(capsys)
     assert [file.name for file in clone.paths.raw.iterdir()] == [".keep"]
 
 
@@ -167,7 +167,7 @@ def test_bad_entries_of_the_folder_do_not_stop_add_and_sync(
     film(clone.paths.raw / "rec.mkv", kind="matroska")
     for command in (["add", str(film(tmp_path / "other.mp4", shade=30))], ["sync"]):
         assert run(monkeypatch, *command) == 0
-        sentence = told(capsys)
+        sentence = error_of(capsys)
         assert all(name in sentence for name in ("broken.mp4", "sub.mp4", "[b].txt", "rec.mp4"))
         assert list(videos_of(clone)) == ["other", "rec"]
     assert run(monkeypatch, "sync", "--json") == 0
@@ -215,7 +215,7 @@ def test_a_full_disk_leaves_no_half_of_a_video(
     free = shutil.disk_usage(clone.paths.root).free
     (clone.paths.root / "fill").write_bytes(bytes(int(free - room * size - 60_000)))
     assert run(monkeypatch, "add", SAMPLE) == 2
-    assert "no space left on the disk" in told(capsys)
+    assert "no space left on the disk" in error_of(capsys)
     assert [file.name for file in clone.paths.raw.iterdir()] == [".keep"]
     cache = clone.paths.root / ".dvc" / "cache"
     assert [file for file in cache.rglob("*") if file.is_file() and file.stat().st_size > 100_000] == []
@@ -237,7 +237,7 @@ def test_a_read_only_project(
     clone.paths.engines.unlink(missing_ok=True)
     remount("ro")
     assert run(monkeypatch, *command) == 2
-    assert "lies on a read-only file system" in told(capsys)
+    assert "lies on a read-only file system" in error_of(capsys)
 
 
 @needs_root

@@ -1,8 +1,10 @@
 """Imports go one way, folder by folder, as docs/design.md draws them."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,7 @@ def imports_of(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield rest.partition(".")[0], node.lineno
 
 
+@cache
 def folder_graph() -> dict[str, dict[str, list[str]]]:
     """Of each folder the others that it imports, each with the places."""
     graph: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -90,3 +93,23 @@ def test_imports_go_one_way(folder: str) -> None:
 )
 def test_imports_are_seen(code: str, found: list[str]) -> None:
     assert [folder for folder, _ in imports_of(ast.parse(code))] == found
+
+
+def picture() -> str:
+    """The imports as text: each folder with the folders it imports, lowest first."""
+    graph = folder_graph()
+    lines = []
+    for folder in (name for names in ORDER for name in names.split()):
+        imported = sorted(graph.get(folder, {}), key=lambda name: (RANK[name], name))
+        lines.append(f"{folder} -> {' '.join(imported) or '(none)'}")
+    return "\n".join(lines)
+
+
+def test_the_design_page_draws_the_imports() -> None:
+    page = (PACKAGE.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    (drawn,) = re.findall(r"<!-- imports -->\n```\n(.*?)\n```\n", page, re.DOTALL)
+    assert drawn == picture(), f"write this into docs/design.md:\n{picture()}"
+
+
+if __name__ == "__main__":
+    print(picture())

@@ -13,10 +13,9 @@ import pytest
 import yaml
 
 from gotowce_dagster.config.detector_settings import MoondreamSettings
-from gotowce_dagster.core import trust, weights
+from gotowce_dagster.core import hub_models, trust, weights
 from gotowce_dagster.core.errors import GotowceError, InputError, MissingWeightsError
 from gotowce_dagster.core.progress import silent
-from gotowce_dagster.detectors.local import hub
 from gotowce_dagster.detectors.local.moondream import Moondream
 from gotowce_dagster.detectors.local.yolo import load
 from gotowce_dagster.evaluation.evaluate import fine_tuned
@@ -25,12 +24,15 @@ from gotowce_dagster.propagation.streaming import Streaming
 from gotowce_dagster.segmenters import edgetam_model, mobile_sam, sam2_model
 from gotowce_dagster.stages import finetuned_model, yolo_dataset
 from gotowce_dagster.training import finetune
+from gotowce_dagster.training.engines.yolo import Yolo
 from gotowce_dagster.training.model import load_model
 from tests.detectors import standins
 from tests.rogues import Rogue, Trap
 from tests.shipped import masks_params
 from tests.training.test_finetune import SMALL
 from tests.worlds import make_world
+
+pytestmark = pytest.mark.slow
 
 PACKAGE = Path(trust.__file__).parents[1]
 
@@ -99,7 +101,7 @@ def test_training_from_and_keeping_a_checkpoint(form: str, trap: Trap, tmp_path:
     with pytest.raises(InputError, match=r"start\.pt: not a checkpoint of ultralytics"):
         finetuned_model.run(world, silent)
     with pytest.raises(InputError, match="not a checkpoint of ultralytics"):
-        finetune.portable(file, tmp_path / "kept.pt", {})
+        Yolo().save(file, tmp_path / "kept.pt", {})
     work = tmp_path / "work"
     params = world.params.finetuned_model.model_copy(update={"epochs": 2})
     place = work / finetune.fingerprint(world.paths.dataset, "yolo26n.yaml", params)
@@ -236,7 +238,7 @@ def test_folders_of_a_hub(
     build(mine / "folder")
     _rogue_tensors(trap, mine / "folder")
     with pytest.raises(MissingWeightsError, match="damaged, or weights of something else"):
-        hub.load(model, processor, "folder", "cpu")
+        hub_models.load(model, processor, "folder", "cpu")
     trap.assert_not_sprung()
 
 
@@ -247,7 +249,7 @@ def test_a_folder_that_brings_code_is_not_asked_about(trap: Trap, mine: Path) ->
     auto = {"AutoConfig": "rogue.Config", "AutoModelForZeroShotObjectDetection": "rogue.Model"}
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "rogue", "auto_map": auto}))
     with pytest.raises(MissingWeightsError):
-        hub.load("AutoModelForZeroShotObjectDetection", "AutoProcessor", "folder", "cpu")
+        hub_models.load("AutoModelForZeroShotObjectDetection", "AutoProcessor", "folder", "cpu")
     trap.assert_not_sprung()
 
 
@@ -290,15 +292,15 @@ def test_no_loader_of_the_package_leaves_it_open() -> None:
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
             owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
-            said = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             place = f"{file.name}:{node.lineno}"
             assert (owner, node.func.attr) not in _UNSAFE, place
-            assert said.get("allow_pickle") != "True", place
+            assert keywords.get("allow_pickle") != "True", place
             if (owner, node.func.attr) == ("torch", "load"):
-                assert said.get("weights_only") == "True", place
+                assert keywords.get("weights_only") == "True", place
                 seen += 1
             if node.func.attr == "from_pretrained":
-                assert said.get("trust_remote_code") == "False" or file.name == "moondream.py", place
+                assert keywords.get("trust_remote_code") == "False" or file.name == "moondream.py", place
                 seen += 1
     assert seen >= 6
 

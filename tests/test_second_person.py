@@ -115,9 +115,9 @@ def test_everything_a_second_person_does(
     root = tmp_path / "second"
     run(tmp_path, "git", "clone", "-q", str(first), str(root))
     second = visit(Project(Paths(root)))
-    told = CliRunner().invoke(app, ["sync", "--json"])
-    assert told.exit_code == 0
-    states = {key: video["state"] for key, video in json.loads(told.stdout)["videos"].items()}
+    result = CliRunner().invoke(app, ["sync", "--json"])
+    assert result.exit_code == 0
+    states = {key: video["state"] for key, video in json.loads(result.stdout)["videos"].items()}
     assert states == {"scene_1": "not pulled", "scene_2": "not pulled"}
     assert second.paths.videos.read_bytes() == listed
     assert run(root, "git", "status", "--short") == ""

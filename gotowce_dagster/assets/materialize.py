@@ -14,7 +14,9 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.errors import GotowceError, MissingWeightsError, system_sentence
 from gotowce_dagster.core.sources import require_pulled, tracked_files
-from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest
+from gotowce_dagster.intake import code_digests
+from gotowce_dagster.intake.dvc_lockfile import fingerprint, output_digest
+from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.pipelines import stage_address, stage_name
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.stages.base import Stage
@@ -45,6 +47,7 @@ def materialize(
     start = time.monotonic()
     try:
         _require_sources(project, stage, video)
+        code_digests.refresh(project.paths)
         how = _bring_up_to_date(repo, address, partial(stage.run, *arguments, progress(context), **callbacks))
     except GotowceError as error:
         # A download of weights may succeed a minute later; bad input stays bad.

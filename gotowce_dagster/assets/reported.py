@@ -1,9 +1,9 @@
-"""What the sensor `dvc_lock` has reported to Dagster, by pipeline.
+"""The state of the sensor `dvc_lock`: the entries of each dvc.lock that it has reported to Dagster.
 
-The cursor of a sensor is stored in Dagster's database at every tick, so it holds one batch only. The batches
-before lie in a file, which belongs to the cursor with its token: where a cursor was reset, or the file is
-lost, everything is looked at again, and what Dagster has already is not reported twice. A batch enters the
-file at the tick after it, when Dagster has stored the cursor, and so the events too.
+Dagster stores a sensor's cursor in its database at every tick, so the cursor contains one batch only. Earlier
+batches are in a file that has the cursor's token. If the cursor was reset or the file is lost, all entries
+are checked again; those that Dagster already has are not reported twice. A batch is added to the file one
+tick later, when Dagster has stored the cursor and the events.
 """
 
 from collections.abc import Iterable
@@ -20,16 +20,16 @@ from gotowce_dagster.intake.pipelines import LOCK
 
 
 class Record(BaseModel):
-    """What was reported of one pipeline's dvc.lock."""
+    """The reported entries of one pipeline's dvc.lock."""
 
     state: tuple[int, int, int]
     """Size, modification time and inode of the file."""
     stages: dict[str, str] = {}
-    """Fingerprint of each entry that is reported."""
+    """Fingerprint of each reported entry."""
     absent: list[str] = []
-    """Outputs that are recorded but not pulled."""
+    """Recorded outputs that are not pulled."""
     is_failed: bool = False
-    """Whether an entry could not be reported, so that it is tried again."""
+    """Whether an entry could not be reported; it is retried."""
 
 
 class _Cursor(BaseModel):
@@ -54,38 +54,38 @@ class Reported:
     token: str
     records: dict[str, Record]
     last: str = ""
-    """The pipeline at which the batch before ended."""
+    """The last pipeline of the previous batch."""
     batch: dict[str, Record] = field(default_factory=dict)
 
     @classmethod
     def resume(cls, paths: Paths, cursor: str | None) -> "Reported":
-        """The state after the batch of the cursor; an empty one for another cursor than the file's."""
+        """The state after the cursor's batch; empty if the cursor and the file do not belong together."""
         file = paths.work("dvc") / "reported.json"
-        told, kept = _parsed(_Cursor, cursor), _parsed(_Kept, file.read_bytes() if file.exists() else None)
-        if not told or not kept or told.token != kept.token:
-            told = _Cursor(token=uuid4().hex)
-            kept = _Kept(token=told.token)
+        seen, kept = _parsed(_Cursor, cursor), _parsed(_Kept, file.read_bytes() if file.exists() else None)
+        if not seen or not kept or seen.token != kept.token:
+            seen = _Cursor(token=uuid4().hex)
+            kept = _Kept(token=seen.token)
             _write(file, kept)
-        elif told.batch:
-            # Videos that left the project go.
+        elif seen.batch:
+            # Drop videos that were removed from the project.
             records = {
-                f: r for f, r in (kept.records | told.batch).items() if (paths.root / f / LOCK).exists()
+                f: r for f, r in (kept.records | seen.batch).items() if (paths.root / f / LOCK).exists()
             }
-            kept = _Kept(token=told.token, records=records)
+            kept = _Kept(token=seen.token, records=records)
             _write(file, kept)
-        return cls(paths.root, told.token, kept.records, told.last)
+        return cls(paths.root, seen.token, kept.records, seen.last)
 
     def due(self, folders: Iterable[str]) -> list[str]:
-        """The pipelines of which something may have to be reported, those after the last batch first."""
+        """The pipelines with possibly unreported entries, those after the last batch first."""
         found = [folder for folder in folders if self.is_due(folder)]
         return sorted(found, key=lambda folder: (folder <= self.last, folder))
 
     def failed(self, folders: Iterable[str]) -> list[str]:
-        """The pipelines of which something could not be reported, though nothing has changed since."""
+        """The unchanged pipelines with entries that could not be reported."""
         return [folder for folder in folders if self._is_same(folder) and self.records[folder].is_failed]
 
     def is_due(self, folder: str) -> bool:
-        """Whether something new in a pipeline's dvc.lock may have to be reported."""
+        """Whether a pipeline's dvc.lock may have unreported entries."""
         if not self._is_same(folder):
             return self.state(folder) is not None
         return any((self.root / path).exists() for path in self.records[folder].absent)
@@ -103,7 +103,7 @@ class Reported:
         return found.st_size, found.st_mtime_ns, found.st_ino
 
     def keep(self, folder: str, record: Record) -> None:
-        """Remember what is reported of a pipeline with this batch."""
+        """Add a pipeline's record to this batch."""
         self.batch[folder] = record
         self.last = folder
 
@@ -113,7 +113,7 @@ class Reported:
 
 
 def _parsed(kind: type[T], text: str | bytes | None) -> T | None:
-    """A cursor or file as this version writes it; None of any other."""
+    """Parse a cursor or file of this version; None for any other."""
     try:
         return kind.model_validate_json(text) if text else None
     except ValidationError:

@@ -20,7 +20,8 @@ from gotowce_dagster.config.project import Project, listed_videos
 from gotowce_dagster.core.errors import GotowceError, PartlyDoneError, one_sentence
 from gotowce_dagster.core.sources import not_pulled, pointer, require_pulled, tracked_files
 from gotowce_dagster.intake import videos as intake
-from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest
+from gotowce_dagster.intake.dvc_lockfile import fingerprint, output_digest
+from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.pipelines import ROOT, STUDIES, folder_of, stage_name
 from gotowce_dagster.intake.raw_folder import entries
 from gotowce_dagster.labels.reviews import read_reviewed

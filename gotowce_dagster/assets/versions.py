@@ -1,4 +1,4 @@
-"""Code versions of assets: a digest of the stage's source files and parameters named in its pipeline.
+"""Code versions of assets: a digest of the stage's source files, and of the parameters named in its pipeline.
 
 An edit of params.yaml or of a stage's code thus makes the asset stale in Dagster exactly when it makes the
 stage stale in DVC.
@@ -6,14 +6,13 @@ stage stale in DVC.
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.yaml_files import read_yaml
-from gotowce_dagster.intake.code_graph import code_of
+from gotowce_dagster.intake.code_digests import listings
 
 
 def pipeline(paths: Paths) -> dict[str, dict[str, Any]]:
@@ -25,11 +24,7 @@ def pipeline(paths: Paths) -> dict[str, dict[str, Any]]:
 def code_version(paths: Paths, stage: str) -> str:
     """Compute a digest of the stage's source files and its sections of the parameter files."""
     spec = pipeline(paths)[stage]
-    digest = hashlib.md5(usedforsecurity=False)
-    for dep in sorted(code_of(spec["deps"])):
-        for file in _sources(paths.root / dep):
-            digest.update(file.relative_to(paths.root).as_posix().encode())
-            digest.update(file.read_bytes())
+    digest = hashlib.md5(listings(paths)[stage].encode(), usedforsecurity=False)
     params = read_yaml(paths.params)
     own = {name: _value(params, name) for name in spec["params"] if isinstance(name, str)}
     digest.update(json.dumps(own, sort_keys=True).encode())
@@ -48,10 +43,3 @@ def _value(params: dict[str, Any], name: str) -> Any:
     """The value of a section, or of ``section.value`` in DVC's notation."""
     section, _, rest = name.partition(".")
     return _value(params[section], rest) if rest else params[section]
-
-
-def _sources(path: Path) -> list[Path]:
-    """A file, or all of a folder but what Python compiled, as .dvcignore has it."""
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
-    return [path]

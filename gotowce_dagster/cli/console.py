@@ -38,11 +38,11 @@ class _Rate(ProgressColumn):
 
 
 _LINE_EVERY_S = 8.0
-"""Seconds between lines of progress in a log, where bars make no sense."""
+"""Seconds between lines of progress where standard error is not a terminal."""
 
 
 class _Lines:
-    """Progress as lines: one every few seconds, whether or not something has happened, and one at the end."""
+    """Progress as lines of text: one every few seconds, and one at the end."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, tuple[float, int, int | None]] = {}
@@ -54,23 +54,23 @@ class _Lines:
 
         def update(done: int, total: int) -> None:
             with self._lock:
-                begun, before, _ = self._tasks[what]
-                self._tasks[what] = (begun, done, total)
+                started, before, _ = self._tasks[what]
+                self._tasks[what] = (started, done, total)
                 if done >= total and before < total:
                     self._show(what)
 
         return update
 
     def show_unfinished(self) -> None:
-        """Print a line for everything that is not done."""
+        """Print a line for each unfinished task."""
         with self._lock:
             for what, (_, done, total) in self._tasks.items():
                 if total is None or done < total:
                     self._show(what)
 
     def _show(self, what: str) -> None:
-        begun, done, total = self._tasks[what]
-        spent = time.monotonic() - begun
+        started, done, total = self._tasks[what]
+        spent = time.monotonic() - started
         if not total or not done:
             parts = [f"{done}/{total}" if total else "", f"{spent:.0f} s so far"]
         elif done >= total:
@@ -82,7 +82,7 @@ class _Lines:
 
 
 class _ToConsole(logging.Handler):
-    """Log records of this package as lines on standard error, above the bars."""
+    """Prints this package's log records on standard error, above the bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
         err.print(record.getMessage(), highlight=False)
@@ -90,7 +90,7 @@ class _ToConsole(logging.Handler):
 
 @contextmanager
 def _log_shown() -> Generator[None]:
-    """Show what this package logs, from level INFO on."""
+    """Show this package's log records of level INFO and above."""
     logger, handler = logging.getLogger("gotowce_dagster"), _ToConsole()
     before = logger.level, logger.propagate
     logger.addHandler(handler)
@@ -123,9 +123,9 @@ def _progress_lines() -> Generator[Callable[[str], Progress]]:
 
 @contextmanager
 def progress_bars() -> Generator[Callable[[str], Progress]]:
-    """Show progress on standard error; yields a function that begins a task and returns its callback.
+    """Show progress on standard error; yields a function that starts a task and returns its callback.
 
-    In a terminal a task is a bar, elsewhere a line at least every ten seconds.
+    In a terminal, a task is a bar; elsewhere, a line at least every ten seconds.
     """
     with _log_shown(), _bars() if err.is_terminal else _progress_lines() as start:
         yield start

@@ -24,4 +24,4 @@ def demo(
         numbers = demonstration.numbers(project, studies=studies)
         console.show_json({"stages": numbers, "report": report})
         return
-    console.say("The report: ", console.bold(report), "\nLook at the pipeline with `make dev`.")
+    console.say("The report: ", console.bold(report), "\nLook at the pipeline with `dagster dev`.")

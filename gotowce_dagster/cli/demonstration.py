@@ -14,6 +14,7 @@ from gotowce_dagster.cli.console import number, progress_bars, show_table
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.definitions import defs
+from gotowce_dagster.intake import shipped
 from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.pipelines import stage_name
 from gotowce_dagster.previews.base import Preview
@@ -38,7 +39,7 @@ def run(project: Project, *, quiet: bool = False, studies: bool = False) -> Path
     Raises:
         GotowceError: A step failed; the message names the step and the reason.
     """
-    samples = project.paths.data / "samples"
+    samples = shipped.samples()
     for clip in sorted(samples.glob("*.mp4")):
         for truth in ("truth.csv", "complete.csv"):
             intake.add(project, clip, truth=samples / truth)

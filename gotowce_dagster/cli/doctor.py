@@ -9,8 +9,10 @@ from rich.text import Text
 
 from gotowce_dagster.cli import console
 from gotowce_dagster.cli.options import Json
+from gotowce_dagster.core.errors import InputError
 
 if TYPE_CHECKING:
+    from gotowce_dagster.config.project import Project
     from gotowce_dagster.diagnosis.finding import Finding
 
 
@@ -28,7 +30,8 @@ def doctor(
     from gotowce_dagster.diagnosis.checks import diagnose
     from gotowce_dagster.diagnosis.finding import Level
 
-    findings = diagnose(Project.find(), hours)
+    project = Project.find()
+    findings = diagnose(project, hours) + _code(project)
     if json:
         console.show_json([asdict(finding) for finding in findings])
         return
@@ -45,6 +48,20 @@ def doctor(
     for finding in rest:
         mark = Text("yes  ", "green") if finding.ok else Text("no   ", "yellow")
         console.say("  ", mark, f"{finding.what}: {finding.result}")
+
+
+def _code(project: "Project") -> "list[Finding]":
+    """Check that stages would run the code that data/code lists; beside the source code a run lists it."""
+    from gotowce_dagster.diagnosis.finding import Finding, Level
+    from gotowce_dagster.intake import code_digests
+
+    if code_digests.has_source(project.paths):
+        return []
+    try:
+        code_digests.require(project.paths)
+    except InputError as error:
+        return [Finding("version", False, str(error), "gotowce upgrade --dry-run", Level.WRONG)]
+    return [Finding("version", True, "that of the project: stages run the code that data/code lists")]
 
 
 def _show_to_do(title: str, style: str, findings: Sequence["Finding"]) -> None:

@@ -12,8 +12,11 @@ from gotowce_dagster.cli.lazy import lazy_group
 from gotowce_dagster.core.errors import GotowceError, InputError, system_sentence
 
 VERBS = (
+    "init",
+    "upgrade",
     "compare",
     "export",
+    "export-model",
     "predict",
     "model-card",
     "rounds",

@@ -32,7 +32,7 @@ def segment(
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.designators.profile import read_profile
     from gotowce_dagster.intake.videos import NO_PROFILE, profile_of
-    from gotowce_dagster.labelling.segment_video import segment as carry
+    from gotowce_dagster.labelling.segment_video import segment as propagate
     from gotowce_dagster.video.names import key_and_suffix
 
     project, path = Project.find(), video_file(video)
@@ -45,7 +45,7 @@ def segment(
     needed = {"propagation": [engine] if engine else masks.propagation.engine}
     chosen = engines.first_of(needed if points else needed | {"masks": masks.segmenter})
     with console.progress_bars() as start:
-        done = carry(path, prompted_by, out, params=project.params, engines=chosen, start=start)
+        done = propagate(path, prompted_by, out, params=project.params, engines=chosen, start=start)
     if json:
         console.show_json(asdict(done))
         return

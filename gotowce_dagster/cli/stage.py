@@ -7,7 +7,6 @@ from rich.text import Text
 
 from gotowce_dagster.cli import console
 from gotowce_dagster.cli.options import Json
-from gotowce_dagster.core.errors import InputError
 
 
 def stage(
@@ -17,23 +16,19 @@ def stage(
 ) -> None:
     """Run one stage, as dvc.yaml does; an empty result is reported on standard error."""
     from gotowce_dagster.config.project import Project
+    from gotowce_dagster.intake.code_digests import require
     from gotowce_dagster.intake.dvc_repo import DvcRepo
     from gotowce_dagster.intake.pipelines import stage_address
     from gotowce_dagster.previews.found_nothing import found_nothing
     from gotowce_dagster.previews.table import PREVIEWS
-    from gotowce_dagster.stages.table import STAGES
+    from gotowce_dagster.stages.table import stage_named
 
-    if name not in STAGES:
-        raise InputError(f"no stage named {name!r}; expected one of {', '.join(STAGES)}")
-    chosen = STAGES[name]
-    if chosen.per_video != (video is not None):
-        raise InputError(
-            f"{name} runs {'on one video: name it' if chosen.per_video else 'on the whole project'}"
-        )
+    chosen = stage_named(name, video)
     project = Project.find()
     arguments = (project,) if video is None else (project, video)
     if video is not None:
         project.video(video)
+    require(project.paths, name)
     DvcRepo(project.paths.root).remember(stage_address(name, video))
     with console.progress_bars() as start:
         chosen.run(*arguments, start(" ".join(filter(None, (name, video)))))

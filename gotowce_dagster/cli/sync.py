@@ -1,4 +1,4 @@
-"""`gotowce sync`: list the videos and choose the engines; with --code, list each stage's source files."""
+"""`gotowce sync`: list the videos and choose the engines; with --code, list the code of each stage."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def sync(
     refresh: Annotated[bool, typer.Option("--refresh", help="Choose the engines again.")] = False,
     code: Annotated[
-        bool, typer.Option("--code", help="Only update the lists of source files of stages.")
+        bool, typer.Option("--code", help="Only update data/code, the source files that each stage runs.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -45,14 +45,23 @@ def sync(
 
 
 def _sync_code(project: "Project", json: bool) -> None:
-    from gotowce_dagster.intake.code_graph import sync_code
+    from dataclasses import asdict
 
-    changed = sync_code(project.paths.root)
+    from gotowce_dagster.core.errors import InputError
+    from gotowce_dagster.intake import code_digests
+
+    if not code_digests.has_source(project.paths):
+        raise InputError(
+            "the source code is not part of this project; bring it to the installed version with "
+            "`gotowce upgrade`"
+        )
+    changed = code_digests.write(project.paths)
     if json:
-        console.show_json(changed)
+        console.show_json({stage: asdict(change) for stage, change in changed.items()})
         return
-    for stage, (added, removed) in changed.items():
-        lines = [*(f"+ {name}" for name in added), *(f"- {name}" for name in removed)]
+    for stage, change in changed.items():
+        marks = {"+": change.added, "-": change.removed, "~": change.changed}
+        lines = [f"{mark} {name}" for mark, names in marks.items() for name in names]
         console.out.print(console.bold(stage), *lines, sep="\n  ", highlight=False)
     if not changed:
-        console.out.print("the pipelines name exactly the source files that each stage runs")
+        console.out.print("data/code lists exactly the source files that each stage runs")

@@ -24,7 +24,7 @@ from gotowce_dagster.comparison.subjects import Subject, size_mb
 from gotowce_dagster.core.detections import confidences
 from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.core.redact import redact, secrets_of_environment
-from gotowce_dagster.detectors.base import impossible
+from gotowce_dagster.detectors.base import invalid_boxes
 from gotowce_dagster.pictures.read import read_rgb
 
 _ROUNDS = 2
@@ -130,7 +130,7 @@ def _rows(found: sv.Detections, shape: tuple[int, ...]) -> tuple[list[list[Any]]
         np.asarray(found.data.get(name, np.full(len(xyxy), ""))).astype(str)
         for name in ("class_name", "prompt")
     ]
-    good = ~impossible(found, shape)
+    good = ~invalid_boxes(found, shape)
     columns = [*xyxy[good].T.tolist(), confidence[good].tolist(), *(name[good].tolist() for name in names)]
     return [list(row) for row in zip(*columns, strict=True)], int((~good).sum())
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from gotowce_dagster.core import weights
 from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.core.safe_names import ClassName, ReadablePath, readable_path
 
@@ -16,7 +17,7 @@ PricesPath = Annotated[
 ]
 
 DESIGNATOR = {"target": ["four corner brackets around a target", "a square target bracket"]}
-"""What is looked for by default: our class, and the phrases a model is asked for it."""
+"""The default prompts: the class name and its phrases."""
 
 
 class Settings(BaseModel):
@@ -27,14 +28,14 @@ class Settings(BaseModel):
 
 
 class CropSettings(Settings):
-    """A model sees only this part of a frame, or the surroundings of what another detector finds."""
+    """Crops of a frame as input: a fixed region, or squares around another detector's boxes."""
 
     region: Annotated[tuple[Share, Share, Share, Share], Field(strict=False)] | None = None
-    """xyxy in shares of the frame's width and height."""
+    """xyxy as fractions of the frame's width and height."""
     around: "DetectorSettings | None" = None
-    """Settings of another detector; without a detection, the model sees nothing of the frame."""
+    """Settings of the other detector; without a detection, the model is not run on the frame."""
     sides: float = Field(default=3.0, ge=1)
-    """A crop around a detection is a square of so many of its longer sides."""
+    """Side of the square around a detection, in its longer sides."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "CropSettings":
@@ -98,22 +99,21 @@ class Common(Settings):
     """Settings of every detector."""
 
     min_confidence: Share = 0.25
-    """Boxes of less confidence are left out. Each kind has its own, for their confidences are on scales of
-    their own."""
+    """Boxes below it are dropped. Defaults differ by kind, because the scales of confidences do."""
     input: InputSettings | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the weights it cannot run without; see weights.py."""
+        """Names of the weights it needs; see core/weights.py."""
         return ()
 
     @property
     def extra(self) -> str | None:
-        """The optional dependency it cannot run without; see core/extras.py."""
+        """The optional dependency it needs; see core/extras.py."""
         return None
 
     def obstacle(self) -> str | None:
-        """Why it cannot run here, weights apart, and what to do; None if nothing else is in the way."""
+        """Why it cannot run on this machine, apart from weights, and the fix; None if it can."""
         return None
 
 
@@ -128,11 +128,11 @@ class Prompted(Common):
     """Settings of every model."""
 
     prompts: dict[ClassName, Phrases] = DESIGNATOR
-    """Our class -> the phrases it is asked for."""
+    """Class name -> its phrases."""
     nms_iou: Share = 0.5
-    """Of boxes of one class that overlap more than this, the surest stays; yolo_world: of any class."""
+    """IoU of non-maximum suppression, per class; yolo_world: across classes."""
     batch: int = Field(default=4, ge=1)
-    """Pictures a model sees at once."""
+    """Images per batch."""
 
 
 class YoloSettings(Prompted):
@@ -140,11 +140,11 @@ class YoloSettings(Prompted):
 
     kind: Literal["yolo"] = "yolo"
     prompts: dict[ClassName, Phrases] = {}
-    """Our class -> the model's own class names; without any, all of them under their own names."""
+    """Class name -> the model's own class names; if empty, all of the model's classes."""
     weights: ReadablePath = "yolo26n.pt"
-    """A name of weights.py, or a path from the project's folder, for instance data/weights/round1.pt."""
+    """A name in core/weights.py, or a path below the project, for instance data/weights/round1.pt."""
     imgsz: int = Field(default=960, ge=32, multiple_of=32)
-    """Long side of what the model sees, pixels."""
+    """Long side of the model's input in pixels."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -152,21 +152,115 @@ class YoloSettings(Prompted):
 
 
 class YoloWorldSettings(Prompted):
-    """YOLO-World: ultralytics weights that are asked by phrases."""
+    """YOLO-World: open-vocabulary weights of ultralytics."""
 
     kind: Literal["yolo_world"] = "yolo_world"
     weights: ReadablePath = "yolov8s-worldv2.pt"
     text_encoder: ReadablePath = "openai/clip-vit-base-patch32"
-    """CLIP ViT-B/32, whose text embeddings the weights were trained with."""
+    """CLIP ViT-B/32, the text encoder of the weights' training."""
     imgsz: int = Field(default=960, ge=32, multiple_of=32)
     min_confidence: Share = 0.005
-    """Far lower than for known classes: its scores for unusual phrases are low, and their order counts."""
+    """Low, because scores of unusual phrases are low; only their order matters."""
     background: bool = False
-    """An empty phrase beside the others, whose boxes are thrown away."""
+    """Add an empty phrase, whose boxes are dropped."""
 
     @property
     def needs(self) -> tuple[str, ...]:
         return (self.weights, self.text_encoder)
+
+
+class RfDetrSettings(Prompted):
+    """RF-DETR or D-FINE, detectors of fixed classes, in a folder."""
+
+    kind: Literal["rfdetr"] = "rfdetr"
+    prompts: dict[ClassName, Phrases] = {}
+    """Our class -> the model's own class names; without any, all of them under their own names."""
+    weights: ReadablePath = "Roboflow/rf-detr-nano"
+    """A name of weights.py, or a folder, for instance a copy of data/model/best."""
+    input_px: int | None = Field(default=None, ge=32)
+    """Side of the square that a picture is stretched to, pixels; null: as the folder says."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
+class Florence2Settings(Prompted):
+    """Florence-2: one small model for detection by phrases and for captions, asked by task tokens."""
+
+    kind: Literal["florence2"] = "florence2"
+    weights: ReadablePath = "florence-community/Florence-2-base"
+    task: Literal["<OPEN_VOCABULARY_DETECTION>", "<CAPTION_TO_PHRASE_GROUNDING>", "<OD>"] = (
+        "<OPEN_VOCABULARY_DETECTION>"
+    )
+    """The first two are asked for each phrase; ``<OD>`` once, for whatever the model names."""
+    max_tokens: int = Field(default=256, ge=1)
+    """The answer ends after so many."""
+    beams: int = Field(default=3, ge=1)
+    """Beams of the search for the answer."""
+    least_shared: Share = 0.6
+    """A thing it names is ours if it and one of our phrases share so much of the words of the shorter."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
+class ByExample(Common):
+    """Settings of models that are shown boxes of what is looked for."""
+
+    examples: ReadablePath
+    """A CSV with the columns picture, class_name, x1, y1, x2, y2: some boxes of each class, to be averaged;
+    pictures are named relative to it."""
+    nms_iou: Share = 0.5
+    """Of boxes of one class that overlap more than this, the surest stays."""
+    batch: int = Field(default=4, ge=1)
+    """Pictures a model sees at once."""
+
+
+class Owlv2Settings(ByExample):
+    """OWLv2, asked by example boxes."""
+
+    kind: Literal["owlv2"] = "owlv2"
+    weights: ReadablePath = "google/owlv2-base-patch16-ensemble"
+    min_confidence: Share = 0.6
+    """Higher than for phrases: everything is a little like an example."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
+class YoloeSettings(ByExample):
+    """YOLOE, asked by example boxes (visual prompts)."""
+
+    kind: Literal["yoloe"] = "yoloe"
+    weights: ReadablePath = "yoloe-11s-seg.pt"
+    imgsz: int = Field(default=960, ge=32, multiple_of=32)
+    """Long side of what the model sees, pixels; of the pictures with examples too."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
+class Sam3Settings(Prompted):
+    """SAM 3: whatever a short phrase names, found and segmented; here its boxes."""
+
+    kind: Literal["sam3"] = "sam3"
+    weights: ReadablePath = "facebook/sam3"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+    def obstacle(self) -> str | None:
+        if self.weights != "facebook/sam3" or weights.find(self.weights):
+            return None
+        return (
+            f"{self.weights} is gated: accept its licence at https://huggingface.co/{self.weights}, then run "
+            f"`{weights.command_by_hand(self.weights)}`"
+        )
 
 
 class ZeroShotSettings(Prompted):
@@ -175,7 +269,7 @@ class ZeroShotSettings(Prompted):
     kind: Literal["zero_shot"] = "zero_shot"
     weights: ReadablePath = "IDEA-Research/grounding-dino-tiny"
     text_confidence: Share = 0.25
-    """Grounding DINO: a word belongs to a box's phrase from this on."""
+    """Grounding DINO: minimum score of a word to belong to a box's phrase."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -188,12 +282,12 @@ class Kosmos2Settings(Prompted):
     kind: Literal["kosmos2"] = "kosmos2"
     weights: ReadablePath = "microsoft/kosmos-2-patch14-224"
     ask: str = "<grounding>"
-    """How the text begins that the model goes on with; with ``{phrase}`` in it, asked for each phrase, as in
+    """The beginning of the text that the model continues. With ``{phrase}``, it runs once per phrase, as in
     ``<grounding><phrase>{phrase}</phrase>``."""
     max_tokens: int = Field(default=128, ge=1)
-    """The text ends after so many."""
+    """Maximum length of the text."""
     least_shared: Share = 0.6
-    """A thing it names is ours if it and one of our phrases share so much of the words of the shorter."""
+    """Minimum share of words that an object's name and a phrase have in common, of the shorter one."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -244,19 +338,19 @@ class Online(Prompted):
     send: bool = False
     """Nothing leaves this machine unless this is set; answers kept from before are used either way."""
     key_variable: str | None = None
-    """The environment variable that holds the key, where it is not the provider's usual one."""
+    """The environment variable with the key; default: the provider's usual one."""
     image_px: int = Field(default=1568, ge=64)
-    """Pictures with a longer side than this are made smaller before they are sent; pixels."""
+    """Longest side of a sent image in pixels; larger images are reduced."""
     image_format: Literal["jpeg", "png"] = "jpeg"
     jpeg_quality: int = Field(default=90, ge=1, le=100)
     requests_per_minute: float | None = Field(default=50, gt=0)
-    """No more than this; null: as fast as answers come."""
+    """Rate limit; null: none."""
     parallel: int = Field(default=4, ge=1)
-    """Requests under way at once."""
+    """Concurrent requests."""
     retries: int = Field(default=4, ge=0)
-    """How often a request is sent again when the server is busy, fails or is silent."""
+    """Retries if the server is busy, fails or does not respond."""
     timeout_s: float = Field(default=120, gt=0)
-    """Seconds to wait for an answer."""
+    """Timeout of a request in seconds."""
 
     @property
     def extra(self) -> str | None:
@@ -264,7 +358,7 @@ class Online(Prompted):
 
     @property
     def key_variables(self) -> tuple[str, ...]:
-        """Where the key may be; the first that is set counts. Without any, the server needs none."""
+        """Environment variables that may contain the key, in order; empty if the server needs none."""
         return (self.key_variable,) if self.key_variable else ()
 
     def key_found(self) -> str | None:
@@ -278,29 +372,28 @@ class Online(Prompted):
 
 
 class HostedSettings(Online):
-    """A vision language model behind an address: Claude, GPT, Gemini, or one that speaks as OpenAI's do."""
+    """A hosted vision language model: Claude, GPT, Gemini, or any with OpenAI's protocol."""
 
     kind: Literal["hosted"] = "hosted"
     provider: Literal["anthropic", "openai", "google", "compatible"]
-    """``compatible``: any server that speaks OpenAI's chat protocol, at ``base_url``."""
+    """``compatible``: any server with OpenAI's chat protocol, at ``base_url``."""
     model: str = Field(min_length=1)
     base_url: str | None = None
-    """The server's address, where it is not the provider's own."""
+    """The server's address; default: the provider's."""
     answer: Literal["tool", "schema", "text"] = "tool"
     """How the response format is specified: a tool's arguments, the server's JSON schema, or text."""
     coordinates: Literal["pixel", "unit", "thousand"] = "pixel"
-    """What the model is asked to measure in: pixels of the picture it sees, shares of its sides (0 to 1),
-    or thousandths of them. Whichever it uses is understood, and counted where it was another."""
+    """The requested coordinates: pixels of the sent image, fractions of its sides (0 to 1), or thousandths.
+    Responses in another convention are converted and counted."""
     refine: str | None = None
-    """A second question about boxes that were found, for instance "only the bracket itself"."""
+    """A second question about the detected boxes, for instance "only the bracket itself"."""
     max_tokens: int = Field(default=4096, ge=64)
-    """An answer is cut off after so many tokens, those of its thinking included."""
+    """Maximum tokens of an answer, including reasoning."""
     budget: float | None = Field(default=None, ge=0)
-    """US dollars that may be spent each time the detector is loaded: for each video of the pipeline, and
-    again in each run. A request that might cost more than is left is not sent."""
+    """Budget in US dollars each time the detector is loaded, that is per video and run. A request that could
+    exceed it is not sent."""
     prices: PricesPath | None = None
-    """Your own table of prices, a path from the project's folder; default: the table of the package
-    genai-prices."""
+    """Your own table of prices, a path below the project; default: the package genai-prices."""
 
     @property
     def key_variables(self) -> tuple[str, ...]:
@@ -313,7 +406,9 @@ class HostedSettings(Online):
     @model_validator(mode="after")
     def _address(self) -> "HostedSettings":
         if self.provider == "compatible" and self.base_url is None:
-            raise ValueError("base_url: a compatible server needs its address, as http://localhost:8000/v1")
+            raise ValueError(
+                "base_url: required for a compatible server, for example http://localhost:8000/v1"
+            )
         return self
 
 
@@ -330,7 +425,12 @@ _Any = (
     BracketSettings
     | YoloSettings
     | YoloWorldSettings
+    | RfDetrSettings
     | ZeroShotSettings
+    | Sam3Settings
+    | Owlv2Settings
+    | YoloeSettings
+    | Florence2Settings
     | Kosmos2Settings
     | MoondreamSettings
     | HostedSettings

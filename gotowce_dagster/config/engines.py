@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gotowce_dagster.config.engine_spec import EngineSpec
-from gotowce_dagster.config.params import Params
+from gotowce_dagster.config.params import Params, TrainingParams
 from gotowce_dagster.core import extras, weights
 from gotowce_dagster.core.device import half_precision
 from gotowce_dagster.core.errors import InputError, MissingExtraError, MissingWeightsError
@@ -50,8 +50,14 @@ def preferences(params: Params) -> dict[str, list[str]]:
     return {
         "masks": params.masks.segmenter,
         "propagation": params.masks.propagation.engine if is_video else [UNUSED],
-        "finetuned_model": params.finetuned_model.weights,
+        "finetuned_model": _of_training(params.finetuned_model),
     }
+
+
+def _of_training(params: TrainingParams) -> list[str]:
+    """The weights of the engine yolo; for another engine ENGINE:WEIGHTS."""
+    prefix = "" if params.engine == "yolo" else f"{params.engine}:"
+    return [f"{prefix}{name}" for name in params.weights]
 
 
 def every_engine(params: Params) -> dict[str, list[str]]:

@@ -172,6 +172,7 @@ class CropParams(Section):
     pasted: Annotated[tuple[int, int], Field(strict=False)]
     paste_scale: Annotated[tuple[float, float], Field(strict=False)]
     foreign: float = Field(ge=0, le=1)
+    marked: float = Field(ge=0, le=1)
     stretch: float = Field(ge=1)
     turn_deg: float = Field(ge=0, le=180)
     recolour: float = Field(ge=0, le=1)
@@ -196,9 +197,18 @@ class RoundsParams(Section):
     doubt: float = Field(gt=0, le=1)
     box_iou: float = Field(ge=0, le=1)
     smallest: float = Field(ge=0)
+    small: float = Field(ge=0)
+
+
+_FOLDERS = {
+    "rfdetr": "a folder such as Roboflow/rf-detr-nano",
+    "dfine": "a folder such as ustc-community/dfine-nano-coco",
+}
+"""What the engines of transformers start from."""
 
 
 class TrainingParams(Section):
+    engine: Literal["yolo", "rfdetr", "dfine"]
     weights: list[str] = Field(min_length=1)
     seed: int
     epochs: int = Field(ge=1)
@@ -208,12 +218,26 @@ class TrainingParams(Section):
     rounds: RoundsParams
     tile_px: int = Field(ge=0, multiple_of=32)
     batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, lt=1)
     freeze: int = Field(ge=0)
     mosaic: float = Field(ge=0, le=1)
     close_mosaic: int = Field(ge=0)
     scale: float = Field(ge=0, lt=1)
     workers: int = Field(ge=0)
     least_map50: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _of_one_engine(self) -> "TrainingParams":
+        """The engines of transformers start from folders, and do not combine images."""
+        is_yolo = self.engine == "yolo"
+        if wrong := [name for name in self.weights if name.endswith((".pt", ".yaml")) != is_yolo]:
+            other = (
+                "a .pt file or a .yaml architecture, such as yolo26n.pt" if is_yolo else _FOLDERS[self.engine]
+            )
+            raise ValueError(f"weights: {wrong[0]} is not of the engine {self.engine}; name {other}")
+        if not is_yolo and (self.mosaic or self.close_mosaic):
+            raise ValueError(f"mosaic: only the engine yolo combines images; set it to 0 for {self.engine}")
+        return self
 
 
 class EvaluationParams(Section):

@@ -47,6 +47,10 @@ class Paths:
         """The generated choice of engines for this machine."""
         return self.data / "engines.yaml"
 
+    def code(self, stage: str) -> Path:
+        """The generated list of the source files that a stage runs, each with its digest."""
+        return self.data / "code" / f"{stage}.txt"
+
     @property
     def raw(self) -> Path:
         return self.data / "raw"
@@ -59,11 +63,11 @@ class Paths:
         return self.profiles / f"{name}.toml"
 
     def points(self, name: str) -> Path:
-        """A human's points for one video, or ``none``: the columns of propagation.points.read_points."""
+        """Point prompts of a video, or ``none``: the columns of propagation.points.read_points."""
         return self.data / "points" / f"{name}.csv"
 
     def truth(self, video: str) -> Path:
-        """Hand-checked boxes of a video, if somebody made them: the columns of tables.read_truth."""
+        """Hand-checked boxes of a video (optional): the columns of tables.read_truth."""
         return self.data / "truth" / f"{video}.csv"
 
     def complete_truth(self, video: str) -> Path:
@@ -90,11 +94,11 @@ class Paths:
         return self.data / "reviewed"
 
     def reviewed(self, video: str) -> Path:
-        """Human reviews of a video's frames: a source, like the video itself."""
+        """Reviews of a video's frames, a source like the video."""
         return self.reviewed_videos / f"{video}.json"
 
     def reviewed_tracks(self, video: str) -> Path:
-        """The objects that humans followed through a video: a source too."""
+        """Reviewed tracks of a video, a source too."""
         return self.reviewed_videos / "tracks" / f"{video}.json"
 
     @property
@@ -114,7 +118,7 @@ class Paths:
 
     @property
     def trash(self) -> Path:
-        """What `gotowce remove` took out of the project, a folder each."""
+        """The data of removed videos, one folder each."""
         return self.data / ".trash"
 
     def kept_lock(self, folder: str) -> Path:
@@ -122,9 +126,9 @@ class Paths:
         return self.work("dvc") / folder / "dvc.lock.good"
 
     def pictures(self, asset: str, video: str | None) -> Path:
-        """A folder with the pictures of an asset in full size; Dagster's event log holds small ones."""
+        """The folder of an asset's pictures in full size; Dagster's event log contains small ones."""
         return self.work("previews") / asset / (video or "")
 
     def work(self, stage: str) -> Path:
-        """Unfinished work that a killed run may take up again; never an output."""
+        """Unfinished work, from which an interrupted run resumes; never an output."""
         return self.data / ".work" / stage

@@ -1,4 +1,4 @@
-"""A project: a folder with params.yaml, its videos and what this machine runs them with."""
+"""A project: a folder with params.yaml, its videos, and the engines chosen for this machine."""
 
 import os
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _SYNC = "write it with `gotowce sync`"
 
 
 def _engine(engine: str) -> str:
-    """NAME, NAME:WEIGHTS or WEIGHTS; weights lie in a folder of weights, below the project, or anywhere."""
+    """Validate NAME, NAME:WEIGHTS or WEIGHTS; weights may be in any folder."""
     readable_path(engine.removeprefix(f"{EngineSpec.parse(engine).name}:"))
     return engine
 
@@ -35,16 +35,16 @@ class Video(Section):
     file: SafeName
     """Name inside data/raw, with its suffix."""
     profile: SafeName
-    """Which data/profiles/NAME.toml describes its designators."""
+    """NAME of its profile, data/profiles/NAME.toml."""
     points: SafeName = "none"
-    """Which data/points/NAME.csv a human made for it; none.csv is empty."""
+    """NAME of its point prompts, data/points/NAME.csv; none.csv is empty."""
     negative: bool = Field(default=False, strict=False)
-    """Whether frames without a mark have no target either: its profile lists the video under ``negative``."""
+    """Whether frames without a mark have no target: the profile lists the video under ``negative``."""
     formerly: Annotated[tuple[SafeName, ...], Field(strict=False)] = ()
-    """Its earlier keys: Label Studio's tasks still bear them."""
+    """Its former keys, which Label Studio's tasks still contain."""
 
     def entry(self) -> dict[str, object]:
-        """As data/videos.yaml lists it."""
+        """The entry in the form of data/videos.yaml."""
         entry: dict[str, object] = {"file": self.file, "profile": self.profile, "points": self.points}
         entry |= {"negative": True} if self.negative else {}
         return entry | ({"formerly": list(self.formerly)} if self.formerly else {})
@@ -58,7 +58,7 @@ class _Listed(Section):
 
 @dataclass(frozen=True)
 class Project:
-    """What every stage is given. Each file is read once, when first asked for."""
+    """The input of every stage. Each file is read once, on first use."""
 
     paths: Paths
 
@@ -67,7 +67,7 @@ class Project:
         """The project around ``start`` (default: $GOTOWCE_ROOT, else the current folder).
 
         Raises:
-            InputError: no folder from there upwards holds a params.yaml.
+            InputError: neither the folder nor its parents contain a params.yaml.
         """
         start = (start or Path(os.environ.get("GOTOWCE_ROOT", "."))).resolve()
         for folder in (start, *start.parents):
@@ -90,7 +90,7 @@ class Project:
 
     @property
     def names(self) -> dict[str, str]:
-        """The key of each video by every name it has had; a name that another video has now is that one's."""
+        """The key of each video by its current and former names; current names take precedence."""
         former = {name: key for key, video in self.videos.items() for name in video.formerly}
         return former | {key: key for key in self.videos}
 
@@ -105,19 +105,19 @@ class Project:
         """A video's file.
 
         Raises:
-            InputError: there is no such video, or its file is not here: not pulled, or gone.
+            InputError: there is no such video, or its file is missing or not pulled.
         """
         path = self.raw_path(key)
         require_pulled([path])
         if state(path) == "gone":
             raise InputError(
-                f"{path}: gone, and DVC does not track it; put the file back there, or take the video out of "
-                f"the project with `gotowce remove {key}`"
+                f"{path}: missing, and DVC does not track it; restore the file, or remove the video from the "
+                f"project with `gotowce remove {key}`"
             )
         return path
 
     def raw_path(self, key: str) -> Path:
-        """Where a video's file belongs, whether it is here or not.
+        """The path of a video's file, whether or not it exists.
 
         Raises:
             InputError: there is no such video.
@@ -125,7 +125,7 @@ class Project:
         return self.paths.raw / self.video(key).file
 
     def raw_state(self, key: str) -> State:
-        """Whether a video's file is here, not pulled, or gone."""
+        """Whether a video's file is present, not pulled, or gone."""
         return state(self.raw_path(key))
 
     def require_raw(self) -> None:
@@ -147,8 +147,8 @@ class Project:
         try:
             return TypeAdapter(dict[str, Engine]).validate_python(content)
         except ValidationError as error:
-            told = in_words(error, content)
-            raise InputError(f"{self.paths.engines}: {told}; run `gotowce sync --refresh`") from None
+            reason = in_words(error, content)
+            raise InputError(f"{self.paths.engines}: {reason}; run `gotowce sync --refresh`") from None
 
 
 def read_videos(path: Path) -> dict[str, Video]:

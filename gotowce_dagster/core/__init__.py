@@ -1,1 +1,1 @@
-"""What everything uses: errors, files, progress, tables, weights, masks as text."""
+"""Shared by all folders: errors, files, progress, tables, boxes, masks, weights."""

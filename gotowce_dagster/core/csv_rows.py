@@ -1,4 +1,4 @@
-"""Small CSV files that people write: read strictly, so that no row is shifted, cut or numbered wrong."""
+"""Strict reader of small hand-written CSV files: no row is shifted, truncated or misnumbered."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from gotowce_dagster.core.errors import InputError
 
 
 def read_rows(path: Path, columns: Sequence[str], others: bool = False) -> pd.DataFrame:
-    """The rows as stripped text, indexed by their line in the file; blank lines are passed over.
+    """The rows as stripped text, indexed by their line in the file; blank lines are skipped.
 
     Args:
         columns: that the file must have, in any order.
@@ -47,20 +47,20 @@ def read_header(path: Path) -> list[str]:
 
 
 def to_numbers(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """These columns as float64; NaN where there is no finite number."""
+    """The columns as float64; NaN for anything but finite numbers."""
     numbers = rows[list(columns)].apply(pd.to_numeric, errors="coerce").astype("float64")
     return numbers.where(np.isfinite(numbers))
 
 
 def refuse(path: Path, problems: Mapping[str, pd.Series]) -> None:
-    """Raises: InputError: the first problem that any row has, with that row's line."""
+    """Raises: InputError: the first problem of any row, with its line."""
     for what, bad in problems.items():
         if bad.any():
             raise InputError(f"{path}: row {bad.index[bad.to_numpy(bool)][0]}: {what}")
 
 
 def _read_lines(path: Path, expected: str) -> list[tuple[int, list[str]]]:
-    """Line number and fields of each line that is not blank; at least one."""
+    """Line number and fields of each non-blank line; at least one."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True, skipinitialspace=True)

@@ -44,7 +44,7 @@ def from_boxes(
 
 
 def from_rows(rows: pd.DataFrame | Sequence[Mapping[str, Any]], *columns: str) -> sv.Detections:
-    """Detections of rows with the columns of a box, and ``confidence`` where the rows have it.
+    """Detections from rows with the columns of a box, and ``confidence`` if present.
 
     Args:
         rows: a table, or mappings from column to value; possibly none.
@@ -70,10 +70,10 @@ def to_rows(found: sv.Detections, *columns: str) -> pd.DataFrame:
 
 
 def confidences(found: sv.Detections) -> np.ndarray:
-    """Confidence of each detection, (n,); 1 where a source gives none."""
+    """Confidence of each detection, (n,); 1 for sources without confidences."""
     return np.ones(len(found)) if found.confidence is None else found.confidence
 
 
 def class_names(found: sv.Detections) -> np.ndarray:
-    """Class of each detection, str (n,); empty where a source names none."""
+    """Class of each detection, str (n,); empty for sources without classes."""
     return np.asarray(found.data.get("class_name", np.full(len(found), "")), dtype=str)

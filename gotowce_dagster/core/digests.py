@@ -1,4 +1,4 @@
-"""SHA-256 of files, remembered: a file that has not changed is not read again."""
+"""SHA-256 of files, cached: an unchanged file is not read again."""
 
 import contextlib
 import hashlib

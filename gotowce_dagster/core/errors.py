@@ -39,7 +39,7 @@ _ADVICE = {
     errno.ENAMETOOLONG: "its name is too long for the file system; use a shorter one",
     errno.EISDIR: "a folder, expected a file",
     errno.ENOTDIR: "a part of this path is a file, expected a folder",
-    errno.ENOENT: "not there",
+    errno.ENOENT: "does not exist",
     errno.EEXIST: "exists already, perhaps created by another process just now; run this again",
     errno.ELOOP: "circular links; replace them with the file itself",
     errno.EIO: "cannot be read or written, the disk reports a fault; copy it from elsewhere",

@@ -7,6 +7,7 @@ from gotowce_dagster.core.errors import MissingExtraError
 EXTRAS = {
     "assist": ("starlette", "uvicorn"),
     "edgetam": ("timm",),
+    "export": ("onnx", "onnxruntime"),
     "hosted": ("anthropic", "anyio", "genai_prices", "google.genai", "httpx2", "openai", "pydantic_ai"),
     "studies": ("spacy",),
     "superpixels": ("skimage",),

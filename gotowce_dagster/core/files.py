@@ -1,4 +1,4 @@
-"""Writing without half-written files: write beside, then rename.
+"""Atomic writes: write beside the target, then rename.
 
 Cached outputs of DVC may be hard links into its cache, so nothing is ever changed in place either.
 
@@ -32,7 +32,7 @@ _large: set[Path] = set()
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder tree, if it is there."""
+    """Remove a file or a folder tree, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -54,7 +54,7 @@ def work_folder(parent: Path, digest: str) -> Path:
 
 @contextmanager
 def fresh_file(path: Path, *, durable: bool = False) -> Generator[Path]:
-    """Give a path to write to; it becomes ``path`` only when the block ends without an error.
+    """Yield a path to write to; it becomes ``path`` only if the block ends without an error.
 
     Args:
         durable: wait until the disk has the content, so that not even a power cut leaves an empty file.
@@ -71,7 +71,7 @@ def fresh_file(path: Path, *, durable: bool = False) -> Generator[Path]:
 
 @contextmanager
 def fresh_dir(path: Path) -> Generator[Path]:
-    """Give an empty folder to fill; it replaces ``path`` only when the block ends without an error.
+    """Yield an empty folder to fill; it replaces ``path`` only if the block ends without an error.
 
     Two processes may make the same folder at once: each replaces it as a whole, the last stays.
     """
@@ -92,7 +92,7 @@ def fresh_dir(path: Path) -> Generator[Path]:
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Hard link a file that nobody changes in place, or copy it where the file system cannot link."""
+    """Hard link a file that is never modified in place, or copy it if the file system cannot link."""
     try:
         os.link(source, target)
     except OSError:
@@ -100,7 +100,7 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
 
 
 def read_text(path: Path, missing: str = "") -> str:
-    """Read a text file that people write, with or without a byte order mark.
+    """Read a hand-written text file, with or without a byte order mark.
 
     Args:
         missing: what to do if it does not exist.
@@ -111,7 +111,7 @@ def read_text(path: Path, missing: str = "") -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: not there" + (f"; {missing}" if missing else "")) from None
+        raise InputError(f"{path}: does not exist" + (f"; {missing}" if missing else "")) from None
     except OSError as error:
         raise InputError(system_sentence(error) or f"{path}: cannot be read ({error})") from None
     try:
@@ -155,7 +155,7 @@ def read_json(path: Path, advice: str) -> Any:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the scratch folders in a folder that dead processes left; those of living ones stay."""
+    """Remove the scratch folders of killed processes in a folder; those of running ones stay."""
     paths = list(folder.iterdir())
     if len(paths) > _LARGE_FOLDER:
         _large.add(folder.absolute())
@@ -171,7 +171,7 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def _scratch(path: Path) -> Generator[Path]:
-    """An empty folder beside a path, locked while the block runs and gone afterwards."""
+    """An empty folder beside a path, locked inside the block and removed afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if (parent := path.parent.absolute()) not in _large:
         remove_leftovers(parent)

@@ -1,4 +1,4 @@
-"""The font of captions, wherever text is drawn."""
+"""The font of all captions."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @cache
 def font_path() -> Path:
-    """DejaVu Sans as matplotlib ships it, found without importing matplotlib."""
+    """DejaVu Sans from matplotlib's files, without importing matplotlib."""
     spec = find_spec("matplotlib")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("matplotlib, whose font the captions use, is not installed")

@@ -11,7 +11,7 @@ _HEADER_LIMIT = 100_000_000
 
 
 def fault(path: Path, suffix: str | None = None) -> str | None:
-    """Why a file cannot be what its suffix says, or None.
+    """Why a file's content cannot match its suffix, or None.
 
     Checks the container and its length, not the numbers inside: .pt, .pth and .bin are zip archives with an
     intact directory at their end, .safetensors ends where its header says, .json parses.

@@ -1,4 +1,4 @@
-"""ultralytics without its ways to the network and to the user's home."""
+"""ultralytics without network access and without files in the user's home folder."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Keys and tokens taken out of text before it reaches a table, a log or a screen.
+"""Redaction of keys and tokens in text for tables, logs and the screen.
 
 Servers repeat the key that they refuse, whole or cut, and in the form of whatever they put it into: JSON, a
 URL, HTML, the base64 of a header. Every one of these forms of a key is found here, and every beginning of it
@@ -13,15 +13,15 @@ from functools import lru_cache
 
 HIDDEN = "(key)"
 LEAST = 8
-"""Characters of a key's beginning that are already hidden."""
+"""Length of a key's beginning from which on it is redacted."""
 
 _URL_SAFE = {"+": "+-", "/": "/_"}
-"""Characters of base64 that have another form in URLs."""
+"""Characters of base64 that are written differently in URLs."""
 _NAMES = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASS)$")
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Text without any of the secrets, however they are written; what was hidden reads ``(key)``."""
+    """Replace all forms of the secrets in a text with ``(key)``."""
     for secret in secrets:
         for letters, least in _needles(secret):
             text = _without(text, letters, least)
@@ -29,7 +29,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def secrets_of_environment(more: Iterable[str] = ()) -> list[str]:
-    """The values of environment variables that hold keys by their names, and of those named in ``more``."""
+    """The values of environment variables whose names suggest keys, and of those named in ``more``."""
     names = {name for name in os.environ if _NAMES.search(name.upper())} | set(more)
     found = {os.environ.get(name, "").strip() for name in names}
     return sorted((value for value in found if len(value) >= LEAST), key=len, reverse=True)

@@ -1,4 +1,4 @@
-"""State of source files that DVC tracks (videos and reviews): here, not pulled, or gone.
+"""State of source files that DVC tracks (videos and reviews): present, not pulled, or gone.
 
 A file ``X`` is tracked if ``X.dvc`` exists beside it. A tracked file exists even if its content is absent.
 """
@@ -72,7 +72,7 @@ def is_tracked_content(source: Path, tracked: Path) -> bool:
 
 
 def read_pointer(tracked: Path) -> dict:
-    """The one output that ``tracked.dvc`` records: md5, size and path.
+    """The only output in ``tracked.dvc``: md5, size and path.
 
     Raises:
         InputError: the .dvc file is damaged.

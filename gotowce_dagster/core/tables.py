@@ -22,7 +22,7 @@ from gotowce_dagster.core.safe_names import safe_name, safe_path
 
 
 def _schema(*fields: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) -> pa.Schema:
-    """Build a schema from (name, type) or (name, type, nullable); fields are not nullable by default."""
+    """Build a schema from (name, type) or (name, type, nullable); by default, fields are not nullable."""
     return pa.schema([pa.field(name, kind, bool(rest and rest[0])) for name, kind, *rest in fields])
 
 
@@ -77,7 +77,7 @@ MASKS = _schema(
     ("class_name", pa.string()),
     ("segmenter", pa.string()),
     # The prompt it came from: of the selected candidate, for instance "point@3"; "points" of a human;
-    # "carried" if propagated from the previous frame, "carried back" if from the next one.
+    # "propagated" from the previous frame, "propagated back" from the next one.
     ("prompt", pa.string()),
     *((side, kind, True) for side, kind in _BOX),  # of the mask; null where the object is lost
     ("rle", pa.string(), True),  # compressed COCO RLE counts of the whole frame; null if lost
@@ -287,15 +287,7 @@ def read_complete_truth(path: Path, video: Extent | None = None, clips: Collecti
     ``unsure`` count neither way. A row with the label ``none`` has no box: the frame is empty. ``marked`` is
     yes if the object has a designator, otherwise no.
 
-    Args:
-        video: the video to validate rows against, if known.
-        clips: names of that video in the column clip; without any, all rows belong to it.
-
-    Returns:
-        The rows, indexed by their line in the file.
-
-    Raises:
-        InputError: naming the file and the first bad row.
+    Arguments, result and errors are those of read_truth.
     """
     rows = read_rows(path, [*_TRUTH_COLUMNS, "marked"], others=True)
     return check_complete_truth(path, rows, video, clips)
@@ -333,7 +325,7 @@ def _check_boxes(
     video: Extent | None,
     clips: Collection[str],
 ) -> pd.DataFrame:
-    """The rows with numbers for frames and boxes; InputError for the first problem, given or of the boxes."""
+    """The rows with numeric frames and boxes; InputError for the first of ``problems`` or of the boxes."""
     numbers = to_numbers(rows, _TRUTH_COLUMNS[1:-1])
     frame, boxed = numbers["frame_index"], rows["label"] != "none"
     x1, y1, x2, y2 = (numbers[side] for side in BOX)
@@ -360,7 +352,7 @@ def _check_boxes(
 
 
 def _check_names(table: pa.Table, path: Path) -> None:
-    """Raise InputError if a column of file names has one that leads out of its folder."""
+    """Raise InputError if a column of file names contains a path out of its folder."""
     for column, check in _NAMES.items():
         for name in table[column].unique().to_pylist() if column in table.column_names else ():
             try:

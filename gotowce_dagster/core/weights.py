@@ -6,6 +6,7 @@ trust.py decides which files a model may be built from.
 """
 
 import os
+import shlex
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -166,16 +167,38 @@ WEIGHTS = {
             *_FAST,
             "generation_config.json",
         ),
+        _hub(
+            "ustc-community/dfine-nano-coco",
+            "066438d3d8f0da137a37b38fdf3368fd4afceced",
+            "Apache-2.0",
+            "19e06bdc873da819920a8d373b879721a5b9759d822f8213220bb09abbdab58b",
+            "preprocessor_config.json",
+        ),
         # The image part of SAM 2 tiny: encoder, prompt encoder and mask decoder, enough for images.
         Weights("sam2_hiera_tiny_image.pt", None, "Apache-2.0"),
     )
 }
+
+BY_HAND: Mapping[str, str] = {
+    "Roboflow/rf-detr-nano": "hf download Roboflow/rf-detr-nano",
+    "florence-community/Florence-2-base": "hf download florence-community/Florence-2-base",
+    "facebook/sam3": (
+        "hf auth login && hf download facebook/sam3 --revision 3c879f39826c281e95690f02c7821c4de09afae7"
+    ),
+}
+"""Folders that people download themselves, with the command: their digests are not known here, and SAM 3 is
+gated."""
 
 
 def folders() -> list[Path]:
     """The folders to search, in order."""
     given = os.environ.get("GOTOWCE_WEIGHTS_DIR")
     return [*([Path(given).expanduser()] if given else []), _cache()]
+
+
+def command_by_hand(name: str) -> str:
+    """The command that downloads weights of BY_HAND into the first folder that is searched."""
+    return f"{BY_HAND[name]} --local-dir {shlex.quote(str(folders()[0] / name))}"
 
 
 def find(name: str) -> Path | None:

@@ -24,7 +24,7 @@ from gotowce_dagster.core.files import fresh_file, read_text
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*")
 _TRUTH_WORDS = frozenset({"y", "n"})
-"""Truth values by the letter of YAML 1.1, which some of its parsers follow."""
+"""Booleans of the YAML 1.1 specification, which some parsers follow."""
 
 _DEEPEST = 100
 _REPEATED = re.compile(r'found duplicate key "(.*?)" with', re.DOTALL)
@@ -73,7 +73,7 @@ def read_texts(path: Path, missing: str) -> Any:
 
 
 def dump_yaml(content: Any) -> str:
-    """YAML that every parser reads alike: text is quoted where one might take it for something else."""
+    """YAML that all parsers read alike: text is quoted if a parser could take it for another type."""
     dumper = YAML()
     dumper.default_flow_style = False
     dumper.width = 2**16
@@ -83,7 +83,7 @@ def dump_yaml(content: Any) -> str:
 
 
 def write_yaml(path: Path, content: Any, header: str = "") -> None:
-    """Write YAML, whole or not at all, unless the file says the same already."""
+    """Write YAML atomically, unless the file has the same content already."""
     text = header + dump_yaml(content)
     if not path.exists() or path.read_bytes() != text.encode():
         with fresh_file(path) as new:
@@ -92,7 +92,7 @@ def write_yaml(path: Path, content: Any, header: str = "") -> None:
 
 @cache
 def reads_as_text(word: str) -> bool:
-    """Whether YAML 1.1 and 1.2 both take the bare word for text, not for a number, date or truth value."""
+    """Whether YAML 1.1 and 1.2 both read the bare word as text, not as a number, date or boolean."""
     tags = (
         VersionedResolver(version="1.2").resolve(ScalarNode, word, (True, False)),
         VersionedResolver(version="1.1").resolve(ScalarNode, word, (True, False)),
@@ -112,7 +112,7 @@ def _quoted(content: Any) -> Any:
 
 
 def _refuse_depth(text: str, name: str) -> None:
-    """The parser, written in C, ends the whole process on a text that is nested very deeply."""
+    """Refuse deeply nested text, which crashes the process in the parser's C code."""
     at_most = text.count("[") + text.count("{") + max(map(len, _INDENTED.findall(text)), default=0)
     if at_most <= _DEEPEST:
         return
@@ -125,7 +125,7 @@ def _refuse_depth(text: str, name: str) -> None:
 
 
 def _problem(error: YAMLError) -> str:
-    """One sentence with the place, without the library's hints."""
+    """The error as one sentence with its position, without the library's hints."""
     if not isinstance(error, MarkedYAMLError):
         return str(error).splitlines()[0]
     mark = error.problem_mark or error.context_mark

@@ -70,10 +70,21 @@ def marks_of(ycrcb: np.ndarray, designator: AnyDesignator, min_confidence: float
     else:
         found = families.find(ycrcb, designator, min_confidence)
         marks = [Mark(sighting.box, sighting.confidence, None, designator) for sighting in found]
-    if designator.not_marks:
-        known = np.array(designator.not_marks)
-        marks = [m for m in marks if np.abs(known - inset(m.box, designator)).max(axis=1).min() > STILL]
-    return marks
+    return [m for m in marks if not is_known(inset(m.box, designator), designator.not_marks)]
+
+
+def is_known(box: np.ndarray, known: Sequence[tuple[float, float, float, float]]) -> bool:
+    """Whether a finding is a known part of the HUD: on three of its edges and most of it, or inside of it.
+
+    One part may look like marks of several sizes, when compression blurs one of its lines.
+    """
+    if not known:
+        return False
+    places = np.array(known)
+    inwards = (box - places) * (1, 1, -1, -1)
+    edges = (np.abs(inwards) <= STILL).sum(axis=1)
+    most = (edges == 4) | ((edges == 3) & (sv.box_iou_batch(box[None], places)[0] >= 0.5))
+    return bool((most | (inwards >= -STILL).all(axis=1)).any())
 
 
 def inset(box: np.ndarray, designator: AnyDesignator) -> np.ndarray:

@@ -109,7 +109,10 @@ def calibrate(
     profile = Profile(name=known.name, videos=videos, designators=(*others_known, designator))
     per_frame = len(examples) / len({id(example.image) for example in examples})
     check = self_check(best, material.unseen, drawn, per_frame)
-    return Calibration(profile, designator, [_fit(example, designator) for example in examples], check)
+    calibration = Calibration(profile, designator, [_fit(example, designator) for example in examples], check)
+    if not calibration.recognised:
+        raise InputError(f"{boxes}: {_why_none(examples, chosen)}; nothing is saved. {_NEXT}")
+    return calibration
 
 
 def _why_none(examples: Sequence[Example], chosen: Sequence[Candidate]) -> str:

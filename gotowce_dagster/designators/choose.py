@@ -14,7 +14,7 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.designators import families
-from gotowce_dagster.designators.base import Draft, Scene, Sighting, crop
+from gotowce_dagster.designators.base import Draft, Scene, Sighting, blobs_of, closed, crop
 from gotowce_dagster.designators.bracket import STILL, inset, marks_of
 from gotowce_dagster.designators.colours import hypotheses
 from gotowce_dagster.designators.corners import learn
@@ -36,6 +36,8 @@ _CERTAIN = 0.85
 """Score of corners from which no other family is tried: nothing else looks like four of them."""
 _FOUND_AT = 0.5
 """IoU from which a sighting is at an example."""
+_FAINT = 0.2
+"""Confidence from which a part of the HUD may look like the mark in another frame."""
 
 
 _ALIKE, _NEARLY_ALL = 0.7, 0.8
@@ -237,7 +239,8 @@ def _knowing_hud(
     """The designator that knows what it finds of the HUD, where the examples' marks move.
 
     A part of the HUD may look like the mark in few frames, so how often it is found tells nothing: it is one
-    if its pixels are the same in nearly all frames.
+    if its pixels are the same in nearly all frames. Nor does one need to look like the mark in any of these
+    frames: bars and text of its colours do so now and then.
 
     Args:
         boxes: of the examples; what overlaps one of them in any frame may be a mark.
@@ -245,7 +248,7 @@ def _knowing_hud(
     distinct = [frame for k, frame in enumerate(frames) if not any(_same(frame, f) for f in frames[:k])]
     if len(distinct) < 3 or len({frame.shape for frame in distinct}) > 1 or not _moving(boxes):
         return designator
-    found = [marks(frame, designator, 0.3) for frame in distinct]
+    found = [marks(frame, designator, _FAINT) for frame in distinct]
     masks = [mark_mask(frame, designator).astype(bool) for frame in distinct]
     fixed: list[np.ndarray] = []
     for sightings, mask in zip(found, masks, strict=True):
@@ -259,8 +262,40 @@ def _knowing_hud(
             alike = [(own & other).sum() >= _ALIKE * (own | other).sum() for other in others]
             if own.any() and np.mean(alike) >= _NEARLY_ALL:
                 fixed.append(box)
+    fixed += [box for box in still_regions(masks, boxes) if not _at(box, fixed)]
     places = tuple(tuple(round(float(v), 1) for v in box) for box in fixed)
     return designator.model_copy(update={"not_marks": (*designator.not_marks, *places)[:MOST_KNOWN]})
+
+
+def still_regions(
+    masks: Sequence[np.ndarray], boxes: Sequence[np.ndarray], join: int = 12, most: float = 0.08
+) -> list[np.ndarray]:
+    """Boxes xyxy (4,) of bars and text near the screen's edges that stand still in nearly all frames, the
+    largest first.
+
+    Args:
+        masks: bool (H, W) of each frame.
+        boxes: of the examples; a region that touches one of them may be the mark's.
+        join: pixels up to which letters and bars are of one region.
+        most: share of a frame that a region covers at most.
+    """
+    fixed = np.mean(masks, axis=0) >= _NEARLY_ALL
+    height, width = fixed.shape
+    joined = closed(fixed.astype(np.uint8), join)
+    blobs = blobs_of(joined, least=200)
+    found = []
+    for row in np.argsort(-blobs.area, kind="stable"):
+        box = blobs.boxes[row]
+        area = float(np.prod(box[2:] - box[:2]))
+        # What is hollow is the border of a panel or of the screen, in which marks move.
+        dense = blobs.area[row] >= 0.5 * area
+        apart = all(((box[2:] < own[:2]) | (own[2:] < box[:2])).any() for own in boxes)
+        # Elsewhere it may be the scene of a camera that stands still.
+        across, down = box[[0, 2]] / width, box[[1, 3]] / height
+        aside = min(across[1], 1 - across[0]) <= 0.25 or min(down[1], 1 - down[0]) <= 0.2
+        if dense and apart and aside and area <= most * fixed.size:
+            found.append(box)
+    return found[:8]
 
 
 def _at(box: np.ndarray, known: Sequence[np.ndarray]) -> bool:

@@ -14,6 +14,8 @@ SECTORS, DIRECTIONS = 48, 72
 VOTERS = 2500
 _REACH = 3
 """Half the side of the patch in which a line's direction is measured."""
+_SURROUNDED = (0.4, 0.65)
+"""Share of the directions in which something may be beside a ring, and from which it is no ring."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +146,26 @@ def line_seen(
     there = on[:, 3:8].any(axis=1)
     clear = ~(on[:, :3].any(axis=1) | on[:, 8:].any(axis=1))
     return float(there.mean()), float((there & clear).sum() / max(there.sum(), 1))
+
+
+def alone(mask: np.ndarray, centre: np.ndarray, radii: tuple[float, float]) -> float:
+    """1 if an ellipse stands alone, 0 if pixels of its colours surround it: letters make up rings, too.
+
+    Text glued to a mark stands in few directions.
+
+    Args:
+        centre: x, y.
+        radii: of the line's middle, across and down, in pixels.
+    """
+    angle = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    circle = np.c_[np.cos(angle), np.sin(angle)] * radii
+    length = np.hypot(*circle.T)
+    away = np.linspace(5, 5 + 0.4 * min(radii), 12)
+    at = np.round(centre + circle[:, None] * (1 + away[None] / length[:, None])[..., None]).astype(int)
+    height, width = mask.shape
+    inside = (at[..., 0] >= 0) & (at[..., 1] >= 0) & (at[..., 0] < width) & (at[..., 1] < height)
+    on = mask[np.clip(at[..., 1], 0, height - 1), np.clip(at[..., 0], 0, width - 1)].astype(bool) & inside
+    return float(np.clip((_SURROUNDED[1] - on.any(axis=1).mean()) / np.subtract(*_SURROUNDED[::-1]), 0, 1))
 
 
 def _radius(offset: np.ndarray, distance: np.ndarray, radii: tuple[float, float]) -> float:

@@ -19,7 +19,7 @@ from gotowce_dagster.designators.base import (
     shape_of,
     sizes,
 )
-from gotowce_dagster.designators.circles import circles, line_seen, line_width
+from gotowce_dagster.designators.circles import alone, circles, line_seen, line_width
 from gotowce_dagster.designators.profile import GroundLook, Look
 
 
@@ -88,6 +88,7 @@ def _ellipses(
         middle, line = np.array([(x + 0.5) / factor - 0.5, y]), (circle.line / factor, circle.line)
         fill, clean = line_seen(mask, middle, line, look.thickness_px)
         there = ramp(fill, 0.55 * look.fill, 0.85 * look.fill)
+        there *= alone(mask, middle, line)
         width = line_width(mask, middle, line, fill) if measure else look.thickness_px
         found.append((Sighting(box, there * ramp(clean, 0.45, 0.75)), fill, width))
     return found

@@ -33,7 +33,7 @@ class Outline:
 
     def learn(self, scenes: Sequence[Scene], boxes: Sequence[np.ndarray], draft: Draft) -> list[Look]:
         """See base.Family."""
-        enclosed, widths, near, drawn = [], [], [], []
+        enclosed, widths, hollows, near, drawn = [], [], [], [], []
         for scene, box in zip(scenes, boxes, strict=True):
             found = [
                 measured
@@ -41,9 +41,10 @@ class Outline:
                 if np.abs(measured[0] - box).max() <= 6
             ]
             if found:
-                around, share, width = max(found, key=lambda m: m[1])
+                around, share, width, hollow = max(found, key=lambda m: m[1])
                 enclosed.append(share)
                 widths.append(width)
+                hollows.append(hollow)
                 near.append(around)
                 drawn.append(box)
         if len(enclosed) < max(2, 0.6 * len(boxes)) or min(enclosed) < 0.05:
@@ -53,6 +54,7 @@ class Outline:
             **shape_of(boxes, slack=2.5),
             thickness_px=round(float(np.median(widths)), 1),
             enclosed=(round(0.6 * min(enclosed), 2), round(min(1.0, 1.4 * max(enclosed)), 2)),
+            hollow=round(0.6 * min(hollows), 2),
             inset_px=inset_of(near, drawn),
         )
         return [look]
@@ -62,11 +64,12 @@ class Outline:
         assert isinstance(look, OutlineLook)
         low, high = look.enclosed
         found = []
-        for box, share, width in _enclosing(scene.mask, look.size_px[0]):
+        for box, share, width, hollow in _enclosing(scene.mask, look.size_px[0]):
             if not fits_size(box, look):
                 continue
             confidence = ramp(share, 0.6 * low, low) * ramp(share, min(1.4 * high, 1.2), high)
             confidence *= ramp(width, 2.2 * look.thickness_px + 1, 1.5 * look.thickness_px + 0.5)
+            confidence *= ramp(hollow, 0.6 * look.hollow, look.hollow) if look.hollow else 1.0
             if confidence > 0.2:
                 found.append(Sighting(box, confidence))
         return found
@@ -76,8 +79,9 @@ class Outline:
         return pixels_in(mask, box, 3)
 
 
-def _enclosing(mask: np.ndarray, smallest: float) -> list[tuple[np.ndarray, float, float]]:
-    """Pieces of a mask that enclose something: box, share of the box enclosed, mean width of the line."""
+def _enclosing(mask: np.ndarray, smallest: float) -> list[tuple[np.ndarray, float, float, float]]:
+    """Pieces of a mask that enclose something: box, share of the box enclosed, mean width of the line, and
+    which share of what is enclosed is one hole: words have several, and small ones."""
     joined = closed(mask, CLOSE)
     blobs = blobs_of(joined, least=12)
     found = []
@@ -95,9 +99,12 @@ def _enclosing(mask: np.ndarray, smallest: float) -> list[tuple[np.ndarray, floa
         inside = float((around == 0).sum())
         if inside < max(6.0, 0.02 * np.prod(size)):
             continue
+        _, _, holes, _ = cv2.connectedComponentsWithStats((around == 0).astype(np.uint8), connectivity=4)
+        largest = float(holes[1:, cv2.CC_STAT_AREA].max())
         contours, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         length = max(sum(len(contour) for contour in contours), 1)
         line, _, _ = crop(mask, box)
         width = float((line & own[1:-1, 1:-1]).sum()) / length
-        found.append((box, (inside + float(own.sum())) / float(np.prod(size)), width))
+        enclosed = inside + float(own.sum())
+        found.append((box, enclosed / float(np.prod(size)), width, largest / enclosed))
     return found

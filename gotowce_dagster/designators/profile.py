@@ -206,6 +206,8 @@ class RadialLook(_Look):
     """Area of a pointer in pixels, smallest and largest that is looked for."""
     radius_px: tuple[float, float] = (0, 0)
     """From the centre to the middle of a pointer, smallest and largest that is looked for."""
+    form: float = 0
+    """Natural logarithm of a pointer's length along the radius over its width across."""
 
 
 class BesideLook(_Look):
@@ -226,6 +228,8 @@ class OutlineLook(_Look):
     family: Literal["outline"] = "outline"
     enclosed: tuple[Fraction, Fraction]
     """Share of its box that the line encloses, smallest and largest that is looked for."""
+    hollow: Fraction = 0
+    """Smallest share of what is enclosed, the line included, that is one hole; 0: not looked at."""
 
 
 class GroundLook(_Look):

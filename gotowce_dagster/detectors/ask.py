@@ -1,4 +1,4 @@
-"""What detectors can tell of a frame beside boxes: captions, answers in words, points and counts."""
+"""Questions to detectors about whole images: captions, text answers, points and counts."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from gotowce_dagster.detectors.local.kosmos2 import Description
 from gotowce_dagster.detectors.local.moondream import Moondream
 
 Way = Literal["describe", "query", "point", "count"]
-"""How a detector can be asked; those of one are its attribute ``ways``, and its methods of these names."""
+"""The kinds of question. A detector lists those it supports in ``ways`` and has a method for each."""
 
 
 def ask(detector: Detector, images: Sequence[np.ndarray], way: Way, words: str | None = None) -> list[Any]:
@@ -19,31 +19,31 @@ def ask(detector: Detector, images: Sequence[np.ndarray], way: Way, words: str |
 
     Args:
         images: RGB uint8 (H, W, 3).
-        words: the question, or what is pointed at or counted; describing needs none.
+        words: the question, or the objects to point at or count; not needed to describe.
 
     Returns:
-        For each image, as JSON holds it, a text (``describe``, ``query``), xy pairs in pixels (``point``), a
-        number (``count``), or of Kosmos-2 a caption with boxes, xyxy in pixels, of what it names. None: no
-        usable answer.
+        One JSON-serializable value per image: a text (``describe``, ``query``), xy pairs in pixels
+        (``point``), a number (``count``), or for Kosmos-2 a caption with the boxes, xyxy in pixels, of the
+        objects it names. None: no usable answer.
 
     Raises:
-        InputError: the detector cannot be asked that, or sending is not allowed.
+        InputError: the detector does not support the question, or sending is not allowed.
     """
-    can: tuple[str, ...] = getattr(detector, "ways", ())
-    if way not in can:
-        able = f"it can {' and '.join(can)}" if can else "it only finds boxes"
+    supported: tuple[str, ...] = getattr(detector, "ways", ())
+    if way not in supported:
+        able = f"it can {' and '.join(supported)}" if supported else "it only finds boxes"
         raise InputError(f"{detector.name} cannot {way}; {able}")
     method = getattr(detector, way)
-    told = [] if words is None else [words]
+    arguments = [] if words is None else [words]
     if isinstance(detector, Moondream):
-        return [_plain(_or_none(method, image, *told)) for image in images]
-    return [_plain(answer) for answer in method(images, *told)]
+        return [_plain(_or_none(method, image, *arguments)) for image in images]
+    return [_plain(answer) for answer in method(images, *arguments)]
 
 
-def _or_none(method: Any, *told: Any) -> Any:
+def _or_none(method: Any, *arguments: Any) -> Any:
     try:
-        return method(*told)
-    except ValueError:  # the answer is not of the form
+        return method(*arguments)
+    except ValueError:  # the response cannot be parsed
         return None
 
 

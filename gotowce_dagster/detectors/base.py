@@ -1,4 +1,4 @@
-"""What a detector is. One file a detector; the table that names them is in detectors/registry.py."""
+"""The detector protocol. Each detector has a file of its own; detectors/registry.py lists them."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -16,14 +16,14 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Cost:
-    """What a detector has used so far, loading apart."""
+    """Resources a detector has used so far, without loading."""
 
     frames: int = 0
     seconds: float = 0.0
     answers: int = 0
-    """Answers in words or tokens that had to be read; boxes straight from a model are none."""
+    """Text responses that were parsed; 0 for models that return boxes."""
     invalid: int = 0
-    """Answers that said no boxes where boxes were asked for; each counts as nothing found."""
+    """Unparseable responses; each counts as an image without detections."""
     retries: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
@@ -32,7 +32,7 @@ class Cost:
 
     @contextmanager
     def of(self, frames: int) -> Generator[None]:
-        """Count so many frames and the seconds of what is done inside."""
+        """Add frames and the seconds spent inside the context."""
         start = time.perf_counter()
         yield
         self.frames += frames
@@ -43,10 +43,10 @@ class Detector(Protocol):
     """Finds boxes in frames."""
 
     name: str
-    """As params.yaml calls it."""
+    """Name in params.yaml."""
     version: str
     weights: tuple[str, ...]
-    """Names of the weights it runs with; empty if it needs none."""
+    """Names of its weights; empty if it needs none."""
     cost: Cost
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
@@ -56,9 +56,9 @@ class Detector(Protocol):
             images: RGB uint8 arrays (H, W, 3).
 
         Returns:
-            One sv.Detections an image, most confident first: xyxy float (n, 4) in pixels, exclusive
-            end; confidence (n,), 1 where a model gives none; ``data["class_name"]`` (the target's class)
-            and ``data["prompt"]`` (what it was found by), even where nothing is found.
+            One sv.Detections per image, highest confidence first: xyxy float (n, 4) in pixels, exclusive
+            end; confidence (n,), 1 for models without confidences; ``data["class_name"]`` (the target's
+            class) and ``data["prompt"]`` (the phrase or mark that found it), also without detections.
         """
         ...
 
@@ -66,30 +66,30 @@ class Detector(Protocol):
 def found(
     xyxy: np.ndarray, confidence: np.ndarray, class_name: Sequence[str], prompt: Sequence[str]
 ) -> sv.Detections:
-    """Detections as Detector.detect gives them, most confident first.
+    """Detections in the form of Detector.detect, highest confidence first.
 
-    Rows that are no numbers, as of a model whose arithmetic overflowed, are left out, and
-    ``metadata["unanswered"]`` says so.
+    Rows with NaN or infinity, for example after an overflow, are dropped and reported in
+    ``metadata["unanswered"]``.
 
     Args:
         xyxy: (n, 4) in pixels.
         confidence: (n,).
-        class_name, prompt: one a box.
+        class_name, prompt: one per box.
     """
     with np.errstate(over="ignore"):
         boxes = np.asarray(xyxy, np.float32).reshape(-1, 4)
-    sure = np.asarray(confidence, np.float32).reshape(-1)
-    is_finite = np.isfinite(boxes).all(axis=1) & np.isfinite(sure)
+    scores = np.asarray(confidence, np.float32).reshape(-1)
+    is_finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
     rows = np.flatnonzero(is_finite)
-    rows = rows[np.argsort(-sure[rows].astype(float), kind="stable")]
+    rows = rows[np.argsort(-scores[rows].astype(float), kind="stable")]
     detections = from_boxes(
         boxes[rows],
-        sure[rows],
+        scores[rows],
         class_name=np.array(class_name, dtype=str)[rows],
         prompt=np.array(prompt, dtype=str)[rows],
     )
     if len(rows) < len(boxes):
-        detections.metadata["unanswered"] = f"{len(boxes) - len(rows)} of {len(boxes)} boxes were no numbers"
+        detections.metadata["unanswered"] = f"{len(boxes) - len(rows)} of {len(boxes)} boxes were not finite"
     return detections
 
 
@@ -101,12 +101,12 @@ def tidied(
     nms_iou: float,
     class_agnostic: bool = False,
 ) -> sv.Detections:
-    """What is left of a model's boxes: inside the image, sure enough, and none twice.
+    """Clip boxes to the image, drop low confidences, and apply non-maximum suppression.
 
     Args:
         shape: (H, W, ...) of the image.
-        nms_iou: of boxes of one class that overlap more than this only the surest stays.
-        class_agnostic: of any classes.
+        nms_iou: IoU above which only the most confident of two boxes of a class is kept.
+        class_agnostic: apply it across classes.
     """
     height, width = shape[:2]
     xyxy = np.clip(detections.xyxy, 0, [width, height, width, height])
@@ -122,10 +122,10 @@ def tidied(
     return tidy
 
 
-def impossible(detections: sv.Detections, shape: tuple[int, ...]) -> np.ndarray:
-    """Which rows of an answer cannot be: bool (n,).
+def invalid_boxes(detections: sv.Detections, shape: tuple[int, ...]) -> np.ndarray:
+    """Which detections are invalid: bool (n,).
 
-    A box has its corners in order and a part inside the image, a confidence from 0 to 1, and a class.
+    A valid box has an area, overlaps the image, and has a confidence from 0 to 1 and a class.
 
     Args:
         shape: (H, W, ...) of the image.
@@ -138,18 +138,18 @@ def impossible(detections: sv.Detections, shape: tuple[int, ...]) -> np.ndarray:
     is_inside = (xyxy[:, 2:] > 0).all(axis=1) & (xyxy[:, :2] < [width, height]).all(axis=1)
     is_named = np.array([bool(str(name).strip()) for name in names], bool)
     # NaN compares as False.
-    is_sure = (np.asarray(confidence, float) >= 0) & (np.asarray(confidence, float) <= 1)
-    return ~(is_box & is_inside & is_named & is_sure)
+    is_confidence = (np.asarray(confidence, float) >= 0) & (np.asarray(confidence, float) <= 1)
+    return ~(is_box & is_inside & is_named & is_confidence)
 
 
 def batched(
     images: Sequence[np.ndarray], size: int, ask: Callable[[list[np.ndarray]], list[Answer]]
 ) -> list[Answer]:
-    """Ask about images in batches of one shape, so that no answer depends on an image's company.
+    """Run a model on batches of images of equal shape, so that no result depends on the other images.
 
     Args:
-        size: images a batch at most.
-        ask: gives one answer an image.
+        size: the largest batch.
+        ask: returns one result per image of a batch.
     """
     places: dict[tuple[int, ...], list[int]] = {}
     for place, image in enumerate(images):

@@ -1,4 +1,4 @@
-"""Run detectors over frames and tell what they found as rows of a table."""
+"""Run detectors on frames; the detections are rows of a table."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -16,13 +16,13 @@ from gotowce_dagster.core.detections import to_rows
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.core.tables import DETECTIONS, empty
-from gotowce_dagster.detectors.base import Cost, Detector, impossible
+from gotowce_dagster.detectors.base import Cost, Detector, invalid_boxes
 from gotowce_dagster.detectors.consensus import agree
 from gotowce_dagster.detectors.detected import Bill, Detected
 from gotowce_dagster.video.decode import probe, read_frames
 
 BATCH = 8
-"""Images a detector is given at once."""
+"""Images per call of a detector."""
 _TYPES = {"confidence": np.float32, "visible_corners": "Int8"}
 VIDEO_COLUMNS = ["video", "frame_index", *BOX, "confidence", "class_name", "detector"]
 
@@ -33,16 +33,16 @@ def detect_frames(
     detectors: Sequence[Detector],
     consensus: ConsensusParams | None = None,
 ) -> Detected:
-    """Detect in a stream of frames; a batch of images is held at a time.
+    """Run detectors on a stream of frames, with one batch of images in memory at a time.
 
     Args:
-        video: what the rows call the video.
+        video: the video's name in the rows.
         frames: (frame_index, RGB uint8 (H, W, 3)) in any order.
-        consensus: how several detectors' boxes are made one set; None: all stay as they are.
+        consensus: how boxes of several detectors are fused; None: keep all.
 
     Returns:
-        Rows of tables.DETECTIONS and what no row can tell; boxes that cannot be make a frame one without a
-        usable answer. A detector's bill counts from when it was made.
+        Rows of tables.DETECTIONS, with unanswered frames and bills. A frame with an invalid box counts as
+        unanswered. A bill covers everything since the detector was created.
     """
     stream = iter(frames)
     parts = [empty(DETECTIONS)]
@@ -51,17 +51,17 @@ def detect_frames(
     while batch := list(islice(stream, BATCH)):
         indices, images = zip(*batch, strict=True)
         answers = [detector.detect(images) for detector in detectors]
-        for frame_index, image, *told in zip(indices, images, *answers, strict=True):
-            found, why = zip(*(_possible(boxes, image.shape) for boxes in told), strict=True)
+        for frame_index, image, *results in zip(indices, images, *answers, strict=True):
+            found, why = zip(*(_valid(boxes, image.shape) for boxes in results), strict=True)
             rows = pd.concat([_rows(d, boxes) for d, boxes in zip(detectors, found, strict=True)])
             rows = rows.sort_values("confidence", ascending=False, kind="stable")
-            silent_ones = {d.name: words for d, words in zip(detectors, why, strict=True) if words}
-            if silent_ones:
-                unanswered[int(frame_index)] = silent_ones
+            failed = {d.name: words for d, words in zip(detectors, why, strict=True) if words}
+            if failed:
+                unanswered[int(frame_index)] = failed
             if consensus and len(detectors) > 1:
-                # A detector whose answer failed has not looked, so it has missed nothing.
-                looked = [detector.name for detector in detectors if detector.name not in silent_ones]
-                agreed = agree(rows, looked, consensus)
+                # A detector that failed on a frame does not vote, so it counts as no miss.
+                voting = [detector.name for detector in detectors if detector.name not in failed]
+                agreed = agree(rows, voting, consensus)
                 rows, short = agreed.rows.astype(_TYPES), short + agreed.short
             if len(rows):
                 numbers = np.arange(len(rows), dtype=np.int32)
@@ -73,22 +73,22 @@ def detect_frames(
 
 
 def bill(cost: Cost) -> Bill:
-    """Answers, invalid ones, tokens and US dollars of a cost; money None: price unknown.
+    """Answers, invalid answers, tokens and US dollars of a cost; money None: price unknown.
 
-    Kept answers are counted as if they were asked for now, as in tables and comparisons everywhere; retries
-    are left out: of equal answers a bill must be equal, however often a server was busy.
+    Cached answers count like new ones, as in all tables and comparisons. Retries are left out: equal answers
+    must give equal bills, however busy the server was.
     """
     counted = {name: getattr(cost, name) for name in ("answers", "invalid", "tokens_in", "tokens_out")}
     return counted | {"money": None if math.isnan(cost.money) else cost.money}
 
 
 def bill_in_words(name: str, bill: Bill) -> str:
-    """One sentence of a detector's bill."""
-    money = "at a price unknown here" if bill["money"] is None else f"worth ${bill['money']:.4f}"
+    """A detector's bill as one sentence."""
+    money = "price unknown" if bill["money"] is None else f"worth ${bill['money']:.4f}"
     return (
         f"{name}: {bill['answers']} answers, {bill['invalid']} of them invalid, "
-        f"{bill['tokens_in']:,} tokens in and {bill['tokens_out']:,} out, {money}; answers kept from before "
-        "are counted and cost nothing again"
+        f"{bill['tokens_in']:,} input and {bill['tokens_out']:,} output tokens, {money}; cached answers "
+        "are counted but not paid for again"
     )
 
 
@@ -101,10 +101,10 @@ def detect_video(
     """Detections in a video file; the rows have VIDEO_COLUMNS only, and ``video`` is the file's name.
 
     Args:
-        frames: look at these frames only; default every one.
+        frames: only these frames; default all.
 
     Raises:
-        InputError: the file is no video, or lacks one of the frames.
+        InputError: the file is not a video, or lacks one of the frames.
     """
     seen: list[int] = []
 
@@ -120,13 +120,13 @@ def detect_video(
     return replace(detected, rows=detected.rows[VIDEO_COLUMNS])
 
 
-def _possible(found: sv.Detections, shape: tuple[int, ...]) -> tuple[sv.Detections, str]:
-    """An answer without the rows that cannot be, cut at the image's edges; why it is not a whole answer."""
-    bad = impossible(found, shape)
+def _valid(found: sv.Detections, shape: tuple[int, ...]) -> tuple[sv.Detections, str]:
+    """The valid detections, clipped to the image, and why the result is incomplete ("" if complete)."""
+    bad = invalid_boxes(found, shape)
     why = [str(found.metadata["unanswered"])] if found.metadata.get("unanswered") else []
     if bad.any():
         why.append(
-            f"{bad.sum()} of {len(found)} boxes were empty, outside the image, of no class or no confidence"
+            f"{bad.sum()} of {len(found)} boxes were empty, outside the image, or had no class or confidence"
         )
     kept = found[~bad]
     assert isinstance(kept, sv.Detections)

@@ -1,4 +1,4 @@
-"""What detectors made of frames: rows, and what no row can tell. One type, one reader and one writer."""
+"""The detections of a video with unanswered frames and bills, and their reader and writer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ import pandas as pd
 from gotowce_dagster.core.tables import DETECTIONS, empty, read_notes, read_table, write_table
 
 Bill = Mapping[str, int | float | None]
-"""Answers, invalid ones, tokens and US dollars of one detector (see detect.bill)."""
+"""Answers, invalid answers, tokens and US dollars of one detector (see detect.bill)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,15 +19,15 @@ class Detected:
     rows: pd.DataFrame = field(default_factory=lambda: empty(DETECTIONS))
     """Columns of tables.DETECTIONS."""
     unanswered: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    """frame_index -> detector -> why it gave no usable answer about the frame. A frame without rows that is
-    named here is no frame without objects."""
+    """frame_index -> detector -> why it returned no usable answer. Such a frame without rows may still
+    contain objects."""
     short: int = 0
-    """How many objects too few detectors found for the quorum; they have no row."""
+    """Number of objects left out because fewer detectors than the quorum found them."""
     bills: Mapping[str, Bill] = field(default_factory=dict)
-    """What each detector took that answers in words or tokens."""
+    """Bills of the detectors that return text."""
 
     def only(self, frames: set[int]) -> "Detected":
-        """Rows and missing answers of some frames; bills and ``short`` are of all frames and stay."""
+        """Rows and unanswered frames of some frames; bills and ``short`` stay those of all frames."""
         return replace(
             self,
             rows=self.rows[self.rows["frame_index"].isin(frames)].reset_index(drop=True),
@@ -35,13 +35,13 @@ class Detected:
         )
 
     def notes(self) -> dict[str, object]:
-        """What no row can tell, as JSON holds it; empty where there is nothing to say."""
-        told = {"unanswered": self.unanswered, "short": self.short, "bills": self.bills}
-        return {name: note for name, note in told.items() if note}
+        """The non-empty fields beside the rows, JSON-serializable."""
+        fields = {"unanswered": self.unanswered, "short": self.short, "bills": self.bills}
+        return {name: note for name, note in fields.items() if note}
 
 
 def write_detected(detected: Detected, path: Path) -> None:
-    """Write a table of detections, whole or not at all; what no row can tell is kept in the same file.
+    """Write detections atomically; the notes go into the metadata of the same file.
 
     Raises:
         ValueError: as tables.write_table.
@@ -50,7 +50,7 @@ def write_detected(detected: Detected, path: Path) -> None:
 
 
 def read_detected(path: Path) -> Detected:
-    """Read what write_detected wrote.
+    """Read detections written by write_detected.
 
     Raises:
         InputError: the file is missing, damaged, or was written with another schema.

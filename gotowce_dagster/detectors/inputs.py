@@ -1,7 +1,7 @@
-"""Input prompting: what a model is shown instead of the whole frame, and its boxes back on the frame.
+"""Input preparation: crops, tiles and scales of a frame, and detections mapped back to the frame.
 
-supervision's InferenceSlicer cuts tiles too, but asks about one at a time and lets a cut box that is surer
-win over the whole one beside it. Here all pieces of several frames go to the model in one call.
+supervision's InferenceSlicer also cuts tiles, but runs the model on one at a time and prefers a truncated box
+with a higher confidence to the complete box beside it. Here all pieces of several frames go into one call.
 """
 
 from collections.abc import Sequence
@@ -22,35 +22,36 @@ from gotowce_dagster.detectors.base import Detector, found
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A part of a frame as a model sees it."""
+    """A part of a frame as the model's input."""
 
     image: np.ndarray
     """RGB uint8 (h, w, 3)."""
     box: np.ndarray
-    """int (4,): the part's xyxy in pixels of the frame."""
+    """int (4,): xyxy of the part in pixels of the frame."""
 
     @property
     def scale(self) -> np.ndarray:
-        """(2,): pixels of the piece, in x and y, a pixel of the frame."""
+        """(2,): pixels of the piece per pixel of the frame, in x and y."""
         return np.array(self.image.shape[1::-1]) / (self.box[2:] - self.box[:2])
 
     def to_frame(self, xyxy: np.ndarray) -> np.ndarray:
-        """Boxes (n, 4) in pixels of the piece, in those of the frame."""
+        """Map boxes (n, 4) from pixels of the piece to pixels of the frame."""
         return xyxy / np.tile(self.scale, 2) + np.tile(self.box[:2], 2)
 
     def to_piece(self, xyxy: np.ndarray) -> np.ndarray:
-        """Boxes (n, 4) in pixels of the frame, in those of the piece."""
+        """Map boxes (n, 4) from pixels of the frame to pixels of the piece."""
         return (xyxy - np.tile(self.box[:2], 2)) * np.tile(self.scale, 2)
 
 
 class InPieces:
-    """A detector that is shown pieces of frames; otherwise it is as the one inside.
+    """Runs a detector on pieces of frames.
 
     Args:
-        detector: asked about the pieces.
-        settings: how they are made.
-        colours: of the video's designators, for ``only_colours: profile`` and ``threshold: auto``.
-        around: finds what ``crop.around`` looks around.
+        detector: runs on the pieces.
+        settings: how frames are cropped, tiled and scaled.
+        colours: the colours of the video's designators, for ``only_colours: profile`` and
+            ``threshold: auto``.
+        around: the detector of ``crop.around``, whose boxes are the centres of the crops.
     """
 
     def __init__(
@@ -72,21 +73,21 @@ class InPieces:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
         before = self.cost.frames, self.cost.seconds
         with self.cost.of(len(images)):
-            # What the detector inside counts is part of this.
+            # The inner detector counts frames and seconds too; they are part of these.
             seen = [None] * len(images) if self._around is None else self._around.detect(images)
             cut = self._cut(images, seen)
             answers = iter(self.inside.detect([piece.image for pieces in cut for piece in pieces]))
             joined = [join(pieces, [next(answers) for _ in pieces], self._settings.seam) for pieces in cut]
             self.cost.frames, self.cost.seconds = before
-        for one, known in zip(joined, seen, strict=True):
-            if known is not None:
-                one.metadata = known.metadata | one.metadata
+        for one, centre in zip(joined, seen, strict=True):
+            if centre is not None:
+                one.metadata = centre.metadata | one.metadata
         return joined
 
     def _cut(self, images: Sequence[np.ndarray], seen: Sequence[sv.Detections | None]) -> list[list[Piece]]:
         return [
-            self._cut_one(image, None if known is None else known.xyxy)
-            for image, known in zip(images, seen, strict=True)
+            self._cut_one(image, None if centre is None else centre.xyxy)
+            for image, centre in zip(images, seen, strict=True)
         ]
 
     def _cut_one(self, image: np.ndarray, around: np.ndarray | None) -> list[Piece]:
@@ -105,11 +106,11 @@ def cut(
     colours: Sequence[Colour] | None = None,
     around: np.ndarray | None = None,
 ) -> list[Piece]:
-    """The pieces of a frame.
+    """Cut a frame into pieces.
 
     Args:
-        image: RGB uint8 (H, W, 3); left as it is.
-        colours: all else becomes black; None: nothing does. Without any colour there is nothing to see.
+        image: RGB uint8 (H, W, 3); not modified.
+        colours: pixels of other colours become black; None: keep all. An empty list gives no pieces.
         around: xyxy (n, 4) in pixels, for ``crop.around``.
     """
     if colours is not None:
@@ -123,11 +124,11 @@ def cut(
 
 
 def join(pieces: Sequence[Piece], answers: Sequence[sv.Detections], seam: float) -> sv.Detections:
-    """What was found in the pieces of one frame, on the frame, each object once.
+    """Merge the detections in the pieces of a frame.
 
-    Of boxes of one class in different pieces that share more than ``seam`` of the smaller one, the surest
-    stays; but one that ends at an inner edge of its piece comes last, for its object goes on there.
-    ``metadata["unanswered"]`` of the pieces, where there is any, is that of the frame.
+    Of overlapping boxes of one class from different pieces (intersection over the smaller area above
+    ``seam``), the most confident is kept. A box truncated by an inner edge of its piece comes last. The
+    ``metadata["unanswered"]`` of the pieces is joined.
     """
     if not pieces:
         return found(np.empty((0, 4)), np.empty(0), [], [])
@@ -155,7 +156,7 @@ def join(pieces: Sequence[Piece], answers: Sequence[sv.Detections], seam: float)
 
 
 def only_colours(image: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
-    """A copy of an RGB image in which every pixel of no such colour is black."""
+    """A copy of an RGB image in which pixels of all other colours are black."""
     ycrcb = to_ycrcb(image)
     kept = np.zeros(image.shape[:2], bool)
     for colour in colours:
@@ -164,7 +165,7 @@ def only_colours(image: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
 
 
 def _parts(image: np.ndarray, settings: InputSettings, around: np.ndarray | None) -> list[np.ndarray]:
-    """xyxy int (4,) of the crops, in pixels."""
+    """The crops as xyxy int (4,), in pixels."""
     height, width = image.shape[:2]
     size = np.array([width, height, width, height])
     if settings.crop is None:
@@ -173,13 +174,13 @@ def _parts(image: np.ndarray, settings: InputSettings, around: np.ndarray | None
         x1, y1, x2, y2 = size * settings.crop.region
         return _whole(np.array([[x1, y1, x2, y2]]), size)
     boxes = np.empty((0, 4)) if around is None else around
-    middles = centres(boxes)
+    centre = centres(boxes)
     reach = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1)[:, None] * settings.crop.sides / 2
-    return _whole(np.hstack([middles - reach, middles + reach]), size)
+    return _whole(np.hstack([centre - reach, centre + reach]), size)
 
 
 def _whole(boxes: np.ndarray, size: np.ndarray) -> list[np.ndarray]:
-    """Boxes on whole pixels of the frame; those outside of it are left out."""
+    """Round boxes outwards to whole pixels and clip them to the frame; boxes outside of it are dropped."""
     rounded = np.hstack([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])])
     inside = np.clip(rounded, 0, size).astype(int)
     return list(inside[(inside[:, 2:] > inside[:, :2]).all(axis=1)])
@@ -197,7 +198,7 @@ def _tiles(part: np.ndarray, settings: TileSettings | None) -> list[tuple[int, i
 
 
 def _starts(length: int, settings: TileSettings) -> list[int]:
-    """Where tiles begin along a length: spread evenly, overlapping by the share at least."""
+    """Evenly spaced start positions of tiles along a length, with at least the given overlap."""
     rest = max(0, length - settings.side)
     steps = int(np.ceil(rest / (settings.side * (1 - settings.overlap))))
     return np.linspace(0, rest, steps + 1).round().astype(int).tolist()

@@ -1,4 +1,4 @@
-"""From what a model says back to the class it was asked for."""
+"""Match the labels of a model's response to the prompted phrases and their classes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ _SMALL = frozenset(
 
 
 class Phrases:
-    """The phrases of some classes, and who owns what a model says.
+    """The phrases of classes, and the matching of labels to them.
 
     Args:
         prompts: class -> its phrases.
@@ -21,18 +21,18 @@ class Phrases:
 
     @property
     def asked(self) -> list[str]:
-        """Every phrase once, in lower case and without full stops."""
+        """The distinct phrases, in lower case and without full stops."""
         return list(self._owners)
 
-    def owner(self, said: str, least_shared: float = 0.0) -> tuple[str, str] | None:
-        """Class and phrase that what was said belongs to, or None.
+    def owner(self, label: str, least_shared: float = 0.0) -> tuple[str, str] | None:
+        """The class and phrase that a label belongs to, or None.
 
-        The same phrase, else the one that shares most words with it, plural or not.
+        An equal phrase, else the phrase with the most words in common, ignoring plurals.
 
         Args:
-            least_shared: share of the words of the shorter of both that must be in the other, too.
+            least_shared: the least share of the words of the shorter one that both have in common.
         """
-        plain, words = _plain(said), _words(said)
+        plain, words = _plain(label), _words(label)
         if plain in self._owners:
             return self._owners[plain], plain
         shared = {phrase: _alike(words, own) for phrase, own in self._words.items()}
@@ -41,10 +41,10 @@ class Phrases:
         return (self._owners[best], best) if share > 0 and share >= least_shared else None
 
 
-def _alike(said: frozenset[str], own: frozenset[str]) -> tuple[float, float]:
-    """Share of the shorter's words that both have, and of all words."""
-    both, shorter = len(said & own), min(len(said), len(own))
-    return (both / shorter, both / len(said | own)) if shorter else (0.0, 0.0)
+def _alike(label: frozenset[str], phrase: frozenset[str]) -> tuple[float, float]:
+    """Words in common, as a share of the shorter one's words and of all words."""
+    both, shorter = len(label & phrase), min(len(label), len(phrase))
+    return (both / shorter, both / len(label | phrase)) if shorter else (0.0, 0.0)
 
 
 def _plain(phrase: str) -> str:

@@ -1,4 +1,4 @@
-"""The detectors by kind. A new one is one file, its settings in settings.py, and one line here."""
+"""The detectors by kind. A new one needs a file, settings in config/detector_settings.py, and a line here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,10 +10,15 @@ from gotowce_dagster.config.detector_settings import (
     BracketSettings,
     Common,
     DetectorSettings,
+    Florence2Settings,
     HostedSettings,
     Kosmos2Settings,
     MoondreamServerSettings,
     MoondreamSettings,
+    Owlv2Settings,
+    RfDetrSettings,
+    Sam3Settings,
+    YoloeSettings,
     YoloSettings,
     YoloWorldSettings,
     ZeroShotSettings,
@@ -25,10 +30,15 @@ from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.inputs import InPieces
 from gotowce_dagster.detectors.local.bracket import Bracket
+from gotowce_dagster.detectors.local.florence2 import Florence2
 from gotowce_dagster.detectors.local.kosmos2 import Kosmos2
 from gotowce_dagster.detectors.local.moondream import Moondream
+from gotowce_dagster.detectors.local.owlv2 import Owlv2
+from gotowce_dagster.detectors.local.rfdetr import RfDetr
+from gotowce_dagster.detectors.local.sam3 import Sam3
 from gotowce_dagster.detectors.local.yolo import Yolo
 from gotowce_dagster.detectors.local.yolo_world import YoloWorld
+from gotowce_dagster.detectors.local.yoloe import Yoloe
 from gotowce_dagster.detectors.local.zero_shot import ZeroShot
 
 
@@ -47,48 +57,53 @@ def _hosted(name: str, settings: HostedSettings) -> Detector:
 _MODELS: dict[type[Common], Callable[[str, Any], Detector]] = {
     YoloSettings: Yolo,
     YoloWorldSettings: YoloWorld,
+    RfDetrSettings: RfDetr,
     ZeroShotSettings: ZeroShot,
+    Sam3Settings: Sam3,
+    Owlv2Settings: Owlv2,
+    YoloeSettings: Yoloe,
+    Florence2Settings: Florence2,
     Kosmos2Settings: Kosmos2,
     MoondreamSettings: Moondream,
     MoondreamServerSettings: _moondream_server,
     HostedSettings: _hosted,
 }
 
-_WHOLE_MODELS = YoloSettings | YoloWorldSettings | MoondreamSettings
-"""Kinds whose weights hold more than tensors: somebody must vouch for them (trust.py)."""
+_WHOLE_MODELS = YoloSettings | YoloWorldSettings | YoloeSettings | MoondreamSettings
+"""Kinds whose weights can contain code: the user must trust them (core/trust.py)."""
 
 
 def settings_of(name: str, known: Mapping[str, DetectorSettings]) -> DetectorSettings:
-    """What ``known`` tells of a detector, or a kind as it is by default.
+    """The settings of a detector in ``known``, or the default settings of a kind.
 
     Raises:
-        InputError: neither; the message lists those there are.
+        InputError: no such detector or kind, or the kind has settings without a default.
     """
     if name in known:
         return known[name]
     if name not in KINDS:
-        told = ", ".join(dict.fromkeys((*known, *KINDS)))
-        raise InputError(f"no detector named {name!r}; expected one of {told}")
+        names = ", ".join(dict.fromkeys((*known, *KINDS)))
+        raise InputError(f"no detector named {name!r}; expected one of {names}")
     try:
         return TypeAdapter(DetectorSettings).validate_python({"kind": name})
     except ValidationError as error:
         lacking = ", ".join(str(problem["loc"][-1]) for problem in error.errors())
         raise InputError(
-            f"{name} has no default for {lacking}; name such a detector in params.yaml, as docs/detectors.md "
-            "shows"
+            f"{name} has no default for {lacking}; add such a detector to params.yaml as shown in "
+            "docs/detectors.md"
         ) from None
 
 
 def build_detector(name: str, settings: DetectorSettings, profile: Profile) -> Detector:
-    """A detector, loaded and ready to run.
+    """Load a detector.
 
     Args:
-        name: what params.yaml calls it; kept with every detection.
-        profile: of the video.
+        name: its name in params.yaml, recorded with every detection.
+        profile: the video's profile.
 
     Raises:
         MissingExtraError: an optional dependency of its kind is not installed.
-        MissingWeightsError: its weights are neither here nor reachable.
+        MissingWeightsError: its weights are neither on this machine nor downloadable.
     """
     detector = _bare(name, settings, profile)
     if settings.input is None:
@@ -108,7 +123,7 @@ def _bare(name: str, settings: DetectorSettings, profile: Profile) -> Detector:
 
 
 def build_detectors(known: Mapping[str, DetectorSettings], profile: Profile) -> list[Detector]:
-    """All of them; see build_detector."""
+    """Load several detectors; see build_detector."""
     return [build_detector(name, settings, profile) for name, settings in known.items()]
 
 
@@ -119,29 +134,29 @@ def missing_extras(known: Mapping[str, DetectorSettings]) -> list[str]:
 
 
 def obstacle(settings: Common, responds: Callable[[str], bool] | None = None) -> str | None:
-    """Why a detector cannot run here and what to do about it, found without loading it; None if it can.
+    """Why a detector cannot run on this machine and how to fix it, without loading it; None if it can.
 
     Args:
-        responds: whether the official address of weights responds; default: ask it.
+        responds: whether the official address of weights responds; default: send it a request.
     """
     lacking = extras.obstacle(settings.extra) if settings.extra else None
     if reason := lacking or settings.obstacle():
         return reason
     around = settings.input.crop.around if settings.input and settings.input.crop else None
     if around and (reason := obstacle(around, responds)):
-        return f"{around.kind}, which it looks around: {reason}"
+        return f"{around.kind}, the detector of its crops: {reason}"
     absent = [name for name in settings.needs if not weights.find(name)]
     if problems := [problem for name in absent for problem in weights.faults(name)]:
-        return f"{'; '.join(problems)}; remove the file, and it is fetched again"
-    looked = " and ".join(map(str, weights.folders()))
+        return f"{'; '.join(problems)}; remove the file to download it again"
+    searched = " and ".join(map(str, weights.folders()))
     missing = [name for name in absent if not (responds or weights.reachable)(name)]
     if missing:
-        homes = [w.url for name in missing if (w := weights.WEIGHTS.get(name)) and w.url]
+        urls = [w.url for name in missing if (w := weights.WEIGHTS.get(name)) and w.url]
         them = "it" if len(missing) == 1 else "them"
-        fetch = f"fetch {them} from {' and '.join(homes)}, " if homes else ""
+        fetch = f"download {them} from {' and '.join(urls)}, " if urls else ""
         return (
-            f"{' and '.join(missing)} not in {looked}, nor reachable; {fetch}put {them} into a folder and "
-            f"set GOTOWCE_WEIGHTS_DIR to that folder"
+            f"{' and '.join(missing)} not in {searched}, and not downloadable; {fetch}put {them} into a "
+            f"folder and set GOTOWCE_WEIGHTS_DIR to that folder"
         )
     if isinstance(settings, _WHOLE_MODELS) and (file := weights.find(settings.weights)):
         return untrusted(file)

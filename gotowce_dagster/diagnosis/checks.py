@@ -45,6 +45,7 @@ def diagnose(project: Project, hours: float | None = None) -> list[Finding]:
         return answers.get(name, False)
 
     found += [machine.weights_folder(), *(weights_finding(name, responds) for name in weights.WEIGHTS)]
+    found += [by_hand_finding(name) for name in weights.BY_HAND]
     try:
         found += _of_project(project, responds, hours)
     except InputError as error:
@@ -72,11 +73,21 @@ def weights_finding(name: str, responds: Responds | None = None) -> Finding:
     return Finding(name, True, result, do, level)
 
 
+def by_hand_finding(name: str) -> Finding:
+    """Weights that are not downloaded by gotowce: where they are, or how to get them."""
+    if path := weights.find(name):
+        return Finding(name, True, f"{path} (no known digest)")
+    searched = " nor in ".join(map(str, weights.folders()))
+    return Finding(name, False, f"not in {searched}; download it yourself", get_command(name))
+
+
 def get_command(name: str) -> str:
     """A command that puts published weights into the first folder that is searched; see weights.folders."""
     published = weights.WEIGHTS.get(name)
     folder = weights.folders()[0]
     target = shlex.quote(str(folder / name))
+    if name in weights.BY_HAND:
+        return weights.command_by_hand(name)
     if published is None or published.url is None:
         return f"put {name} into {folder}"
     if published.repo is not None:
@@ -167,7 +178,7 @@ def _remedy(engine: str) -> str:
         return extras.command(extra)
     if name is None:
         return "choose another engine in params.yaml"
-    if name in weights.WEIGHTS:
+    if name in weights.WEIGHTS or name in weights.BY_HAND:
         return get_command(name)
     return f"put {name} into {weights.folders()[0]}, or `gotowce trust` it if it is there"
 
@@ -184,7 +195,7 @@ def _detectors(project: Project, responds: Responds) -> Iterator[Finding]:
             if reason is None:
                 yield Finding(what, True, "available")
                 continue
-            absent = [needed for needed in settings.needs if needed in weights.WEIGHTS]
+            absent = [needed for needed in settings.needs if needed in {**weights.WEIGHTS, **weights.BY_HAND}]
             commands = [get_command(needed) for needed in absent if not weights.find(needed)]
             if settings.extra and extras.obstacle(settings.extra):
                 commands = [extras.command(settings.extra)]

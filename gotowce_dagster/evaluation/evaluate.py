@@ -14,8 +14,8 @@ from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.reviewed import NO_OBJECT
-from gotowce_dagster.training.finetune import read_arguments
-from gotowce_dagster.training.model import Predict, load_model
+from gotowce_dagster.training.finetune import model_file, read_arguments
+from gotowce_dagster.training.model import Predict, load_trained
 from gotowce_dagster.video import quality
 from gotowce_dagster.video.decode import read_frames
 
@@ -169,7 +169,7 @@ def fine_tuned(paths: Paths) -> Predict:
     Raises:
         InputError: it does not exist, or it was neither trained here nor recorded in git (trust.py).
     """
-    arguments = read_arguments(paths.model)
-    require_trusted(paths.model / "best.pt", paths.root)
-    tile_px, enlarge = arguments.get("tile_px", 0), "crop_px" not in arguments
-    return load_model(paths.model / "best.pt", arguments["imgsz"], tile_px, enlarge=enlarge)
+    weights = model_file(paths.model)
+    read_arguments(paths.model)  # raises where there is no model
+    require_trusted(weights, paths.root)
+    return load_trained(paths.model, weights)

@@ -45,12 +45,12 @@ def find(project: Project, progress: Progress) -> Findings:
     seen_apart: list[Seen] = []
     for video in tracked(list(project.videos), len(project.videos), progress):
         try:
-            checked, said = checked_and_reviewed(project, video)
+            checked, reviewed_boxes = checked_and_reviewed(project, video)
             looked = look_at_video(project, video, checked, predict)
             trained_on = provenance[(provenance["split"] == "train") & (provenance["video"] == video)]
             seen += looked
             seen_apart += [one for one in looked if is_apart(one, trained_on, project)]
-            truth = joined(checked, said)
+            truth = joined(checked, reviewed_boxes)
             if truth.empty:
                 continue
             limit = project.params.evaluation.max_truth_frames
@@ -69,7 +69,7 @@ def find(project: Project, progress: Progress) -> Findings:
         cases["targets"] += target_cases(answered, labelled)
         cases["model_truth"] += modelled
         cases["model_truth_apart"] += [case for case in modelled if case.frame_index in apart]
-        reviewed |= {(video, index) for index in said["frame_index"]}
+        reviewed |= {(video, index) for index in reviewed_boxes["frame_index"]}
         labels.append(labelled)
         if found.unanswered:
             notes.append(

@@ -54,7 +54,17 @@ _RECALLS = {
     "recall with the mark": "marked_recall",
     "precision, complete frames": "precision",
 }
-_LIBRARIES = ("ultralytics", "torch", "sam2", "supervision", "opencv-python-headless", "av", "dagster", "dvc")
+_LIBRARIES = (
+    "ultralytics",
+    "transformers",
+    "torch",
+    "sam2",
+    "supervision",
+    "opencv-python-headless",
+    "av",
+    "dagster",
+    "dvc",
+)
 
 
 def report(

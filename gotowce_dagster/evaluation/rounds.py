@@ -17,8 +17,8 @@ from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.evaluation.recalls import Seen, figures, look_at_test_split
 from gotowce_dagster.evaluation.without_marks import is_apart, look_at_video
 from gotowce_dagster.labels.in_force import checked_and_reviewed
-from gotowce_dagster.training.finetune import read_arguments
-from gotowce_dagster.training.model import Predict, load_model
+from gotowce_dagster.training.finetune import model_file
+from gotowce_dagster.training.model import Predict, load_trained
 
 
 def models_of_rounds(folder: Path) -> list[Path]:
@@ -30,7 +30,8 @@ def models_of_rounds(folder: Path) -> list[Path]:
     if not (folder / "rounds.csv").exists():
         raise InputError(f"{folder}: no model that was trained in rounds; run `gotowce rounds 1`")
     count = len(pd.read_csv(folder / "rounds.csv"))
-    return [*(folder / "rounds" / f"round-{number}.pt" for number in range(count - 1)), folder / "best.pt"]
+    earlier = (model_file(folder / "rounds", f"round-{number}") for number in range(count - 1))
+    return [*earlier, model_file(folder)]
 
 
 def round_by_round(project: Project, progress: Progress) -> pd.DataFrame:
@@ -49,7 +50,6 @@ def round_by_round(project: Project, progress: Progress) -> pd.DataFrame:
         InputError: there is no model that was trained in rounds, or a truth file is malformed.
     """
     folder = project.paths.model
-    arguments = read_arguments(folder)
     models = models_of_rounds(folder)
     rows = []
     for number, file in enumerate(tracked(models, len(models), progress)):
@@ -57,7 +57,7 @@ def round_by_round(project: Project, progress: Progress) -> pd.DataFrame:
         if not kept.exists():
             require_trusted(file, project.paths.root)
             # Loaded only where there is something to look at.
-            load = cache(lambda file=file: load_model(file, arguments["imgsz"], arguments.get("tile_px", 0)))
+            load = cache(lambda file=file: load_trained(folder, file))
             measured = _measure(project, lambda image, load=load: load()(image))
             kept.parent.mkdir(parents=True, exist_ok=True)
             with fresh_file(kept) as new:

@@ -6,10 +6,9 @@ from pathlib import Path
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.digests import content_sha256
 from gotowce_dagster.core.trust import require_trusted
-from gotowce_dagster.training.finetune import read_arguments
-from gotowce_dagster.training.model import Predict, load_model
-
-WEIGHTS = "best.pt"
+from gotowce_dagster.training.engines.registry import engine_of
+from gotowce_dagster.training.finetune import model_file, read_arguments
+from gotowce_dagster.training.model import Predict, load_trained
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,8 @@ class LoadedModel:
     tile_px: int
     """Side of the tiles of larger frames; 0: whole frames."""
     device: str
+    library: str = "ultralytics"
+    """Package that runs it."""
 
     def record(self) -> dict[str, str | int]:
         """The weights and settings, for the record of a run."""
@@ -43,14 +44,14 @@ def open_model(folder: Path) -> LoadedModel:
         InputError: it is missing, damaged, or not trusted (core/trust.py).
     """
     arguments = read_arguments(folder)
-    weights = folder / WEIGHTS
+    weights = model_file(folder)
     require_trusted(weights)
-    tile_px = arguments.get("tile_px", 0)
     return LoadedModel(
-        predict=load_model(weights, arguments["imgsz"], tile_px),
+        predict=load_trained(folder, weights),
         weights=weights,
         sha256=content_sha256(weights),
         imgsz=arguments["imgsz"],
-        tile_px=tile_px,
+        tile_px=arguments.get("tile_px", 0),
         device=best_device(),
+        library=engine_of(weights).libraries[0],
     )

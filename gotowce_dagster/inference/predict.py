@@ -138,7 +138,7 @@ def predict(
             else:
                 _write_video(source, shown, new / VIDEO)
         done.seconds = round(time.perf_counter() - begin, 2)
-        record = asdict(done) | {"confidence": confidence, "ultralytics": version("ultralytics")}
+        record = asdict(done) | {"confidence": confidence, model.library: version(model.library)}
         record.pop("out")
         (new / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return done

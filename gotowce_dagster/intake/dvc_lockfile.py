@@ -5,6 +5,8 @@ truncated between two lines it may still be valid YAML, with stages missing or t
 """
 
 import functools
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -98,3 +100,14 @@ def _is_complete_output(out: Any) -> bool:
         return False
     digest = next((str(out[name]) for name in _DIGESTS if name in out), "")
     return bool(digest) and "size" in out and ("nfiles" in out or not digest.endswith(".dir"))
+
+
+def output_digest(entry: dict[str, Any]) -> str:
+    """The digest of a lock entry's only output, as returned by commit."""
+    (output,) = entry["outs"]
+    return output["md5"]
+
+
+def fingerprint(entry: dict[str, Any]) -> str:
+    """Digest of a whole lock entry, which changes with the inputs even if the output does not."""
+    return hashlib.md5(json.dumps(entry, sort_keys=True).encode(), usedforsecurity=False).hexdigest()

@@ -8,7 +8,6 @@ files of its own pipeline only, and a stage is named by its address (``pipelines
 
 import contextlib
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -20,7 +19,7 @@ from gotowce_dagster.core.errors import BusyError, GotowceError, InputError, sys
 from gotowce_dagster.core.yaml_files import read_yaml
 from gotowce_dagster.intake import dvc_lock_repair
 from gotowce_dagster.intake.dvc_lock_repair import Repair
-from gotowce_dagster.intake.dvc_lockfile import read_lock
+from gotowce_dagster.intake.dvc_lockfile import output_digest, read_lock
 from gotowce_dagster.intake.pipelines import (
     LOCK,
     PIPELINE,
@@ -114,11 +113,11 @@ class DvcRepo:
         """The folder of a stage's pipeline.
 
         Raises:
-            InputError: The pipeline is not there.
+            InputError: The pipeline file does not exist.
         """
         folder = split_address(name)[0]
         if folder != ROOT and not (self.root / folder / PIPELINE).exists():
-            raise InputError(f"{folder}/{PIPELINE}: not there; write it with `gotowce sync`")
+            raise InputError(f"{folder}/{PIPELINE}: does not exist; write it with `gotowce sync`")
         return folder
 
     def repair(self, *, wait: bool = True, run_cache: bool = False) -> Repair | None:
@@ -324,30 +323,27 @@ class DvcRepo:
             return True
 
     def refuse_busy(self, paths: Iterable[Path]) -> None:
-        """Check that no running stage of a `dvc repro` reads or writes the files.
+        """Check that no running stage of a `dvc repro` reads or writes files of a video.
 
         Raises:
-            GotowceError: One does.
+            BusyError: One does.
         """
+        if self.is_busy(paths):
+            raise BusyError("a stage that DVC is running uses the video; wait until it is done and try again")
+
+    def is_busy(self, paths: Iterable[Path]) -> bool:
+        """Whether a running stage of a `dvc repro` reads or writes the files."""
         from dvc.lock import LockError
         from dvc.rwlock import rwlock
 
         write = [str(path) for path in paths]
         with self._open() as repo:
+            hardlink = repo.config["core"].get("hardlink_lock", False)
             try:
-                with rwlock(
-                    repo.tmp_dir,
-                    repo.fs,
-                    "gotowce",
-                    [],
-                    write,
-                    repo.config["core"].get("hardlink_lock", False),
-                ):
-                    pass
-            except LockError as error:
-                raise GotowceError(
-                    "a stage that DVC is running uses the video; wait until it is done and run this again"
-                ) from error
+                with rwlock(repo.tmp_dir, repo.fs, "gotowce", [], write, hardlink):
+                    return False
+            except LockError:
+                return True
 
 
 def _add(repo: "Repo", path: Path) -> None:
@@ -389,14 +385,3 @@ def _whole_copies(repo: "Repo", path: Path) -> Generator[None]:
         raise
     finally:
         transfers.setLevel(level)
-
-
-def output_digest(entry: dict[str, Any]) -> str:
-    """The digest of a lock entry's only output, as returned by commit."""
-    (output,) = entry["outs"]
-    return output["md5"]
-
-
-def fingerprint(entry: dict[str, Any]) -> str:
-    """Digest of a whole lock entry, which changes with the inputs even if the output does not."""
-    return hashlib.md5(json.dumps(entry, sort_keys=True).encode(), usedforsecurity=False).hexdigest()

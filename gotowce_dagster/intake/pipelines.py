@@ -19,6 +19,8 @@ from gotowce_dagster.stages.table import STAGES
 LOCK, PIPELINE, SETTINGS = "dvc.lock", "dvc.yaml", "video.yaml"
 ROOT, STUDIES = ".", "studies"
 """The folders of the project's own pipeline and of its studies; that of a video is videos/VIDEO."""
+CODE = "code"
+"""The folder of the pipeline that lists source files, where a project has the source code; and its stage."""
 
 _HEADER = "# Written by `gotowce add` and `gotowce sync` from data/videos.yaml; do not edit.\n"
 
@@ -58,8 +60,9 @@ def folders_with_lock(root: Path) -> list[str]:
     locks = paths.pipelines.glob(f"*/{LOCK}")
     copies = paths.kept_lock(paths.pipelines.name).parent.glob(f"*/{LOCK}.good")
     found = {folder_of(path.parent.name) for path in (*locks, *copies)}
-    if (root / STUDIES / LOCK).exists() or paths.kept_lock(STUDIES).exists():
-        found.add(STUDIES)
+    for folder in (CODE, STUDIES):
+        if (root / folder / LOCK).exists() or paths.kept_lock(folder).exists():
+            found.add(folder)
     return [ROOT, *sorted(found)]
 
 
@@ -75,17 +78,6 @@ def write_pipelines(paths: Paths, videos: Mapping[str, Video]) -> None:
         _write(paths.pipeline(key) / SETTINGS, _HEADER + dump_yaml(settings))
         # Last, because DVC takes the folder for a pipeline as soon as it is there.
         _write(paths.pipeline(key) / PIPELINE, text)
-
-
-def copy_template(paths: Paths) -> None:
-    """Write the template anew to every dvc.yaml of a video that differs from it.
-
-    Raises:
-        InputError: The template is missing.
-    """
-    text = template_text(paths)
-    for path in paths.pipelines.glob(f"*/{PIPELINE}"):
-        _write(path, text)
 
 
 def template_text(paths: Paths) -> str:

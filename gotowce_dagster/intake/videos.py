@@ -18,6 +18,7 @@ from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.sources import is_tracked_content, pointer, state, tracked_files
 from gotowce_dagster.core.yaml_files import read_yaml, write_yaml
 from gotowce_dagster.designators.profile import Profile, read_profile
+from gotowce_dagster.intake.code_digests import refresh
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.migration import migrate
 from gotowce_dagster.intake.pipelines import folder_of, template_text, unknown_pipelines, write_pipelines
@@ -133,7 +134,8 @@ def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -
         )
     migrate(paths, repo, videos)
     write_videos(paths, videos)
-    problems = found.problems + [
+    problems = found.problems + _refresh_code(paths)
+    problems += [
         f"{folder_of(key)}: the pipeline of no video of this project; remove the folder, or put {key} into "
         f"{paths.raw}"
         for key in unknown_pipelines(paths, videos)
@@ -151,6 +153,15 @@ def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -
     if refused:
         raise PartlyDoneError("; ".join([*refused, *problems]))
     return problems
+
+
+def _refresh_code(paths: Paths) -> list[str]:
+    """Bring data/code up to date; returns why it cannot be, as a sentence."""
+    try:
+        refresh(paths)
+    except GotowceError as error:
+        return [str(error)]
+    return []
 
 
 def known_videos(paths: Paths, here: Mapping[str, Path], listed: Mapping[str, Video]) -> dict[str, Path]:

@@ -1,1 +1,1 @@
-"""Labels in the formats of other tools: one file a format, written and, for ground truth, read."""
+"""Labels in the formats of other tools: export, one module per format, and import of ground truth."""

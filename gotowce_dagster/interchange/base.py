@@ -22,9 +22,9 @@ class LabelledObject:
     """``shot/number`` of its track; empty if it has none."""
     class_name: str
     box: tuple[float, float, float, float]
-    """x1, y1, x2, y2 in pixels, x2 and y2 exclusive, inside the picture."""
+    """x1, y1, x2, y2 in pixels, x2 and y2 exclusive, inside the image."""
     rle: str | None
-    """COCO RLE counts of the whole picture; None without a mask."""
+    """COCO RLE counts of the whole image; None without a mask."""
     confidence: float | None
     quality: float
 
@@ -50,18 +50,18 @@ class Picture:
     name: str
     """Its name in an export, unique: VIDEO_FRAME.jpg."""
     file: str
-    """Path below the export's folder, or the absolute one of ``source`` where pictures are not copied."""
+    """Path below the export's folder, or the absolute path of ``source`` if images are not copied."""
     width: int
     height: int
     split: str
-    """train, val or test; UNSPLIT where there is no split."""
+    """train, val or test; UNSPLIT without a split."""
     video: str
     frame_index: int
     time_s: float
     kind: str
-    """as-is, or erased: with its marks painted over."""
+    """as-is, or erased: with inpainted marks."""
     origin: str
-    """Of its labels: marked, propagated, both of them, reviewed, or none."""
+    """Origin of its labels: marked, propagated, reviewed (with proposals), or none."""
     reviewed: bool
     objects: tuple[LabelledObject, ...]
 
@@ -109,7 +109,7 @@ class Format:
     name: str
     write: Write
     pictures: str
-    """Folder of the pictures below the export's, with ``{split}`` where each split has its own."""
+    """Folder of the images below the export's folder; ``{split}`` if each split has its own."""
     can_reference: bool = True
     """Whether images may be outside the export's folder."""
 

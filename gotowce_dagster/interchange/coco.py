@@ -1,7 +1,7 @@
 """COCO instances: annotations/instances_SPLIT.json and images/SPLIT/.
 
-A mask is compressed RLE with ``iscrowd`` 0, so that pieces and holes stay exactly one object; polygons would
-lose holes. Category ids begin at 1, as COCO's do.
+Masks are compressed RLE with ``iscrowd`` 0, which keeps the parts and holes of an object; polygons would lose
+holes. Category ids start at 1, as in COCO.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from gotowce_dagster.interchange.json_lists import json_lists
 
 
 def write(folder: Path, pictures: Iterable[Picture], about: About) -> None:
-    """Write one file of annotations a split; ``file_name`` is relative to images/SPLIT."""
+    """Write one annotation file per split; ``file_name`` is relative to images/SPLIT."""
     categories = [{"id": number, "name": name} for number, name in enumerate(about.classes, start=1)]
     numbers = {category["name"]: category["id"] for category in categories}
     head = {"info": dict(about.description), "licenses": [], "categories": categories}

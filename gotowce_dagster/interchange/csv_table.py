@@ -1,4 +1,4 @@
-"""CSV: objects.csv, a row an object, and images/SPLIT/; pictures.csv, in every export, lists pictures."""
+"""CSV: objects.csv, one row per object, and images/SPLIT/; pictures.csv, in every export, lists images."""
 
 import csv
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _COLUMNS = (
 
 
 def write(folder: Path, pictures: Iterable[Picture], about: About) -> None:
-    """Write rows; ``rle`` holds COCO's compressed counts of the whole picture, empty without a mask."""
+    """Write the rows; ``rle`` is COCO's compressed RLE of the whole image, empty without a mask."""
     with (folder / "objects.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         rows.writeheader()

@@ -1,7 +1,7 @@
 """CVAT for images 1.1: annotations.xml and images/SPLIT/.
 
-A mask is CVAT's own shape, exact with its pieces and holes. Where an object's box is not the one around its
-mask, the box is a second shape of the same group.
+Masks use CVAT's mask shape, which keeps parts and holes exactly. If an object's box differs from the bounding
+box of its mask, the box is a second shape of the same group.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _ATTRIBUTES = ("detection_id", "object_id", "quality", "confidence")
 
 
 def write(folder: Path, pictures: Iterable[Picture], about: About) -> None:
-    """Write one XML file, picture by picture."""
+    """Write one XML file, image by image."""
     with (folder / "annotations.xml").open("w", encoding="utf-8") as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
         file.write(_text(_meta(about)))
@@ -55,7 +55,7 @@ def _shapes(picture: Picture, thing: LabelledObject, group: int) -> list[Element
 
 
 def _mask(mask: np.ndarray, around: tuple[int, int, int, int]) -> dict[str, Any]:
-    """CVAT's run lengths go row by row through the box, background first."""
+    """CVAT's run-length encoding: row by row through the box, background first."""
     x1, y1, x2, y2 = around
     pixels = mask[y1:y2, x1:x2].ravel()
     ends = np.flatnonzero(np.diff(pixels, prepend=False, append=not pixels[-1]))

@@ -1,6 +1,6 @@
 """Datumaro's own format: annotations/SPLIT.json and images/SPLIT/.
 
-An object with a mask is a box and a mask of one group, which is how Datumaro writes one instance.
+An object with a mask is a box and a mask of one group, as in Datumaro's own exports.
 """
 
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from gotowce_dagster.interchange.base import About, Format, LabelledObject, Pict
 from gotowce_dagster.interchange.json_lists import json_lists
 
 _IMAGES = 2
-"""Datumaro's number of the media type image."""
+"""Datumaro's id of the media type image."""
 
 
 def write(folder: Path, pictures: Iterable[Picture], about: About) -> None:
-    """Write one file a split."""
+    """Write one file per split."""
     numbers = {name: number for number, name in enumerate(about.classes)}
     labels = [{"name": name, "parent": "", "attributes": []} for name in about.classes]
     head = {

@@ -126,4 +126,4 @@ def _listed(folder: Path, pictures: Iterable[Picture], done: Exported) -> Iterat
 def _refuse_other_folders(out: Path) -> None:
     """Refuse to replace a folder that is neither new, nor empty, nor an earlier export."""
     if out.exists() and not (out.is_dir() and ((out / SUMMARY).exists() or not any(out.iterdir()))):
-        raise InputError(f"{out}: is not the folder of an export; choose another folder")
+        raise InputError(f"{out}: not the folder of an earlier export; choose another folder")

@@ -1,7 +1,7 @@
 """FiftyOne: metadata.json, samples.json and data/, read as ``fiftyone.types.LegacyFiftyOneDataset``.
 
-A mask in FiftyOne fills the box of its detection, so that box is the one around the mask; the label's own box
-is its field ``label_box``, in pixels.
+In FiftyOne, a mask fills the box of its detection, so the detection gets the bounding box of the mask. The
+label's own box is in the field ``label_box``, in pixels.
 """
 
 import base64
@@ -20,7 +20,7 @@ FIELD = "ground_truth"
 
 
 def write(folder: Path, pictures: Iterable[Picture], about: About) -> None:
-    """Write samples.json sample by sample; the split is a tag of each sample."""
+    """Write samples.json, sample by sample; the split is a tag."""
     metadata = {
         "media_type": "image",
         "default_classes": list(about.classes),
@@ -63,7 +63,7 @@ def _detection(picture: Picture, thing: LabelledObject) -> dict[str, Any]:
 
 
 def _packed(array: np.ndarray) -> str:
-    """NumPy's own file of an array, compressed, as FiftyOne stores it."""
+    """An array as a compressed NumPy file, as stored by FiftyOne."""
     with io.BytesIO() as file:
         np.save(file, array, allow_pickle=False)
         return base64.b64encode(zlib.compress(file.getvalue())).decode("ascii")

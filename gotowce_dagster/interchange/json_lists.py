@@ -1,4 +1,4 @@
-"""JSON files with long lists, written item by item."""
+"""JSON files with long lists, written item by item in constant memory."""
 
 import json
 import shutil
@@ -12,14 +12,14 @@ Add = dict[str, "_Items"]
 
 
 class _Items:
-    """A list whose items wait in a temporary file."""
+    """A list whose items are stored in a temporary file."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._count = 0
 
     def append(self, item: Any) -> None:
-        """Add one item, anything that JSON holds."""
+        """Append a JSON-serializable item."""
         self._file.write(("" if self._count == 0 else ",\n") + json.dumps(item, ensure_ascii=False))
         self._count += 1
 
@@ -33,7 +33,7 @@ class _Items:
 
 @contextmanager
 def json_lists(path: Path, head: Mapping[str, Any], names: Sequence[str]) -> Generator[Add]:
-    """Give lists to append to; at the end the file holds ``head`` and, after it, each list by its name."""
+    """Yield lists to append to; on exit, write ``head`` and the named lists as one JSON object."""
     with ExitStack() as stack:
         files = {name: stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for name in names}
         lists = {name: _Items(file) for name, file in files.items()}
@@ -51,7 +51,7 @@ def json_lists(path: Path, head: Mapping[str, Any], names: Sequence[str]) -> Gen
 
 @contextmanager
 def json_list(path: Path) -> Generator[_Items]:
-    """Give a list to append to; at the end it is the whole file."""
+    """Yield a list to append to; on exit, write it as the whole file."""
     with TemporaryFile("w+", encoding="utf-8") as file:
         items = _Items(file)
         yield items

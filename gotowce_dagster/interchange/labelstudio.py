@@ -1,7 +1,7 @@
 """Label Studio: tasks.json to import, config.xml for the labelling interface, and images/SPLIT/.
 
-Reviewed pictures have annotations, others predictions. Boxes and masks are those of ``gotowce review``:
-percent in full precision, and a mask as one bitmap, so it stays one region whatever its pieces and holes.
+Reviewed images have annotations, the others predictions. Boxes and masks are written as in ``gotowce
+review``: percentages in full precision, and each mask as one bitmap, so that it stays one region.
 """
 
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ from gotowce_dagster.review.tasks import MODEL_VERSION, file_url
 
 
 def write(folder: Path, pictures: Iterable[Picture], about: About) -> None:
-    """Write one task a picture.
+    """Write one task per image.
 
-    Pictures are named below the folder around the export, or below the project's data folder where they are
-    not copied: Label Studio's storage of local files has to be that folder.
+    The paths of images are relative to the parent of the export's folder, or to the project's data folder if
+    images are not copied. Label Studio's local file storage must be set to that folder.
     """
     (folder / "config.xml").write_text(labelling_config(about.classes, "bitmask"), encoding="utf-8")
     with json_list(folder / "tasks.json") as tasks:

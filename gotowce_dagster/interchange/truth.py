@@ -63,9 +63,9 @@ def read_any_truth(path: Path, clip: str, video: Extent) -> pd.DataFrame:
         InputError: the file has none of these formats, is malformed, or has no row of the clip.
     """
     if path.is_dir():
-        rows = _checked(path, _rows(_yolo(path, clip, video), clip), clip, video)
+        rows = _validated(path, _rows(_yolo(path, clip, video), clip), clip, video)
     elif path.suffix.lower() == ".json":
-        rows = _checked(path, _rows(_coco(path, clip, video), clip), clip, video)
+        rows = _validated(path, _rows(_coco(path, clip, video), clip), clip, video)
     else:
         read = read_complete_truth if is_complete_truth(path) else read_truth
         rows = read(path, video, {clip})
@@ -172,7 +172,7 @@ def _yolo(folder: Path, clip: str, video: Extent) -> Mapping[int, list[_Box]]:
             except (ValueError, KeyError):
                 raise InputError(
                     f"{file}: row {number}: expected CLASS X Y WIDTH HEIGHT or CLASS X1 Y1 X2 Y2 ..., as "
-                    f"shares of the picture, with a class of {', '.join(map(str, classes))}"
+                    f"fractions of the image, with a class of {', '.join(map(str, classes))}"
                 ) from None
             boxes[index].append(_Box((low[0], low[1], high[0], high[1]), name))
     return boxes
@@ -186,7 +186,7 @@ def _yolo_classes(folder: Path) -> Mapping[int, str]:
         pairs = names.items() if isinstance(names, dict) else enumerate(names)
         return {int(number): str(name) for number, name in pairs}
     except (yaml.YAMLError, KeyError, TypeError, ValueError):
-        raise InputError(f"{folder / 'data.yaml'}: has no names of classes by their numbers") from None
+        raise InputError(f"{folder / 'data.yaml'}: has no class names") from None
 
 
 def _yes_or_no(marked: object) -> str | None:
@@ -215,8 +215,8 @@ def _rows(boxes: Mapping[int, Iterable[_Box]], clip: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, dtype=str)
 
 
-def _checked(path: Path, rows: pd.DataFrame, clip: str, video: Extent) -> pd.DataFrame:
+def _validated(path: Path, rows: pd.DataFrame, clip: str, video: Extent) -> pd.DataFrame:
     if rows.empty:
-        raise InputError(f"{path}: no picture is of the clip {clip}; {json.dumps(_ADVICE)[1:-1]}")
+        raise InputError(f"{path}: no image belongs to the clip {clip}; {json.dumps(_ADVICE)[1:-1]}")
     check = check_complete_truth if "marked" in rows.columns else check_truth
     return check(path, rows, video, {clip})

@@ -1,8 +1,7 @@
 """Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/ and, for masks, SegmentationClass and -Object/.
 
-Boxes are 1-based with an inclusive end, as in VOC's development kit: x1 + 1 to x2. In SegmentationObject the
-pixels of the n-th object of the XML have the value n, whatever its pieces and holes; a pixel has one owner,
-so where masks overlap the smaller object has it.
+Boxes are 1-based with an inclusive end, as in VOC's development kit: x1 + 1 to x2. In SegmentationObject, the
+pixels of the n-th object of the XML have the value n; where masks overlap, that of the smaller object.
 """
 
 from collections.abc import Iterable
@@ -18,17 +17,17 @@ from gotowce_dagster.interchange.base import About, Format, LabelledObject, Pict
 
 _SHAPES = ("SegmentationClass", "SegmentationObject")
 _MOST = 254
-"""Objects a picture; 0 is background and 255 the void."""
+"""Maximum number of objects per image; 0 is the background and 255 void."""
 
 
 def write(folder: Path, pictures: Iterable[Picture], about: About) -> None:
-    """Write an XML file a picture, two pictures of masks where it has any, and the lists of the splits.
+    """Write an XML file per image, two mask images if it has masks, and the lists of the splits.
 
     Raises:
-        InputError: a picture has more objects, or the project more classes, than the format can tell apart.
+        InputError: an image has more objects, or the project more classes, than the format can distinguish.
     """
     if len(about.classes) > _MOST:
-        raise InputError(f"voc: can tell {_MOST} classes apart, not {len(about.classes)}")
+        raise InputError(f"voc: the format has at most {_MOST} classes, not {len(about.classes)}")
     numbers = {name: number for number, name in enumerate(about.classes, start=1)}
     for name in ("Annotations", *_SHAPES):
         (folder / name).mkdir()
@@ -45,7 +44,7 @@ def write(folder: Path, pictures: Iterable[Picture], about: About) -> None:
                 sets[kind, split] = stack.enter_context(file.open("w", encoding="utf-8"))
         for picture in pictures:
             if len(picture.objects) > _MOST:
-                raise InputError(f"{picture.name}: has {len(picture.objects)} objects; voc can hold {_MOST}")
+                raise InputError(f"{picture.name}: has {len(picture.objects)} objects; voc allows {_MOST}")
             is_segmented = any(thing.rle is not None for thing in picture.objects)
             _xml(picture, is_segmented).write(
                 folder / "Annotations" / f"{picture.stem}.xml", encoding="unicode", xml_declaration=False
@@ -58,7 +57,7 @@ def write(folder: Path, pictures: Iterable[Picture], about: About) -> None:
 
 
 def palette() -> np.ndarray:
-    """VOC's colours, uint8 (256, 3): the bits of a number spread over red, green and blue, highest first."""
+    """VOC's palette, uint8 (256, 3): the bits of an index spread over red, green and blue, highest first."""
     numbers = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)
     for bit in range(8):

@@ -1,7 +1,7 @@
 """YOLO text as ultralytics reads it: data.yaml, images/SPLIT/ and labels/SPLIT/.
 
-With masks each line is one polygon around all pieces of an object, and holes are filled, because the format
-has neither; without masks it is a box.
+With masks, each line is one polygon around all parts of an object, with holes filled, because the format
+supports neither parts nor holes; without masks, it is a box.
 """
 
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ from gotowce_dagster.labels.export import yolo_lines
 
 
 def write(folder: Path, pictures: Iterable[Picture], about: About) -> None:
-    """Write a text file a picture, empty where nothing is in it, and data.yaml."""
+    """Write one text file per image, empty without objects, and data.yaml."""
     numbers = {name: number for number, name in enumerate(about.classes)}
     for split in about.splits:
         (folder / "labels" / split).mkdir(parents=True)
     data: dict[str, object] = {split: f"images/{split}" for split in about.splits}
-    # Without a split ultralytics still asks for one to train on; what to validate on is yours to say.
+    # ultralytics requires a training split; users choose their own validation split.
     data = data if "train" in data else {"train": f"images/{about.splits[0]}"}
     data |= {"names": dict(enumerate(about.classes))}
     (folder / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")

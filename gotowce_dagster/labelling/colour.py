@@ -1,4 +1,4 @@
-"""Step 3b: measure how much of each mask has the colour of its mark."""
+"""Step 3b: measure the share of each mask in the colour of its mark."""
 
 import pandas as pd
 

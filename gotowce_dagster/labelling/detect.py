@@ -16,7 +16,7 @@ def detect(
     detectors: Sequence[Detector],
     params: DetectionsParams,
 ) -> Detected:
-    """The designators of a stream of frames.
+    """Detect the designators in a stream of frames.
 
     Args:
         images: (frame_index, RGB uint8 (H, W, 3)), each frame once.

@@ -1,4 +1,4 @@
-"""The frames of a video as the pipeline sees them."""
+"""Frames of a video as the pipeline's input."""
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -9,12 +9,12 @@ from gotowce_dagster.video.decode import read_frames
 
 
 def decoded(path: Path) -> Callable[[Collection[int]], Iterator[tuple[int, np.ndarray]]]:
-    """The frames of a video file by their numbers: (frame_index, RGB uint8 (H, W, 3)), rising.
+    """A function that reads frames of a video by index: (frame_index, RGB uint8 (H, W, 3)), ascending.
 
-    A frame that cannot be decoded is left out.
+    Frames that cannot be decoded are left out.
 
     Raises:
-        InputError: when frames are asked for and the file is missing or no video.
+        InputError: when called, if the file is missing or not a video.
     """
 
     def images(wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:

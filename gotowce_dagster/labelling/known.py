@@ -1,9 +1,9 @@
-"""Label any frames of a video as the pipeline would, had it sampled them.
+"""Label any frames of a video as if the pipeline had sampled them.
 
-A frame that the pipeline has labelled is not computed again: its detections and labels are the pipeline's
-own, byte by byte. Any other frame goes through the same order among the pipeline's
-frames: linked with their detections, settled by their masks, in mode video joined with what was propagated
-into it, cleaned beside their candidates. What the pipeline's own frames have stays as it is.
+A frame that the pipeline has labelled is not computed again: its detections and labels are the pipeline's,
+byte for byte. Any other frame passes through the same steps among the pipeline's frames: it is linked with
+their detections, settled by their masks, in mode video joined with the masks propagated into it, and cleaned
+beside their candidates. The rows of the pipeline's frames do not change.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ from gotowce_dagster.segmenters.frame_by_frame import Settled
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """What the pipeline made of one video."""
+    """The pipeline's tables of one video."""
 
     frames: pd.DataFrame
     """Columns of tables.FRAMES."""
@@ -53,7 +53,7 @@ class Labelled:
 
 
 def read_labelled(paths: Paths, video: str) -> Labelled:
-    """What the pipeline made of a video, from its tables.
+    """Read the pipeline's tables of a video.
 
     Raises:
         InputError: a table is missing, damaged or of another version.
@@ -76,13 +76,13 @@ class Wanted:
     times: Mapping[int, float]
     """Seconds by frame_index."""
     sharpness: Mapping[int, float]
-    """As tables.FRAMES has it, by frame_index."""
+    """As in tables.FRAMES, by frame_index."""
 
 
 def label_in_project(
     project: Project, wanted: Wanted, segmenter: Callable[[], Segmenter]
 ) -> tuple[Detected, pd.DataFrame]:
-    """``label_frames`` with the tables, the detectors and the settings of a project.
+    """``label_frames`` with the tables, detectors and settings of a project.
 
     Raises:
         InputError: a table or the profile is missing or damaged.
@@ -116,12 +116,12 @@ def label_frames(
     """Detections and labels of the wanted frames.
 
     Args:
-        profile: of the video.
-        detectors, segmenter: give them; called only if a frame needs them.
+        profile: the video's profile.
+        detectors, segmenter: load the models; called only if a frame needs them.
         work: an empty folder.
 
     Returns:
-        What detectors made of the frames, and rows of tables.LABELS.
+        The detections, and rows of tables.LABELS.
     """
     done = set(wanted.images) & pipeline.kept
     new = sorted(set(wanted.images) - done)
@@ -159,7 +159,7 @@ def _images(wanted: Wanted, frames: Collection[int]) -> Iterator[tuple[int, np.n
 
 
 def _together(pipeline: Detected, found: Detected) -> Detected:
-    """The pipeline's detections and those of other frames, with the bill of the latter."""
+    """The pipeline's detections and those of other frames, with the bills of the latter."""
     rows, unanswered = _joined(pipeline.rows, found.rows), {**pipeline.unanswered, **found.unanswered}
     return Detected(rows, unanswered, found.short, found.bills)
 

@@ -1,7 +1,7 @@
 """Own colour: the share of a mask in the colour of the mark around it.
 
-A HUD may draw more than its mark in the mark's colour: a dot or a line inside it, which stands out so well
-that it is segmented instead of the target.
+A HUD may draw a dot or a line inside the mark in the mark's colour, which stands out so much that it is
+segmented instead of the target.
 """
 
 import numpy as np

@@ -28,13 +28,13 @@ def propagate(
     work: Path,
     progress: Progress,
 ) -> pd.DataFrame:
-    """Masks of detections and of a human's points, through the frames of a video.
+    """Propagate the masks of detections and of point prompts through the frames of a video.
 
     Args:
         masks: as from ``segment``.
         points: as from propagation.points.read_points.
-        video: what the rows call the video.
-        profile: of the video; it says where targets stand relative to their marks.
+        video: the video's name in the rows.
+        profile: the video's profile, with the position of targets relative to their marks.
         work: as for ``segment``.
 
     Returns:

@@ -27,15 +27,15 @@ def segment(
     work: Path,
     progress: Progress,
 ) -> pd.DataFrame:
-    """Masks of the targets in their designators: linked, segmented, settled.
+    """Segment the targets in their designators: link, segment, settle.
 
     Args:
         detections, frames: columns of tables.DETECTIONS and FRAMES.
-        profile: of the video; it says where targets stand relative to their marks.
-        segmenter: gives the segmenter; called only if there is something to segment.
-        among: other frames of the video that are done: objects are linked through them and keep their names,
-            doubtful masks are settled by theirs.
-        work: an existing folder for what is finished; the same inputs must find the same folder again.
+        profile: the video's profile, with the position of targets relative to their marks.
+        segmenter: loads the segmenter; called only if there is something to segment.
+        among: frames of the video that are already segmented. Objects are linked through them and keep their
+            object_id, and doubtful masks are settled by theirs.
+        work: an existing folder for finished parts; equal inputs must get the same folder.
 
     Returns:
         Columns of tables.MASKS, without the rows of ``among``.
@@ -58,11 +58,11 @@ def segment(
 
 
 def _names(linked: pd.DataFrame, masks: pd.DataFrame) -> pd.Series:
-    """The object of each detection: as it is named already, or by a name that no other has.
+    """The object_id of each detection: that of its mask or its track, else a new one.
 
     Args:
-        linked: detections with the object_id that ``link`` gave.
-        masks: columns of tables.MASKS, whose object_id stands.
+        linked: detections with the object_id of ``link``.
+        masks: columns of tables.MASKS, whose object_id does not change.
     """
     named = linked[KEY].merge(masks[[*KEY, "object_id"]], on=KEY, how="left")["object_id"]
     named.index = linked.index

@@ -1,4 +1,4 @@
-"""`gotowce segment`: propagate masks through any video file, from a human's points or its designators."""
+"""`gotowce segment`: propagate masks through any video file, from point prompts or from designators."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -63,8 +63,7 @@ def segment(
     """Propagate masks through a video file and write the table, an annotated video and two pictures.
 
     Args:
-        prompted_by: a file of a human's points, or a profile: then the targets of designators are the
-            objects.
+        prompted_by: a file of point prompts, or a profile whose designators' targets are the objects.
         out: the output folder. An interrupted run resumes when it is called again.
         start: returns the progress callback for each part of the work, by name.
 
@@ -131,7 +130,7 @@ def _show(path: Path, masks: pd.DataFrame, points: pd.DataFrame, out: Path, prog
     """Write the annotated video, the prompts and the timeline."""
     visited = np.unique(masks["frame_index"])
     step = int(np.median(np.diff(visited))) if len(visited) > 1 else 1
-    # Evenly spaced, or the video would stutter: a human's points may lie between visited frames.
+    # Evenly spaced, or the video would stutter: point prompts may lie between visited frames.
     wanted = range(visited[0] - visited[0] % step, visited[-1] + 1, step) if len(visited) else range(1)
     times: dict[int, float] = {}
 

@@ -18,7 +18,7 @@ _COLOURS = {"accept": GREEN, "review": AMBER, "reject": RED}
 
 
 def frames_and_marks(project: Project, video: str) -> np.ndarray:
-    """Frames, each beside its surest designator close up, then frames without one: RGB uint8 (H, W, 3).
+    """Frames with a close-up of their most confident designator, then frames without any: RGB (H, W, 3).
 
     Raises:
         InputError: the frames or the detections are missing.
@@ -39,7 +39,7 @@ def frames_and_marks(project: Project, video: str) -> np.ndarray:
 
 
 def masks_and_labels(project: Project, video: str) -> np.ndarray:
-    """Labels with their masks, some of each verdict, RGB uint8 (H, W, 3).
+    """Labels of each verdict with their masks: RGB uint8 (H, W, 3).
 
     Green: accepted; amber: for review; red: rejected.
 
@@ -58,13 +58,13 @@ def masks_and_labels(project: Project, video: str) -> np.ndarray:
             box = np.array([row[side] for side in sides])
             images.append(target_closeup(read_rgb(pictures[row["frame_index"]]), box, mask, colour))
             captions.append(
-                f"frame {row['frame_index']}: {verdict}\n{', '.join(row['reasons']) or 'no objection'}"
+                f"frame {row['frame_index']}: {verdict}\n{', '.join(row['reasons']) or 'passes all gates'}"
             )
     return contact_sheet(images, captions)
 
 
 def _pictures(project: Project, video: str) -> dict[int, Path]:
-    """The whole pictures of a video's kept frames, by frame_index."""
+    """The undamaged images of a video's kept frames, by frame_index."""
     index, folder = read_table(project.paths.frame_index(video), FRAMES), project.paths.frames(video)
     kept = index[index["kept"]]
     paths = {row.frame_index: folder / row.file for row in kept.itertuples()}

@@ -47,14 +47,14 @@ def designator_detections(project: Project, video: str) -> Summary:
     index = read_table(paths.frame_index(video), FRAMES)
     pictures = [paths.frames(video) / name for name in index.loc[index["kept"], "file"]]
     damaged = [picture.name for picture in pictures if not is_whole_jpeg(picture)]
-    looked_at = len(pictures)
+    searched = len(pictures)
     marked = rows["frame_index"].nunique()
     numbers: dict[str, float | int | str] = {
-        "frames": looked_at,
+        "frames": searched,
         "frames_with_designator": marked,
         "frames_unanswered": len(found.unanswered),
         "detections": len(rows),
-        "detection_rate": marked / looked_at if looked_at else 0.0,
+        "detection_rate": marked / searched if searched else 0.0,
         "mean_confidence": float(rows["confidence"].mean()) if len(rows) else 0.0,
         "partly_hidden": int(rows["visible_corners"].lt(4).sum()),
         **{f"{name}_detections": int(count) for name, count in rows["prompt"].value_counts().items()},
@@ -66,10 +66,10 @@ def designator_detections(project: Project, video: str) -> Summary:
     if len(damaged) > 5:
         notes.append(f"{len(damaged) - 5} more images are damaged")
     if found.unanswered:
-        first, silent = next(iter(found.unanswered.items()))
-        why = "; ".join(f"{name}: {words}" for name, words in silent.items())
+        first, failed = next(iter(found.unanswered.items()))
+        why = "; ".join(f"{name}: {words}" for name, words in failed.items())
         notes.append(
-            f"no usable response for {len(found.unanswered)} of {looked_at} frames, which are excluded from "
+            f"no usable response for {len(found.unanswered)} of {searched} frames, which are excluded from "
             f"the dataset; the first is frame {first}: {why}"
         )
     if found.short:

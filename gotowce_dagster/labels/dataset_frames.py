@@ -1,4 +1,4 @@
-"""The frames that may enter the dataset, and what speaks against each."""
+"""The candidate frames of the dataset, and the reasons to leave each out."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -27,7 +27,7 @@ def kept_frames(
         reviews: the current reviews of each video, by frame_index.
     """
     paths = project.paths
-    # Videos of one profile are of one game, and every split needs all games.
+    # Videos of one profile belong to one game, and every split needs all games.
     kept = pd.concat(
         (
             usable_frames(video, read_table(paths.frame_index(video), FRAMES), rows, reviews[video]).assign(
@@ -37,15 +37,15 @@ def kept_frames(
         ),
         ignore_index=True,
     )
-    # A picture may have been damaged since: no model can learn from it.
+    # An image may have been damaged since its extraction; training cannot use it.
     kept["damaged"] = [
         not is_whole_jpeg(paths.frames(video) / file)
         for video, file in zip(kept["video"], kept["file"], strict=True)
     ]
-    # Where an object was lost it may still be seen, unless a human has looked.
+    # A lost object may still be visible, unless a human has reviewed the frame.
     lost = {video: _lost_in(paths.masks(video)) - set(reviews[video]) for video in labels}
     kept["doubtful"] |= _are_in(lost, kept)
-    # A frame that a detector gave no answer about is not one without objects either.
+    # A frame without a detector's answer may contain objects too.
     unanswered = {
         video: set(read_detected(paths.detections(video)).unanswered) - set(reviews[video])
         for video in labels

@@ -13,15 +13,21 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from gotowce_dagster.core.boxes import BOX
-from gotowce_dagster.core.errors import InputError, one_sentence
-from gotowce_dagster.core.files import fresh_file, read_text
-from gotowce_dagster.core.safe_names import ClassName, SafeName
+from gotowce_dagster.core.files import fresh_file
+from gotowce_dagster.core.safe_names import ClassName
 from gotowce_dagster.core.sources import require_pulled
-from gotowce_dagster.core.validation import in_words
-from gotowce_dagster.labels.reviews import LARGEST_ID, Box, FrameIndex, Record, Side
+from gotowce_dagster.labels.reviews import (
+    LARGEST_ID,
+    Box,
+    FrameIndex,
+    Record,
+    Side,
+    VideoRecord,
+    read_video_record,
+)
 
 COLUMNS = ["frame_index", "object_id", "class_name", *BOX]
 
@@ -64,10 +70,9 @@ class TrackReview(Record):
     tracks: tuple[Track, ...] = ()
 
 
-class TrackedVideo(Record):
+class TrackedVideo(VideoRecord):
     """The reviews of a video's tracks; the contents of the file."""
 
-    video: SafeName
     frames: Annotated[int, Field(ge=1, le=LARGEST_ID)]
     """Number of frames in the video."""
     width: Side
@@ -77,7 +82,7 @@ class TrackedVideo(Record):
     """Oldest first."""
 
     @model_validator(mode="after")
-    def _lies_in_it(self) -> "TrackedVideo":
+    def _fits_video(self) -> "TrackedVideo":
         for review in self.reviews:
             self.check_review(review)
         return self
@@ -151,18 +156,7 @@ def read_tracked(path: Path) -> TrackedVideo | None:
     if not path.exists():
         require_pulled([path])
         return None
-    advice = "restore it, or move it away and pull again"
-    try:
-        text = read_text(path)
-    except InputError as error:
-        raise InputError(f"{path}: not readable as tracks ({one_sentence(error, path)}); {advice}") from None
-    try:
-        tracked = TrackedVideo.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        raise InputError(f"{path}: not readable as tracks ({in_words(error)}); {advice}") from None
-    if tracked.video != path.stem:
-        raise InputError(f"{path}: holds tracks of the video {tracked.video!r}, not of {path.stem}; {advice}")
-    return tracked
+    return read_video_record(path, TrackedVideo, "tracks", "restore it")
 
 
 def reviewed_until(path: Path) -> int:

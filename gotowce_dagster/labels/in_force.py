@@ -1,4 +1,4 @@
-"""Which human reviews of a video are in force: of its frames and of its objects as a whole."""
+"""The current reviews of a video: of single frames and of whole tracks."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -22,12 +22,12 @@ from gotowce_dagster.video.decode import probe
 
 
 def reviews_in_force(project: Project, video: str) -> ReviewedFrames:
-    """The frames of a video that a human has judged as they are now.
+    """The reviewed frames of a video whose images have not changed since.
 
-    One that was judged by itself goes before what is said of it with its whole video.
+    The review of a single frame takes precedence over the review of the whole video.
 
     Raises:
-        InputError: its reviews are damaged or of another video, or it has no frames yet.
+        InputError: the reviews are damaged or of another video, or the video has no frames yet.
     """
     paths = project.paths
     index = read_table(paths.frame_index(video), FRAMES)
@@ -36,10 +36,11 @@ def reviews_in_force(project: Project, video: str) -> ReviewedFrames:
 
 
 def all_reviews_in_force(project: Project, videos: Collection[str]) -> dict[str, ReviewedFrames]:
-    """The reviews in force of several videos.
+    """The current reviews of several videos.
 
     Raises:
-        InputError: naming every video whose reviews cannot be read; without them errors would be taught.
+        InputError: reviews cannot be read; the message names every such video. Without them, the dataset
+            would contain labels that were rejected.
     """
     reviews, problems = {}, []
     for video in videos:
@@ -53,10 +54,10 @@ def all_reviews_in_force(project: Project, videos: Collection[str]) -> dict[str,
 
 
 def checked_and_reviewed(project: Project, video: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The ground truth of a video: boxes checked by hand, and objects as reviewers left them.
+    """The ground truth of a video: boxes checked by hand, and the objects of reviewed frames.
 
     Returns:
-        Two tables in the columns of tables.read_truth, either of them perhaps empty.
+        Two tables with the columns of tables.read_truth; each may be empty.
 
     Raises:
         InputError: the truth or a review is malformed.
@@ -69,7 +70,7 @@ def checked_and_reviewed(project: Project, video: str) -> tuple[pd.DataFrame, pd
 
 
 def _followed(project: Project, video: str, frames: pd.DataFrame) -> ReviewedFrames:
-    """What a human says of a video's frames who followed its objects."""
+    """The reviews of a video's frames that come from reviewed tracks."""
     paths = project.paths
     file = paths.reviewed_tracks(video)
     tracked = read_tracked(file)
@@ -77,9 +78,9 @@ def _followed(project: Project, video: str, frames: pd.DataFrame) -> ReviewedFra
         return {}
     used = {track.class_name for track in tracked.decision.tracks}
     known = set(project.params.review.tasks.classes) or _classes(project)
-    if known and (strange := sorted(used - known)):
+    if known and (unknown := sorted(used - known)):
         raise InputError(
-            f"{file}: has the class {', '.join(strange)}, but labels have {', '.join(sorted(known))}; "
+            f"{file}: has the class {', '.join(unknown)}, but labels have {', '.join(sorted(known))}; "
             f"correct it in Label Studio and pull again, or name all in params.yaml: review.tasks.classes"
         )
     pictures = [paths.frames(video) / name for name in frames.loc[frames["kept"], "file"]]
@@ -88,14 +89,14 @@ def _followed(project: Project, video: str, frames: pd.DataFrame) -> ReviewedFra
     if size != (tracked.width, tracked.height):
         raise InputError(
             f"{file}: of a video of {tracked.width} x {tracked.height} pixels, but {video} has "
-            f"{size[0]} x {size[1]}; move the file away if another video has taken the name"
+            f"{size[0]} x {size[1]}; move the file away if it belongs to another video of that name"
         )
     labels = read_table(paths.labels(video), LABELS)
     return current_video_reviews(tracked, frames, labels, project.params.review.video.tolerance_px)
 
 
 def _classes(project: Project) -> set[str]:
-    """The classes that the labels of any video have."""
+    """The classes of all labels of the project."""
     files = [project.paths.labels(video) for video in project.videos]
     return {name for file in files if file.exists() for name in read_table(file, LABELS)["class_name"]}
 

@@ -1,4 +1,4 @@
-"""Where the images of a dataset come from, what did not enter it, and whether its splits share anything."""
+"""The origin of a dataset's images, the frames left out of it, and leaks between its splits."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +14,13 @@ from gotowce_dagster.labels.split import find_leaks
 
 
 def leaks(project: Project) -> list[str]:
-    """What the splits of the dataset on disk share, in sentences; empty when nothing."""
+    """Leaks between the splits of the dataset on disk, one sentence each; empty if there are none."""
     provenance = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
     return find_leaks(provenance, project.params.yolo_dataset)
 
 
 def provenance_of(project: Project, used: pd.DataFrame, labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row an image: where it comes from and what its labels were made with."""
+    """One row per image: its origin, and the detectors and segmenters of its labels."""
     pieces = []
     for video, rows in used.groupby("video"):
         frame = rows["frame_index"]
@@ -37,7 +37,7 @@ def provenance_of(project: Project, used: pd.DataFrame, labels: dict[str, pd.Dat
 
 
 def origins(used: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What the labels of each frame come from: marked, propagated, reviewed (also with proposals) or none."""
+    """The origin of each frame's labels: marked, propagated, reviewed (with proposals) or none."""
     proposed = {
         video: set(rows.loc[rows["detection_id"] >= FIRST_PROPOSAL, "frame_index"])
         for video, rows in labels.items()
@@ -60,11 +60,11 @@ def origins(used: pd.DataFrame, labels: Mapping[str, pd.DataFrame]) -> list[str]
 
 
 def rejected_proposals(used: pd.DataFrame, reviews: Mapping[str, ReviewedFrames]) -> pd.DataFrame:
-    """What is no target in frames of the dataset, by their reviewers: rejected proposals, other and unsure.
+    """Boxes that reviewers of the dataset's frames declared not to be targets, or left unsure.
 
     Args:
         used: video, frame_index and split of the dataset's frames.
-        reviews: those in force, by video.
+        reviews: the current reviews, by video.
 
     Returns:
         split, video, frame_index, class_name, x1, y1, x2, y2.
@@ -80,15 +80,15 @@ def rejected_proposals(used: pd.DataFrame, reviews: Mapping[str, ReviewedFrames]
 
 
 def _no_targets(review: Review) -> list[tuple[str, Box]]:
-    """What a reviewer says is no target, or perhaps none: class and box."""
+    """Class and box of rejected proposals and of objects called other or unsure."""
     ignored = [(thing.class_name, thing.box) for thing in review.objects]
     ignored = [(name, box) for name, box in ignored if name in COMPLETE_IGNORED]
     return ignored + [(change.class_name, change.box) for change in review.rejected if change.box]
 
 
 def left_out(kept: pd.DataFrame, settled: pd.DataFrame, absent: list[str]) -> pd.DataFrame:
-    """What did not enter the dataset: kept frames by video and reason, and whole videos."""
-    gone = pd.concat(
+    """Count the kept frames left out of the dataset by video and reason, and list videos without labels."""
+    excluded = pd.concat(
         [
             kept[kept["damaged"]].assign(reason="damaged"),
             kept[kept["rejected"] & ~kept["damaged"]].assign(reason="rejected"),
@@ -97,12 +97,12 @@ def left_out(kept: pd.DataFrame, settled: pd.DataFrame, absent: list[str]) -> pd
             settled[settled["split"] == ""].assign(reason=lambda rows: rows["left_out"]),
         ]
     )
-    counted = gone.groupby(["video", "reason"]).size().reset_index(name="frames")
+    counted = excluded.groupby(["video", "reason"]).size().reset_index(name="frames")
     whole = pd.DataFrame({"video": absent, "reason": "no labels", "frames": 0})
     return pd.concat([counted, whole])
 
 
 def _makers(path: Path, schema: pa.Schema, column: str) -> dict[int, str]:
-    """The names of all that worked on each frame."""
+    """The names of the detectors or segmenters of each frame, joined by "+"."""
     names = read_table(path, schema)[["frame_index", column]].drop_duplicates().sort_values(column)
     return names.groupby("frame_index")[column].agg("+".join).to_dict()

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,7 +21,7 @@ Sample = Literal["audit", "doubtful", "all"]
 LARGEST_ID = 2**31 - 1
 """Largest frame_index and detection_id that tables can store."""
 FIRST_PROPOSAL = 1_000_000
-"""detection_id from which on an object is not a label but what a model proposed beside the labels."""
+"""The smallest detection_id of a model's proposal; labels have smaller ones."""
 ROUNDING_PX = 1.0
 """Maximum distance of a box's side beyond the frame's edge, in pixels."""
 
@@ -68,7 +68,7 @@ class ReviewedObject(Record):
 
 
 def is_proposal(thing: ReviewedObject) -> bool:
-    """Whether an object began as the proposal of a model, not as a label nor as a human's drawing."""
+    """Whether an object was proposed by a model, rather than a label or drawn by a human."""
     return thing.detection_id is not None and thing.detection_id >= FIRST_PROPOSAL
 
 
@@ -86,7 +86,7 @@ class Change(Record):
     mask_iou: float | None = Field(default=None, ge=0, le=1)
     """IoU of the mask before and after; 0 if it was drawn or deleted, None if there never was one."""
     box: Box | None = None
-    """Of a deleted proposal of a model: what is there is no target."""
+    """The box of a deleted proposal, which is not a target."""
 
 
 class Review(Record):
@@ -133,7 +133,7 @@ class ReviewedFrame(Record):
     """Oldest first."""
 
     @model_validator(mode="after")
-    def _lies_in_it(self) -> "ReviewedFrame":
+    def _fits_frame(self) -> "ReviewedFrame":
         for review in self.reviews:
             for number, thing in enumerate(review.objects):
                 try:
@@ -149,10 +149,18 @@ class ReviewedFrame(Record):
         return next(judged, None)
 
 
-class ReviewedVideo(Record):
-    """The reviews of a video's frames; the contents of the file."""
+class VideoRecord(Record):
+    """The contents of a JSON file about one video."""
 
     video: SafeName
+
+
+OfVideo = TypeVar("OfVideo", bound=VideoRecord)
+
+
+class ReviewedVideo(VideoRecord):
+    """The reviews of a video's frames; the contents of the file."""
+
     frames: tuple[ReviewedFrame, ...] = ()
     """Sorted by frame_index; a frame that was extracted again with another content occurs again."""
 
@@ -173,20 +181,30 @@ def read_reviewed(path: Path) -> ReviewedVideo:
         require_pulled([path])
         return ReviewedVideo(video=path.stem)
     restore = f"restore it with `dvc checkout --force {below_data(pointer(path))}`"
+    return read_video_record(path, ReviewedVideo, "reviews", restore)
+
+
+def read_video_record(path: Path, kind: type[OfVideo], contents: str, restore: str) -> OfVideo:
+    """Read a record of a video from its JSON file, which is named after the video.
+
+    Args:
+        contents: what the file contains, for messages.
+        restore: how to restore a damaged file, for messages.
+
+    Raises:
+        InputError: the file is damaged or invalid, or belongs to another video.
+    """
     advice = f"{restore}, or move it away and pull again"
     try:
-        text = read_text(path)
-    except InputError as error:
-        raise InputError(f"{path}: not readable as reviews ({one_sentence(error, path)}); {advice}") from None
-    try:
-        reviewed = ReviewedVideo.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        raise InputError(f"{path}: not readable as reviews ({in_words(error)}); {advice}") from None
-    if reviewed.video != path.stem:
+        record = kind.model_validate_json(read_text(path), strict=True)
+    except (InputError, ValidationError) as error:
+        reason = in_words(error) if isinstance(error, ValidationError) else one_sentence(error, path)
+        raise InputError(f"{path}: not readable as {contents} ({reason}); {advice}") from None
+    if record.video != path.stem:
         raise InputError(
-            f"{path}: holds reviews of the video {reviewed.video!r}, not of {path.stem}; {advice}"
+            f"{path}: holds {contents} of the video {record.video!r}, not of {path.stem}; {advice}"
         )
-    return reviewed
+    return record
 
 
 def write_reviewed(path: Path, reviewed: ReviewedVideo) -> None:

@@ -186,7 +186,7 @@ RULES: dict[str, Callable[[pd.DataFrame], np.ndarray | pd.Series]] = {
 
 
 def _of_votes(c: pd.DataFrame, score: Callable[..., float]) -> np.ndarray:
-    """Score the votes stored by labels/consensus.py with each row; 1 if only one detector ran."""
+    """Score the votes stored by detectors/consensus.py with each row; 1 if only one detector ran."""
     scores = np.ones(len(c))
     asked = c["votes"].notna().to_numpy()
     scores[asked] = [score(row["votes"], row) for row in c[asked].to_dict("records")]

@@ -89,7 +89,7 @@ def choose_negatives(frames: pd.DataFrame, share: float, seed: int) -> pd.DataFr
 
 
 def choose_unknown(frames: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
-    """At most so many frames whose targets nobody knows, taken from every shot in turn."""
+    """Sample at most ``limit`` frames without known targets, from every shot in turn."""
     lots = [
         _unit(seed, video, index) for video, index in zip(frames["video"], frames["frame_index"], strict=True)
     ]
@@ -103,7 +103,7 @@ def split_frames(frames: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
 
     Args:
         frames: From usable_frames, of all videos, with profile (frames of one profile are of one game) and
-            unknown (nobody knows its targets, so it is of use for training only).
+            unknown (its targets are not known, so it can serve for training only).
 
     Returns:
         The frames with split (empty if left out), left_out (``gap``, ``near-duplicate``, ``unknown`` or
@@ -119,7 +119,7 @@ def split_frames(frames: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
     problems = []
     for method in methods:
         planned = _METHODS[method](frames, params)
-        # Frames whose targets nobody knows measure nothing; as test frames they would only displace others.
+        # Frames with unknown targets measure nothing; as test frames they would only displace others.
         idle = planned["unknown"] & (planned["split"] != "train")
         rest = planned[~idle].reset_index(drop=True)
         settled = _settle(rest, _near_duplicates(rest, params.near_duplicate_bits), params.gap_s)

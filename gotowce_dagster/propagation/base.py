@@ -1,7 +1,7 @@
 """The common interface of propagators, which track the masks of objects through the frames of a shot.
 
 Each propagator is one module; propagation/registry.py lists them by name. A propagator knows nothing about
-detections, states and re-prompting: gates.py and carry.py handle those in the same way for all of them.
+detections, states and re-prompting: gates.py and shots.py handle those in the same way for all of them.
 """
 
 from collections.abc import Collection

@@ -19,7 +19,7 @@ from gotowce_dagster.propagation.gates import History, measure, scene_jump, stat
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.video.decode import Frame, read_frames
 
-FORWARD, BACKWARD = "carried", "carried back"
+FORWARD, BACKWARD = "propagated", "propagated back"
 """The values of ``prompt`` for a mask propagated from the previous or from the next frame."""
 
 Row = dict[str, Any]
@@ -190,16 +190,9 @@ class Tracker:
             verdict = "lost"
             tracked.active = False
             self._propagator.forget(name)
-        return _row(
-            observation,
-            measures,
-            verdict,
-            frame_index=frame.index,
-            detection_id=detection and detection.detection_id,
-            object_id=name,
-            class_name=tracked.class_name,
-            prompt=BACKWARD if self._pass.reverse else FORWARD,
-        )
+        prompt = BACKWARD if self._pass.reverse else FORWARD
+        labelled = {"object_id": name, "class_name": tracked.class_name, "prompt": prompt}
+        return _row(observation, measures, verdict, frame=frame, detection=detection, labelled=labelled)
 
     def _identity(self, name: str, detection: DetectedMask, image: np.ndarray, time_s: float) -> str:
         """The name of the object if the detection looks like it, else a new name."""
@@ -240,25 +233,26 @@ class Tracker:
                 class_name=class_name, history=history, sure_s=frame.time_s, active=verdict != "lost"
             )
             prompt = detection.prompt if detection and prompts[name].mask is not None else BY_POINTS
+            labelled = {"object_id": name, "class_name": class_name, "prompt": prompt}
             rows.append(
-                _row(
-                    observation,
-                    measures,
-                    verdict,
-                    frame_index=frame.index,
-                    detection_id=detection and detection.detection_id,
-                    object_id=name,
-                    class_name=class_name,
-                    prompt=prompt,
-                )
+                _row(observation, measures, verdict, frame=frame, detection=detection, labelled=labelled)
             )
         return rows
 
 
-def _row(observation: Observation, measures: dict[str, float], verdict: str, **columns: object) -> Row:
-    """Build a row of tables.PROPAGATED; ``columns`` has its index, ids, class_name and prompt."""
+def _row(
+    observation: Observation,
+    measures: dict[str, float],
+    verdict: str,
+    *,
+    frame: Frame,
+    detection: DetectedMask | None,
+    labelled: Row,
+) -> Row:
+    """Build a row of tables.PROPAGATED; ``labelled`` has its object_id, class_name and prompt."""
     mask = np.zeros_like(observation.mask) if verdict == "lost" else observation.mask
-    return {**columns, **measures, **rle.mask_columns(mask), "state": verdict}
+    ids = {"frame_index": frame.index, "detection_id": detection and detection.detection_id}
+    return {**ids, **labelled, **measures, **rle.mask_columns(mask), "state": verdict}
 
 
 def _overlap(one: Row, other: Row) -> float:

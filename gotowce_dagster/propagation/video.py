@@ -14,9 +14,9 @@ from gotowce_dagster.core.boxes import BOX, KEY, xyxy
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import MASKS
 from gotowce_dagster.propagation.base import Propagator
-from gotowce_dagster.propagation.carry import propagate
 from gotowce_dagster.propagation.evidence import Evidence
 from gotowce_dagster.propagation.points import prompts
+from gotowce_dagster.propagation.shots import propagate
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.choose import measure
 from gotowce_dagster.video.decode import VideoInfo
@@ -155,8 +155,8 @@ def join_with_propagated(
         }
         best = max(inside, key=inside.__getitem__, default=None)
         rows.append(row | {"detection_id": best if best is not None and inside[best] >= _INSIDE else None})
-    carried = pd.DataFrame(rows, columns=propagated.columns)
-    return join(masks.assign(trust=trust(masks)), detections, carried, params)
+    propagated_rows = pd.DataFrame(rows, columns=propagated.columns)
+    return join(masks.assign(trust=trust(masks)), detections, propagated_rows, params)
 
 
 def _key(row: dict[Hashable, Any]) -> tuple[int, int]:

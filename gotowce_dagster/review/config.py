@@ -108,7 +108,7 @@ def with_classes(config: str, classes: Iterable[str]) -> str:
 
 
 def with_smart_tools(config: str) -> str:
-    """Add the tools of review/assist.py to a configuration: clicks for each class, and smart boxes.
+    """Add the tools of review/assist_server.py to a configuration: clicks for each class, and smart boxes.
 
     Raises:
         InputError: The configuration lacks a control that we read, or is not XML.

@@ -1,4 +1,4 @@
-"""Where a fine-tuned model and the labels disagree: what a human should look at next (active learning)."""
+"""Disagreements between the fine-tuned model and the labels, to rank frames for review (active learning)."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,20 +23,20 @@ from gotowce_dagster.review.choose import draw
 from gotowce_dagster.training.model import Predict
 
 Kind = Literal["missed", "extra", "class", "box"]
-_COLUMNS = ["video", "frame_index", "severity", "kinds", "says"]
+_COLUMNS = ["video", "frame_index", "severity", "kinds", "hints"]
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """One thing that the model sees otherwise than the labels."""
+    """A difference between the model's predictions and the labels of a frame."""
 
     kind: Kind
-    """missed: a label the model does not see. extra: the model sees what has no label. class: another class.
+    """missed: a label without a prediction. extra: a prediction without a label. class: another class.
     box: another box."""
     severity: float
-    """0 to 1: how sure the model is of what it says, or how far the boxes lie apart."""
-    says: str
-    """To the reviewer."""
+    """0 to 1: the model's confidence, or 1 - IoU of the boxes."""
+    hint: str
+    """A sentence for the reviewer."""
 
 
 def rank_frames(
@@ -48,26 +48,26 @@ def rank_frames(
     progress: Progress = silent,
     clock: Callable[[], float] = time.monotonic,
 ) -> pd.DataFrame:
-    """Look at frames that no human has judged, in random order, until there were enough or time is up.
+    """Run the model on unreviewed frames in random order, until the maximum number or time is reached.
 
-    Frames without a label are among them: there the model may see what the detectors missed.
+    Frames without a label are included, because the model may find objects that the detectors missed.
 
     Args:
-        progress: told frames looked at, and how many it will be at most.
+        progress: called with frames examined and their maximum number.
 
     Returns:
-        A row a frame: video, frame_index, severity (of its worst disagreement, 0 without one), kinds (list of
-        Kind) and says (list of sentences), the worst first.
+        One row per frame: video, frame_index, severity (of its worst disagreement, 0 without any), kinds
+        (list of Kind) and hints (list of sentences), highest severity first.
 
     Raises:
         InputError: a video has no frames or labels yet.
     """
-    told = params.ranking
+    settings = params.ranking
     frames = [frame for video in videos for frame in _unjudged(paths, video, params)]
     frames = sorted(frames, key=lambda frame: draw(params.seed, frame.video, frame.frame_index))[
-        : told.frames
+        : settings.frames
     ]
-    until = clock() + told.seconds
+    until = clock() + settings.seconds
     rows = []
     for done, frame in enumerate(frames):
         progress(done, len(frames))
@@ -75,14 +75,14 @@ def rank_frames(
             break
         labels = from_boxes(xyxy(frame.labels), class_name=frame.labels["class_name"].to_numpy(dtype=str))
         case = Case(frame.video, frame.frame_index, predict(read_rgb(frame.file)), labels)
-        found = disagreements(case, told)
+        found = disagreements(case, settings)
         rows.append(
             (
                 frame.video,
                 frame.frame_index,
                 max((one.severity for one in found), default=0.0),
                 [one.kind for one in found],
-                [one.says for one in found],
+                [one.hint for one in found],
             )
         )
     progress(len(frames), len(frames))
@@ -91,10 +91,10 @@ def rank_frames(
 
 
 def disagreements(case: Case, params: RankingParams) -> list[Disagreement]:
-    """What the model sees otherwise than the labels of one frame, the worst first.
+    """The disagreements of one frame, highest severity first.
 
     Args:
-        case: the model's boxes as found, the labels as truth, both with ``data["class_name"]``.
+        case: the model's predictions and the labels as ground truth, both with ``data["class_name"]``.
     """
     sure = case.surer_than(params.confidence)
     pairs, overlap = matches(sure, params.iou), pair_iou(sure)
@@ -102,20 +102,20 @@ def disagreements(case: Case, params: RankingParams) -> list[Disagreement]:
     found = []
     for box, (label, confidence) in enumerate(zip(pairs, sure.confidence, strict=True)):
         if label == FALSE_POSITIVE:
-            says = f"The model sees a {names[box]} that has no label ({confidence:.0%} sure)."
-            found.append(Disagreement("extra", float(confidence), says))
+            hint = f"The model predicts a {names[box]} without a label (confidence {confidence:.0%})."
+            found.append(Disagreement("extra", float(confidence), hint))
             continue
         if names[box] != labels[label]:
-            says = f"The model calls the {labels[label]} a {names[box]} ({confidence:.0%} sure)."
-            found.append(Disagreement("class", float(confidence), says))
+            hint = f"The model calls the {labels[label]} a {names[box]} (confidence {confidence:.0%})."
+            found.append(Disagreement("class", float(confidence), hint))
         if (iou := float(overlap[label, box])) < params.box_iou:
-            says = f"The model's box of the {labels[label]} is another one (IoU {iou:.2f})."
-            found.append(Disagreement("box", 1 - iou, says))
+            hint = f"The model's box of the {labels[label]} differs (IoU {iou:.2f})."
+            found.append(Disagreement("box", 1 - iou, hint))
     doubted = pair_iou(case) >= params.iou
     for label in sorted(set(range(len(labels))) - set(pairs.tolist())):
         guess = float(case.confidence[doubted[label]].max(initial=0.0))
-        says = f"The model does not see the {labels[label]} ({guess:.0%} sure)."
-        found.append(Disagreement("missed", 1 - guess, says))
+        hint = f"The model misses the {labels[label]} (confidence {guess:.0%})."
+        found.append(Disagreement("missed", 1 - guess, hint))
     return sorted(found, key=lambda one: -one.severity)
 
 

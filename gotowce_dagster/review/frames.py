@@ -59,7 +59,7 @@ def frames_to_review(
     chosen = choose(_unjudged(paths, labels, params), params, ranking)
     if ranking is not None:
         keys = zip(ranking["video"], ranking["frame_index"], strict=True)
-        hints = dict(zip(keys, ranking["says"], strict=True))
+        hints = dict(zip(keys, ranking["hints"], strict=True))
     shown: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for label in labels[labels["verdict"].isin(params.verdicts)].to_dict("records"):
         shown[label["video"], label["frame_index"]].append(label)

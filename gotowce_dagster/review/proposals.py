@@ -1,4 +1,4 @@
-"""What a model proposes where nobody marked anything, as questions for reviewers."""
+"""Proposals of training in rounds for unmarked targets, as questions for reviewers."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -22,9 +22,10 @@ Rows = Mapping[tuple[str, int], list[dict[str, Any]]]
 
 
 def read_questions(paths: Paths, videos: Collection[str], params: RoundsParams) -> pd.DataFrame:
-    """The boxes to ask about: those that the last round adopted, and those that hold though it is not sure.
+    """The proposals to review: those that the last round adopted, and those tracked over frames at a low
+    confidence.
 
-    Frames that a human has judged are left out.
+    Reviewed frames are left out.
 
     Returns:
         round, video, frame_index, class_name, the box, confidence, use and held.
@@ -35,7 +36,7 @@ def read_questions(paths: Paths, videos: Collection[str], params: RoundsParams) 
     file = paths.model / "proposed.csv"
     if not file.exists():
         raise InputError(
-            f"{file}: not found; run `gotowce rounds 1`: only a training in rounds proposes targets "
+            f"{file}: not found; run `gotowce rounds 1`: only training in rounds proposes targets "
             "(params.yaml: finetuned_model.crops and rounds)"
         )
     table = pd.read_csv(file, dtype={"video": str})
@@ -56,7 +57,7 @@ def read_questions(paths: Paths, videos: Collection[str], params: RoundsParams) 
 
 
 def rows_of(asked: pd.DataFrame) -> Rows:
-    """The questions as rows to show in tasks, each with its origin in words."""
+    """The proposals as rows for tasks, each with a sentence on its origin."""
     rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in asked.to_dict("records"):
         of_frame = rows.setdefault((row["video"], row["frame_index"]), [])
@@ -75,24 +76,24 @@ def rows_of(asked: pd.DataFrame) -> Rows:
 
 
 def ranking_of(asked: pd.DataFrame) -> pd.DataFrame:
-    """Frames with questions, in the columns of disagreements.rank_frames: the most doubtful first."""
+    """Frames with proposals, with the columns of disagreements.rank_frames, most doubtful first."""
     doubtful = asked.assign(severity=1 - (asked["confidence"] - 0.5).abs())
     frames = doubtful.groupby(["video", "frame_index"], as_index=False).agg(
         severity=("severity", "max"), boxes=("severity", "size")
     )
     return frames.assign(
         kinds=[["extra"] * count for count in frames["boxes"]],
-        says=[
-            ["Delete the proposed boxes that are no target; accept if all that stays is right and whole."]
+        hints=[
+            ["Delete proposed boxes that are not targets; accept the frame if all others are correct."]
             for _ in range(len(frames))
         ],
-    )[["video", "frame_index", "severity", "kinds", "says"]]
+    )[["video", "frame_index", "severity", "kinds", "hints"]]
 
 
 def _origin(row: Mapping[str, Any]) -> str:
-    """Where a proposal comes from, and what was made of it, in words."""
+    """A sentence on the origin of a proposal and on its use."""
     taken = "taken as a label" if row["use"] == "adopted" else "not taken"
     return (
-        f"proposed by the model of round {row['round']} ({row['confidence']:.0%} sure, seen in {row['held']} "
-        f"frames, {taken}): nobody marked it"
+        f"proposed by the model of round {row['round']} (confidence {row['confidence']:.0%}, in "
+        f"{row['held']} frames, {taken}): not marked in the video"
     )

@@ -154,7 +154,7 @@ def running(
     Args:
         port: Port on 127.0.0.1.
         progress: Called with the seconds waited, and the maximum.
-        assist: Allow calls to a backend on this machine (review/assist.py).
+        assist: Allow calls to a backend on this machine (review/assist_server.py).
 
     Raises:
         InputError: The port is in use, or the database was created with another token.

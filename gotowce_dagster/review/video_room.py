@@ -14,14 +14,8 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import FRAMES, MASKS, read_table
 from gotowce_dagster.core.validation import in_words
-from gotowce_dagster.labels.followed import (
-    TrackedVideo,
-    TrackReview,
-    frame_rows,
-    merged,
-    read_tracked,
-    write_tracked,
-)
+from gotowce_dagster.labels import followed
+from gotowce_dagster.labels.followed import TrackedVideo, TrackReview
 from gotowce_dagster.review.config import colour
 from gotowce_dagster.review.connection import Room, plain_errors
 from gotowce_dagster.review.frames import read_labels
@@ -160,7 +154,7 @@ def pull_video(room: Room, project: Project, video: str) -> PulledVideo:
         raise InputError(f"{video}: not in Label Studio; push it with `gotowce review push-video {video}`")
     pulled = PulledVideo()
     path = project.paths.reviewed_tracks(video)
-    existing = before = read_tracked(path)
+    existing = before = followed.read_tracked(path)
     for task in tasks:
         try:
             seen = _tracked(video, task, pulled.problems)
@@ -168,16 +162,16 @@ def pull_video(room: Room, project: Project, video: str) -> PulledVideo:
             pulled.problems.append(f"{video}, task {task['id']}: {in_words(error)}")
             continue
         _check_size(project, video, seen)
-        existing = merged(existing, seen, task_key(task))
+        existing = followed.merged(existing, seen, task_key(task))
     if existing is None:
         return pulled
     if existing.reviews and existing != before:
-        write_tracked(path, existing)
+        followed.write_tracked(path, existing)
     pulled.file = str(path) if existing.reviews else ""
     pulled.reviews = len(existing.reviews)
     if existing.decision:
         pulled.objects = len(existing.decision.tracks)
-        pulled.frames = len(frame_rows(existing.decision.tracks, existing.frames))
+        pulled.frames = len(followed.frame_rows(existing.decision.tracks, existing.frames))
     return pulled
 
 
@@ -190,13 +184,13 @@ def save_truth(project: Project, video: str) -> int:
     Raises:
         InputError: The video has no submitted review, or the file exists.
     """
-    tracked = read_tracked(project.paths.reviewed_tracks(video))
+    tracked = followed.read_tracked(project.paths.reviewed_tracks(video))
     if tracked is None or tracked.decision is None:
         raise InputError(
             f"{video}: no submitted review of its objects; submit one in Label Studio and pull it"
         )
     frames = read_table(project.paths.frame_index(video), FRAMES)
-    rows = frame_rows(tracked.decision.tracks, tracked.frames)
+    rows = followed.frame_rows(tracked.decision.tracks, tracked.frames)
     return write_truth(
         project.paths.truth(video), video, rows, frames.loc[frames["kept"], "frame_index"].tolist()
     )

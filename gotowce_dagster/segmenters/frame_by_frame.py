@@ -25,7 +25,7 @@ from gotowce_dagster.segmenters.targets import (
 )
 
 Images = Callable[[Collection[int]], Iterator[tuple[int, np.ndarray]]]
-"""From numbers of frames to (frame_index, RGB uint8 (H, W, 3)), rising; what cannot be had is left out."""
+"""Reads frames by index: (frame_index, RGB uint8 (H, W, 3)), ascending; unreadable ones are left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Settled:
     """Masks of frames that are done."""
 
     masks: pd.DataFrame
-    """Columns of tables.MASKS; those in no designator do not count."""
+    """Columns of tables.MASKS; masks without a designator are ignored."""
     detections: pd.DataFrame
     """Columns of tables.DETECTIONS."""
 

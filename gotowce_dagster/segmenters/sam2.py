@@ -31,22 +31,21 @@ from typing import Any
 import numpy as np
 
 from gotowce_dagster.config.params import MasksParams
-from gotowce_dagster.core.device import best_device, inference
+from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.weights import require
-from gotowce_dagster.segmenters.base import Candidate, ImageEmbedding, Prediction
-from gotowce_dagster.segmenters.prompts import Batch, Prompt, batches
-from gotowce_dagster.segmenters.proposals import propose
+from gotowce_dagster.segmenters.base import Prediction
+from gotowce_dagster.segmenters.embedding_model import EmbeddingModel
+from gotowce_dagster.segmenters.prompts import Batch
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
 
 # Batch sizes in input pixels: 8 crops to encode and 64 prompts to decode at 512.
 # A CPU encodes single crops at least as fast, and the result for a crop is then bit-identical in any batch.
 _ENCODED_PX = 8 * 512**2
 _DECODED_PX = 64 * 512**2
-_CROPS = 64
 
 
-class Sam2:
+class Sam2(EmbeddingModel):
     """The image model of the ``sam2`` package, loaded once per process.
 
     Raises:
@@ -55,59 +54,15 @@ class Sam2:
     """
 
     name = "sam2"
+    _crops_at_once = 64
 
     def __init__(self, weights: str, params: MasksParams) -> None:
         if weights not in CONFIGS:
             raise InputError(
                 f"sam2 has no configuration for weights {weights!r}; known: {', '.join(CONFIGS)}"
             )
-        self.weights = weights
-        self.device = best_device()
-        self.crop_scales = params.crop_scales
-        self._params = params
+        super().__init__(weights, params, prompts_at_once=max(1, _DECODED_PX // params.input_px**2))
         self._predictor = predictor_of(weights, params.input_px)
-
-    def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
-        """Propose three masks for every prompt on every crop of every box; see base.Segmenter."""
-        return propose(self, image, boxes, self.crop_scales, self._params)
-
-    def predict(
-        self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]
-    ) -> list[list[Prediction]]:
-        """Predict three masks for every prompt; see base.Promptable."""
-        predictions: list[list[Prediction]] = []
-        for start in range(0, len(crops), _CROPS):
-            part = slice(start, start + _CROPS)
-            predictions += self._predict(crops[part], prompts[part])
-        return predictions
-
-    def encode(self, image: np.ndarray) -> ImageEmbedding:
-        """Encode an image; see base.Interactive."""
-        with inference(self.device):
-            return ImageEmbedding(self._encode([image]), image.shape[:2])
-
-    def decode(self, embedding: ImageEmbedding, prompts: Sequence[Prompt]) -> list[Prediction]:
-        """Decode three masks for every prompt; see base.Interactive."""
-        with inference(self.device):
-            (predictions,) = self._predictions(embedding.features, [embedding.shape], [prompts])
-        return predictions
-
-    def _predict(
-        self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]
-    ) -> list[list[Prediction]]:
-        with inference(self.device):
-            return self._predictions(self._encode(crops), [crop.shape[:2] for crop in crops], prompts)
-
-    def _predictions(
-        self, features: list[Any], shapes: list[tuple[int, int]], prompts: Sequence[Sequence[Prompt]]
-    ) -> list[list[Prediction]]:
-        predictions: dict[tuple[int, int], Prediction] = {}
-        for batch in batches(prompts, max(1, _DECODED_PX // self._params.input_px**2)):
-            predictions |= self._decode(features, batch, shapes)
-        return [
-            [predictions[crop, number] for number in range(len(of_crop))]
-            for crop, of_crop in enumerate(prompts)
-        ]
 
     def _encode(self, crops: Sequence[np.ndarray]) -> list[Any]:
         """Encode crops to tensors (crops, channels, side, side): the embedding, then finer features."""
@@ -122,7 +77,7 @@ class Sam2:
         return [torch.cat(level) for level in zip(*levels, strict=True)]
 
     def _decode(
-        self, features: list[Any], batch: Batch, shapes: list[tuple[int, int]]
+        self, features: list[Any], batch: Batch, shapes: Sequence[tuple[int, int]]
     ) -> dict[tuple[int, int], Prediction]:
         """Decode a batch of prompts on different crops, as the package's predictor does for one prompt."""
         import torch

@@ -1,1 +1,1 @@
-"""The stages: one run each."""
+"""The stages of the pipeline, one module each."""

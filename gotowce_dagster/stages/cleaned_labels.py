@@ -1,4 +1,4 @@
-"""Stage 5: every candidate gets a verdict, its reasons and its scores; nothing is dropped."""
+"""Stage 5: labels, one per candidate, with verdict, reasons and scores; no candidate is dropped."""
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.progress import Progress, silent
@@ -8,7 +8,7 @@ from gotowce_dagster.labelling.label import label
 
 
 def run(project: Project, video: str, progress: Progress = silent) -> None:
-    """Write data/labels/VIDEO.parquet, one row a detection.
+    """Write data/labels/VIDEO.parquet, one row per candidate.
 
     Raises:
         InputError: an earlier stage has not run yet, or params.yaml names a rule that does not exist.

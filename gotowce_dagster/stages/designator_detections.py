@@ -19,14 +19,14 @@ _UNREADABLE = {"video": "the frame cannot be decoded"}
 
 
 def run(project: Project, video: str, progress: Progress = silent) -> None:
-    """Write data/detections/VIDEO.parquet: boxes, frames that a detector did not answer for, objects that too
-    few detectors found, and what asking cost.
+    """Write data/detections/VIDEO.parquet: detections, unanswered frames, the number of objects below the
+    quorum, and the bills of detectors.
 
-    A frame that cannot be decoded is one without an answer; it does not stop the others.
+    A frame that cannot be decoded counts as unanswered and does not stop the run.
 
     Raises:
-        InputError: the frames are not there yet, none of them can be decoded, or a detector or the profile
-            is unknown.
+        InputError: the frames are not extracted yet, none of them can be decoded, or a detector or the
+            profile is unknown.
     """
     params, raw = project.params.designator_detections, project.raw(video)
     profile = read_profile(project.paths.profile(project.video(video).profile))

@@ -1,4 +1,4 @@
-"""Study: every detector and segmenter of params.yaml on the same frames, accuracy beside cost."""
+"""Study: accuracy and cost of all configured detectors and segmenters on the same frames."""
 
 from collections.abc import Callable
 from itertools import count
@@ -45,7 +45,7 @@ def _footage(project: Project, video: str) -> Footage:
 
 
 def _one_bar(progress: Progress, contenders: int) -> Callable[[str], Progress]:
-    """The callback of each contender, all of them shown as one: in hundredths of a contender."""
+    """Combine the progress of all contenders into one, in hundredths of a contender."""
     places = count()
 
     def start(name: str) -> Progress:

@@ -15,7 +15,7 @@ from gotowce_dagster.review.measures import reviewed_so_far
 
 
 def run(project: Project, progress: Progress) -> None:
-    """Measure; write metrics.json, notes.json, plots/ and report.html.
+    """Evaluate; write metrics.json, notes.json, plots/ and report.html.
 
     Raises:
         InputError: there is no dataset or no model, or a video or a file of reviews is not pulled.

@@ -1,4 +1,4 @@
-"""Stage 1: the sampled frames of a video as JPEGs, and an index that says of each why it was kept or not."""
+"""Stage 1: the sampled frames of a video as JPEGs, and an index with the reason why each was kept or not."""
 
 import json
 from dataclasses import asdict
@@ -17,11 +17,11 @@ from gotowce_dagster.video.packets import Losses
 def run(project: Project, video: str, progress: Progress = silent) -> None:
     """Write data/frames/VIDEO: JPEGs, index.parquet and video.json.
 
-    A file of which nothing can be decoded leaves an empty index and the reason in video.json: one bad
+    A file that cannot be decoded at all gives an empty index and a reason in video.json, so that one bad
     video does not stop the others.
 
     Raises:
-        InputError: there is no such video, or its file is not pulled or gone.
+        InputError: there is no such video, or its file is missing or not pulled.
     """
     raw = project.raw(video)
     losses = Losses()
@@ -36,6 +36,6 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
             about |= asdict(info)
             index = extract(raw, folder, project.params.extracted_frames, losses, progress)
         write_table(index, FRAMES, folder / "index.parquet")
-        # How often the decoder complains depends on the timing of its threads; of what does not.
+        # The number of the decoder's errors depends on the timing of its threads; the set does not.
         about["lost"] = {"frames": losses.frames, **asdict(losses), "errors": sorted(losses.errors)}
         (folder / "video.json").write_text(json.dumps(about, indent=1), encoding="utf-8")

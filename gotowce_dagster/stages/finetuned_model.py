@@ -1,8 +1,9 @@
-"""Stage 7: a YOLO detector fine-tuned on the dataset."""
+"""Stage 7: a detector fine-tuned on the dataset."""
 
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,19 @@ import pandas as pd
 import yaml
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.core.tables import PROVENANCE, TAUGHT, read_table, write_table
-from gotowce_dagster.core.trust import note_trained, require_trusted
+from gotowce_dagster.core.trust import note_trained
 from gotowce_dagster.labels.export import class_names
 from gotowce_dagster.labels.provenance import leaks
-from gotowce_dagster.training.finetune import OnEpoch, finetune, has_no_weights, portable
+from gotowce_dagster.training.engines.base import OnEpoch
+from gotowce_dagster.training.engines.registry import ENGINES, tile_side
+from gotowce_dagster.training.finetune import finetune
 from gotowce_dagster.training.model_card import model_card
 from gotowce_dagster.training.rounds import InRounds, taught, train_on_crops
+from gotowce_dagster.training.start import starting_weights
 
 _log = logging.getLogger(__name__)
 
@@ -28,28 +31,25 @@ _SCORES = ["epoch", "precision", "recall", "mAP50", "mAP50_95"]
 
 
 def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, metrics: None) -> None:
-    """Train; write best.pt, results.csv, metrics.json, args.yaml and MODEL_CARD.md.
+    """Train; write best.pt or best/, results.csv, metrics.json, args.yaml and MODEL_CARD.md.
 
-    If trained on crops, also what each crop shows (crops.csv), what each round proposed (proposed.csv), the
-    origin of every box that was learned from (provenance.parquet), and the table and the models of the rounds
-    (rounds.csv, rounds/; the model of the last one is best.pt).
+    Training on crops also writes the contents of each crop (crops.csv), the proposals of each round
+    (proposed.csv), the origin of every training box (provenance.parquet), and the table and models of the
+    rounds (rounds.csv, rounds/; the model of the last round is the best one).
 
     Args:
-        progress: told epochs.
-        on_epoch: told each epoch's scores.
+        progress: called with epochs.
+        on_epoch: called with each epoch's scores.
 
     Raises:
-        InputError: the dataset leaks between its splits, or nobody vouches for the weights to start from.
-        MissingWeightsError: the chosen weights are neither here nor reachable.
+        InputError: the dataset leaks between its splits, or the starting weights are not trusted.
+        MissingWeightsError: the weights are neither on this machine nor downloadable.
     """
     params, paths = project.params.finetuned_model, project.paths
-    # The blocking check may have been passed over: a run of this stage alone does not wait for it.
+    # Dagster's blocking check does not apply when this stage runs alone.
     if found := leaks(project):
         raise InputError(f"{paths.dataset}: {'; '.join(found)}; run yolo_dataset again before training")
-    engine = project.engines["finetuned_model"]
-    start = engine if has_no_weights(engine) else weights.require(engine)
-    if not has_no_weights(engine):
-        require_trusted(Path(start), project.paths.root)
+    engine, (named, start) = ENGINES[params.engine], starting_weights(project)
     provenance = read_table(paths.dataset / "provenance.parquet", PROVENANCE)
     work = paths.work("finetuned_model")
     in_rounds: InRounds | None = None
@@ -67,18 +67,21 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
             paths.dataset, provenance, start, params, work, progress=progress, on_epoch=report
         )
         trained = in_rounds.trained
+    if engine.suffix == "":
+        # A folder of the hub's cache is named after its commit.
+        trained = replace(trained, arguments=trained.arguments | {"model": named})
     history = trained.history
     if in_rounds:
         history = history[history["round"] == history["round"].max()]
-    # Of equals ultralytics keeps the last.
+    # Of equal epochs, ultralytics keeps the last.
     best = history[history["fitness"] == history["fitness"].max()].iloc[-1].to_dict()
-    card = model_card(trained, best, provenance, list(class_names(paths.dataset).values()))
+    card = model_card(trained, best, provenance, list(class_names(paths.dataset).values()), engine.name)
     with fresh_dir(paths.model) as new:
-        # The model's input for a frame is not that of its training, if it was trained on crops.
-        arguments = trained.arguments | {"imgsz": params.imgsz, "tile_px": params.tile_px}
-        arguments |= {"crop_px": trained.arguments["imgsz"]} if in_rounds else {}
-        portable(trained.weights, new / "best.pt", arguments)
-        note_trained(new / "best.pt", project.paths.root)
+        # If trained on crops, the model's input size for a frame differs from that of its training.
+        crop_px = int(trained.arguments["imgsz"]) if in_rounds else 0
+        arguments = trained.arguments | {"imgsz": params.imgsz, "tile_px": tile_side(params, crop_px)}
+        arguments |= {"crop_px": crop_px} if in_rounds else {}
+        _save(project, trained.weights, new / f"best{engine.suffix}", arguments)
         trained.history.to_csv(new / "results.csv", index=False, lineterminator="\n")
         scores = {name: best[name] for name in _SCORES} | {"epochs": trained.state.epoch}
         scores |= {"seconds": round(trained.state.seconds, 1)}
@@ -89,19 +92,24 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
         (new / "MODEL_CARD.md").write_text(card, encoding="utf-8")
 
 
+def _save(project: Project, checkpoint: Path, target: Path, arguments: Mapping[str, Any]) -> None:
+    """Write a model to use, and note that it was trained here."""
+    ENGINES[project.params.finetuned_model.engine].save(checkpoint, target, arguments)
+    note_trained(target, project.paths.root)
+
+
 def _write_rounds(
     project: Project, new: Path, done: InRounds, provenance: pd.DataFrame, arguments: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Write what the rounds leave; returns its numbers."""
+    """Write the outputs of the rounds; returns their numbers."""
     boxes = taught(project.paths.dataset, provenance, done.proposed)
     write_table(boxes, TAUGHT, new / "provenance.parquet")
     for name, rows in (("crops", done.crops), ("proposed", done.proposed), ("rounds", done.rounds)):
         rows.to_csv(new / f"{name}.csv", index=False, lineterminator="\n")
     (new / "rounds").mkdir()
     for number, weights_of in enumerate(done.models[:-1]):
-        file = new / "rounds" / f"round-{number}.pt"
-        portable(weights_of, file, arguments)
-        note_trained(file, project.paths.root)
+        suffix = ENGINES[project.params.finetuned_model.engine].suffix
+        _save(project, weights_of, new / "rounds" / f"round-{number}{suffix}", arguments)
     uses = done.proposed["use"].value_counts()
     return {
         "rounds": len(done.rounds),

@@ -20,12 +20,12 @@ from gotowce_dagster.video.decode import probe
 
 
 def run(project: Project, video: str, progress: Progress = silent) -> None:
-    """Write data/masks/VIDEO.parquet, one row a target; a killed run goes on where it stopped.
+    """Write data/masks/VIDEO.parquet, one row per target; an interrupted run resumes.
 
     Raises:
-        InputError: frames or detections are not there yet, a frame cannot be decoded, or a human's points
-            are wrong.
-        MissingWeightsError: the engine's weights are neither here nor reachable.
+        InputError: an earlier stage has not run yet, a frame cannot be decoded, or the point prompts are
+            invalid.
+        MissingWeightsError: the engine's weights are neither on this machine nor downloadable.
     """
     paths, params, path = project.paths, project.params.masks, project.raw(video)
     frames = read_table(paths.frame_index(video), FRAMES)

@@ -1,4 +1,4 @@
-"""Study: what is found without any prompt, by SAM 2 and by superpixels, on the same frames."""
+"""Study: segmentation without prompts, by SAM 2 and by superpixels, on the same frames."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def run(project: Project, progress: Progress = silent) -> None:
     params, engine = project.params.segment_everything, project.engines["masks"]
     cutters = {"SLIC superpixels": superpixels(params)}
     spec = EngineSpec.parse(engine)
-    missing = f"SAM 2 was not run: masks are made by {engine} here"
+    missing = f"SAM 2 was not run: the masks engine of this project is {engine}"
     if spec.name == "sam2":
         cutters = {
             f"SAM 2, {spec.weights}": sam2_generator(predictor_of(spec.weights, params.input_px), params)
@@ -64,7 +64,7 @@ def run(project: Project, progress: Progress = silent) -> None:
 
 
 def _frames(project: Project) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
-    """Video, number, picture and known objects of the frames to look at, spread over the videos."""
+    """Video, frame_index, image and ground-truth boxes of the chosen frames, spread over the videos."""
     videos = list(project.videos)
     count = project.params.segment_everything.frames
     for place, video in enumerate(videos):
@@ -78,8 +78,8 @@ def _frames(project: Project) -> Iterator[tuple[str, int, np.ndarray, np.ndarray
             named = np.arange(probe(project.raw(video)).frames)
         some = named[_evenly(len(named), wanted)].tolist()
         for frame in read_frames(project.raw(video), some) if some else ():
-            here = objects[objects["frame_index"] == frame.index] if objects is not None else None
-            boxes = xyxy(here) if here is not None else np.zeros((0, 4))
+            of_frame = objects[objects["frame_index"] == frame.index] if objects is not None else None
+            boxes = xyxy(of_frame) if of_frame is not None else np.zeros((0, 4))
             yield video, frame.index, frame.rgb(), boxes
 
 

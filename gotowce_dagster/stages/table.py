@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.stages.base import Stage
 
 
@@ -32,3 +33,19 @@ STAGES = {
         ),
     )
 }
+
+
+def stage_named(name: str, video: str | None) -> Stage:
+    """The stage to run on a video, or on the whole project if ``video`` is None.
+
+    Raises:
+        InputError: no stage has that name, or it does not run on that.
+    """
+    if name not in STAGES:
+        raise InputError(f"no stage named {name!r}; expected one of {', '.join(STAGES)}")
+    stage = STAGES[name]
+    if stage.per_video != (video is not None):
+        raise InputError(
+            f"{name} runs {'on one video: name it' if stage.per_video else 'on the whole project'}"
+        )
+    return stage

@@ -41,7 +41,7 @@ def run(project: Project, progress: Progress) -> None:
     }
     kept = kept_frames(project, labels, reviews)
     sound = kept[~kept[["doubtful", "rejected", "damaged", "unanswered"]].any(axis=1)]
-    # A frame without a mark may be full of targets that nobody marked: it is no negative by itself.
+    # A frame without a mark may contain unmarked targets, so it is not a negative by itself.
     negative = [video for video in ready if project.video(video).negative]
     is_known = sound["objects"].gt(0) | sound["reviewed"] | sound["video"].isin(negative)
     sound = sound.assign(unknown=~is_known)

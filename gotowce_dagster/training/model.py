@@ -7,14 +7,10 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.core.device import all_threads, best_device
-from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.offline import keep_offline
+from gotowce_dagster.training.engines.registry import engine_of
+from gotowce_dagster.training.finetune import read_arguments
 
 _TILE_NMS = 0.5  # IoU above which boxes of neighbouring tiles are the same object
-
-_STRIDE = 32
-"""The model's input has a multiple of so many pixels a side."""
 
 Predict = Callable[[np.ndarray], sv.Detections]
 """RGB uint8 (H, W, 3) to boxes with confidence and ``data["class_name"]``."""
@@ -24,6 +20,7 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0, *, enlarge: bool = T
     """A fine-tuned model as a function.
 
     Args:
+        weights: a file or folder, as an engine of the training keeps its models.
         imgsz: long side of the model's input for a whole frame, pixels.
         tile_px: side of the overlapping tiles in which larger frames are searched instead, at native scale;
             0: never.
@@ -31,37 +28,16 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0, *, enlarge: bool = T
             that was trained on crops knows targets at their native scale.
 
     Raises:
-        InputError: the file is damaged, or holds something else than a model of ultralytics.
+        InputError: the weights are damaged, or no model of a training engine.
     """
-    import torch
-
-    keep_offline()
-    from ultralytics import YOLO
-
-    threads = all_threads()
-
-    try:
-        model = YOLO(weights)
-    except Exception as error:
-        # What a damaged or rogue file raises is anything.
-        why = " ".join(str(error).split())
-        raise InputError(f"{weights}: not a model of ultralytics ({why}); train it again") from None
-    device = best_device()
-
-    def look(image: np.ndarray, size: int) -> sv.Detections:
-        bgr = np.ascontiguousarray(image[:, :, ::-1])
-        (result,) = model.predict(bgr, imgsz=size, conf=0.001, device=device, verbose=False)
-        # The first call has chosen a device, and with it one thread less.
-        torch.set_num_threads(threads)
-        return sv.Detections.from_ultralytics(result)
+    look = engine_of(weights).load(weights)
 
     def predict(image: np.ndarray) -> sv.Detections:
         if not tile_px or max(image.shape[:2]) <= tile_px:
-            long = max(image.shape[:2])
-            return look(image, imgsz if enlarge else min(imgsz, -(-long // _STRIDE) * _STRIDE))
+            return look(image, imgsz if enlarge or not tile_px else tile_px, enlarge)
         # Targets at a tile's edge are whole in the next one; of both boxes the surer stays.
         slicer = sv.InferenceSlicer(
-            callback=lambda tile: look(tile, tile_px),
+            callback=lambda tile: look(tile, tile_px, False),
             slice_wh=tile_px,
             overlap_wh=tile_px // 4,
             iou_threshold=_TILE_NMS,
@@ -69,6 +45,20 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0, *, enlarge: bool = T
         return slicer(image)
 
     return predict
+
+
+def load_trained(folder: Path, weights: Path) -> Predict:
+    """A model with the settings it was trained with.
+
+    Args:
+        folder: folder of the stage finetuned_model.
+        weights: one of its models, see ``finetune.model_file``.
+
+    Raises:
+        InputError: there is no finished model, or it is damaged.
+    """
+    told = read_arguments(folder)
+    return load_model(weights, told["imgsz"], told.get("tile_px", 0), enlarge="crop_px" not in told)
 
 
 def remembered(predict: Predict) -> Predict:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gotowce_dagster.training.engines.registry import ENGINES
 from gotowce_dagster.training.finetune import Trained
 
 _TEMPLATES = Environment(
@@ -19,13 +20,14 @@ _TEMPLATES = Environment(
 
 
 def model_card(
-    trained: Trained, best: Mapping[str, Any], provenance: pd.DataFrame, classes: list[str]
+    trained: Trained, best: Mapping[str, Any], provenance: pd.DataFrame, classes: list[str], engine: str
 ) -> str:
     """Markdown: what the model finds, where it began, what it saw, how well it did, what it ran on.
 
     Args:
         best: the best epoch's row of the history.
         provenance: rows of tables.PROVENANCE of its dataset.
+        engine: of the training.
     """
     start = str(trained.arguments["model"])
     erased = int((provenance["kind"] == "erased").sum())
@@ -44,6 +46,6 @@ def model_card(
         data=counted.agg(images=("image", "size"), objects=("objects", "sum")).to_dict("records"),
         versions=[
             f"Python {platform.python_version()}",
-            *(f"{library} {version(library)}" for library in ("ultralytics", "torch")),
+            *(f"{library} {version(library)}" for library in ENGINES[engine].libraries),
         ],
     )

@@ -6,7 +6,9 @@ through the frames of a video, together with the labels. A box is adopted as a l
 in both looks, or if its track was, or was labelled, in enough frames around it. The rest is painted over in
 training, so that it is taught neither as a target nor as background; a track among it that holds is a
 question for reviewers. What lies in a panel of the HUD, or keeps its place on the screen where no panels
-are known, is background, as is what is far smaller than any target.
+are known, is background, as is what is far smaller than any target. What is somewhat smaller than any target
+is adopted only if its track holds, and background if it is seen in one frame only, though the frames around
+it were searched: shots are as sure as targets, but fly by.
 """
 
 from collections.abc import Callable
@@ -68,7 +70,7 @@ def propose(
             frame,
             hud=hud.get(frame["profile"]),
             usual=usual[frame["video"]],
-            least_px=params.smallest * sides[frame["profile"]][0],
+            smallest_px=sides[frame["profile"]][0],
             predict=predict,
             params=params,
             classes=classes,
@@ -84,7 +86,8 @@ def judged(seen: pd.DataFrame, frames: pd.DataFrame, params: RoundsParams) -> pd
     """Link boxes through time, and say of each what it is used for.
 
     Args:
-        seen: video, frame_index, class_id, x1 ... y2, and bool: is_label, sure, still.
+        seen: video, frame_index, class_id, x1 ... y2, and bool: is_label, sure, still, and small (somewhat
+            smaller than any target).
         frames: rows of tables.PROVENANCE of the frames.
 
     Returns:
@@ -97,14 +100,25 @@ def judged(seen: pd.DataFrame, frames: pd.DataFrame, params: RoundsParams) -> pd
         seen.loc[rows.index, "track"] = f"{video}/" + names
     of_track = seen[seen["track"] != ""].groupby("track")
     seen.loc[seen["track"] != "", "held"] = of_track["frame_index"].transform("nunique")
-    vouched = seen["sure"] & ~seen["still"]
+    is_shot = seen["small"] & (seen["held"] == 1) & _has_neighbour(seen, times)
+    vouched = seen["sure"] & ~seen["still"] & ~(seen["small"] & (seen["held"] < params.hold))
     # A weak model sees something nearly everywhere, so that a track goes on through what is none: it is
     # believed only between frames in which it was surely found.
     frame = seen["frame_index"].where(vouched).groupby(seen["track"])
     is_between = seen["frame_index"].between(frame.transform("min"), frame.transform("max"))
     believed = vouched | (is_between & (frame.transform("nunique") >= params.hold) & (seen["track"] != ""))
-    use = np.where(seen["still"], "background", np.where(believed, "adopted", "painted over"))
+    is_background = seen["still"] | (is_shot & ~believed)
+    use = np.where(is_background, "background", np.where(believed, "adopted", "painted over"))
     return seen.assign(use=use)
+
+
+def _has_neighbour(seen: pd.DataFrame, times: pd.DataFrame) -> pd.Series:
+    """Whether another frame of the same shot, near enough in time to link boxes, was searched too."""
+    ordered = times.sort_values(["video", "shot", "time_s"])
+    step = ordered.groupby(["video", "shot"])["time_s"].diff().abs()
+    of_next = step.groupby([ordered["video"], ordered["shot"]]).shift(-1)
+    near = ordered.assign(near=(step <= _GAP_S) | (of_next <= _GAP_S))[[*_KEY, "near"]]
+    return seen[_KEY].merge(near, on=_KEY, how="left")["near"].set_axis(seen.index)
 
 
 def as_proposals(table: pd.DataFrame, frames: pd.DataFrame) -> Proposals:
@@ -200,7 +214,7 @@ def _look(
     *,
     hud: np.ndarray | None,
     usual: np.ndarray | None,
-    least_px: float,
+    smallest_px: float,
     predict: Predict,
     params: RoundsParams,
     classes: dict[str, int],
@@ -219,7 +233,8 @@ def _look(
     boxes = found.xyxy[is_new]
     # An icon of the HUD may look like a target, but keeps its place: it is background for certain, and worth
     # learning as such. Nor is a shot a target: it is smaller than any that the game has marked.
-    still = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) < least_px
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
+    still = sides < params.smallest * smallest_px
     if hud is not None:
         still |= share_inside(hud, boxes) >= _INSIDE
     elif usual is not None:
@@ -236,6 +251,7 @@ def _look(
         is_label=is_label,
         sure=np.concatenate([np.ones(len(known), bool), sure[is_new]]),
         still=np.concatenate([np.zeros(len(known), bool), still]),
+        small=np.concatenate([np.zeros(len(known), bool), sides < params.small * smallest_px]),
     )
 
 

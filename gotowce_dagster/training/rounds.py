@@ -19,12 +19,15 @@ import yaml
 
 from gotowce_dagster.config.params import RoundsParams, TrainingParams
 from gotowce_dagster.core.boxes import BOX
+from gotowce_dagster.core.digests import content_sha256
 from gotowce_dagster.core.files import fresh_dir, fresh_file, remove
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.core.tables import TAUGHT
 from gotowce_dagster.labels.export import class_names, read_objects
 from gotowce_dagster.training.crops import Proposals, Proposed, crop_side, write_crops
-from gotowce_dagster.training.finetune import OnEpoch, Trained, finetune
+from gotowce_dagster.training.engines.base import OnEpoch
+from gotowce_dagster.training.engines.registry import tile_side
+from gotowce_dagster.training.finetune import Trained, finetune
 from gotowce_dagster.training.model import load_model
 from gotowce_dagster.training.proposals import (
     PROPOSED_COLUMNS,
@@ -66,7 +69,7 @@ def train_on_crops(
     Args:
         dataset: folder as stages.yolo_dataset writes it; only read.
         provenance: rows of tables.PROVENANCE of it.
-        weights: a .pt file to start from, or the name of an architecture (.yaml).
+        weights: weights to start from, or the name of an architecture (.yaml).
         params: with ``crops``.
         work: folder for unfinished work.
         progress: called with epochs done, of all rounds.
@@ -111,7 +114,7 @@ def train_on_crops(
         if number + 1 == count:
             break
         before = found
-        file = _search(dataset, provenance, trained.weights, params, work)
+        file = _search(dataset, provenance, trained.weights, params, work, tile_px=tile_side(params, px))
         searched.add(file)
         found = pd.read_parquet(file)
         frames = searched_frames(provenance, params.rounds.frames, params.rounds.hold)
@@ -197,15 +200,22 @@ def refused_proposals(dataset: Path) -> dict[tuple[str, int], Proposed]:
 
 
 def _search(
-    dataset: Path, provenance: pd.DataFrame, weights: Path, params: TrainingParams, work: Path
+    dataset: Path,
+    provenance: pd.DataFrame,
+    weights: Path,
+    params: TrainingParams,
+    work: Path,
+    *,
+    tile_px: int,
 ) -> Path:
     """The file in the work folder with what a round's model proposes, written unless it is there."""
-    told = [params.rounds.model_dump(exclude={"count", "least_gain"}), params.imgsz, params.tile_px]
+    told = [params.rounds.model_dump(exclude={"count", "least_gain"}), params.imgsz, tile_px]
     shown = provenance[["image", "phash", "split", "kind", "reviewed"]].to_csv(index=False)
-    digest = hashlib.blake2b(f"{told}{shown}".encode() + weights.read_bytes(), digest_size=8).hexdigest()
+    key = f"{told}{shown}{content_sha256(weights)}"
+    digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
     file = work / f"proposed-{digest}.parquet"
     if not file.exists():
-        predict = load_model(weights, params.imgsz, params.tile_px, enlarge=False)
+        predict = load_model(weights, params.imgsz, tile_px, enlarge=False)
         _, table = propose(dataset, provenance, predict, params.rounds)
         with fresh_file(file) as new:
             table.to_parquet(new)

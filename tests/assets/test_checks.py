@@ -9,7 +9,7 @@ from tests.worlds import make_world
 
 
 @pytest.mark.parametrize(
-    ("recalls", "passed", "says"),
+    ("recalls", "passed", "message"),
     [
         ({"marked_recall": 0.8, "erased_recall": 0.78, "marked_targets": 20}, True, "passed"),
         ({"marked_recall": 0.8, "erased_recall": 0.6, "marked_targets": 20}, False, "has learned the mark"),
@@ -19,7 +19,7 @@ from tests.worlds import make_world
     ids=["sees targets", "sees marks", "sees nothing, which others say", "unmeasured"],
 )
 def test_a_detector_of_marks_is_warned_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recalls: dict, passed: bool, says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recalls: dict, passed: bool, message: str
 ) -> None:
     made = make_world(tmp_path, {})
     monkeypatch.setenv("GOTOWCE_ROOT", str(tmp_path))
@@ -30,4 +30,4 @@ def test_a_detector_of_marks_is_warned_of(
     assert isinstance(result, dg.AssetCheckResult)
     assert result.passed == passed
     assert result.severity == dg.AssetCheckSeverity.WARN
-    assert says in (result.description or "")
+    assert message in (result.description or "")

@@ -1,4 +1,4 @@
-"""What is shown of an asset, whoever made it."""
+"""The metadata of an asset, whether DVC or Dagster made it."""
 
 from pathlib import Path
 

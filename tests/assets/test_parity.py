@@ -62,10 +62,3 @@ def test_the_same_unit_and_parameters(name: str) -> None:
     assert name in Params.model_fields
     assert name in spec["params"]
     assert spec["cmd"] == f"gotowce stage {name}" + (" ${key}" if per_video else "")
-
-
-def test_every_named_source_file_exists() -> None:
-    code = {
-        dep for spec in STAGE_SPECS.values() for dep in spec["deps"] if dep.startswith("gotowce_dagster/")
-    }
-    assert [dep for dep in sorted(code) if not (ROOT / dep).exists()] == []

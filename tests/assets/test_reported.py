@@ -12,7 +12,7 @@ from gotowce_dagster.assets.materialize import LOCK_FINGERPRINT
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.tables import LABELS, read_table
-from gotowce_dagster.intake.dvc_repo import fingerprint
+from gotowce_dagster.intake.dvc_lockfile import fingerprint
 from gotowce_dagster.stages.base import Stage
 from tests.worlds import make_world
 

@@ -39,15 +39,15 @@ def test_pictures_are_small_inline_and_whole_in_files(tmp_path: Path) -> None:
 
 
 def test_log_tells_rate_and_estimate_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, told = [0.0], []
+    now, messages = [0.0], []
     context = dg.build_asset_context()
-    monkeypatch.setattr(context.log, "info", told.append)
+    monkeypatch.setattr(context.log, "info", messages.append)
     monkeypatch.setattr(reporting.time, "monotonic", lambda: now[0])
     show = log_progress(context)
     for done in range(1, 31):
         now[0] += 1
         show(done, 40)
-    assert told == [
+    assert messages == [
         "10/40 (25%), 1/s, 30 s left",
         "20/40 (50%), 1/s, 20 s left",
         "30/40 (75%), 1/s, 10 s left",

@@ -19,17 +19,9 @@ from gotowce_dagster.intake.pipelines import stage_address
 from gotowce_dagster.intake.removal import remove
 from gotowce_dagster.stages import extracted_frames as extract_stage
 from tests.intake.test_videos import film, videos_of
+from tests.support.ticks import tick
 
 pytestmark = pytest.mark.integration
-
-
-def _tick(
-    instance: dg.DagsterInstance, cursor: str | None = None
-) -> tuple[dg.SensorResult | dg.SkipReason, str | None]:
-    with dg.build_sensor_context(instance, cursor=cursor) as context:
-        result = new_videos(context)
-        assert isinstance(result, dg.SensorResult | dg.SkipReason)
-        return result, result.cursor if isinstance(result, dg.SensorResult) else context.cursor
 
 
 def test_a_new_file_waits_for_its_copy_to_end_then_is_labelled_once(clone: Project) -> None:
@@ -37,21 +29,21 @@ def test_a_new_file_waits_for_its_copy_to_end_then_is_labelled_once(clone: Proje
         path = film(clone.paths.raw / "New Clip.mp4")
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
-        result, cursor = _tick(instance)
+        result, cursor = tick(new_videos, instance)
         assert isinstance(result, dg.SkipReason)
         assert "New Clip.mp4" in str(result.skip_message)
 
         path.write_bytes(whole)
         os.utime(path, (0, 0))  # the time stamp of the original, as some copiers set it: only the size tells
-        result, cursor = _tick(instance, cursor)
+        result, cursor = tick(new_videos, instance, cursor)
         assert isinstance(result, dg.SkipReason)
 
-        result, cursor = _tick(instance, cursor)
+        result, cursor = tick(new_videos, instance, cursor)
         assert isinstance(result, dg.SensorResult)
         assert [request.partition_key for request in result.run_requests or []] == ["new_clip"]
         assert list(videos_of(clone)) == ["new_clip"]
         instance.add_dynamic_partitions("videos", ["new_clip"])
-        result, _ = _tick(instance, cursor)
+        result, _ = tick(new_videos, instance, cursor)
         assert isinstance(result, dg.SkipReason)
 
 
@@ -59,7 +51,7 @@ def test_a_file_that_still_grows_is_left_alone(clone: Project) -> None:
     path = film(clone.paths.raw / "clip.mp4")
     os.utime(path, (time.time(), time.time()))
     with dg.DagsterInstance.ephemeral() as instance:
-        result, _ = _tick(instance)
+        result, _ = tick(new_videos, instance)
         assert isinstance(result, dg.SkipReason)
         assert videos_of(clone) == {}
 
@@ -89,15 +81,15 @@ def test_a_lock_that_is_being_written_is_read_again_later(clone: Project) -> Non
         )
         assert holder.stdout is not None
         holder.stdout.readline()
-        result, _ = _tick(instance)
+        result, _ = tick(new_videos, instance)
         assert isinstance(result, dg.SkipReason)
         assert "dvc.lock is being written" in str(result.skip_message)
         with dg.build_sensor_context(instance) as context:
             assert isinstance(dvc_lock(context), dg.SkipReason)
         holder.communicate("")
 
-        # Whoever wrote it is gone, and so is its end: it is repaired, and nothing waits for ever.
-        result, _ = _tick(instance)
+        # Its writer was killed and its end is missing: it is repaired, and nothing waits forever.
+        result, _ = tick(new_videos, instance)
         assert isinstance(result, dg.SensorResult)
         assert [request.partition_key for request in result.run_requests or []] == ["clip"]
         assert DvcRepo(clone.paths.root).lock_entries() == {}
@@ -113,14 +105,14 @@ def test_bad_entries_do_not_keep_a_new_video_from_its_partition(clone: Project) 
     os.utime(film(clone.paths.raw / "08.mp4", shade=30), (0, 0))
     film(clone.paths.raw / "growing.mp4", shade=60)
     with dg.DagsterInstance.ephemeral() as instance:
-        result, cursor = _tick(instance)
+        result, cursor = tick(new_videos, instance)
         assert isinstance(result, dg.SensorResult)
         new = ["rec", "v_08", "v_09_11_2024_20_15"]
         assert [request.partition_key for request in result.run_requests or []] == new
         assert list(videos_of(clone)) == new
         assert (clone.paths.raw / "growing.mp4").exists()
         instance.add_dynamic_partitions("videos", new)
-        result, _ = _tick(instance, cursor)
+        result, _ = tick(new_videos, instance, cursor)
         assert isinstance(result, dg.SkipReason)
         names = ("broken.mp4", "sub.mp4", "notes.txt", "rec.mp4", "growing.mp4")
         assert all(name in str(result.skip_message) for name in names)
@@ -143,7 +135,7 @@ def test_one_broken_result_does_not_keep_the_others_from_being_reported(clone: P
     for name in videos:
         os.utime(film(clone.paths.raw / f"{name}.mp4", shade=30 + 50 * (name == "bad")), (0, 0))
     with dg.DagsterInstance.ephemeral() as instance:
-        _tick(instance)
+        tick(new_videos, instance)
         instance.add_dynamic_partitions("videos", ["good", "bad"])
         extract_stage.run(Project(clone.paths), "good")
         extract_stage.run(Project(clone.paths), "bad")
@@ -176,23 +168,23 @@ def _track_absent(project: Project, name: str) -> None:
 def test_a_video_that_is_not_pulled_has_a_partition_and_is_labelled_once_it_is_here(clone: Project) -> None:
     _track_absent(clone, "duel.mp4")
     with dg.DagsterInstance.ephemeral() as instance:
-        result, cursor = _tick(instance)
+        result, cursor = tick(new_videos, instance)
         assert isinstance(result, dg.SensorResult)
         assert result.run_requests == []
         (request,) = result.dynamic_partitions_requests or []
         assert request.partition_keys == ["duel"]
         instance.add_dynamic_partitions("videos", ["duel"])
 
-        result, cursor = _tick(instance, cursor)
+        result, cursor = tick(new_videos, instance, cursor)
         assert isinstance(result, dg.SkipReason)
         assert "run `dvc pull data/raw/duel.mp4.dvc`" in str(result.skip_message)
 
         subprocess.run(["dvc", "pull", "-q", "data/raw/duel.mp4.dvc"], cwd=clone.paths.root, check=True)
         os.utime(clone.paths.raw / "duel.mp4", (0, 0))  # as if pulled long ago
-        result, cursor = _tick(instance, cursor)
+        result, cursor = tick(new_videos, instance, cursor)
         assert isinstance(result, dg.SensorResult)
         assert [request.partition_key for request in result.run_requests or []] == ["duel"]
-        result, _ = _tick(instance, cursor)
+        result, _ = tick(new_videos, instance, cursor)
         assert isinstance(result, dg.SkipReason)
 
 
@@ -200,11 +192,11 @@ def test_the_partition_of_a_removed_video_is_deleted(clone: Project) -> None:
     os.utime(film(clone.paths.raw / "duel.mp4"), (0, 0))
     os.utime(film(clone.paths.raw / "rival.mp4", shade=30), (0, 0))
     with dg.DagsterInstance.ephemeral() as instance:
-        _, cursor = _tick(instance)
+        _, cursor = tick(new_videos, instance)
         instance.add_dynamic_partitions("videos", ["duel", "rival"])
         remove(Project(clone.paths), "duel")
         os.utime(clone.paths.raw / "rival.mp4", (0, 0))  # DVC has linked it anew
-        result, cursor = _tick(instance, cursor)
+        result, cursor = tick(new_videos, instance, cursor)
         assert isinstance(result, dg.SensorResult)
         assert result.run_requests == []
         (request,) = result.dynamic_partitions_requests or []
@@ -219,7 +211,7 @@ def test_a_video_added_again_is_labelled_again(clone: Project, tmp_path: Path) -
         for _ in range(2):
             intake.add(clone, source)
             os.utime(clone.paths.raw / "duel.mp4", (0, 0))
-            result, _ = _tick(instance)
+            result, _ = tick(new_videos, instance)
             assert isinstance(result, dg.SensorResult)
             keys += [request.run_key for request in result.run_requests or []]
             remove(Project(clone.paths), "duel")
@@ -231,7 +223,7 @@ ABSENT = "data/raw/duel.mp4: not pulled; run `dvc pull data/raw/duel.mp4.dvc`"
 
 
 @pytest.mark.parametrize(
-    ("asset", "video", "says"),
+    ("asset", "video", "message"),
     [
         ("raw_videos", "ghost", GONE),
         ("extracted_frames", "ghost", GONE),
@@ -243,7 +235,7 @@ ABSENT = "data/raw/duel.mp4: not pulled; run `dvc pull data/raw/duel.mp4.dvc`"
     ],
 )
 def test_a_partition_without_its_video_fails_in_one_sentence(
-    clone: Project, asset: str, video: str, says: str
+    clone: Project, asset: str, video: str, message: str
 ) -> None:
     _track_absent(clone, "duel.mp4")
     intake.sync(clone)
@@ -262,5 +254,5 @@ def test_a_partition_without_its_video_fails_in_one_sentence(
         (event,) = (event for event in result.all_events if event.is_step_failure)
         failure = event.step_failure_data.user_failure_data
         assert failure is not None
-        assert failure.description == says
+        assert failure.description == message
         assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]

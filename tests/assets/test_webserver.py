@@ -88,7 +88,7 @@ def _wait_for(address: str, server: subprocess.Popen) -> None:
     pytest.fail(f"dagster dev did not answer within {_START_S} s")
 
 
-def test_everything_is_there_and_the_picture_is_shown(url: str, page: Page) -> None:
+def test_every_file_exists_and_the_picture_is_shown(url: str, page: Page) -> None:
     answer = httpx.post(f"{url}/graphql", json={"query": _QUERY}, timeout=60).json()
     (repository,) = answer["data"]["repositoriesOrError"]["nodes"]
     assets = {node["assetKey"]["path"][-1]: node for node in repository["assetNodes"]}

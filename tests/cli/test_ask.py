@@ -49,6 +49,6 @@ def test_ask_answers_and_tells_what_it_took(
         clip = "data/samples/naev_hostile_sample.mp4"
         words = ["--detector", "eye", "--count", "brackets", "--frames", "3,9", "--json"]
         assert run(monkeypatch, "ask", clip, *words, "--yes") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["answers"] == {"3": 3, "9": None}
-    assert (told["bill"]["answers"], told["bill"]["invalid"], told["bill"]["tokens_in"]) == (2, 1, 2000)
+    output = json.loads(capsys.readouterr().out)
+    assert output["answers"] == {"3": 3, "9": None}
+    assert (output["bill"]["answers"], output["bill"]["invalid"], output["bill"]["tokens_in"]) == (2, 1, 2000)

@@ -17,12 +17,12 @@ def test_demo_speaks_json(
     monkeypatch.setattr(demonstration, "_execute", lambda instance, job, video: jobs.append(job) or [])
     assert run(monkeypatch, "demo", "--json", *(["--studies"] if studies else [])) == 0
     assert jobs == ["label_videos", "label_videos", "train_model", *(["run_studies"] if studies else [])]
-    told = json.loads(capsys.readouterr().out)
-    assert Path(told["report"]).name == "report.html"
-    assert "not made" in told["stages"]["masks@naev_hostile_sample"]
+    output = json.loads(capsys.readouterr().out)
+    assert Path(output["report"]).name == "report.html"
+    assert "not made" in output["stages"]["masks@naev_hostile_sample"]
     asked = [stage for stage in STAGES.values() if (studies and not stage.needs_models) or not stage.is_study]
     wanted = {stage.name for stage in asked}
-    assert wanted == {name.partition("@")[0] for name in told["stages"]}
+    assert wanted == {name.partition("@")[0] for name in output["stages"]}
 
 
 def test_a_stage_without_output_is_shown_with_its_reason(

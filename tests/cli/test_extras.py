@@ -26,7 +26,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setitem(sys.modules, module, None)
 
 
-def says(extra: str) -> str:
+def message(extra: str) -> str:
     return SAYS.format(extra, ", ".join(EXTRAS[extra]))
 
 
@@ -52,9 +52,9 @@ def test_a_command_refuses(
     change(clone, "designator_detections", detectors={"eye": HOSTED})
     words = words.replace("CLIP", "data/samples/naev_hostile_sample.mp4")
     assert run(monkeypatch, *words.split()) == 2
-    told = capsys.readouterr().err
-    assert says(extra) in told
-    assert "Traceback" not in told
+    error = capsys.readouterr().err
+    assert message(extra) in error
+    assert "Traceback" not in error
 
 
 @pytest.mark.integration
@@ -64,7 +64,7 @@ def test_sync_names_detectors_that_cannot_run(
     change(clone, "designator_detections", detectors={"eye": HOSTED})
     assert run(monkeypatch, "sync", "--json") == 0
     (note,) = json.loads(capsys.readouterr().out)["notes"]
-    assert note == (f"params.yaml: designator_detections.detectors: eye (kind hosted) {says('hosted')}")
+    assert note == (f"params.yaml: designator_detections.detectors: eye (kind hosted) {message('hosted')}")
 
 
 def test_only_engines_that_need_an_extra_are_an_error_of_input(
@@ -72,8 +72,8 @@ def test_only_engines_that_need_an_extra_are_an_error_of_input(
 ) -> None:
     change(clone, "masks", segmenter=["edgetam:EdgeTAM-hf"])
     assert run(monkeypatch, "sync") == 2
-    told = capsys.readouterr().err
-    assert f"masks: none of its engines can run here: edgetam:EdgeTAM-hf: {says('edgetam')}" in told
+    error = capsys.readouterr().err
+    assert f"masks: none of its engines can run here: edgetam:EdgeTAM-hf: {message('edgetam')}" in error
 
 
 @pytest.mark.integration
@@ -84,7 +84,7 @@ def test_a_stage_refuses_and_its_asset_fails(
     assert run(monkeypatch, "stage", "extracted_frames", "duel") == 0
     change(clone, "designator_detections", detectors={"eye": HOSTED})
     assert run(monkeypatch, "stage", "designator_detections", "duel") == 2
-    assert f"eye (kind hosted) {says('hosted')}" in capsys.readouterr().err
+    assert f"eye (kind hosted) {message('hosted')}" in capsys.readouterr().err
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("videos", ["duel"])
         result = dg.materialize(
@@ -97,4 +97,4 @@ def test_a_stage_refuses_and_its_asset_fails(
     (failed,) = [event for event in result.all_events if event.is_step_failure]
     error = failed.step_failure_data.error
     assert error is not None
-    assert error.message.strip().endswith(f"eye (kind hosted) {says('hosted')}")
+    assert error.message.strip().endswith(f"eye (kind hosted) {message('hosted')}")

@@ -9,7 +9,7 @@ from tests.cli.running import run
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["stage", "nope"], "no stage named 'nope'; expected one of extracted_frames"),
         (["stage", "masks"], "masks runs on one video: name it"),
@@ -25,12 +25,12 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
     words: list[str],
-    says: str,
+    message: str,
 ) -> None:
     assert run(monkeypatch, *words) == 2
-    told = capsys.readouterr().err
-    assert says in told
-    assert "Traceback" not in told
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
 
 
 def test_outside_a_project(
@@ -42,7 +42,7 @@ def test_outside_a_project(
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("masks: [", "not valid YAML"),
         ("extracted_frames: {fps: -1, jpeg_quality: 95, colour: red}", "extracted_frames.fps"),
@@ -51,13 +51,13 @@ def test_outside_a_project(
     ids=["syntax", "out of range", "unknown key"],
 )
 def test_bad_params_name_the_field(
-    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, text: str, says: str
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, text: str, message: str
 ) -> None:
     clone.paths.params.write_text(text, encoding="utf-8")
     assert run(monkeypatch, "sync") == 2
-    told = capsys.readouterr().err
-    assert "params.yaml" in told
-    assert says in told
+    error = capsys.readouterr().err
+    assert "params.yaml" in error
+    assert message in error
 
 
 HEAVY = ["torch", "ultralytics", "sam2", "transformers", "dvc", "matplotlib", "scenedetect"]
@@ -73,5 +73,5 @@ HEAVY = ["torch", "ultralytics", "sam2", "transformers", "dvc", "matplotlib", "s
 )
 def test_doors_open_without_heavy_libraries(module: str, banned: list[str]) -> None:
     code = f"import sys, {module}; print(*(set(sys.modules) & set({banned!r})))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.split() == []
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []

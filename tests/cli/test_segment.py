@@ -77,9 +77,9 @@ class Eyes:
 def drawn(clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clip of a marked ship, a profile that claims it, and engines that need no weights."""
     write_profile(PROFILE, clone.paths.profile("drawn"))
-    told = clone.params.model_dump(mode="json")
-    told["masks"]["segmenter"] = ["grabcut"]
-    clone.paths.params.write_text(yaml.safe_dump(told), encoding="utf-8")
+    params = clone.params.model_dump(mode="json")
+    params["masks"]["segmenter"] = ["grabcut"]
+    clone.paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
     monkeypatch.setattr(engines, "first_of", partial(engines.first_of, obstacle=lambda engine: None))
     monkeypatch.setattr(image_track, "_build", lambda weights, params: Eyes())
     video = tmp_path / "drawn.mp4"
@@ -91,13 +91,13 @@ def test_segment_follows_what_a_designator_marks(
     drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     assert run(monkeypatch, "segment", str(drawn), "--engine", ENGINE, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["out"], told["objects"], told["precision"]) == (
+    output = json.loads(capsys.readouterr().out)
+    assert (output["out"], output["objects"], output["precision"]) == (
         "segmented/drawn",
         1,
         precision(ENGINE, "cpu"),
     )
-    rows = read_table(Path(told["out"]) / "masks.parquet", MASKS)
+    rows = read_table(Path(output["out"]) / "masks.parquet", MASKS)
     assert set(rows["segmenter"]) >= {"grabcut"}
     for row in rows[rows["rle"].notna()].to_dict("records"):
         assert row["area_px"] > 100

@@ -133,5 +133,5 @@ def greedy(name: str, settings: dict[str, Any], profile: Path) -> Subject:
 
 
 def echo(name: str, settings: dict[str, Any], profile: Path) -> Subject:
-    """Gives back the designators it is told."""
+    """Returns the designators of its argument."""
     return Subject(lambda images, designators: [sv.Detections(d) for d in designators], Cost(), (), "cpu")

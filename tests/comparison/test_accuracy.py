@@ -59,10 +59,10 @@ def _random_cases(seed: int) -> list[Case]:
     rng = np.random.default_rng(seed)
     cases = []
     for number in range(30):
-        there = 100.0 * np.arange(rng.integers(0, 4))
-        hit = there[rng.random(len(there)) < 0.7] + rng.choice([0, 1, 2], 1)
+        truth = 100.0 * np.arange(rng.integers(0, 4))
+        hit = truth[rng.random(len(truth)) < 0.7] + rng.choice([0, 1, 2], 1)
         found = [*hit, *(1000 + 100.0 * np.arange(rng.integers(0, 3)))]
-        cases.append(case(number, boxes(*found, confidence=rng.random(len(found)).tolist()), boxes(*there)))
+        cases.append(case(number, boxes(*found, confidence=rng.random(len(found)).tolist()), boxes(*truth)))
     return cases
 
 

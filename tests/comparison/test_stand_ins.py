@@ -21,8 +21,16 @@ def test_a_model_of_random_weights_stands_in_one_table_with_ours(
     monkeypatch.setenv("GOTOWCE_ROOT", str(ROOT))
     samples = ROOT / "data" / "samples"
     clips = [str(path) for path in sorted(samples.glob("*.mp4"))]
-    told = ["--truth", str(samples / "truth.csv"), "--frames", "2", "--out", str(tmp_path / "out"), "--json"]
-    assert run(monkeypatch, "compare", *clips, "--detectors", f"bracket,{kosmos}", *told) == 0
+    options = [
+        "--truth",
+        str(samples / "truth.csv"),
+        "--frames",
+        "2",
+        "--out",
+        str(tmp_path / "out"),
+        "--json",
+    ]
+    assert run(monkeypatch, "compare", *clips, "--detectors", f"bracket,{kosmos}", *options) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["detectors"]}
     assert [(row["status"], row["scored_frames"]) for row in rows.values()] == [("ran", 2)] * 2
     assert rows["bracket"]["f1_50"] == 1

@@ -90,7 +90,7 @@ def test_batch_sizes(tmp_path: Path, rogue: str, limits: Limits, sizes: list[int
 
 
 @pytest.mark.parametrize(
-    ("changed", "says"),
+    ("changed", "message"),
     [
         ({"video": "../duel"}, "is a path"),
         ({"video": ".."}, "begins with a dot"),
@@ -101,8 +101,8 @@ def test_batch_sizes(tmp_path: Path, rogue: str, limits: Limits, sizes: list[int
     ],
     ids=["a path for a video", "dots", "a picture above", "a profile above", "before the start", "no number"],
 )
-def test_a_job_with_a_path_out_of_its_folder_is_refused(tmp_path: Path, changed: dict, says: str) -> None:
+def test_a_job_with_a_path_out_of_its_folder_is_refused(tmp_path: Path, changed: dict, message: str) -> None:
     good = job(tmp_path, "good", 1).model_dump(mode="json")
     Job.model_validate(good)
-    with pytest.raises(ValidationError, match=says):
+    with pytest.raises(ValidationError, match=message):
         Job.model_validate({**good, "pictures": [good["pictures"][0] | changed]})

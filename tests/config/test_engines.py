@@ -11,6 +11,7 @@ from gotowce_dagster.config.engines import (
     every_engine,
     first_of,
     precision,
+    preferences,
     unknown,
     weights_of,
     write_engines,
@@ -93,7 +94,7 @@ def test_weights_of_an_engine(engine: str, expected: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "engine", "says"),
+    ("stage", "engine", "message"),
     [
         pytest.param(
             "masks", "sam3:x.pt", "no engine 'sam3'; known: sam2, edgetam, mobile_sam, grabcut", id="new"
@@ -102,9 +103,9 @@ def test_weights_of_an_engine(engine: str, expected: str | None) -> None:
         pytest.param("propagation", "grabcut", "known: sam2, edgetam, sam2_image_track", id="images only"),
     ],
 )
-def test_unknown_engine_is_refused(stage: str, engine: str, says: str) -> None:
-    assert says in (unknown(stage, engine) or "")
-    with pytest.raises(InputError, match=says):
+def test_unknown_engine_is_refused(stage: str, engine: str, message: str) -> None:
+    assert message in (unknown(stage, engine) or "")
+    with pytest.raises(InputError, match=message):
         first_of({stage: [engine, "sam2:a.pt"]}, lambda _: None)
 
 
@@ -150,3 +151,18 @@ def test_file_is_kept_until_refresh(tmp_path: Path, params: Params, monkeypatch:
 def test_the_registries_build_the_engines_that_params_may_name() -> None:
     assert list(SEGMENTERS) == list(engines.ENGINES["masks"])
     assert list(PROPAGATORS) == list(engines.ENGINES["propagation"])
+
+
+@pytest.mark.parametrize(
+    ("engine", "weights", "expected"),
+    [
+        ("yolo", ["yolo26n.pt", "yolo26n.yaml"], ["yolo26n.pt", "yolo26n.yaml"]),
+        ("dfine", ["a/b", "c"], ["dfine:a/b", "dfine:c"]),
+    ],
+)
+def test_the_training_engine_is_part_of_its_choices(
+    engine: str, weights: list[str], expected: list[str]
+) -> None:
+    whole = read_params(ROOT / "params.yaml")
+    training = whole.finetuned_model.model_copy(update={"engine": engine, "weights": weights})
+    assert preferences(whole.model_copy(update={"finetuned_model": training}))["finetuned_model"] == expected

@@ -16,7 +16,7 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (f"videos: {{../duel: {{{_VIDEO}}}}}", "'../duel' is a path"),
         (f"videos: {{/tmp/duel: {{{_VIDEO}}}}}", "'/tmp/duel' is a path"),
@@ -34,17 +34,17 @@ def project(tmp_path: Path) -> Project:
         ("", "videos: is missing"),
     ],
 )
-def test_a_list_of_videos_that_leads_out_is_refused(project: Project, content: str, says: str) -> None:
+def test_a_list_of_videos_that_leads_out_is_refused(project: Project, content: str, message: str) -> None:
     project.paths.videos.write_text(content, encoding="utf-8")
     with pytest.raises(InputError) as error:
         _ = project.videos
     assert str(error.value).startswith(f"{project.paths.videos}: ")
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert "gotowce sync" in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("engine", "says"),
+    ("engine", "message"),
     [
         ("sam2:../../evil.pt", "masks: '..' begins with a dot"),
         ("sam2:/tmp/../evil.pt", "masks: '..' begins with a dot"),
@@ -53,11 +53,11 @@ def test_a_list_of_videos_that_leads_out_is_refused(project: Project, content: s
         ("''", "masks: a name must not be empty"),
     ],
 )
-def test_weights_outside_the_project_are_refused(project: Project, engine: str, says: str) -> None:
+def test_weights_outside_the_project_are_refused(project: Project, engine: str, message: str) -> None:
     project.paths.engines.write_text(f"masks: {engine!s}\n".replace("sam2:\n", "'sam2:'\n"), encoding="utf-8")
     with pytest.raises(InputError) as error:
         _ = project.engines
-    assert says in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(

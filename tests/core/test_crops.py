@@ -49,7 +49,7 @@ def test_the_window_of_a_pasted_mask_is_the_crop(crop: Crop) -> None:
 
 
 @given(boxes(), st.floats(1, 5))
-def test_around_stays_in_the_frame_and_is_square_where_there_is_room(box: np.ndarray, scale: float) -> None:
+def test_around_stays_in_the_frame_and_is_square_if_possible(box: np.ndarray, scale: float) -> None:
     crop = around(box, scale, HEIGHT, WIDTH)
     side = max(1, round(scale * (box[2:] - box[:2]).max()))
     assert 0 <= crop.x1 < crop.x2 <= WIDTH

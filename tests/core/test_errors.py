@@ -34,7 +34,7 @@ class Cv2Error(Exception):
         (OSError(errno.ENAMETOOLONG, "x", "/" + "a" * 300), "its name is too long"),
         (IsADirectoryError(errno.EISDIR, "x", "/a"), "/a: a folder, expected a file"),
         (NotADirectoryError(errno.ENOTDIR, "x", "/a/b"), "/a/b: a part of this path is a file"),
-        (FileNotFoundError(errno.ENOENT, "x", "/a"), "/a: not there"),
+        (FileNotFoundError(errno.ENOENT, "x", "/a"), "/a: does not exist"),
         (OSError(errno.ELOOP, "x", "/a"), "/a: circular links"),
         (OSError(errno.EMFILE, "x", "/a"), "too many files are open"),
         (OSError(errno.EDQUOT, "x", "/a"), "quota"),
@@ -61,13 +61,13 @@ class Cv2Error(Exception):
     ids=lambda value: ascii(str(value))[:40],
 )
 def test_one_sentence_for_each_kind(error: BaseException, words: str | None) -> None:
-    told = system_sentence(error)
+    sentence = system_sentence(error)
     if words is None:
-        assert told is None
+        assert sentence is None
     else:
-        assert told is not None
-        assert words in told
-        assert "\n" not in told
+        assert sentence is not None
+        assert words in sentence
+        assert "\n" not in sentence
 
 
 def test_causes_in_a_circle_end() -> None:
@@ -85,5 +85,5 @@ def test_causes_in_a_circle_end() -> None:
         (OSError("what nobody foresaw"), "what nobody foresaw"),
     ],
 )
-def test_the_name_is_not_said_twice(error: BaseException, words: str) -> None:
+def test_the_name_is_not_repeated(error: BaseException, words: str) -> None:
     assert one_sentence(error, "a.mp4") == words

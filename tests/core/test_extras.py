@@ -13,7 +13,7 @@ from gotowce_dagster.core.extras import EXTRAS, obstacle, require
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted({module for modules in EXTRAS.values() for module in modules})
-SERVES_AN_EXTRA = ("gotowce_dagster.detectors.hosted", "gotowce_dagster.review.assist")
+SERVES_AN_EXTRA = ("gotowce_dagster.detectors.hosted", "gotowce_dagster.review.assist_")
 BLOCK = f"import sys\nsys.modules.update(dict.fromkeys({MODULES!r}))\n"
 """Each of these modules is as if it were not installed."""
 

@@ -51,9 +51,9 @@ def test_the_sentence_names_every_file_and_one_command(raw: Path) -> None:
     for name in ("a.mp4", "noext"):
         track(raw / name, b"x")
     (raw / "c.mp4").touch()
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         sources.require_pulled([raw / "a.mp4", raw / "noext", raw / "c.mp4"])
-    assert str(told.value) == (
+    assert str(error.value) == (
         "data/raw/a.mp4, data/raw/noext: not pulled; run `dvc pull data/raw/a.mp4.dvc data/raw/noext.dvc`"
     )
     sources.require_pulled([raw / "c.mp4"])

@@ -99,7 +99,7 @@ def test_a_malformed_list_is_an_error_and_no_empty_one(root: Path, file: Path, t
 
 
 def test_no_list_inside_data_that_dvc_brings_counts(root: Path) -> None:
-    """Whoever fills a folder cannot vouch for what he put there."""
+    """A file that lists its own folder as trusted does not make it trusted."""
     inner = root / "data" / "dataset"
     (inner / "data").mkdir(parents=True)
     (inner / "params.yaml").touch()
@@ -156,7 +156,7 @@ def _run(root: Path, *command: str) -> None:
 def test_a_committed_lock_vouches_and_one_on_disk_does_not(
     repository: Path,
 ) -> None:
-    """Whoever holds the remote can change files and the run cache, and by it dvc.lock; not what git has."""
+    """The owner of a remote can change files and the run cache, and so dvc.lock, but not git's files."""
     root = repository
     best = root / "data" / "model" / "best.pt"
     _run(root, "dvc", "repro", "-q", "m")

@@ -148,18 +148,18 @@ def _leaves(content: Any, place: tuple = ()) -> list[tuple]:
 
 
 @given(place=st.sampled_from(_leaves(SHIPPED)[1:]), junk=JUNK)
-def test_junk_anywhere_in_params_is_taken_or_told_in_our_words(place: tuple, junk: Any) -> None:
+def test_junk_anywhere_in_params_is_accepted_or_explained(place: tuple, junk: Any) -> None:
     content = _with(SHIPPED, place, junk)
     try:
         Params.model_validate(content)
     except ValidationError as error:
-        told = in_words(error, content)
-        assert place[0] in told
-        assert not [words for words in PYDANTIC if words in told.replace(repr(junk), "")]
+        message = in_words(error, content)
+        assert place[0] in message
+        assert not [words for words in PYDANTIC if words in message.replace(repr(junk), "")]
 
 
 @given(JUNK)
-def test_junk_for_a_profile_is_taken_or_told_in_our_words(junk: Any) -> None:
+def test_junk_for_a_profile_is_accepted_or_explained(junk: Any) -> None:
     content = {"name": "a", "designators": junk}
     try:
         Profile.model_validate(content)

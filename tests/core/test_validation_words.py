@@ -40,7 +40,7 @@ class _Whole(_Part):
         ({"part": 3}, "part: expected a table of names and values, got 3"),
     ],
 )
-def test_each_fault_is_told_in_our_words(content: dict, says: str) -> None:
+def test_each_fault_has_its_own_message(content: dict, says: str) -> None:
     with pytest.raises(ValidationError) as error:
         _Whole.model_validate(content)
     assert in_words(error.value).startswith(says)

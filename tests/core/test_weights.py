@@ -40,7 +40,7 @@ CONTENT = archive()
 
 
 class Server:
-    """A server on loopback that answers each path as it is told to."""
+    """A server on loopback with a set answer for each path."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Callable[[http.server.BaseHTTPRequestHandler], None]] = {}
@@ -49,8 +49,8 @@ class Server:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                told = (self.headers["Range"], self.headers["Authorization"])
-                mine.asked.append((self.command, self.path, *told))
+                sent = (self.headers["Range"], self.headers["Authorization"])
+                mine.asked.append((self.command, self.path, *sent))
                 answer = mine.answers.get(self.path)
                 if answer is None:
                     self.send_error(404)
@@ -109,7 +109,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def home(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+def official(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The official address of yolo26n.pt, on loopback, and empty folders to look in."""
     server.body("/yolo26n.pt", CONTENT)
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path / "mine"))
@@ -122,23 +122,23 @@ def home(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ser
 
 
 @pytest.fixture
-def unknown(home: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """As ``home``, where no digest is known."""
+def unknown(official: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """As ``official``, where no digest is known."""
     monkeypatch.setitem(weights.WEIGHTS, "yolo26n.pt", replace(weights.WEIGHTS["yolo26n.pt"], sha256=None))
-    return home
+    return official
 
 
-def test_fetched_once_then_found(home: Server) -> None:
-    told = []
+def test_fetched_once_then_found(official: Server) -> None:
+    reported = []
     assert weights.reachable("yolo26n.pt")
-    path = weights.require("yolo26n.pt", lambda done, total: told.append((done, total)))
+    path = weights.require("yolo26n.pt", lambda done, total: reported.append((done, total)))
     assert path.read_bytes() == CONTENT
-    assert told[-1] == (len(CONTENT), len(CONTENT))
-    del home.answers["/yolo26n.pt"]
+    assert reported[-1] == (len(CONTENT), len(CONTENT))
+    del official.answers["/yolo26n.pt"]
     assert weights.require("yolo26n.pt") == path == weights.find("yolo26n.pt")
 
 
-def test_own_folder_comes_first(home: Server, tmp_path: Path) -> None:
+def test_own_folder_comes_first(official: Server, tmp_path: Path) -> None:
     weights.require("yolo26n.pt")
     mine = tmp_path / "mine" / "yolo26n.pt"
     mine.parent.mkdir()
@@ -147,7 +147,7 @@ def test_own_folder_comes_first(home: Server, tmp_path: Path) -> None:
 
 
 def test_a_file_of_yours_that_is_not_the_published_one_is_named_and_left_alone(
-    home: Server, tmp_path: Path
+    official: Server, tmp_path: Path
 ) -> None:
     weights.require("yolo26n.pt")
     mine = tmp_path / "mine" / "yolo26n.pt"
@@ -171,7 +171,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("known", ["home", "unknown"])
+@pytest.mark.parametrize("known", ["official", "unknown"])
 @pytest.mark.parametrize(("answer", "why"), BAD)
 def test_what_is_not_the_file_never_becomes_weights(
     known: str, answer: dict, why: str, cache: Path, request: pytest.FixtureRequest
@@ -191,17 +191,17 @@ def test_what_is_not_the_file_never_becomes_weights(
 
 
 @pytest.mark.parametrize("status", [403, 404, 500, 503])
-def test_an_error_is_no_file(home: Server, cache: Path, status: int) -> None:
-    home.body("/yolo26n.pt", CONTENT, status=status)
+def test_an_error_is_no_file(official: Server, cache: Path, status: int) -> None:
+    official.body("/yolo26n.pt", CONTENT, status=status)
     assert not weights.reachable("yolo26n.pt")
     with pytest.raises(MissingWeightsError, match=f"HTTP Error {status}.*GOTOWCE_WEIGHTS_DIR"):
         weights.require("yolo26n.pt")
     assert not cache.exists() or not list(cache.iterdir())
 
 
-def test_redirects_are_followed(home: Server) -> None:
-    home.body("/yolo26n.pt", b"", status=302, Location="/elsewhere.pt")
-    home.body("/elsewhere.pt", CONTENT)
+def test_redirects_are_followed(official: Server) -> None:
+    official.body("/yolo26n.pt", b"", status=302, Location="/elsewhere.pt")
+    official.body("/elsewhere.pt", CONTENT)
     assert weights.require("yolo26n.pt").read_bytes() == CONTENT
 
 
@@ -212,7 +212,7 @@ def test_a_redirect_to_a_page_is_no_file(unknown: Server) -> None:
         weights.require("yolo26n.pt")
 
 
-def test_a_file_that_was_damaged_later_is_set_aside_and_fetched_again(home: Server, cache: Path) -> None:
+def test_a_file_that_was_damaged_later_is_set_aside_and_fetched_again(official: Server, cache: Path) -> None:
     path = weights.require("yolo26n.pt")
     path.write_bytes(CONTENT[:-7])
     assert weights.find("yolo26n.pt") is None
@@ -220,7 +220,7 @@ def test_a_file_that_was_damaged_later_is_set_aside_and_fetched_again(home: Serv
     assert weights.require("yolo26n.pt").read_bytes() == CONTENT
 
 
-def test_where_no_digest_is_known_the_first_one_is_noted_and_said(unknown: Server, cache: Path) -> None:
+def test_unknown_digest_is_recorded_and_reported(unknown: Server, cache: Path) -> None:
     path = weights.require("yolo26n.pt")
     assert weights.is_published(path, sha256(CONTENT).hexdigest())
     assert "no known digest" in checks.weights_finding("yolo26n.pt").result
@@ -234,13 +234,13 @@ def test_where_no_digest_is_known_the_first_one_is_noted_and_said(unknown: Serve
 
 
 @pytest.mark.parametrize("name", ["yolo26n.pt", "sam2_hiera_tiny_image.pt", "never_heard_of.pt"])
-def test_missing_weights_say_where_and_how(home: Server, name: str, tmp_path: Path) -> None:
-    home.answers.clear()
+def test_missing_weights_say_where_and_how(official: Server, name: str, tmp_path: Path) -> None:
+    official.answers.clear()
     assert not weights.reachable(name)
-    with pytest.raises(MissingWeightsError, match="GOTOWCE_WEIGHTS_DIR") as told:
+    with pytest.raises(MissingWeightsError, match="GOTOWCE_WEIGHTS_DIR") as error:
         weights.require(name)
-    assert name in str(told.value)
-    assert str(tmp_path / "mine") in str(told.value)
+    assert name in str(error.value)
+    assert str(tmp_path / "mine") in str(error.value)
     assert weights.obstacle(name)
 
 
@@ -265,28 +265,28 @@ commit, digest, again = sys.argv[1:]
 files = {"config.json": None, "model.safetensors": digest or None}
 known = weights.Weights("Some/model", "hub", "MIT", repo="Some/model", revision=commit, files=files)
 weights.WEIGHTS["Some/model"] = known
-told, found = [], []
+reported, found = [], []
 for _ in range(1 + (again == "again")):
     try:
-        path = weights.require("Some/model", lambda done, total: told.append((done, total)))
+        path = weights.require("Some/model", lambda done, total: reported.append((done, total)))
         assert weights.find("Some/model") == path
         found.append(str(path))
     except MissingWeightsError as error:
         found.append(f"MissingWeightsError: {error}")
-print(json.dumps({"found": found, "told": told[-1:], "reachable": weights.reachable("Some/model")}))
+print(json.dumps({"found": found, "reported": reported[-1:], "reachable": weights.reachable("Some/model")}))
 """
 
 
 def ask(server: Server, tmp_path: Path, digest: str = "", again: str = "", **variables: str) -> dict:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    told = {
+    own = {
         "HF_ENDPOINT": server.url,
         "HF_HOME": str(tmp_path / "hf"),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
     run = subprocess.run(
         [sys.executable, "-c", _ASK, COMMIT, digest, again],
-        env=inherited | told | {"GOTOWCE_WEIGHTS_DIR": str(tmp_path / "mine")} | variables,
+        env=inherited | own | {"GOTOWCE_WEIGHTS_DIR": str(tmp_path / "mine")} | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -307,9 +307,9 @@ def publish(server: Server, tensors: bytes, etag: str = "", **changed: object) -
         ("config.json", b"{}", "9e26dfeeb6e641a33dae4961196235bdb965b21b"),
         ("model.safetensors", tensors, etag or sha256(TENSORS).hexdigest()),
     ):
-        told = {"X_Repo_Commit": COMMIT, "ETag": f'"{tag}"', "X_Linked_Size": str(len(body))}
+        headers = {"X_Repo_Commit": COMMIT, "ETag": f'"{tag}"', "X_Linked_Size": str(len(body))}
         more = changed if name == "model.safetensors" else {}
-        server.body(f"/Some/model/resolve/{COMMIT}/{name}", body, **{**told, **more})  # ty: ignore[invalid-argument-type]
+        server.body(f"/Some/model/resolve/{COMMIT}/{name}", body, **{**headers, **more})  # ty: ignore[invalid-argument-type]
 
 
 @pytest.mark.integration
@@ -320,7 +320,7 @@ def test_a_hubs_files_come_from_its_pinned_commit_once(hub: Server, tmp_path: Pa
     assert one == two
     assert Path(one).is_relative_to(tmp_path / "hf" / "hub"), "in HF_HOME, where other tools find it"
     assert (Path(one) / "model.safetensors").read_bytes() == TENSORS
-    assert got["told"] == [[len(TENSORS), len(TENSORS)]]
+    assert got["reported"] == [[len(TENSORS), len(TENSORS)]]
     assert got["reachable"]
     asked = [one for one in hub.asked if one[1].startswith("/Some/")]
     fetched = [path for method, path, *_ in asked if method == "GET"]
@@ -356,7 +356,7 @@ def test_a_broken_connection_is_made_again(hub: Server, tmp_path: Path) -> None:
     hub.answers[path] = broken
     got = ask(hub, tmp_path)
     assert (Path(got["found"][0]) / "model.safetensors").read_bytes() == TENSORS
-    ranges = [told for method, asked, told, _ in hub.asked if (method, asked) == ("GET", path)]
+    ranges = [sent for method, asked, sent, _ in hub.asked if (method, asked) == ("GET", path)]
     assert len(ranges) == 2
 
 

@@ -50,7 +50,7 @@ def test_what_is_no_yaml_is_refused_in_one_sentence(tmp_path: Path, text: str, p
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (lambda path: None, "not there; run this inside a gotowce project"),
+        (lambda path: None, "does not exist; run this inside a gotowce project"),
         (Path.mkdir, "a folder, expected a file"),
         (lambda path: path.write_bytes(b"a: 1\n# caf\xe9\n"), "line 2: byte 0xe9 is not UTF-8"),
         (lambda path: path.symlink_to(path), "circular links"),

@@ -3,18 +3,24 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import supervision as sv
 
+from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators import families
-from gotowce_dagster.designators.base import Sighting
-from gotowce_dagster.designators.choose import SURE, candidates, marks, still
+from gotowce_dagster.designators.base import Draft, Scene, Sighting
+from gotowce_dagster.designators.bracket import is_known
+from gotowce_dagster.designators.choose import SURE, candidates, marks, still, still_regions
+from gotowce_dagster.designators.circles import alone
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
+from gotowce_dagster.designators.outline import Outline
 from gotowce_dagster.designators.profile import (
     AnyDesignator,
     Designator,
+    OutlineLook,
     Profile,
     read_profile,
     write_profile,
@@ -178,6 +184,70 @@ def test_a_part_of_the_hud_that_resembles_the_mark_in_few_frames_is_known(
     assert found == []
     without = designator.model_copy(update={"not_marks": ()})
     assert any(marks(to_ycrcb(image), without, SURE) for image in empty)
+
+
+def test_bars_and_text_that_stand_still_at_the_edge_are_regions_of_the_hud() -> None:
+    masks = [np.zeros((360, 640), bool) for _ in range(10)]
+    for number, mask in enumerate(masks):
+        mask[20:26, 20:120] = mask[34:40, 20:90] = number != 3  # bars, one frame without
+        mask[170:180, 300:340] = True  # far from the edges: a camera that stands still
+        mask[2:358, [2, 637]] = mask[[2, 357], 2:638] = True  # the border of the screen
+        mask[200:220, 40 + 9 * number : 70 + 9 * number] = True  # a mark that moves
+        mask[330:340, 20:60] = True  # still, but where an example was drawn
+    examples = [np.array([15.0, 325, 65, 345])]
+    assert [box.tolist() for box in still_regions(masks, examples)] == [[20, 20, 120, 40]]
+
+
+def test_rings_of_letters_do_not_stand_alone_and_a_ring_with_text_beside_it_does() -> None:
+    mask = np.zeros((200, 300), np.uint8)
+    cv2.circle(mask, (100, 100), 30, 1, 2)
+    cv2.putText(mask, "Viper 3 km", (136, 104), cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
+    centre, radii = np.array([100.0, 100]), (30.0, 30.0)
+    assert alone(mask, centre, radii) == 1
+    for row in range(6):
+        cv2.putText(mask, "SPEED 312 m/s XW", (30, 50 + 20 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+    assert alone(mask, centre, radii) == 0
+
+
+def test_words_enclose_several_small_holes_and_are_no_outline() -> None:
+    def scene(draw: bool, word: bool) -> Scene:
+        mask = np.zeros((120, 240), np.uint8)
+        if draw:
+            cv2.polylines(mask, [np.array([[30, 70], [70, 40], [75, 90]])], True, 1, 2)
+        if word:
+            mask[60:80, 120:165] = 1  # four letters that touch, with three holes each
+            mask[63:77:5, 123:163] = mask[64:78:5, 123:163] = mask[65:79:5, 123:163] = 0
+            mask[60:80, [132, 141, 150]] = 1
+        return Scene(np.zeros((*mask.shape, 3), np.uint8), mask)
+
+    shown = scene(draw=True, word=False)
+    box = np.array(cv2.boundingRect(shown.mask), float)
+    box[2:] += box[:2]
+    colours = (Colour(ycrcb=(128, 128, 128), tolerance=(9, 9, 9)),)
+    [look] = Outline().learn([shown] * 3, [box] * 3, Draft("mark", "ship", colours))
+    assert isinstance(look, OutlineLook)
+    assert look.hollow > 0.3
+    wider = look.model_copy(update={"enclosed": (0.3, 1.0), "thickness_px": 6.0, "aspect": (0.4, 2.5)})
+    found = Outline().find(scene(draw=True, word=True), wider)
+    assert [s.box.tolist() for s in found] == [box.tolist()]
+    anything = wider.model_copy(update={"hollow": 0.0})
+    assert len(Outline().find(scene(draw=True, word=True), anything)) == 2
+
+
+@pytest.mark.parametrize(
+    ("box", "known"),
+    [
+        ((100, 20, 150, 60), True),
+        ((112, 20, 150, 60), True),
+        ((101, 21, 151, 120), False),
+        ((110, 25, 140, 50), True),
+        ((90, 10, 160, 70), False),
+        ((130, 40, 180, 80), False),
+    ],
+    ids=["itself", "three edges", "three edges of little of it", "inside", "around", "across"],
+)
+def test_what_a_known_part_of_the_hud_is(box: tuple[float, ...], known: bool) -> None:
+    assert is_known(np.array(box, float), ((100, 20, 150, 60), (300, 200, 340, 240))) is known
 
 
 def test_of_overlapping_sightings_the_surest_stays() -> None:

@@ -1,4 +1,4 @@
-"""A server on this machine that speaks the providers' protocols, and misbehaves when told to."""
+"""A server on this machine that speaks the providers' protocols, and misbehaves on request."""
 
 import json
 import threading
@@ -114,13 +114,13 @@ def _text(turn: Turn) -> str:
 
 def _anthropic(turn: Turn) -> dict[str, Any]:
     tool = {"type": "tool_use", "id": "toolu_1", "name": "answer", "input": turn.args}
-    said = {"type": "text", "text": turn.words}
+    message = {"type": "text", "text": turn.words}
     return {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
         "model": "claude",
-        "content": [tool if turn.words is None else said],
+        "content": [tool if turn.words is None else message],
         "stop_reason": "tool_use" if turn.words is None else "end_turn",
         "stop_sequence": None,
         "usage": {"input_tokens": turn.tokens[0], "output_tokens": turn.tokens[1]},
@@ -136,7 +136,7 @@ def _responses(turn: Turn) -> dict[str, Any]:
         "arguments": _text(turn),
         "status": "completed",
     }
-    said = {
+    message = {
         "type": "message",
         "id": "msg_1",
         "role": "assistant",
@@ -149,7 +149,7 @@ def _responses(turn: Turn) -> dict[str, Any]:
         "created_at": 0,
         "status": "completed",
         "model": "gpt",
-        "output": [tool if turn.words is None else said],
+        "output": [tool if turn.words is None else message],
         "parallel_tool_calls": True,
         "tool_choice": "required",
         "tools": [],

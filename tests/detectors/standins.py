@@ -88,7 +88,7 @@ def yolo_world(path: Path) -> Path:
 
 
 def yoloe(path: Path, classes: Sequence[str]) -> Path:
-    """YOLOE's smallest, told these classes by embeddings at random, or none; as ultralytics saves it."""
+    """YOLOE's smallest, with random embeddings as its classes, or without classes; saved by ultralytics."""
     keep_offline()
     import torch
     from ultralytics import YOLOE
@@ -140,6 +140,81 @@ def grounding_dino(folder: Path) -> Path:
     return folder
 
 
+def rf_detr(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) -> Path:
+    """RF-DETR whose input has a multiple of 16 pixels."""
+    from transformers import RfDetrConfig, RfDetrForObjectDetection, RfDetrImageProcessor
+
+    backbone = {
+        "model_type": "rf_detr_dinov2",
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 64,
+        "patch_size": 8,
+        "num_windows": 2,
+        "out_features": ["stage1", "stage2"],
+    }
+    config = RfDetrConfig(
+        backbone_config=backbone,
+        d_model=32,
+        decoder_layers=2,
+        decoder_self_attention_heads=2,
+        decoder_cross_attention_heads=2,
+        decoder_ffn_dim=64,
+        num_queries=20,
+        group_detr=2,
+        c2f_num_blocks=1,
+        id2label=dict(enumerate(classes)),
+    )
+    seeded(RfDetrForObjectDetection, config).save_pretrained(folder)
+    RfDetrImageProcessor(size={"height": 64, "width": 64}, do_pad=False).save_pretrained(folder)
+    return folder
+
+
+def d_fine(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) -> Path:
+    """D-FINE with two feature maps, of 8 and 16 pixels."""
+    from transformers import DFineConfig, DFineForObjectDetection, RTDetrImageProcessor
+
+    backbone = {
+        "model_type": "hgnet_v2",
+        "out_indices": [2, 3],
+        "depths": [1, 1, 1],
+        "stem_channels": [3, 8, 8],
+        "stage_in_channels": [8, 16, 24],
+        "stage_mid_channels": [8, 8, 8],
+        "stage_out_channels": [16, 24, 32],
+        "stage_num_blocks": [1, 1, 1],
+        "stage_numb_of_layers": [1, 1, 1],
+        "stage_downsample": [False, True, True],
+        "stage_light_block": [False, False, True],
+        "stage_kernel_size": [3, 3, 3],
+        "embedding_size": 8,
+        "hidden_sizes": [16, 24, 32],
+    }
+    config = DFineConfig(
+        backbone_config=backbone,
+        d_model=32,
+        encoder_hidden_dim=32,
+        encoder_in_channels=[24, 32],
+        feat_strides=[8, 16],
+        encode_proj_layers=[1],
+        num_feature_levels=2,
+        decoder_in_channels=[32, 32],
+        decoder_n_points=[2, 2],
+        decoder_layers=2,
+        decoder_attention_heads=2,
+        encoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        num_queries=20,
+        num_denoising=10,
+        id2label=dict(enumerate(classes)),
+    )
+    seeded(DFineForObjectDetection, config).save_pretrained(folder)
+    RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+    return folder
+
+
 def owl(folder: Path) -> Path:
     """OWLv2."""
     from transformers import Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor, Owlv2Processor
@@ -165,7 +240,7 @@ def owl(folder: Path) -> Path:
     return folder
 
 
-def kosmos2(folder: Path, says: Sequence[str], after: str = "<grounding>") -> Path:
+def kosmos2(folder: Path, words: Sequence[str], after: str = "<grounding>") -> Path:
     """Kosmos-2 whose generation is biased towards these tokens, one after the other, after a first one."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import (
@@ -210,7 +285,7 @@ def kosmos2(folder: Path, says: Sequence[str], after: str = "<grounding>") -> Pa
     )
     seeded(Kosmos2ForConditionalGeneration, config).save_pretrained(folder)
     processor.save_pretrained(folder)
-    ids = [tokenizer.convert_tokens_to_ids(token) for token in (after, *says, "</s>")]
+    ids = [tokenizer.convert_tokens_to_ids(token) for token in (after, *words, "</s>")]
     GenerationConfig(
         bos_token_id=0,
         pad_token_id=1,
@@ -306,4 +381,121 @@ def blip(folder: Path) -> Path:
     )
     seeded(BlipForConditionalGeneration, config).save_pretrained(folder)
     BlipProcessor(BlipImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def sam3(folder: Path) -> Path:
+    """SAM 3 of 56 pixels."""
+    from transformers import Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
+
+    tokenizer = byte_pairs(folder, 32)
+    part = {"hidden_size": 32, "intermediate_size": 37, "num_attention_heads": 2, "num_layers": 1}
+    config = Sam3Config(
+        vision_config={
+            "backbone_config": {
+                "model_type": "sam3_vit_model",
+                "hidden_size": 32,
+                "intermediate_size": 37,
+                "num_attention_heads": 2,
+                "num_hidden_layers": 2,
+                "image_size": 56,
+                "pretrain_image_size": 56,
+                "patch_size": 14,
+                "window_size": 2,
+                "global_attn_indexes": [1],
+            },
+            "fpn_hidden_size": 32,
+            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+        },
+        text_config={
+            "hidden_size": 32,
+            "intermediate_size": 37,
+            "num_attention_heads": 2,
+            "num_hidden_layers": 1,
+            "projection_dim": 16,
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": 32,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+        },
+        geometry_encoder_config=part,
+        detr_encoder_config=part,
+        detr_decoder_config=part | {"num_queries": 12},
+        mask_decoder_config={"hidden_size": 32, "num_attention_heads": 2},
+    )
+    seeded(Sam3Model, config).save_pretrained(folder)
+    images = Sam3ImageProcessor(size={"height": 56, "width": 56})
+    Sam3Processor(images, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def florence2(folder: Path, says: Sequence[str]) -> Path:
+    """Florence-2 whose generation is biased towards these tokens, one after the other."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import (
+        BartTokenizerFast,
+        CLIPImageProcessor,
+        Florence2Config,
+        Florence2ForConditionalGeneration,
+        Florence2Processor,
+        GenerationConfig,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    places = [f"<loc_{number}>" for number in range(1000)]
+    words = [f"\u0120{word}" for word in ["a", "the", *WORDS]]
+    vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<image>", *places, *WORDS, *words]
+    backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = BartTokenizerFast(tokenizer_object=backend, extra_special_tokens={"image_token": "<image>"})
+    tokenizer.add_tokens([AddedToken(place, special=True) for place in places])
+    images = CLIPImageProcessor(size={"height": 32, "width": 32}, crop_size={"height": 32, "width": 32})
+    setattr(images, "image_seq_length", 5)  # noqa: B010 - of Florence-2's own copies of it
+    answers = (
+        "pure_text",
+        "phrase_grounding",
+        "description_with_bboxes",
+        "description_with_bboxes_or_polygons",
+    )
+    processor = Florence2Processor(images, tokenizer, post_processor_config={name: {} for name in answers})
+    config = Florence2Config(
+        text_config={
+            "model_type": "bart",
+            "vocab_size": len(tokenizer),
+            "d_model": 16,
+            "encoder_layers": 1,
+            "decoder_layers": 1,
+            "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2,
+            "encoder_ffn_dim": 16,
+            "decoder_ffn_dim": 16,
+            "max_position_embeddings": 128,
+            "forced_eos_token_id": None,
+            "decoder_start_token_id": 2,
+        },
+        vision_config={
+            "depths": [1, 1],
+            "patch_size": [7, 3],
+            "patch_stride": [4, 4],
+            "patch_padding": [3, 1],
+            "patch_prenorm": [False, True],
+            "embed_dim": [8, 16],
+            "num_heads": [2, 2],
+            "num_groups": [2, 2],
+            "window_size": 2,
+            "projection_dim": 16,
+        },
+        image_token_id=tokenizer.get_vocab()["<image>"],
+    )
+    seeded(Florence2ForConditionalGeneration, config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    ids = [2, *(tokenizer.convert_tokens_to_ids(token) for token in (*says, "</s>"))]
+    GenerationConfig(
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=2,
+        sequence_bias=[[ids[: place + 1], 100.0 * (place + 1)] for place in range(1, len(ids))],
+    ).save_pretrained(folder)
     return folder

@@ -10,11 +10,11 @@ from gotowce_dagster.detectors.ask import Way, ask
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.hosted.vision_llm import Hosted
 from gotowce_dagster.detectors.local.moondream import Moondream
-from tests.detectors.local.test_kosmos2 import BOX, SAYS, says
+from tests.detectors.fixed import Fixed
+from tests.detectors.local.test_kosmos2 import BOX, CAPTION, writes
 from tests.detectors.local.test_moondream import model
-from tests.detectors.says import Says
 
-__all__ = ["model", "says"]
+__all__ = ["model", "writes"]
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,10 @@ def test_moondream_answers(
     assert ask(model, [picture, picture], way, words) == [expected, expected]
 
 
-def test_kosmos2_says_where_what_it_names_is(says: Callable[..., Detector], picture: np.ndarray) -> None:
-    (told,) = ask(says(SAYS), [picture], "describe")
-    assert told["caption"] == "a red square ship"
-    (named,) = told["named"]
+def test_kosmos2_locates_the_objects_it_names(writes: Callable[..., Detector], picture: np.ndarray) -> None:
+    (description,) = ask(writes(CAPTION), [picture], "describe")
+    assert description["caption"] == "a red square ship"
+    (named,) = description["named"]
     assert named["phrase"] == "red square"
     assert np.abs(np.array(named["boxes"]) - BOX).max() < 0.01
 
@@ -44,7 +44,7 @@ def test_kosmos2_says_where_what_it_names_is(says: Callable[..., Detector], pict
 @pytest.mark.parametrize(
     ("detector", "way", "match"),
     [
-        (Says("bracket"), "describe", "bracket cannot describe; it only finds boxes"),
+        (Fixed("bracket"), "describe", "bracket cannot describe; it only finds boxes"),
         (
             Hosted("eye", HostedSettings(provider="anthropic", model="claude-haiku-4-5")),
             "query",
@@ -53,7 +53,7 @@ def test_kosmos2_says_where_what_it_names_is(says: Callable[..., Detector], pict
     ],
     ids=["no words at all", "other words"],
 )
-def test_who_cannot_says_what_it_can(detector: Detector, way: Way, match: str) -> None:
+def test_an_unsupported_question_names_the_supported_ones(detector: Detector, way: Way, match: str) -> None:
     with pytest.raises(InputError, match=match):
         ask(detector, [np.zeros((9, 9, 3), np.uint8)], way, "ship")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from gotowce_dagster.detectors.base import batched, found, impossible, tidied
+from gotowce_dagster.detectors.base import batched, found, invalid_boxes, tidied
 from tests.detectors.answers import classes, confidence, prompts
 
 BOXES = np.array([[10, 10, 30, 30], [11, 10, 31, 30], [-5, 5, 8, 15], [50, 5, 60, 15], [20, 20, 20, 28]])
@@ -24,7 +24,7 @@ def _tidied(min_confidence: float = 0.0, nms_iou: float = 0.5, class_agnostic: b
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"),
+    ("changes", "kept"),
     [
         ({}, ["1", "3", "0", "2"]),
         ({"class_agnostic": True}, ["1", "3", "2"]),
@@ -33,8 +33,8 @@ def _tidied(min_confidence: float = 0.0, nms_iou: float = 0.5, class_agnostic: b
     ],
     ids=["overlapping boxes of two classes", "of any class", "unsure ones", "all that overlap"],
 )
-def test_tidied(told: dict[str, Any], kept: list[str]) -> None:
-    answer = _tidied(**told)
+def test_tidied(changes: dict[str, Any], kept: list[str]) -> None:
+    answer = _tidied(**changes)
     assert prompts(answer) == kept
     assert (np.diff(confidence(answer)) < 0).all()
 
@@ -89,19 +89,19 @@ def test_what_no_detector_can_have_seen(box: list[float], confidence: float, nam
     answer = found(np.array([[1, 1, 9, 9]] * 2), np.array([1.0, 0.9]), ["ship", name], ["", ""])
     answer.xyxy[1] = box
     answer.confidence = np.array([1.0, confidence])
-    assert impossible(answer, (40, 55, 3)).tolist() == [False, True]
+    assert invalid_boxes(answer, (40, 55, 3)).tolist() == [False, True]
 
 
 def test_a_box_may_stick_out_of_the_image() -> None:
-    assert impossible(_tidied(), (40, 55, 3)).tolist() == [False] * 4
-    assert impossible(sv.Detections(np.array([[-5.0, -5, 60, 45]])), (40, 55, 3)).tolist() == [False]
-    assert impossible(sv.Detections.empty(), (40, 55, 3)).tolist() == []
+    assert invalid_boxes(_tidied(), (40, 55, 3)).tolist() == [False] * 4
+    assert invalid_boxes(sv.Detections(np.array([[-5.0, -5, 60, 45]])), (40, 55, 3)).tolist() == [False]
+    assert invalid_boxes(sv.Detections.empty(), (40, 55, 3)).tolist() == []
 
 
-def test_rows_that_are_no_numbers_are_left_out_and_told() -> None:
+def test_rows_that_are_not_finite_are_dropped_and_reported() -> None:
     boxes = np.array([[1, 1, 5, 5], [NAN, 1, 5, 5], [1, 1, 1e39, 5], [1, 1, 6, 6], [2, 2, 6, 6]])
     answer = found(boxes, np.array([0.2, 0.9, 0.9, NAN, 0.3]), list("abcde"), list("abcde"))
     assert classes(answer) == ["e", "a"]
-    assert answer.metadata == {"unanswered": "3 of 5 boxes were no numbers"}
+    assert answer.metadata == {"unanswered": "3 of 5 boxes were not finite"}
     kept = tidied(answer, (40, 55, 3), min_confidence=0.25, nms_iou=0.5)
     assert (classes(kept), kept.metadata) == (["e"], answer.metadata)

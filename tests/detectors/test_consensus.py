@@ -13,7 +13,7 @@ from gotowce_dagster.core.tables import DETECTIONS, read_table, write_table
 from gotowce_dagster.detectors.base import tidied
 from gotowce_dagster.detectors.consensus import BOX, agree, who_found
 from gotowce_dagster.detectors.detect import detect_frames
-from tests.detectors.says import Says
+from tests.detectors.fixed import Fixed
 
 TOLD = ConsensusParams(iou=0.5, quorum=1, weights={})
 Found = tuple[str, float, float, float, float, float, str]
@@ -131,8 +131,8 @@ def test_every_box_is_a_vote_for_one_object_that_lies_among_its_votes(found: lis
 
 def test_the_table_of_detections_keeps_the_votes(tmp_path: Path) -> None:
     detectors = [
-        Says("left", (10, 10, 50, 50, 0.9), (300, 10, 350, 50, 0.8)),
-        Says("right", (12, 10, 52, 50, 0.7)),
+        Fixed("left", (10, 10, 50, 50, 0.9), (300, 10, 350, 50, 0.8)),
+        Fixed("right", (12, 10, 52, 50, 0.7)),
     ]
     image = np.zeros((200, 400, 3), np.uint8)
     table = detect_frames("clip", [(3, image), (7, image)], detectors, TOLD).rows
@@ -155,7 +155,7 @@ def test_detectors_without_a_response_are_not_counted_as_missing() -> None:
     image = np.zeros((200, 400, 3), np.uint8)
     box = (10.0, 10.0, 50.0, 50.0, 0.8)
     for unanswered, confidence in (("no answer in time", 0.8), ("", 0.4)):
-        detectors = [Says("left", box), Says("right", unanswered=unanswered)]
+        detectors = [Fixed("left", box), Fixed("right", unanswered=unanswered)]
         (row,) = detect_frames("clip", [(0, image)], detectors, TOLD).rows.to_dict("records")
         assert row["confidence"] == pytest.approx(confidence)
 

@@ -12,8 +12,8 @@ from gotowce_dagster.detectors.base import Cost
 from gotowce_dagster.detectors.detect import VIDEO_COLUMNS, bill, bill_in_words, detect_frames, detect_video
 from gotowce_dagster.detectors.registry import build_detector, settings_of
 from gotowce_dagster.video.encode import write_video
+from tests.detectors.fixed import Fixed
 from tests.detectors.marks import PROFILE, put_mark, sky
-from tests.detectors.says import Says
 
 BRACKET = BracketSettings()
 
@@ -52,7 +52,7 @@ def test_only_wanted_frames_are_looked_at(video: Path) -> None:
     assert rows["frame_index"].tolist() == [2, 9]
 
 
-def test_frames_that_are_not_there_are_named(video: Path) -> None:
+def test_missing_frames_are_named(video: Path) -> None:
     with pytest.raises(InputError, match=r"clip\.mp4: has no readable frame 12, 99"):
         detect_video(video, build_detector("bracket", BRACKET, PROFILE), frames=[3, 12, 99])
 
@@ -88,8 +88,8 @@ def test_less_confident_ones_are_left_out() -> None:
 
 @pytest.mark.parametrize("confidence", [0.006, 0.3], ids=["as of YOLO-World", "as of Grounding DINO"])
 def test_a_detector_decides_itself_what_is_sure_enough(confidence: float) -> None:
-    says = Says("low", (10, 10, 50, 50, confidence))
-    rows = detect_frames("c", [(0, sky())], [says]).rows
+    detector = Fixed("low", (10, 10, 50, 50, confidence))
+    rows = detect_frames("c", [(0, sky())], [detector]).rows
     assert rows["confidence"].tolist() == pytest.approx([confidence])
 
 
@@ -101,7 +101,7 @@ def test_each_kind_has_a_threshold_of_its_own(kind: str, least: float) -> None:
 
 
 def test_bills_come_with_the_rows() -> None:
-    silent, talks = Says("silent"), Says("talks")
+    silent, talks = Fixed("silent"), Fixed("talks")
     talks.cost = Cost(answers=12, invalid=2, retries=1, tokens_in=3400, tokens_out=560, money=0.25)
     detected = detect_frames("c", [(0, sky())], [silent, talks])
     assert detected.notes() == {
@@ -116,22 +116,22 @@ def test_bills_come_with_the_rows() -> None:
         }
     }
     words = bill_in_words("talks", detected.bills["talks"])
-    assert "12 answers, 2 of them invalid, 3,400 tokens in and 560 out, worth $0.2500" in words
+    assert "12 answers, 2 of them invalid, 3,400 input and 560 output tokens, worth $0.2500" in words
     assert "price unknown" in bill_in_words("talks", bill(Cost(answers=1, money=float("nan"))))
 
 
-def test_boxes_that_cannot_be_are_left_out_and_told() -> None:
+def test_invalid_boxes_are_dropped_and_reported() -> None:
     nan, height, width = float("nan"), *sky().shape[:2]
-    mad = Says(
+    mad = Fixed(
         "mad", (10, 10, 50, 50, 0.9), (nan, 10, 50, 50, 0.8), (50, 10, 10, 50, 0.7), (10, 10, 50, 50, nan)
     )
-    large = Says("large", (-20.0, -20.0, width + 20.0, height + 20.0, 0.5))
+    large = Fixed("large", (-20.0, -20.0, width + 20.0, height + 20.0, 0.5))
     detected = detect_frames("c", [(7, sky())], [mad, large])
     rows = detected.rows
     assert rows[BOX].to_numpy().tolist() == [[10, 10, 50, 50], [0, 0, width, height]]
-    told = detected.unanswered[7]["mad"]
-    assert "2 of 4 boxes were no numbers" in told
-    assert "1 of 2 boxes were empty, outside the image" in told
+    reason = detected.unanswered[7]["mad"]
+    assert "2 of 4 boxes were not finite" in reason
+    assert "1 of 2 boxes were empty, outside the image" in reason
 
 
 def test_unknown_detector_lists_the_known() -> None:

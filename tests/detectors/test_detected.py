@@ -18,7 +18,7 @@ BILL = {"answers": 12, "invalid": 2, "tokens_in": 3400, "tokens_out": 560, "mone
     [
         pytest.param({}, 0, {}, id="nothing but rows"),
         pytest.param({9: {"eye": "refused"}, 17: {"eye": "HTTP 500"}}, 0, {}, id="frames without an answer"),
-        pytest.param({3: {"eye": "refused"}}, 2, {"eye": BILL}, id="all there is"),
+        pytest.param({3: {"eye": "refused"}}, 2, {"eye": BILL}, id="all fields"),
     ],
 )
 def test_what_no_row_can_tell_is_kept_beside_the_rows(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gotowce_dagster.core import hub_models
 from gotowce_dagster.core.weights import WEIGHTS, find
-from gotowce_dagster.detectors.local import hub
 from tests.detectors import standins
 
 
@@ -22,8 +22,8 @@ def _as_published(made: Path, folder: Path, files: Iterable[str]) -> None:
 
         torch.save(load_file(made / "model.safetensors"), made / "pytorch_model.bin")
     if (processor := made / "processor_config.json").exists():
-        told = json.loads(processor.read_text())
-        images = told.pop("image_processor") | {"processor_class": told["processor_class"]}
+        settings = json.loads(processor.read_text())
+        images = settings.pop("image_processor") | {"processor_class": settings["processor_class"]}
         (made / "preprocessor_config.json").write_text(json.dumps(images))
     else:
         (made / "preprocessor_config.json").write_text("{}")
@@ -77,14 +77,14 @@ def test_the_files_of_a_folder_are_enough(
     monkeypatch: pytest.MonkeyPatch,
     offline: None,
 ) -> None:
-    hub.keep_offline()
+    hub_models.keep_offline()
     # A stand-in is no published file: its digests are its own.
     own = replace(WEIGHTS[name], files=dict.fromkeys(WEIGHTS[name].files))
     monkeypatch.setitem(WEIGHTS, name, own)
     _as_published(build(tmp_path / "made"), tmp_path / "mine" / name, WEIGHTS[name].files)
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path / "mine"))
     assert find(name) == tmp_path / "mine" / name
-    loaded, prepare = hub.load(model, processor, name, "cpu")
+    loaded, prepare = hub_models.load(model, processor, name, "cpu")
     assert not loaded.training
     tokenizer = getattr(prepare, "tokenizer", prepare)
     pieces = tokenizer.convert_ids_to_tokens(tokenizer("ship")["input_ids"])

@@ -23,7 +23,7 @@ WHITE = np.full((90, 160, 3), 255, np.uint8)
 
 
 class Bright:
-    """Finds the box around every bright pixel of an image; sees as many pixels as there are."""
+    """Finds the box around every bright pixel of an image; at most as many as it has pixels."""
 
     name, version = "bright", "1"
 
@@ -55,29 +55,29 @@ inputs = st.builds(
 boxes = st.tuples(st.floats(0, 150), st.floats(0, 80), st.floats(1, 10), st.floats(1, 10))
 
 
-@given(told=inputs, box=boxes)
+@given(settings=inputs, box=boxes)
 @settings(max_examples=150, deadline=None)
-def test_coordinates_survive_the_way_there_and_back(
-    told: InputSettings, box: tuple[float, float, float, float]
+def test_coordinates_survive_the_round_trip(
+    settings: InputSettings, box: tuple[float, float, float, float]
 ) -> None:
     xyxy = np.array([[box[0], box[1], box[0] + box[2], box[1] + box[3]]])
-    for piece in cut(WHITE, told):
-        # A model tells whole pixels of what it sees at worst; half a pixel of that is so much of the frame.
-        there = piece.to_piece(xyxy).round()
-        assert np.abs(piece.to_frame(there) - xyxy).max() <= max(1.0, 0.5 / piece.scale.min()) + 1e-9
+    for piece in cut(WHITE, settings):
+        # A model returns whole pixels of its input at worst; this is half such a pixel on the frame.
+        mapped = piece.to_piece(xyxy).round()
+        assert np.abs(piece.to_frame(mapped) - xyxy).max() <= max(1.0, 0.5 / piece.scale.min()) + 1e-9
         assert np.abs(piece.to_frame(piece.to_piece(xyxy)) - xyxy).max() < 1e-6
 
 
-@given(told=inputs, box=boxes)
+@given(settings=inputs, box=boxes)
 @settings(max_examples=100, deadline=None)
 def test_what_lies_in_a_piece_is_found_at_its_place(
-    told: InputSettings, box: tuple[float, float, float, float]
+    settings: InputSettings, box: tuple[float, float, float, float]
 ) -> None:
     x1, y1 = int(box[0]), int(box[1])
     x2, y2 = x1 + 4 + int(box[2]), y1 + 4 + int(box[3])
     image = np.zeros((100, 170, 3), np.uint8)
     image[y1:y2, x1:x2] = 255
-    pieces = cut(image, told)
+    pieces = cut(image, settings)
     whole = [p for p in pieces if (p.box[:2] <= [x1, y1]).all() and (p.box[2:] >= [x2, y2]).all()]
     for (answer,), piece in zip((Bright().detect([piece.image]) for piece in whole), whole, strict=True):
         assert np.abs(piece.to_frame(answer.xyxy)[0] - [x1, y1, x2, y2]).max() <= 1 / piece.scale.min() + 0.01
@@ -107,9 +107,9 @@ def test_tiles_cover_the_frame_and_overlap(size: tuple[int, int], side: int, ove
 def test_an_object_on_a_seam_is_found_once_and_whole() -> None:
     image = np.zeros((90, 160, 3), np.uint8)
     image[40:50, 70:92] = 255
-    told = InputSettings(tiles=TileSettings(side=100, overlap=0.4), scale=2)
+    settings = InputSettings(tiles=TileSettings(side=100, overlap=0.4), scale=2)
     detector = Bright()
-    (answer,) = InPieces(detector, told).detect([image])
+    (answer,) = InPieces(detector, settings).detect([image])
     assert detector.seen == [(180, 200, 3), (180, 200, 3)]
     assert np.abs(answer.xyxy - [70, 40, 92, 50]).max() <= 1
     assert len(answer) == 1
@@ -147,7 +147,7 @@ def test_objects_of_one_piece_or_of_two_classes_are_not_joined() -> None:
     assert len(join(pieces, answers, seam=0.3)) == 3
 
 
-def test_why_there_is_no_answer_is_kept() -> None:
+def test_reason_for_a_missing_answer_is_stored() -> None:
     pieces = [Piece(WHITE, np.array([0, 0, 160, 90]))] * 3
     answers = [found(np.empty((0, 4)), np.empty(0), [], []) for _ in pieces]
     answers[0].metadata = answers[2].metadata = {"unanswered": "refused"}
@@ -172,12 +172,12 @@ def test_only_the_colours_of_the_profile_are_seen() -> None:
     lit = np.asarray(seen.any(axis=2))
     assert lit[80:130, 100:150].any()
     assert lit.mean() < 0.05
-    told = InputSettings(only_colours="profile")
-    assert (cut(image, told, colours)[0].image == seen).all()
+    settings = InputSettings(only_colours="profile")
+    assert (cut(image, settings, colours)[0].image == seen).all()
     # Nothing known, nothing shown: no model is asked for nothing.
-    assert cut(image, told, []) == []
+    assert cut(image, settings, []) == []
     detector = Bright()
-    assert len(InPieces(detector, told).detect([image])[0]) == 0
+    assert len(InPieces(detector, settings).detect([image])[0]) == 0
     assert detector.seen == []
 
 
@@ -220,8 +220,8 @@ def test_a_finder_without_an_answer_leaves_the_frame_unanswered() -> None:
                 answer.metadata = {} if image.any() else {"unanswered": "refused"}
             return answers
 
-    told = InputSettings(crop=CropSettings(around=BracketSettings()))
-    black, white = InPieces(Bright(), told, around=Refuses()).detect([np.zeros_like(WHITE), WHITE])
+    settings = InputSettings(crop=CropSettings(around=BracketSettings()))
+    black, white = InPieces(Bright(), settings, around=Refuses()).detect([np.zeros_like(WHITE), WHITE])
     assert (black.metadata, white.metadata) == ({"unanswered": "refused"}, {})
     assert (len(black), len(white)) == (0, 1)
 
@@ -229,8 +229,9 @@ def test_a_finder_without_an_answer_leaves_the_frame_unanswered() -> None:
 def test_looking_around_what_another_detector_finds() -> None:
     image = sky()
     put_mark(image, 100, 80, 50)
-    told = BracketSettings(input=InputSettings(crop=CropSettings(around=BracketSettings(), sides=2), scale=2))
-    bare, around = (build_detector("b", s, PROFILE) for s in (BracketSettings(), told))
+    crop = CropSettings(around=BracketSettings(), sides=2)
+    settings = BracketSettings(input=InputSettings(crop=crop, scale=2))
+    bare, around = (build_detector("b", s, PROFILE) for s in (BracketSettings(), settings))
     ((one,), (other,)) = (detector.detect([image]) for detector in (bare, around))
     assert len(one) == len(other) == 1
     assert np.abs(one.xyxy - other.xyxy).max() <= 2

@@ -11,7 +11,7 @@ def test_asked_once_each_in_lower_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "least_shared", "owner"),
+    ("label", "least_shared", "owner"),
     [
         ("red square", 1.0, ("target", "red square")),
         ("a Red  Square.", 1.0, ("target", "red square")),
@@ -35,5 +35,5 @@ def test_asked_once_each_in_lower_case() -> None:
         "nothing",
     ],
 )
-def test_owner(said: str, least_shared: float, owner: tuple[str, str] | None) -> None:
-    assert PHRASES.owner(said, least_shared) == owner
+def test_owner(label: str, least_shared: float, owner: tuple[str, str] | None) -> None:
+    assert PHRASES.owner(label, least_shared) == owner

@@ -37,9 +37,9 @@ def test_a_name_of_params_yaml_or_a_kind() -> None:
     assert set(LOCAL) <= set(KINDS)
 
 
-def test_a_kind_without_defaults_says_what_it_lacks() -> None:
+def test_a_kind_without_defaults_names_the_missing_settings() -> None:
     with pytest.raises(
-        InputError, match=r"hosted has no default for provider, model; name such a detector in params"
+        InputError, match=r"hosted has no default for provider, model; add such a detector to params"
     ):
         settings_of("hosted", {})
 
@@ -59,11 +59,11 @@ def test_what_is_missing_and_how_to_get_it(kind: str, nothing_here: Path) -> Non
     settings = TypeAdapter(DetectorSettings).validate_python(
         {"kind": kind} | ({"trust_remote_code": True} if kind == "moondream" else {})
     )
-    said = obstacle(settings)
-    assert said is not None
-    assert all(name in said for name in settings.needs)
-    assert str(nothing_here) in said
-    assert "GOTOWCE_WEIGHTS_DIR" in said
+    reason = obstacle(settings)
+    assert reason is not None
+    assert all(name in reason for name in settings.needs)
+    assert str(nothing_here) in reason
+    assert "GOTOWCE_WEIGHTS_DIR" in reason
 
 
 def test_nothing_is_missing(nothing_here: Path, vouching: Path) -> None:
@@ -76,17 +76,17 @@ def test_nothing_is_missing(nothing_here: Path, vouching: Path) -> None:
 
 
 def test_code_must_be_allowed_first(nothing_here: Path) -> None:
-    said = obstacle(settings_of("moondream", {}))
-    assert said is not None
-    assert "trust_remote_code: true" in said
+    reason = obstacle(settings_of("moondream", {}))
+    assert reason is not None
+    assert "trust_remote_code: true" in reason
 
 
 def test_what_a_crop_looks_around_may_be_missing(nothing_here: Path) -> None:
-    told = {"kind": "bracket", "input": {"crop": {"around": {"kind": "yolo", "weights": "mine.pt"}}}}
-    settings = TypeAdapter(DetectorSettings).validate_python(told)
-    said = obstacle(settings)
-    assert said is not None
-    assert said.startswith("yolo, which it looks around: mine.pt not in")
+    given = {"kind": "bracket", "input": {"crop": {"around": {"kind": "yolo", "weights": "mine.pt"}}}}
+    settings = TypeAdapter(DetectorSettings).validate_python(given)
+    reason = obstacle(settings)
+    assert reason is not None
+    assert reason.startswith("yolo, the detector of its crops: mine.pt not in")
     with pytest.raises(MissingWeightsError, match=r"mine\.pt"):
         build_detector("b", settings, NONE)
 
@@ -104,7 +104,7 @@ def test_the_examples_of_the_manual_are_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "says"),
+    ("given", "message"),
     [
         ({"kind": "magic"}, "does not match any of the expected tags"),
         ({"kind": "yolo", "promts": {}}, "promts"),
@@ -115,13 +115,13 @@ def test_the_examples_of_the_manual_are_right() -> None:
     ],
     ids=["kind", "typing error", "no phrases", "range", "of another kind", "inside"],
 )
-def test_settings_are_checked(told: dict, says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
-        TypeAdapter(DetectorSettings).validate_python(told)
+def test_settings_are_checked(given: dict, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TypeAdapter(DetectorSettings).validate_python(given)
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         ({"kind": "yolo", "weights": "../evil.pt"}, "begins with a dot"),
         ({"kind": "yolo", "weights": "/models/../evil.pt"}, "begins with a dot"),
@@ -138,8 +138,8 @@ def test_settings_are_checked(told: dict, says: str) -> None:
         "endless budget", "confidence nan", "empty class", "class of two lines",
     ],
 )  # fmt: skip
-def test_settings_that_lead_out_or_are_no_numbers_are_refused(settings: dict, says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
+def test_settings_that_lead_out_or_are_no_numbers_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         TypeAdapter(DetectorSettings).validate_python(settings)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.weights import WEIGHTS
+from gotowce_dagster.core.weights import BY_HAND, WEIGHTS
 from gotowce_dagster.diagnosis import checks, machine
 from gotowce_dagster.diagnosis.checks import diagnose
 from gotowce_dagster.diagnosis.finding import Finding, Level
@@ -94,7 +94,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_without_a_network_it_says_what_to_fetch_from_where(clone: Project, no_network: Path) -> None:
+def test_without_a_network_the_message_names_files_and_urls(clone: Project, no_network: Path) -> None:
     found = findings(clone)
     engine = found["engine of masks"]
     assert (engine.ok, engine.level) == (True, Level.HINT), "grabcut needs no weights"
@@ -139,3 +139,16 @@ def test_the_engine_of_a_stage(
     assert found.level is level
     assert expected in found.result
     assert do in found.do
+
+
+def test_weights_downloaded_by_hand_have_a_row_and_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "facebook" / "sam3").mkdir(parents=True)
+    rows = {name: checks.by_hand_finding(name) for name in BY_HAND}
+    assert rows["facebook/sam3"].ok
+    lacking = rows["Roboflow/rf-detr-nano"]
+    assert not lacking.ok
+    assert lacking.do == f"hf download Roboflow/rf-detr-nano --local-dir {tmp_path}/Roboflow/rf-detr-nano"

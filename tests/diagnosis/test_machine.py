@@ -28,7 +28,7 @@ def test_the_disk_is_compared_with_hours_of_video(clone: Project, free_gb: float
     assert (found.level, bool(found.do)) == ((Level.FINE, False) if ok else (Level.WRONG, True))
 
 
-def test_hours_that_nobody_names_are_those_without_frames(clone: Project) -> None:
+def test_default_hours_are_those_without_frames(clone: Project) -> None:
     found = machine.disk(clone, free_gb=11)
     assert found.ok
     assert "0.0 hours of video without frames" in found.result

@@ -63,7 +63,7 @@ def test_target_cases_count_accepted_labels_only() -> None:
     assert [(c.frame_index, len(c.found), len(c.truth)) for c in cases] == [(0, 1, 1), (20, 1, 0)]
 
 
-def test_model_cases_leave_out_frames_where_nobody_marked_objects() -> None:
+def test_model_cases_leave_out_frames_without_marked_objects() -> None:
     def predict(image: np.ndarray) -> sv.Detections:
         return sv.Detections(np.array([[1.0, 1, 5, 5]]), confidence=np.array([0.5]))
 
@@ -72,7 +72,7 @@ def test_model_cases_leave_out_frames_where_nobody_marked_objects() -> None:
 
 def test_reviewers_tell_the_objects_where_both_know_a_frame() -> None:
     checked = _known().truth
-    said = pd.DataFrame(
+    reviewed = pd.DataFrame(
         [
             ("v.mp4", 0, 12, 10, 24, 20, "object"),
             ("v.mp4", 20, 50, 10, 60, 20, "object"),
@@ -80,7 +80,7 @@ def test_reviewers_tell_the_objects_where_both_know_a_frame() -> None:
         ],
         columns=["clip", "frame_index", *BOX, "label"],
     )
-    both = joined(checked, said)
+    both = joined(checked, reviewed)
     known = KnownFrames("v", both, dict.fromkeys((0, 10, 20, 30), np.zeros((50, 100, 3))), {}, [])
     assert known.boxes(0, "object").tolist() == [[12, 10, 24, 20]]
     assert known.boxes(0, "designator").tolist() == [[0, 0, 40, 40]]
@@ -92,8 +92,8 @@ def test_reviewers_tell_the_objects_where_both_know_a_frame() -> None:
     ]
     assert [c.frame_index for c in model_cases(known, lambda image: sv.Detections.empty())] == [0, 20, 30]
     assert [c.frame_index for c in designator_cases(known, found)] == [0, 10, 20]
-    pd.testing.assert_frame_equal(joined(checked, said.iloc[:0]), checked, check_like=True)
-    assert joined(checked.iloc[:0], said)["frame_index"].tolist() == [0, 20, 30]
+    pd.testing.assert_frame_equal(joined(checked, reviewed.iloc[:0]), checked, check_like=True)
+    assert joined(checked.iloc[:0], reviewed)["frame_index"].tolist() == [0, 20, 30]
     assert known.only({0, 30}).with_label("object", NO_OBJECT) == [0, 30]
 
 

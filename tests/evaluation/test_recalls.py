@@ -67,10 +67,14 @@ def test_the_three_recalls_tell_marks_and_targets_apart(predict, expected: dict)
         "v", "game", {7: _image()}, objects={}, complete=_complete(),
         find_marks=lambda image: [(BOX, MARK)], predict=predict,
     )  # fmt: skip
-    told = figures(seen, 0.25)
-    assert {name: told[name] for name in expected} == expected
-    assert (told["marked_targets"], told["unmarked_targets"], told["complete_frames"]) == (1, 1, 1)
-    assert told["erased_over_marked"] == expected["erased_recall"]
+    measured = figures(seen, 0.25)
+    assert {name: measured[name] for name in expected} == expected
+    assert (measured["marked_targets"], measured["unmarked_targets"], measured["complete_frames"]) == (
+        1,
+        1,
+        1,
+    )
+    assert measured["erased_over_marked"] == expected["erased_recall"]
 
 
 def test_without_complete_truth_only_two_are_known() -> None:
@@ -134,7 +138,7 @@ def test_precision_ignores_what_is_neither() -> None:
         (10, 10, 30, 30),
         ignored=((50, 50, 70, 70),),
     )
-    told = figures([Seen("game", complete=case, is_marked=np.array([False]))], 0.25)
-    assert told["precision"] == 0.5
-    assert told["unmarked_recall"] == 1
-    assert "marked_recall" not in told
+    measured = figures([Seen("game", complete=case, is_marked=np.array([False]))], 0.25)
+    assert measured["precision"] == 0.5
+    assert measured["unmarked_recall"] == 1
+    assert "marked_recall" not in measured

@@ -53,7 +53,7 @@ def _case(found: sv.Detections, truth: sv.Detections, ignored: tuple[float, ...]
     ids=[
         "exact",
         "nothing found",
-        "nothing there",
+        "no objects",
         "IoU 0.54 is enough for 0.5",
         "IoU 0.43 is not",
         "IoU 0.67 is not enough for 0.75",

@@ -49,6 +49,7 @@ _START = 2.0
 """Seconds until a command does more than import; kills strike after it, but for one in ten."""
 _CLI = ("gotowce_dagster.cli.main",)
 _LABELS = ("--recursive", "videos")
+_NOWHERE = "before the first stage"
 _CODE_PARTITIONS = (
     "import dagster as dg; dg.DagsterInstance.get().add_dynamic_partitions('videos', ['scene_1', 'scene_2'])"
 )
@@ -185,9 +186,20 @@ class Runner:
 
 
 def _where(text: str) -> str:
-    """The stage that the last lines of an output speak of."""
-    found = re.findall(r"Running stage '(\S+)'|(\w+) - STEP_START|(Updating lock file)", text)
-    return next((word for word in reversed(found[-1]) if word), "") if found else "before the first stage"
+    """The stage that the last lines of DVC's output speak of."""
+    found = re.findall(r"Running stage '(\S+)'|(Updating lock file)", text)
+    return next(word for word in found[-1] if word) if found else _NOWHERE
+
+
+def _last_step(root: Path, begun: float) -> str:
+    """The step that Dagster started last, in a run that began after ``begun`` (seconds since 1970)."""
+    with dg.DagsterInstance.from_config(str(root / ".dagster")) as instance:
+        records = instance.get_run_records(limit=1)
+        if not records or records[0].create_timestamp.timestamp() < begun:
+            return _NOWHERE
+        started = instance.all_logs(records[0].dagster_run.run_id, of_type=dg.DagsterEventType.STEP_START)
+    event = started[-1].dagster_event if started else None
+    return (event.step_key if event else None) or _NOWHERE
 
 
 @dataclass
@@ -238,13 +250,15 @@ class Campaign:
     def _strike(self, runner: "Runner", way: str, step: Command, kills: Sequence[Kill]) -> None:
         """Run a command, killed again and again unless it ends before, and then to its end."""
         for kill in kills:
+            sent = time.time()
             code, text = runner.run(step.words, kill)
             if code == 0:
                 return
             if code != -signal.SIGKILL:
                 self.report.problems.append(f"{way} {step.name} failed: {text[-1500:]}")
                 return
-            outcome = Outcome(way, step.name, kill, _where(text))
+            where = _last_step(runner.root, sent) if step.words[0] == "dagster" else _where(text)
+            outcome = Outcome(way, step.name, kill, where)
             self.report.outcomes.append(outcome)
             outcome.then = "went on"
             if step.needs_repair:

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.intake.dvc_lockfile import read_lock
 from tests.support.small_project import PROFILE, small_params
 from tests.support.synthetic import Bracket, Scene, Target, write_scene
+from tests.support.working_tree import commit_all, copy_working_tree
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,18 +25,8 @@ TIMED = ("finetuned_model", "evaluation", "segment_everything", "detector_compar
 
 def make_project(root: Path, films: Path, videos: int = 2) -> None:
     """Write a project as it is cloned, without videos, and some short videos beside it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    for name in listed:
-        kept = not name.startswith(("data/raw/", "data/truth/", "data/samples/")) or name.endswith(".keep")
-        if kept and (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, root / name)
+    own = ("data/raw/", "data/truth/", "data/samples/")
+    copy_working_tree(ROOT, root, lambda name: not name.startswith(own) or name.endswith(".keep"))
     paths = Paths(root)
     params = yaml.safe_load(paths.params.read_text(encoding="utf-8"))
     for section, values in _SMALL.items():
@@ -47,12 +36,7 @@ def make_project(root: Path, films: Path, videos: int = 2) -> None:
     paths.params.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     paths.profile("synthetic").write_text(PROFILE, encoding="utf-8")
     paths.videos.write_text("videos: {}\n", encoding="utf-8")
-    for command in (
-        ["init", "-q"],
-        ["add", "-A"],
-        ["-c", "user.name=t", "-c", "user.email=t@t.test", "commit", "-qm", "start"],
-    ):
-        subprocess.run(["git", *command], cwd=root, check=True)
+    commit_all(root)
     films.mkdir(exist_ok=True)
     for seed in range(1, videos + 1):
         target = Target(start=(40, 50), velocity=(2, 1), bracket=Bracket())

@@ -17,7 +17,6 @@ def test_killed_commands_lose_nothing(tmp_path: Path, way: str) -> None:
     print(report)
     assert report.problems == []
     assert len(report.outcomes) >= 3
-    # Killed in the middle of writing dvc.lock: emptied, then cut.
-    assert [outcome.then for outcome in report.outcomes if outcome.kill.nth and outcome.command == "repro"][
-        :2
-    ] == ["repaired, went on"] * 2
+    if way == "dvc":  # killed in the middle of writing dvc.lock: emptied, then cut
+        torn = [outcome for outcome in report.outcomes if outcome.kill.nth and outcome.command == "repro"]
+        assert [outcome.then for outcome in torn][:2] == ["repaired, went on"] * 2

@@ -1,4 +1,4 @@
-"""A disk that fills up while the stages run: nothing torn stays, and the work goes on once there is room."""
+"""A disk that fills up while the stages run: no partial file stays, and a later run resumes."""
 
 import os
 import random

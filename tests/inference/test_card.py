@@ -26,20 +26,20 @@ def _project(folder: Path, start: str) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(
-    ("start", "says"),
+    ("start", "message"),
     [
         ("yolo26n.pt", "AGPL-3.0, https://"),
         ("yolo26n.yaml", "random weights"),
         ("mine.pt", "licence is unknown"),
     ],
 )
-def test_card(tmp_path: Path, start: str, says: str) -> None:
+def test_card(tmp_path: Path, start: str, message: str) -> None:
     card = model_card(*_project(tmp_path, start))
     assert card.startswith("# Model card\n\n## Data\n\n8 images\n\n## Metrics\n")
     assert "| recall of targets with their mark | 1.000 (9 targets) | not measured |" in card
     assert "| recall of the same targets, their mark erased | 0.500 (9 targets) | not measured |" in card
     assert "| recall of targets that never had a mark | not measured | not measured |" in card
-    assert says in card
+    assert message in card
     assert "## Intended use" in card
 
 

@@ -48,13 +48,13 @@ def _pictures() -> dict[int, np.ndarray]:
 
 def test_a_video(tmp_path: Path, model: LoadedModel) -> None:
     film(tmp_path / "duel.mkv", _pictures())
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     done = predict(
         tmp_path / "duel.mkv",
         model,
         tmp_path / "out",
         confidence=0.25,
-        progress=lambda *counts: told.append(counts),
+        progress=lambda *counts: steps.append(counts),
     )
     assert (done.frames, done.boxes, done.frames_with_boxes) == (6, 5, 5)
     rows = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
@@ -67,7 +67,7 @@ def test_a_video(tmp_path: Path, model: LoadedModel) -> None:
     record = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert record["model"]["sha256"] == "0" * 64
     assert record["model"]["device"] == "cpu"
-    assert told[-1] == (6, 6)
+    assert steps[-1] == (6, 6)
     annotated = tmp_path / "out" / "annotated.mp4"
     assert (probe(annotated).frames, probe(annotated).width) == (6, 160)
     plain = _pictures()

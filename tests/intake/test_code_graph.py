@@ -1,4 +1,4 @@
-"""dvc.yaml and Dagster name exactly the files that a stage's code reaches."""
+"""DVC and Dagster watch exactly the files that a stage's code reaches."""
 
 import json
 import subprocess
@@ -14,22 +14,23 @@ from gotowce_dagster.config.params import Section
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.intake.code_graph import EXEMPT, PACKAGE, CodeGraph, code_of, rewritten, sync_code
+from gotowce_dagster.intake import code_digests
+from gotowce_dagster.intake import videos as intake
+from gotowce_dagster.intake.code_graph import EXEMPT, PACKAGE, CodeGraph
 from gotowce_dagster.intake.dvc_repo import DvcRepo
-from gotowce_dagster.intake.pipelines import stage_address, write_pipelines
+from gotowce_dagster.intake.pipelines import CODE, address, stage_address, write_pipelines
 from gotowce_dagster.stages.table import STAGES
 from tests.conftest import ROOT
 
 GRAPH = CodeGraph(ROOT, EXEMPT)
 SPECS = pipeline(Paths(ROOT))
+CODE_STAGE = address(CODE, CODE)
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
-def test_dvc_yaml_names_exactly_what_a_stage_reaches(stage: str) -> None:
-    listed, named = GRAPH.listed(f"{PACKAGE}.stages.{stage}"), code_of(SPECS[stage]["deps"])
-    lacking, needless = sorted(set(listed) - set(named)), sorted(set(named) - set(listed))
-    assert (lacking, needless) == ([], []), "run `gotowce sync --code`"
-    assert len(named) == len(set(named))
+def test_a_stage_depends_on_its_own_list_and_on_no_other(stage: str) -> None:
+    deps = SPECS[stage]["deps"]
+    assert [dep for dep in deps if dep.startswith(("data/code", PACKAGE))] == [f"data/code/{stage}.txt"]
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
@@ -42,6 +43,7 @@ def test_nothing_that_draws_previews_or_serves_people_is_reached(stage: str) -> 
     assert {Path(path).name for path in reached} & helpers == set()
 
 
+@pytest.mark.slow
 def test_every_data_file_is_reached_by_a_module() -> None:
     used = {path for module in GRAPH.modules for path in GRAPH.reached(module) if module not in EXEMPT}
     # py.typed is for type checkers.
@@ -112,15 +114,6 @@ def test_what_a_module_reaches(package: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_folder_is_named_where_all_of_it_is_reached(package: Path) -> None:
-    assert f"{PACKAGE}/whole/a.py" in CodeGraph(package, EXEMPT_HERE).listed(f"{PACKAGE}.stages.one")
-    (package / PACKAGE / "whole/b.py").write_text("import gotowce_dagster.whole.deep")
-    listed = CodeGraph(package, EXEMPT_HERE).listed(f"{PACKAGE}.stages.one")
-    assert f"{PACKAGE}/whole" in listed
-    assert not any(name.startswith(f"{PACKAGE}/whole/") for name in listed)
-    assert f"{PACKAGE}/stages" in listed
-
-
 def test_what_cannot_be_read_is_named(package: Path) -> None:
     (package / PACKAGE / "worker.py").write_text("import os\nimport (\n")
     with pytest.raises(InputError, match=r"gotowce_dagster/worker\.py: line 2"):
@@ -129,66 +122,13 @@ def test_what_cannot_be_read_is_named(package: Path) -> None:
         CodeGraph(package, EXEMPT_HERE).reached(f"{PACKAGE}.stages.two")
 
 
-BEFORE = """\
-# At the top.
-stages:
-  one:
-    foreach: ${videos}
-    do:
-      cmd: run one
-      deps:
-        # what it runs
-        - gotowce_dagster/old.py
-        - data/raw # a source
-      params:
-        - gotowce_dagster/no_dependency
-  two:
-    cmd: run two
-    deps:
-      - data/raw
-      - gotowce_dagster/old
-    outs: [out]
-"""
-AFTER = """\
-# At the top.
-stages:
-  one:
-    foreach: ${videos}
-    do:
-      cmd: run one
-      deps:
-        - gotowce_dagster/a.py
-        - gotowce_dagster/b
-        # what it runs
-        - data/raw # a source
-      params:
-        - gotowce_dagster/no_dependency
-  two:
-    cmd: run two
-    deps:
-      - gotowce_dagster/c.py
-      - data/raw
-    outs: [out]
-"""
-LISTS = {"one": ["gotowce_dagster/a.py", "gotowce_dagster/b"], "two": ["gotowce_dagster/c.py"]}
-
-
-@pytest.mark.parametrize("before", [BEFORE, AFTER], ids=["other lists", "the same lists"])
-def test_only_source_files_are_rewritten(before: str) -> None:
-    assert rewritten(before, LISTS) == AFTER
-
-
-def test_a_stage_without_a_list_of_dependencies_is_named() -> None:
-    with pytest.raises(InputError, match=r"dvc\.yaml: no `deps:` block, one a line, in three"):
-        rewritten(BEFORE, {**LISTS, "three": []})
-
-
 @pytest.mark.integration
 def test_a_caption_makes_no_stage_stale_and_code_does(
     clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = clone.paths.root
-    assert sync_code(root) == {}
+    intake.sync(clone)
+    assert code_digests.write(clone.paths) == {}
     stages = list(STAGES)
     _as_if_made(root, stages)
     assert _stale(root) == set()
@@ -197,10 +137,14 @@ def test_a_caption_makes_no_stage_stale_and_code_does(
     _replace(root, "previews/masks.py", "agreement {row", "alike {row")
     _replace(root, "previews/extracted_frames.py", "_SHOWN = 12", "_SHOWN = 8")
     _replace(root, "cli/console.py", '"""', '"""Changed. ')
+    assert _stale(root) == {CODE_STAGE}, "to be listed again"
+    code_digests.refresh(clone.paths)
     assert _stale(root) == set()
     assert {stage: code_version(Paths(root), stage) for stage in stages} == versions
 
     _replace(root, "labels/rules.py", '"""', '"""Changed. ')
+    assert _stale(root) == {CODE_STAGE}
+    code_digests.refresh(clone.paths)
     assert _stale(root) == {stage_address("cleaned_labels", "a"), "evaluation"}
     _replace(root, "pictures/report.html.jinja", "<h1>", "<h1 >")
     _replace(root, "core/tables.py", '"""', '"""Changed. ')
@@ -212,10 +156,37 @@ def test_a_caption_makes_no_stage_stale_and_code_does(
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert not end.value.code
-    added, removed = json.loads(capsys.readouterr().out)["masks"]
-    assert added == [f"{PACKAGE}/cli/__init__.py", f"{PACKAGE}/cli/console.py"]
-    assert f"{PACKAGE}/segmenters/choose.py" in removed
-    assert sync_code(root) == {}
+    masks = json.loads(capsys.readouterr().out)["masks"]
+    assert masks["added"] == [f"{PACKAGE}/cli/__init__.py", f"{PACKAGE}/cli/console.py"]
+    assert f"{PACKAGE}/segmenters/choose.py" in masks["removed"]
+    assert f"{PACKAGE}/stages/masks.py" in masks["changed"]
+    assert code_digests.write(clone.paths) == {}
+
+
+@pytest.mark.integration
+def test_a_plain_dvc_repro_lists_the_code_first_and_a_stage_refuses_old_lists(clone: Project) -> None:
+    root = clone.paths.root
+    intake.sync(clone)
+    _as_if_made(root, list(STAGES))
+    masks = stage_address("masks", "a")
+    assert "up to date" in _dvc(root, "repro", masks).stdout
+    _replace(root, "segmenters/choose.py", '"""', '"""Changed. ')
+    done = _dvc(root, "repro", "--single-item", masks)
+    assert "up to date" in done.stdout, "as a user who asks for one stage alone is told"
+    with pytest.raises(InputError, match=r"not of the code of masks.*segmenters/choose\.py.*sync --code"):
+        code_digests.require(clone.paths, "masks")
+    code_digests.require(clone.paths, "extracted_frames")
+    # The stage itself fails here, because its inputs are made up.
+    done = _dvc(root, "repro", masks)
+    assert "Running stage 'code/dvc.yaml:code'" in done.stdout
+    assert f"Running stage '{masks}'" in done.stdout
+    assert "Running stage 'videos/a/dvc.yaml:extracted_frames'" not in done.stdout
+    assert done.returncode
+    code_digests.require(clone.paths)
+
+
+def _dvc(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["dvc", *words], cwd=root, check=False, capture_output=True, text=True)
 
 
 def _as_if_made(root: Path, stages: list[str]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint, output_digest
+from gotowce_dagster.intake.dvc_lockfile import fingerprint, output_digest
+from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.pipelines import split_address, stage_address, stage_name
 
 pytestmark = pytest.mark.integration

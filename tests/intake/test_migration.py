@@ -1,6 +1,8 @@
 """A project of the version before, with one dvc.lock for all videos, computes nothing again."""
 
+import hashlib
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +15,7 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.intake import videos as intake
+from gotowce_dagster.intake.code_graph import EXEMPT, PACKAGE, CodeGraph
 from gotowce_dagster.intake.dvc_lockfile import read_lock
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.migration import without_moved_stages
@@ -30,9 +33,22 @@ VIDEOS = ("08", "duel")
 KEYS = ("v_08", "duel")
 
 
+def listing_files(text: str, root: Path) -> str:
+    """A dvc.yaml as it was when each stage named its source files, or a whole folder of them."""
+    graph = CodeGraph(root, EXEMPT)
+
+    def files(found: re.Match[str]) -> str:
+        reached = sorted(path.as_posix() for path in graph.reached(f"{PACKAGE}.stages.{found[2]}"))
+        folder = f"{PACKAGE}/video"
+        names = dict.fromkeys(folder if name.startswith(f"{folder}/") else name for name in reached)
+        return "".join(f"{found[1]}{name}\n" for name in names)
+
+    return re.sub(r"(?m)^( *- )data/code/(\w+)\.txt\n", files, text)
+
+
 def before(root: Path) -> str:
     """An early version's dvc.yaml: the stages of videos, each with a ``foreach``, all others, and studies."""
-    template = yaml.safe_load((root / "videos/template.yaml").read_text())["stages"]
+    template = yaml.safe_load(listing_files((root / "videos/template.yaml").read_text(), root))["stages"]
     blocks = []
     for name, spec in template.items():
         del spec["wdir"]
@@ -41,9 +57,10 @@ def before(root: Path) -> str:
             text = text.replace(f"${{{part}}}", f"${{item.{part}}}")
         indented = "".join(f"    {line}\n" for line in text.splitlines())
         blocks.append(f"  # About {name}.\n  {name}:\n    foreach: ${{videos}}\n{indented}")
-    head, own = (root / "dvc.yaml").read_text().split("stages:\n")
+    head, own = listing_files((root / "dvc.yaml").read_text(), root).split("stages:\n")
     own, plots = own.split("plots:\n")
-    studies = (root / "studies/dvc.yaml").read_text().split("stages:\n")[1].replace("    wdir: ..\n", "")
+    studies = listing_files((root / "studies/dvc.yaml").read_text(), root).split("stages:\n")[1]
+    studies = studies.replace("    wdir: ..\n", "")
     (root / "studies/dvc.yaml").unlink()
     stages = f"{''.join(blocks)}{own}{studies}\n"
     return f"{head}vars:\n  - data/videos.yaml\n\nstages:\n{stages}plots:\n{plots}"
@@ -94,11 +111,33 @@ def _make_old(clone: Project) -> None:
     for study in STUDIES:
         paths.study(study).mkdir(parents=True)
         (paths.study(study) / "report.html").write_text("made")
+    # That version had no lists of source files.
+    lists = paths.root / "code/dvc.yaml"
+    text = lists.read_text()
+    for path in (
+        lists.parent,
+        paths.code("masks").parent,
+        paths.work("code"),
+        paths.kept_lock("code").parent,
+    ):
+        shutil.rmtree(path)
     (paths.root / "dvc.yaml").write_text(before(paths.root))
     dvc(paths.root, "commit", "-f", "-q")
     assert "up to date" in dvc(paths.root, "status")
     shutil.copyfile(ROOT / "studies/dvc.yaml", paths.studies_pipeline)
+    lists.parent.mkdir()
+    lists.write_text(text)
     assert not list(paths.pipelines.glob("*/"))
+
+
+def listed(entry: dict[str, Any], stage: str, root: Path) -> dict[str, Any]:
+    """An entry with the list of the stage's source files instead of the files."""
+    text = Paths(root).code(stage).read_bytes()
+    digest = hashlib.md5(text, usedforsecurity=False).hexdigest()
+    own = {"path": f"data/code/{stage}.txt", "hash": "md5", "md5": digest, "size": len(text)}
+    others = [dep for dep in entry["deps"] if not dep["path"].startswith(f"{PACKAGE}/")]
+    assert len(others) < len(entry["deps"])
+    return entry | {"deps": sorted([own, *others], key=lambda dep: dep["path"])}
 
 
 def recorded(root: Path) -> dict[str, Any]:
@@ -119,9 +158,11 @@ def test_a_project_of_the_version_before_computes_nothing_again(
     assert (root / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()
     of_all = {stage.name for stage in STAGES.values() if not stage.per_video}
     assert set(recorded(root)) == of_all - set(STUDIES)
-    assert repo.entries_in("studies") == {study: entries[study] for study in STUDIES}
+    assert repo.entries_in("studies") == {study: listed(entries[study], study, root) for study in STUDIES}
     for key in KEYS:
-        assert repo.entries_in(f"videos/{key}") == {stage: entries[f"{stage}@{key}"] for stage in OF_VIDEOS}
+        assert repo.entries_in(f"videos/{key}") == {
+            stage: listed(entries[f"{stage}@{key}"], stage, root) for stage in OF_VIDEOS
+        }
         pipeline = root / "videos" / key / "dvc.yaml"
         assert pipeline.read_bytes() == (ROOT / "videos/template.yaml").read_bytes()
     assert "up to date" in dvc(root, "status")
@@ -134,18 +175,41 @@ def test_a_project_of_the_version_before_computes_nothing_again(
     assert repo.repair() is None
 
 
+def test_what_was_stale_stays_stale(old: Project) -> None:
+    root, repo = old.paths.root, DvcRepo(old.paths.root)
+    for name in ("labels/rules.py", "video/shots.py"):
+        path = root / PACKAGE / name
+        path.write_text(path.read_text() + "# Changed.\n")
+    reaching = {
+        stage
+        for stage in STAGES
+        if {Path(PACKAGE, "labels/rules.py"), Path(PACKAGE, "video/shots.py")}
+        & CodeGraph(root, EXEMPT).reached(f"{PACKAGE}.stages.{stage}")
+    }
+    assert {"cleaned_labels", "extracted_frames"} <= reaching
+    assert "finetuned_model" not in reaching
+    intake.sync(old)
+    stale = {name.rpartition(":")[2] for name in repo.stale()}
+    assert reaching <= stale
+    assert "finetuned_model" not in stale
+    intake.sync(Project(old.paths))
+    assert {name.rpartition(":")[2] for name in repo.stale()} == stale
+
+
 def test_a_migration_that_was_interrupted_goes_on_and_keeps_what_is_newer(old: Project) -> None:
     root, repo = old.paths.root, DvcRepo(old.paths.root)
     whole, entries = (root / "dvc.lock").read_bytes(), recorded(root)
     intake.sync(old)
     # As if it was killed before the last write; meanwhile a stage ran again, and one video has nothing yet.
     (root / "dvc.lock").write_bytes(whole)
-    newer = entries["masks@duel"] | {"cmd": "gotowce stage masks duel --newer"}
+    newer = repo.entry("videos/duel/dvc.yaml:masks") | {"cmd": "gotowce stage masks duel --newer"}
     repo.replace_entries("videos/duel", [], {"masks": newer})
     (root / "videos/v_08/dvc.lock").unlink()
     intake.sync(old)
     assert repo.entries_in("videos/duel")["masks"] == newer
-    assert repo.entries_in("videos/v_08") == {stage: entries[f"{stage}@v_08"] for stage in OF_VIDEOS}
+    assert repo.entries_in("videos/v_08") == {
+        stage: listed(entries[f"{stage}@v_08"], stage, root) for stage in OF_VIDEOS
+    }
     assert not [name for name in recorded(root) if "@" in name]
     # Gone as by `git pull` after somebody removed the video; its copy for repairs is still here.
     shutil.rmtree(root / "videos/v_08")
@@ -175,7 +239,9 @@ def test_the_first_command_may_be_a_removal_or_a_rename(old: Project) -> None:
     state.write_text(json.dumps(content))
     restore(Project(old.paths), folder.name)
     intake.sync(Project(old.paths))
-    assert repo.entries_in("videos/v_08") == {stage: entries[f"{stage}@v_08"] for stage in OF_VIDEOS}
+    assert repo.entries_in("videos/v_08") == {
+        stage: listed(entries[f"{stage}@v_08"], stage, root) for stage in OF_VIDEOS
+    }
     assert "up to date" in dvc(root, "status", "--recursive", "videos")
 
 
@@ -202,10 +268,12 @@ def test_a_missing_pipeline_or_template_is_named(clone: Project) -> None:
     film(clone.paths.raw / "duel.mp4")
     intake.sync(clone)
     shutil.rmtree(clone.paths.pipeline("duel"))
-    with pytest.raises(InputError, match=r"videos/duel/dvc\.yaml: not there; write it with `gotowce sync`"):
+    with pytest.raises(
+        InputError, match=r"videos/duel/dvc\.yaml: does not exist; write it with `gotowce sync`"
+    ):
         DvcRepo(clone.paths.root).is_current("videos/duel/dvc.yaml:masks")
     clone.paths.template.unlink()
-    with pytest.raises(InputError, match=r"template\.yaml: not there; restore it with `git checkout"):
+    with pytest.raises(InputError, match=r"template\.yaml: does not exist; restore it with `git checkout"):
         intake.sync(Project(clone.paths))
 
 

@@ -17,7 +17,8 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.intake import videos as intake
-from gotowce_dagster.intake.dvc_repo import DvcRepo, fingerprint
+from gotowce_dagster.intake.dvc_lockfile import fingerprint
+from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.pipelines import stage_address
 from gotowce_dagster.intake.removal import remove, restore
 from gotowce_dagster.intake.renaming import rename

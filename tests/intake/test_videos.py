@@ -239,7 +239,7 @@ def test_whatever_decodes_goes_through_add_sync_and_extraction(
     ("spoil", "says"),
     [
         (lambda p: p.paths.params.write_text("a: [", encoding="utf-8"), "params.yaml: not valid YAML"),
-        (lambda p: (p.paths.root / "dvc.yaml").unlink(), "dvc.yaml: not there"),
+        (lambda p: (p.paths.root / "dvc.yaml").unlink(), "dvc.yaml: does not exist"),
         (lambda p: p.paths.engines.write_text("- a", encoding="utf-8"), "engines.yaml: expected a mapping"),
     ],
     ids=["params.yaml", "dvc.yaml", "engines.yaml"],

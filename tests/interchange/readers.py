@@ -94,9 +94,9 @@ def ultralytics_yolo(folder: Path) -> Iterator[tuple[str, str, list]]:
     for image in sorted((folder / "images").rglob("*.jpg")):
         split = image.parent.name
         label = folder / "labels" / split / f"{image.stem}.txt"
-        told = verify_image_label((str(image), str(label), "", False, len(names), 0, 0, False))
-        _, rows, (height, width), segments = told[:4]
-        assert told[-1] == "", told[-1]
+        checked = verify_image_label((str(image), str(label), "", False, len(names), 0, 0, False))
+        _, rows, (height, width), segments = checked[:4]
+        assert checked[-1] == "", checked[-1]
         objects = []
         for place, (number, x, y, w, h) in enumerate(rows):
             box = [(x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height]

@@ -130,23 +130,23 @@ def _compare(found: dict, expected: dict, *, box_px: float, masks: str) -> None:
         assert found[stem]["split"] == picture["split"], stem
         objects = found[stem]["objects"]
         assert len(objects) == len(picture["objects"]), stem
-        for read, told in zip(_ordered(objects), _ordered(picture["objects"]), strict=True):
-            assert read["class"] == told["class"], stem
+        for read, written in zip(_ordered(objects), _ordered(picture["objects"]), strict=True):
+            assert read["class"] == written["class"], stem
             if read["box"] is not None:
-                assert np.abs(np.subtract(read["box"], told["box"])).max() <= box_px, (
+                assert np.abs(np.subtract(read["box"], written["box"])).max() <= box_px, (
                     stem,
                     read["box"],
-                    told["box"],
+                    written["box"],
                 )
-            if masks == "none" or told["mask"] is None:
+            if masks == "none" or written["mask"] is None:
                 assert masks in {"filled", "rounded"} or read["mask"] is None
                 continue
             mask = _mask(read["mask"])
             if masks == "exact":
-                assert (mask == told["mask"]).all(), stem
+                assert (mask == written["mask"]).all(), stem
             else:
-                solid = _filled(told["mask"])
-                pieces = cv2.connectedComponents(told["mask"].astype(np.uint8))[0] - 1
+                solid = _filled(written["mask"])
+                pieces = cv2.connectedComponents(written["mask"].astype(np.uint8))[0] - 1
                 assert (mask & solid).sum() / (mask | solid).sum() >= _LEAST_IOU[masks][pieces > 1], stem
 
 
@@ -256,9 +256,9 @@ def test_label_studio_reads_back(world: Project, exported: Export) -> None:
         read = {
             one.detection_id: one for one in objects(task["predictions"][0]["result"], Size(WIDTH, HEIGHT))
         }
-        told = expected[f"{data['video']}_{data['frame_index']:06d}"]["objects"]
-        assert len(read) == len(told)
-        for number, other in enumerate(told):
+        written = expected[f"{data['video']}_{data['frame_index']:06d}"]["objects"]
+        assert len(read) == len(written)
+        for number, other in enumerate(written):
             one = read[number]
             assert (one.class_name, one.rle is None) == (other["class"], other["mask"] is None)
             assert np.abs(np.subtract(one.box, other["box"])).max() < 1e-9
@@ -271,12 +271,12 @@ def test_csv_reads_back(world: Project, exported: Export) -> None:
     for stem, picture in _expected(world, "cleaned").items():
         own = rows[rows["file"] == f"images/all/{stem}.jpg"].to_dict("records")
         assert len(own) == len(picture["objects"])
-        for row, told in zip(own, picture["objects"], strict=True):
-            assert [row[side] for side in ("x1", "y1", "x2", "y2")] == told["box"]
-            assert row["class_name"] == told["class"]
+        for row, written in zip(own, picture["objects"], strict=True):
+            assert [row[side] for side in ("x1", "y1", "x2", "y2")] == written["box"]
+            assert row["class_name"] == written["class"]
             mask = rle.decode(row["rle"], HEIGHT, WIDTH) if isinstance(row["rle"], str) else None
-            assert (mask is None) == (told["mask"] is None)
-            assert mask is None or (mask == told["mask"]).all()
+            assert (mask is None) == (written["mask"] is None)
+            assert mask is None or (mask == written["mask"]).all()
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -285,8 +285,8 @@ def test_provenance_and_pictures_are_in_every_export(world: Project, exported: E
     listed = pd.read_csv(folder / "pictures.csv")
     assert set(listed["file"].map(lambda file: Path(file).stem)) == set(_expected(world, "dataset"))
     assert all((folder / file).is_file() for file in listed["file"])
-    told = {"split", "video", "frame_index", "time_s", "kind", "origin", "reviewed"}
-    assert told <= set(listed.columns)
+    written = {"split", "video", "frame_index", "time_s", "kind", "origin", "reviewed"}
+    assert written <= set(listed.columns)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -321,7 +321,7 @@ def test_nothing_reviewed_is_an_error_and_leaves_nothing(world: Project, tmp_pat
 
 def test_a_folder_of_something_else_is_not_replaced(world: Project, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(InputError, match="not the folder of an export"):
+    with pytest.raises(InputError, match="not the folder of an earlier export"):
         export(world, "csv", "cleaned", tmp_path)
     assert (tmp_path / "thesis.tex").exists()
 

@@ -95,7 +95,7 @@ def test_yolo(tmp_path: Path) -> None:
         ({"images": [{"id": 1, "file_name": "duel.jpg", "width": 200, "height": 100}]}, "no frame number"),
         ({"images": [{"id": 1, "file_name": "duel_60.jpg", "width": 200, "height": 100}]}, "ends with frame"),
         ({"images": [{"id": 1, "file_name": "duel_1.jpg", "width": 50, "height": 90}]}, "another shape"),
-        ({"images": [], "annotations": []}, "no picture is of the clip"),
+        ({"images": [], "annotations": []}, "no image belongs to the clip"),
     ],
 )
 def test_bad_coco_is_named(tmp_path: Path, changes: dict, says: str) -> None:

@@ -73,21 +73,21 @@ def pipeline(
     work: Path, sampled: Sequence[int] = PIPELINE, kept: Sequence[int] = PIPELINE, marks: Marks | None = None
 ) -> Labelled:
     """What the pipeline makes of some frames."""
-    told, frames = settings(), index(sampled, kept)
-    detected = detect("a", images(kept).items(), [marks or Marks()], told.designator_detections)
+    params, frames = settings(), index(sampled, kept)
+    detected = detect("a", images(kept).items(), [marks or Marks()], params.designator_detections)
     work.mkdir()
     masks = segment(
         detected.rows,
         frames,
         lambda wanted: iter(images(wanted).items()),
         StandIn,
-        told.masks,
+        params.masks,
         profile=PROFILE,
         work=work,
         progress=silent,
     )
     masks = with_own_colour(masks, detected.rows, PROFILE, lambda wanted: iter(images(wanted).items()))
-    return Labelled(frames, detected, masks, label(detected, masks, frames, told.cleaned_labels))
+    return Labelled(frames, detected, masks, label(detected, masks, frames, params.cleaned_labels))
 
 
 def labelled(
@@ -165,8 +165,8 @@ def test_what_was_propagated_into_a_frame_counts(tmp_path: Path, marks: Marks, p
     sure = made.masks.assign(state="sure")
     row = {**sure.iloc[0].to_dict(), "frame_index": 2, "prompt": FORWARD, "state": "sure", "agreement": None}
     masks = pd.concat([sure, pd.DataFrame([row])], ignore_index=True)[MASKS.names]
-    told = Labelled(made.frames, made.detected, masks, made.labels)
-    found, labels = labelled(tmp_path / "known", [2], told, marks, mode="video")
+    before = Labelled(made.frames, made.detected, masks, made.labels)
+    found, labels = labelled(tmp_path / "known", [2], before, marks, mode="video")
     assert labels["frame_index"].tolist() == [2]
     assert labels["rle"].tolist() == [rle.encode(SHIP)]
     assert labels["designator_x1"].isna().tolist() == [prompt == FORWARD]

@@ -67,7 +67,7 @@ def images(wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
 def test_point_is_where_the_target_stands(
     designator: AnyDesignator, lowest: float, highest: float, tmp_path: Path
 ) -> None:
-    told = with_target(designator, [BOX], [None])
+    placed = with_target(designator, [BOX], [None])
     row = dict(zip(("x1", "y1", "x2", "y2"), BOX, strict=True)) | {
         "video": "a",
         "frame_index": 0,
@@ -75,7 +75,7 @@ def test_point_is_where_the_target_stands(
         "confidence": 0.9,
         "class_name": "ship",
         "detector": "bracket",
-        "prompt": told.name,
+        "prompt": placed.name,
     }
     detections = pd.DataFrame([row], columns=DETECTIONS.names)
     frames = pd.DataFrame({"frame_index": [0], "time_s": [0.0], "shot": [0]})
@@ -86,7 +86,7 @@ def test_point_is_where_the_target_stands(
         images,
         lambda: spy,
         masks_params(),
-        profile=Profile(name="p", designators=(told,)),
+        profile=Profile(name="p", designators=(placed,)),
         work=tmp_path,
         progress=silent,
     )

@@ -12,7 +12,7 @@ from gotowce_dagster.labelling.known import Wanted, label_in_project
 from gotowce_dagster.propagation import registry
 from gotowce_dagster.segmenters.registry import build_segmenter
 from tests.detectors.marks import PROFILE, RED
-from tests.propagation.test_carry import Colour
+from tests.propagation.test_shots import Colour
 from tests.support.drawn import drawn_project
 from tests.support.synthetic import Bracket, Scene, Target
 

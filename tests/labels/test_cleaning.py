@@ -134,13 +134,13 @@ def test_a_propagated_object_is_judged_without_a_designator(tables: Tables, tmp_
     detections, masks, frames = tables
     number = len(detections) - 1
     last = detections["frame_index"].max()
-    carried = masks.iloc[[number, number, number]].assign(
+    propagated = masks.iloc[[number, number, number]].assign(
         detection_id=[7, 8, 9], state=["sure", "doubtful", "lost"], fill=float("nan"), inside=float("nan")
     )
-    carried.loc[carried["state"] == "lost", ["rle", *BOX]] = None
+    propagated.loc[propagated["state"] == "lost", ["rle", *BOX]] = None
     labels = clean(
         detections[detections["frame_index"] < last],
-        pd.concat([masks[masks["frame_index"] < last], carried]),
+        pd.concat([masks[masks["frame_index"] < last], propagated]),
         frames,
         labels_params(),
     )

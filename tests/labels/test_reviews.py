@@ -159,9 +159,9 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize(("place", "value", "says"), HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(("place", "value", "message"), HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_file_is_refused_with_file_and_field(
-    tmp_path: Path, place: tuple, value: object, says: str
+    tmp_path: Path, place: tuple, value: object, message: str
 ) -> None:
     path = tmp_path / "duel.json"
     path.write_text(json.dumps(_GOOD))
@@ -170,7 +170,7 @@ def test_a_hostile_file_is_refused_with_file_and_field(
     with pytest.raises(InputError) as error:
         read_reviewed(path)
     assert str(error.value).startswith(f"{path}: ")
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert "pydantic" not in str(error.value)
 
 

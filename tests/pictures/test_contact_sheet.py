@@ -37,7 +37,7 @@ def test_every_image_is_shown_and_none_changed() -> None:
     assert all((image == image[0, 0]).all() for image in images)
 
 
-def test_no_images_says_so() -> None:
+def test_no_images_are_reported() -> None:
     assert contact_sheet([], []).std() > 0
 
 

@@ -21,6 +21,8 @@ from gotowce_dagster.segmenters.edgetam import EdgeTam
 from gotowce_dagster.segmenters.prompts import Prompt
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 NAME = "EdgeTAM-hf"
 SIDE = 64
 HEIGHT, WIDTH = 48, 80

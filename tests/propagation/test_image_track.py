@@ -12,9 +12,9 @@ from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.propagation.gates import History, measure, state
 from gotowce_dagster.propagation.image_track import ImageTrack
-from gotowce_dagster.segmenters.base import Prediction
 from gotowce_dagster.segmenters.prompts import Prompt
 from tests.conftest import ROOT
+from tests.support.bright_pixels import BrightPixels
 from tests.support.trials import Ordeal, Trial
 
 WEIGHTS = "sam2_hiera_tiny_image.pt"
@@ -24,26 +24,6 @@ SPEEDS = {"red": (5, 1), "blue": (-4, 2)}
 STARTS = {"red": (40, 50), "blue": (250, 30)}
 
 
-class BrightPixels:
-    """Predicts all bright pixels of the crop for every prompt."""
-
-    name, weights, device = "bright_pixels", "none", "cpu"
-
-    def __init__(self) -> None:
-        self.calls: list[int] = []
-
-    def predict(
-        self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]
-    ) -> list[list[Prediction]]:
-        self.calls.append(len(crops))
-        return [[self._prediction(crop) for _ in asked] for crop, asked in zip(crops, prompts, strict=True)]
-
-    def _prediction(self, crop: np.ndarray) -> Prediction:
-        return Prediction(
-            np.where(crop.max(axis=2) > 120, 5.0, -5.0)[None].astype(np.float32), np.array([0.9])
-        )
-
-
 @pytest.fixture(scope="module")
 def params() -> MasksParams:
     return read_params(ROOT / "params.yaml").masks
@@ -51,7 +31,7 @@ def params() -> MasksParams:
 
 @pytest.fixture
 def track(params: MasksParams) -> ImageTrack:
-    return ImageTrack(WEIGHTS, params, BrightPixels())
+    return ImageTrack(WEIGHTS, params, BrightPixels(above=120))
 
 
 def box(name: str, index: int) -> np.ndarray:
@@ -117,7 +97,7 @@ def test_mask_prompt_is_used_as_it_is(track: ImageTrack) -> None:
 
 
 def test_all_objects_of_a_frame_are_predicted_in_one_batch(params: MasksParams) -> None:
-    model = BrightPixels()
+    model = BrightPixels(above=120)
     track = ImageTrack(WEIGHTS, params, model)
     track.prompt(0, picture(0), {name: Prompt(box=box(name, 0)) for name in SHIPS})
     found = track.step(1, picture(1), list(SHIPS))
@@ -163,7 +143,7 @@ def test_interrupted_run_resumes_identically(track: ImageTrack, params: MasksPar
     for index in range(1, 5):
         track.step(index, picture(index), list(SHIPS))
     track.save(tmp_path / "memory")
-    other = ImageTrack(WEIGHTS, params, BrightPixels())
+    other = ImageTrack(WEIGHTS, params, BrightPixels(above=120))
     other.load(tmp_path / "memory")
     for index in range(5, 9):
         one, again = (each.step(index, picture(index), list(SHIPS)) for each in (track, other))

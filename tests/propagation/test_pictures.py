@@ -15,7 +15,7 @@ NO_POINTS = pd.DataFrame({name: [] for name in COLUMNS}).astype({"frame_index": 
 def row(frame: int, name: str, box: tuple[int, int, int, int] | None, **changes: object) -> dict[str, object]:
     known = {"frame_index": frame, "object_id": name, "class_name": "ship", "height": HEIGHT, "width": WIDTH}
     measures = dict.fromkeys(("predicted_iou", "stability", "area_change", "motion", "appearance"), 0.9)
-    found = known | measures | {"detected": np.nan, "prompt": "carried", "state": "sure", "rle": None}
+    found = known | measures | {"detected": np.nan, "prompt": "propagated", "state": "sure", "rle": None}
     if box is not None:
         mask = np.zeros((HEIGHT, WIDTH), bool)
         mask[box[1] : box[3], box[0] : box[2]] = True
@@ -55,7 +55,7 @@ def test_positive_points_are_filled_and_negative_ones_hollow() -> None:
 
 
 def test_propagated_rows_are_no_prompts() -> None:
-    rows = pd.DataFrame([row(3, "0/0", (60, 40, 100, 70), prompt="carried back")])
+    rows = pd.DataFrame([row(3, "0/0", (60, 40, 100, 70), prompt="propagated back")])
     nothing = prompt_grid([], rows[:0], NO_POINTS)
     assert (prompt_grid([(3, IMAGE)], rows, NO_POINTS) == nothing).all()
 

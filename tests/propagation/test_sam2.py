@@ -213,6 +213,7 @@ def test_error_for_image_weights_names_a_propagator_for_them(params: MasksParams
         Sam2Propagator(name, params)
 
 
+@pytest.mark.slow
 def test_logits_equal_the_reference_for_every_frame_and_object(
     model: Any, params: MasksParams, images: Any, reference: dict[tuple[int, bool], np.ndarray]
 ) -> None:
@@ -224,6 +225,7 @@ def test_logits_equal_the_reference_for_every_frame_and_object(
         assert max(_worst(logits, reference[key]).values()) < TOLERANCE, key
 
 
+@pytest.mark.slow
 def test_the_reference_comparison_is_sensitive(
     model: Any, params: MasksParams, images: Any, reference: dict[tuple[int, bool], np.ndarray]
 ) -> None:

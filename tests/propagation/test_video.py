@@ -56,7 +56,7 @@ def own(frame: int, box=(20, 20, 30, 30), number: int = 0, **changes: object) ->
 def propagated(
     frame: int, box=(21, 20, 31, 30), state: str = "sure", number: float = np.nan, **changes: object
 ):
-    named = {"object_id": "0/0", "class_name": "ship", "prompt": "carried", "segmenter": "tracker"}
+    named = {"object_id": "0/0", "class_name": "ship", "prompt": "propagated", "segmenter": "tracker"}
     measures = {"area_change": 0.8, "motion": 0.7, "appearance": 0.6, "detected": np.nan, "state": state}
     return {"frame_index": frame, "detection_id": number, **named, **mask_row(box), **measures, **changes}
 

@@ -68,10 +68,10 @@ class Desk:
     def say(self, task: dict[str, Any], verdict: str, regions: list[dict] | None = None, **more: Any) -> int:
         """Annotate through the API, as the page does; by default with the prediction's regions."""
         (prediction,) = task["predictions"]
-        said = {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices"}
+        choice = {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices"}
         result = [
             *(prediction["result"] if regions is None else regions),
-            said | {"value": {"choices": [verdict]}},
+            choice | {"value": {"choices": [verdict]}},
         ]
         made = self.room.client.annotations.create(
             task["id"], result=result, parent_prediction=prediction["id"], lead_time=3.5, **more

@@ -22,7 +22,7 @@ class Line:
 
     def cut(self) -> None:
         for end in (self._entrance, *self._open):
-            # Wakes whoever waits on it; a socket that is only closed may be waited on for ever.
+            # Wakes waiting threads; on a socket that is only closed they may wait forever.
             try:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:

@@ -22,16 +22,15 @@ from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.masks import mask_iou
 from gotowce_dagster.core.tables import DETECTIONS, read_table, write_table
-from gotowce_dagster.review.assist import (
+from gotowce_dagster.review.assist import Assistant, build_model
+from gotowce_dagster.review.assist_registration import registered
+from gotowce_dagster.review.assist_server import (
     BODY_BYTES,
     DEPTH,
-    Assistant,
     RefusedError,
     _read_json,
     application,
-    build_model,
     new_token,
-    registered,
     serving,
 )
 from gotowce_dagster.review.bitmask import url_to_mask
@@ -63,13 +62,13 @@ def model() -> Flood:
 
 
 @pytest.fixture
-def told() -> list[str]:
+def logged() -> list[str]:
     return []
 
 
 @pytest.fixture
-def backend(world: Project, model: Flood, told: list[str]) -> Iterator[TestClient]:
-    app = application(Assistant(world, model), told.append, PASSWORD)
+def backend(world: Project, model: Flood, logged: list[str]) -> Iterator[TestClient]:
+    app = application(Assistant(world, model), logged.append, PASSWORD)
     with TestClient(app, base_url="http://127.0.0.1") as client:
         client.auth = AUTH
         yield client
@@ -155,10 +154,10 @@ def test_no_clicks_give_no_results(backend: TestClient, model: Flood) -> None:
     assert backend.post("/webhook", json={"action": "ANNOTATION_CREATED"}).is_success
 
 
-def test_the_token_in_setup_is_not_logged(backend: TestClient, told: list[str]) -> None:
+def test_the_token_in_setup_is_not_logged(backend: TestClient, logged: list[str]) -> None:
     answer = backend.post("/setup", json={"project": "1.2", "access_token": TOKEN, "schema": CONFIG})
     assert answer.json() == {"model_version": "flood"}
-    assert TOKEN not in answer.text + " ".join(told)
+    assert TOKEN not in answer.text + " ".join(logged)
 
 
 @pytest.mark.parametrize(
@@ -170,18 +169,18 @@ def test_the_token_in_setup_is_not_logged(backend: TestClient, told: list[str]) 
         ("/data/local-files/?d=frames/duel/../../videos.yaml", "out of the folder"),
         ("/data/local-files/?d=/etc/hostname", "from the root"),
         ("/data/local-files/?d=videos.yaml", "not a frame"),
-        ("/data/local-files/?d=frames/duel/999999.jpg", "not there"),
+        ("/data/local-files/?d=frames/duel/999999.jpg", "does not exist"),
         ("/data/local-files/?d=frames/duel", "a folder"),
         ("/data/upload/1/x.jpg", "uploaded"),
     ],
 )
 def test_only_the_projects_frames_are_read(
-    backend: TestClient, model: Flood, told: list[str], file: str, why: str
+    backend: TestClient, model: Flood, logged: list[str], file: str, why: str
 ) -> None:
     answer = backend.post("/predict", json=request(click(5, 5), file=file))
     assert (answer.status_code, model.encoded) == (400, []), why
     assert "not a frame in" in answer.json()["detail"]
-    assert "not a frame in" in told[0]
+    assert "not a frame in" in logged[0]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +220,7 @@ WRONG = [
 @pytest.mark.parametrize("auth", WRONG)
 @pytest.mark.parametrize("path", ["/", "/health", "/setup", "/predict", "/webhook", "/elsewhere"])
 def test_requests_without_the_token_are_refused(
-    backend: TestClient, model: Flood, told: list[str], path: str, auth: tuple[str, str] | None
+    backend: TestClient, model: Flood, logged: list[str], path: str, auth: tuple[str, str] | None
 ) -> None:
     asked = request(click(*middle(0)))
     method = "GET" if path in ("/", "/health") else "POST"
@@ -229,7 +228,7 @@ def test_requests_without_the_token_are_refused(
         if auth:
             stranger.auth = auth
         answer = stranger.request(method, path, json=asked if method == "POST" else None)
-    assert (answer.status_code, model.encoded, told) == (401, [], [])
+    assert (answer.status_code, model.encoded, logged) == (401, [], [])
     assert "flood" not in answer.text
 
 
@@ -328,8 +327,8 @@ def test_label_studio_calls_the_backend_and_the_page_is_restored(desk: Desk, mod
     client = desk.room.client
     before = find_project(client, desk.title)
     assert before is not None
-    told: list[str] = []
-    app = application(Assistant(desk.world, model), told.append, PASSWORD)
+    logged: list[str] = []
+    app = application(Assistant(desk.world, model), logged.append, PASSWORD)
     with serving(app, 0) as url, registered(desk.room, desk.title, url, PASSWORD) as page:
         assert page == f"{desk.room.url}/projects/{before.id}"
         now = client.projects.get(before.id)
@@ -355,7 +354,7 @@ def test_label_studio_calls_the_backend_and_the_page_is_restored(desk: Desk, mod
     assert after.label_config is not None
     assert "smart" not in after.label_config
     assert not client.ml.list(project=before.id)
-    assert desk.token not in " ".join(told)
+    assert desk.token not in " ".join(logged)
 
 
 _REGIONS = "window.Htx.annotationStore.selected.regionStore.regions"
@@ -411,7 +410,7 @@ def test_a_reviewer_clicks_and_submits_the_mask(label_studio: Running, page: Pag
 def test_a_missing_project_names_the_command_that_creates_it(desk: Desk) -> None:
     with (
         pytest.raises(InputError, match="review push"),
-        registered(desk.room, "not there", "http://127.0.0.1:9", PASSWORD),
+        registered(desk.room, "missing", "http://127.0.0.1:9", PASSWORD),
     ):
         pytest.fail("there is nothing to register with")
 

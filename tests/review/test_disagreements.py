@@ -58,10 +58,10 @@ def _boxes(*rows: tuple[tuple[float, ...], str, float]) -> sv.Detections:
 )
 def test_each_kind(found: list, kinds: list[str], severity: float) -> None:
     case = Case("duel", 0, _boxes(*found), _boxes((LABEL, "ship", 1.0)))
-    told = disagreements(case, _PARAMS)
-    assert [one.kind for one in told] == kinds
-    assert max((one.severity for one in told), default=0.0) == pytest.approx(severity)
-    assert all(one.says.startswith("The model") for one in told)
+    found = disagreements(case, _PARAMS)
+    assert [one.kind for one in found] == kinds
+    assert max((one.severity for one in found), default=0.0) == pytest.approx(severity)
+    assert all(one.hint.startswith("The model") for one in found)
 
 
 def _by_colour(blind_to: str = "") -> Callable[[np.ndarray], sv.Detections]:
@@ -78,8 +78,8 @@ def _by_colour(blind_to: str = "") -> Callable[[np.ndarray], sv.Detections]:
 
 
 def _params(**ranking: object) -> ReviewTasksParams:
-    told = tasks_params(audit_share=0.0, doubtful=3).model_dump()
-    return tasks_params(**told | {"ranking": told["ranking"] | ranking})
+    defaults = tasks_params(audit_share=0.0, doubtful=3).model_dump()
+    return tasks_params(**defaults | {"ranking": defaults["ranking"] | ranking})
 
 
 def test_disagreements_come_first_and_say_why(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_disagreements_come_first_and_say_why(tmp_path: Path) -> None:
     assert frames[0].frame_index == 20
     assert len(frames) == 3
     assert frames[0].order < min(frame.order for frame in frames[1:])
-    assert "does not see the neutral" in task_data(frames[0], params, {})["context"]
+    assert "misses the neutral" in task_data(frames[0], params, {})["context"]
     (plain,) = (f for f in frames_to_review(world.paths, ["duel"], params) if f.frame_index == 0)
     (same,) = (f for f in frames if f.frame_index == 0)
     assert content_digest(plain, params, {}) == content_digest(same, params, {})
@@ -117,8 +117,8 @@ def test_a_frame_without_a_label_is_asked_about_and_is_never_an_audit(tmp_path: 
 def test_frames_that_a_human_judged_make_way(tmp_path: Path) -> None:
     world = make_world(tmp_path, {"duel": ["neutral"] * 5})
     picture = world.paths.frames("duel") / "000020.jpg"
-    said = reviewed(review(), index=20).model_copy(update={"frame_hash": frame_hash(picture)})
-    write_reviewed(world.paths.reviewed("duel"), ReviewedVideo(video="duel", frames=(said,)))
+    given = reviewed(review(), index=20).model_copy(update={"frame_hash": frame_hash(picture)})
+    write_reviewed(world.paths.reviewed("duel"), ReviewedVideo(video="duel", frames=(given,)))
     ranking = rank_frames(world.paths, ["duel"], _by_colour("neutral"), _params())
     assert 20 not in set(ranking["frame_index"])
     frames = frames_to_review(world.paths, ["duel"], _params(), ranking)
@@ -131,10 +131,10 @@ def test_frames_seen_with_their_video_make_way_but_for_the_audit(
     tmp_path: Path, audit_share: float, asked: set[int]
 ) -> None:
     world = make_world(tmp_path, {"duel": ["neutral"] * 5})
-    said = TrackReview.model_validate(
+    given = TrackReview.model_validate(
         {"review_id": "v", "task": "1/1@t", "annotator": 1, "at": AT, "state": "done"}
     )
-    seen = TrackedVideo(video="duel", frames=30, width=WIDTH, height=HEIGHT, fps=20, reviews=(said,))
+    seen = TrackedVideo(video="duel", frames=30, width=WIDTH, height=HEIGHT, fps=20, reviews=(given,))
     write_tracked(world.paths.reviewed_tracks("duel"), seen)
     params = _params().model_copy(update={"audit_share": audit_share})
     ranking = rank_frames(world.paths, ["duel"], _by_colour("neutral"), params)
@@ -146,15 +146,15 @@ def test_frames_seen_with_their_video_make_way_but_for_the_audit(
 def test_it_ends_in_time_and_after_enough(tmp_path: Path) -> None:
     world = make_world(tmp_path, {"duel": ["hostile"] * 6})
     ticks = itertools.count()
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     found = rank_frames(
         world.paths,
         ["duel"],
         _by_colour(),
         _params(seconds=3),
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: steps.append((done, total)),
         clock=lambda: next(ticks),
     )
     assert len(found) == 3
-    assert told == [(0, 6), (1, 6), (2, 6), (3, 6), (6, 6)]
+    assert steps == [(0, 6), (1, 6), (2, 6), (3, 6), (6, 6)]
     assert len(rank_frames(world.paths, ["duel"], _by_colour(), _params(frames=2))) == 2

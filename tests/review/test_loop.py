@@ -32,6 +32,7 @@ from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
 from tests.conftest import make_clone
 from tests.review.conftest import Desk, Running, free_port
 from tests.review.test_proposals import write_proposals
+from tests.support.ticks import tick
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -92,21 +93,8 @@ def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     return {name: entry.value for name, entry in event.materialization.metadata.items()}
 
 
-def _tick(
-    instance: dg.DagsterInstance, cursor: str | None = None
-) -> tuple[dg.SensorResult | dg.SkipReason, str | None]:
-    with dg.build_sensor_context(instance, cursor=cursor) as context:
-        result = reviews(context)
-    assert isinstance(result, dg.SensorResult | dg.SkipReason)
-    if isinstance(result, dg.SensorResult):
-        for event in result.asset_events:
-            instance.report_runless_asset_event(event)
-        return result, result.cursor or cursor
-    return result, cursor
-
-
 def _provenance(world: Project) -> Any:
-    """The images as recorded, by frame; not their copies without marks, nor frames that nobody knows."""
+    """The images as recorded, by frame; not their copies without marks, nor frames with unknown targets."""
     rows = read_table(world.paths.dataset / "provenance.parquet", PROVENANCE)
     return rows[rows["kind"] == "as-is"].set_index("frame_index")
 
@@ -143,14 +131,14 @@ def test_from_push_to_a_new_model(desk: Desk, instance: dg.DagsterInstance) -> N
         desk.say(tasks[index], "accept")
 
     # Dagster: the sensor pulls the reviews and requests the downstream assets.
-    asked, cursor = _tick(instance)
+    asked, cursor = tick(reviews, instance)
     assert isinstance(asked, dg.SensorResult)
     assert len(asked.run_requests or []) == 1
     assert [event.asset_key.path for event in asked.asset_events] == [["reviewed_labels"]]
     judged = 3 + len(tested)
     assert asked.asset_events[0].metadata["frames_reviewed"].value == judged
     assert DvcRepo(world.paths.root).is_recorded(world.paths.reviewed("scene_1"))
-    assert isinstance(_tick(instance, cursor)[0], dg.SkipReason)
+    assert isinstance(tick(reviews, instance, cursor)[0], dg.SkipReason)
     assert defs().resolve_job_def("train_model").execute_in_process(instance=instance).success
 
     after = _provenance(world)
@@ -183,7 +171,7 @@ def test_from_push_to_a_new_model(desk: Desk, instance: dg.DagsterInstance) -> N
 
     # A review that does not change the dataset reruns the evaluation, but not the training.
     desk.say(tasks[rejected], "reject")
-    few, cursor = _tick(instance, cursor)
+    few, cursor = tick(reviews, instance, cursor)
     assert isinstance(few, dg.SensorResult)
     assert not few.run_requests
     assert set(_repro(world, "evaluation")) == {"yolo_dataset", "evaluation"}
@@ -206,8 +194,8 @@ def test_the_asset_pulls_reviews_and_the_check_warns(desk: Desk, instance: dg.Da
 def test_without_a_server_nothing_is_lost(
     desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = desk.world.paths.reviewed("scene_1")
-    before = home.read_bytes()
+    file = desk.world.paths.reviewed("scene_1")
+    before = file.read_bytes()
     monkeypatch.setenv("LABEL_STUDIO_URL", f"http://127.0.0.1:{free_port()}")
     failed = _materialize(instance, "review_tasks", raise_on_error=False)
     assert not failed.success
@@ -216,21 +204,21 @@ def test_without_a_server_nothing_is_lost(
     metadata = _metadata(_materialize(instance, "reviewed_labels"))
     assert metadata["how"].startswith("no reviews read, nothing changed: Label Studio does not respond")
     assert metadata["frames_reviewed"] == sum(
-        frame.decision is not None for frame in read_reviewed(home).frames
+        frame.decision is not None for frame in read_reviewed(file).frames
     )
     by_hand = CliRunner().invoke(app, ["review", "pull"])
     assert isinstance(by_hand.exception, ServerDownError)
     metadata = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)
     assert metadata["frames_reviewed"] >= 1
     assert metadata["server"].startswith("Label Studio does not respond at")
-    assert home.read_bytes() == before
-    newest = max(frame.reviews[-1].at for frame in read_reviewed(home).frames)
-    skipped, _ = _tick(instance, newest.isoformat())
+    assert file.read_bytes() == before
+    newest = max(frame.reviews[-1].at for frame in read_reviewed(file).frames)
+    skipped, _ = tick(reviews, instance, newest.isoformat())
     assert "does not respond" in str(getattr(skipped, "skip_message", ""))
 
     monkeypatch.delenv("LABEL_STUDIO_URL")
     monkeypatch.delenv("LABEL_STUDIO_API_KEY")
-    skipped, _ = _tick(instance, newest.isoformat())
+    skipped, _ = tick(reviews, instance, newest.isoformat())
     assert "this project has no Label Studio yet" in str(getattr(skipped, "skip_message", ""))
 
 
@@ -238,7 +226,7 @@ def test_reviews_pulled_by_somebody_else_are_noticed(
     desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_URL", f"http://127.0.0.1:{free_port()}")
-    asked, _ = _tick(instance)
+    asked, _ = tick(reviews, instance)
     assert isinstance(asked, dg.SensorResult)
     assert len(asked.run_requests or []) == 1
     assert reviews_in_force(desk.world, "scene_1")
@@ -271,7 +259,7 @@ def test_proposed_targets_are_asked_about_and_taught(desk: Desk) -> None:
     assert len(tasks) == 3
     for task in tasks:
         (first, second) = task["predictions"][0]["result"]
-        assert "nobody marked it" in task["data"]["context"]
+        assert "not marked in the video" in task["data"]["context"]
         desk.say(task, "accept", [first])
         assert second["id"] == f"box-{FIRST_PROPOSAL + 1}"
     assert CliRunner().invoke(app, ["review", "pull"]).exit_code == 0
@@ -300,8 +288,8 @@ def test_reviewed_tracks_are_a_source_too(desk: Desk) -> None:
     done = CliRunner().invoke(app, ["review", "pull-video", "scene_1", "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["objects"] >= 1
-    home = world.paths.reviewed_tracks("scene_1")
-    assert DvcRepo(world.paths.root).is_recorded(home)
+    file = world.paths.reviewed_tracks("scene_1")
+    assert DvcRepo(world.paths.root).is_recorded(file)
     assert reviews_version(world.paths) != before, "Dagster sees that the dataset is out of date"
     # Git shows DVC's pointer file for the next commit, not the file itself.
     seen = subprocess.run(
@@ -313,6 +301,6 @@ def test_reviewed_tracks_are_a_source_too(desk: Desk) -> None:
     ).stdout.split()
     assert "data/reviewed/tracks/scene_1.json.dvc" in seen
     assert "data/reviewed/tracks/scene_1.json" not in seen
-    home.unlink()
-    subprocess.run(["dvc", "checkout", f"{home}.dvc"], cwd=world.paths.root, check=True, capture_output=True)
-    assert home.exists()
+    file.unlink()
+    subprocess.run(["dvc", "checkout", f"{file}.dvc"], cwd=world.paths.root, check=True, capture_output=True)
+    assert file.exists()

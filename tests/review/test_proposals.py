@@ -29,14 +29,14 @@ PARAMS = params().finetuned_model.rounds
 TARGET, NEBULA = (100.0, 60, 120, 76), (10.0, 70, 24, 84)
 
 
-def write_proposals(world: Project, *rows: tuple[str, int, tuple[float, ...], str, int]) -> None:
+def write_proposals(world: Project, *frames: tuple[str, int, tuple[float, ...], str, int]) -> None:
     """Write data/model/proposed.csv: video, frame_index, box, use and held of each, by the first round."""
     world.paths.model.mkdir(exist_ok=True)
-    told = [
+    proposed = [
         (1, video, index, 0, *box, 0.4, use, f"{video}/0/{n}", held)
-        for n, (video, index, box, use, held) in enumerate(rows)
+        for n, (video, index, box, use, held) in enumerate(frames)
     ]
-    pd.DataFrame(told, columns=["round", *PROPOSED_COLUMNS]).to_csv(
+    pd.DataFrame(proposed, columns=["round", *PROPOSED_COLUMNS]).to_csv(
         world.paths.model / "proposed.csv", index=False
     )
 
@@ -79,9 +79,10 @@ def test_proposals_are_shown_with_their_origin_and_first(world: Project) -> None
     assert [label["detection_id"] for label in frame.labels] == [0, FIRST_PROPOSAL]
     regions = prediction(frame, world.params.review.tasks)["result"]
     assert [region["id"] for region in regions] == ["box-0", "mask-0", f"box-{FIRST_PROPOSAL}"]
-    told = task_data(frame, world.params.review.tasks, {})["context"]
+    context = task_data(frame, world.params.review.tasks, {})["context"]
     assert (
-        "proposed by the model of round 1 (40% sure, seen in 3 frames, not taken): nobody marked it" in told
+        "proposed by the model of round 1 (confidence 40%, in 3 frames, not taken): not marked in the video"
+        in context
     )
     assert all(len(other.labels) == 1 for other in others)
 
@@ -138,7 +139,7 @@ def test_verdicts_are_taught_in_the_next_round(world: Project) -> None:
         {
             "px": 64, "count": 60, "per_frame": 60, "foreign": 0, "stretch": 1,
             "erased": 0.0, "away": 1.0, "standouts": 0, "pasted": [0, 0],
-            "paste_scale": [1.0, 1.0], "turn_deg": 0, "recolour": 0, "brightness": 0,
+            "paste_scale": [1.0, 1.0], "turn_deg": 0, "recolour": 0, "marked": 0, "brightness": 0,
         }
     )  # fmt: skip
     crops = write_crops(folder, rows, world.paths.root / "crops", params, seed=1, proposals=refused)
@@ -150,7 +151,7 @@ def test_verdicts_are_taught_in_the_next_round(world: Project) -> None:
 
 
 def test_reviewed_frames_become_complete_truth(world: Project) -> None:
-    """Marked and unmarked targets, what is like one, what nobody can judge, and a frame without any."""
+    """Marked and unmarked targets, a similar object, an unsure one, and a frame without any."""
     index = _train_frame(world)
     marked = box_at(index // 10).tolist()
     things = (

@@ -105,9 +105,9 @@ def test_the_command_exits_with_its_server(
     finally:
         if started.poll() is None:
             started.kill()
-    told = (tmp_path / "out").read_text()
-    assert label_studio.server.password in told
-    assert "Traceback" not in told
+    output = (tmp_path / "out").read_text()
+    assert label_studio.server.password in output
+    assert "Traceback" not in output
 
 
 def _wait_for(file: Path, words: str, process: subprocess.Popen) -> None:

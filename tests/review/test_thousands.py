@@ -40,9 +40,9 @@ def test_five_thousand_tasks(label_studio: Running) -> None:
     assert desk.pull().videos == []
 
     labels = read_table(world.paths.labels("duel"), LABELS).sort_values("frame_index")
-    home = desk.reviewed("duel")
-    assert list(home) == labels["frame_index"].tolist()
-    reviews = [review for frame in home.values() for review in frame.reviews]
+    pulled = desk.reviewed("duel")
+    assert list(pulled) == labels["frame_index"].tolist()
+    reviews = [review for frame in pulled.values() for review in frame.reviews]
     found = [thing for review in reviews for thing in review.objects]
     assert np.abs([thing.box for thing in found] - labels[BOX].to_numpy()).max() < 1e-6
     assert [thing.rle for thing in found] == labels["rle"].tolist()

@@ -104,8 +104,8 @@ def test_lifespans_and_interpolation_match_label_studio(one: Track) -> None:
 
     region = video_regions([one], INFO)[0]
     theirs: dict[int, dict] = {k["frame"]: k for k in region["value"]["sequence"]}
-    (told,) = extract_key_frames([region])
-    theirs |= {k["frame"]: k for k in told["value"]["sequence"]}
+    (read,) = extract_key_frames([region])
+    theirs |= {k["frame"]: k for k in read["value"]["sequence"]}
     ours = frame_rows(read_regions([region], SIZE, FRAMES), FRAMES)
     assert [frame + 1 for frame in ours["frame_index"]] == sorted(theirs)
     boxes = np.array([pixel_box(theirs[frame], SIZE) for frame in sorted(theirs)])

@@ -1,38 +1,14 @@
 """Number of encoded crops, with a stand-in that segments bright pixels."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
-from gotowce_dagster.segmenters.base import Prediction
-from gotowce_dagster.segmenters.prompts import PROMPTS, Prompt
+from gotowce_dagster.segmenters.prompts import PROMPTS
 from gotowce_dagster.segmenters.proposals import propose
 from tests.shipped import masks_params
+from tests.support.bright_pixels import BrightPixels
 
 CLEAR, UNCLEAR, EMPTY = np.array([[20.0, 20, 60, 60], [100, 20, 140, 60], [20, 100, 60, 140]])
-
-
-class BrightPixels:
-    """Segments bright pixels for every prompt, with growing masks on grey."""
-
-    name, weights, device = "eyes", "none", "cpu"
-
-    def __init__(self) -> None:
-        self.calls: list[int] = []
-
-    def predict(
-        self, crops: Sequence[np.ndarray], prompts: Sequence[Sequence[Prompt]]
-    ) -> list[list[Prediction]]:
-        self.calls.append(len(crops))
-        return [
-            [self._prediction(crop, 40 * number) for number, _ in enumerate(asked)]
-            for crop, asked in zip(crops, prompts, strict=True)
-        ]
-
-    def _prediction(self, crop: np.ndarray, above: int) -> Prediction:
-        logits = np.where(crop[..., 0] > above + 10, 5.0, -5.0)[None].astype(np.float32)
-        return Prediction(logits, np.array([0.9]))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +35,7 @@ def picture() -> np.ndarray:
 def test_further_crops_are_encoded_only_in_doubt(
     picture: np.ndarray, boxes: list[np.ndarray], second_look: float, calls: list[int]
 ) -> None:
-    model = BrightPixels()
+    model = BrightPixels(above=10, step=40)
     params = masks_params().model_copy(update={"second_look": second_look})
     found = propose(model, picture, np.array(boxes), (2.0, 3.0), params)
     assert model.calls == calls
@@ -69,6 +45,6 @@ def test_further_crops_are_encoded_only_in_doubt(
 
 
 def test_single_crop_is_encoded_once(picture: np.ndarray) -> None:
-    model = BrightPixels()
+    model = BrightPixels(above=10, step=40)
     propose(model, picture, np.array([UNCLEAR, EMPTY]), (3.0,), masks_params())
     assert model.calls == [2]

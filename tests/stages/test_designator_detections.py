@@ -65,7 +65,7 @@ def test_kept_frames_give_a_table(project: Project) -> None:
     assert steps[-1] == (6, 6)
 
 
-def test_frames_without_an_answer_are_told_apart_from_frames_without_a_designator(
+def test_unanswered_frames_differ_from_frames_without_a_designator(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -88,8 +88,8 @@ def test_frames_without_an_answer_are_told_apart_from_frames_without_a_designato
     assert preview.notes == [
         "no usable response for 1 of 6 frames, which are excluded from the dataset; the first is frame 10: "
         "eye: no JSON: a refusal or prose",
-        "eye: 6 answers, 1 of them invalid, 6,000 tokens in and 600 out, at a price unknown here; "
-        "answers kept from before are counted and cost nothing again",
+        "eye: 6 answers, 1 of them invalid, 6,000 input and 600 output tokens, price unknown; "
+        "cached answers are counted but not paid for again",
     ]
     assert preview.numbers["eye_tokens_in"] == 6000
 
@@ -191,5 +191,5 @@ def test_profile_without_designators_gives_an_empty_table(project: Project) -> N
 
 def test_missing_profile_is_named(project: Project) -> None:
     project.paths.profile("drawn").unlink()
-    with pytest.raises(InputError, match=r"drawn\.toml: not there"):
+    with pytest.raises(InputError, match=r"drawn\.toml: does not exist"):
         designator_detections.run(project, VIDEO)

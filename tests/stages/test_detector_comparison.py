@@ -21,6 +21,8 @@ from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE
 from tests.support.synthetic import Scene, write_scene
 
+pytestmark = pytest.mark.slow
+
 DETECTORS = {
     "bracket": {"kind": "bracket"},
     "same": {"kind": "bracket", "min_confidence": 0.5},
@@ -50,9 +52,9 @@ def make(root: Path, **section: object) -> Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = make(tmp_path_factory.mktemp("compared"), detectors=DETECTORS, segmenters=["grabcut"])
-    told: list[tuple[int, int]] = []
-    detector_comparison.run(made, lambda *now: told.append(now))
-    assert told[-1] == (300, 300), "one that cannot run is not waited for"
+    steps: list[tuple[int, int]] = []
+    detector_comparison.run(made, lambda *now: steps.append(now))
+    assert steps[-1] == (300, 300), "one that cannot run is not waited for"
     return made
 
 
@@ -65,7 +67,7 @@ def table(project: Project) -> pd.DataFrame:
     return read_table(folder(project) / "table.parquet", TABLE).set_index("name")
 
 
-def test_every_one_has_a_row_and_says_why_it_did_not_run(table: pd.DataFrame) -> None:
+def test_every_contender_has_a_row_with_its_obstacle(table: pd.DataFrame) -> None:
     assert table["status"].to_dict() == {
         "bracket": "ran", "same": "ran", "gone": "cannot run", "grabcut": "ran",
     }  # fmt: skip
@@ -138,11 +140,11 @@ def test_files_without_truth_from_the_command_line(
     video = str(project.paths.raw / "drawn_other.mp4")
     words = ["compare", video, "--detectors", "bracket,same", "--frames", "2", "--out", str(tmp_path / "out")]
     assert run(monkeypatch, *words, "--budget-frames", "7200", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [row["budget_frames"] for row in told["detectors"]] == [7200, 7200]
-    assert 0 < told["detectors"][0]["budget_hours"] < 1
-    assert told["agreement"]["bracket"]["same"] == 1
-    assert [row["f1_50"] for row in told["detectors"]] == [None, None]
+    output = json.loads(capsys.readouterr().out)
+    assert [row["budget_frames"] for row in output["detectors"]] == [7200, 7200]
+    assert 0 < output["detectors"][0]["budget_hours"] < 1
+    assert output["agreement"]["bracket"]["same"] == 1
+    assert [row["f1_50"] for row in output["detectors"]] == [None, None]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Agreement" in page
     assert "so accuracy is unknown" in page

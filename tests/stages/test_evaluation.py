@@ -33,6 +33,8 @@ from tests.support.synthetic import Scene, Target, write_scene
 from tests.training.test_finetune import SMALL
 from tests.worlds import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCENE = Scene(
     targets=(Target(shape="freighter", length=30, start=(120, 110), velocity=(1.3, 0.7)),),
     frames=240,
@@ -152,13 +154,13 @@ def test_complete_truth_gives_the_other_figures(evaluated: Project, tmp_path: Pa
     unmarked = objects.assign(x1=5, y1=5, x2=25, y2=25, marked="no")
     pd.concat([objects, unmarked]).to_csv(other.paths.complete_truth("scene"), index=False)
     evaluation.run(other, silent)
-    told = _metrics(other)["recalls"]["all"]
-    assert (told["complete_frames"], told["unmarked_targets"]) == (3, 3)
-    assert "unmarked_recall" in told
+    recalls = _metrics(other)["recalls"]["all"]
+    assert (recalls["complete_frames"], recalls["unmarked_targets"]) == (3, 3)
+    assert "unmarked_recall" in recalls
     assert UNMEASURED not in preview_of(other, "evaluation", None).notes
 
 
-def test_without_truth_it_says_so(evaluated: Project, tmp_path: Path) -> None:
+def test_missing_truth_is_reported(evaluated: Project, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(evaluated.paths.root, root)
     other = Project(Paths(root))
@@ -183,14 +185,14 @@ def test_what_was_followed_through_the_video_is_truth(evaluated: Project, tmp_pa
     kept = index.loc[index["kept"], "frame_index"]
     tracks = tracks_of(read_table(other.paths.masks("scene"), MASKS), kept, 1.0)
     width, height = SCENE.size
-    said = TrackReview.model_validate(
+    review = TrackReview.model_validate(
         {
             **{"review_id": "v", "task": "1/1@t", "annotator": 1, "at": "2026-01-01T00:00:00Z"},
             **{"state": "done", "tracks": tracks},
         }
     )
     video = TrackedVideo(
-        video="scene", frames=SCENE.frames, width=width, height=height, fps=8, reviews=(said,)
+        video="scene", frames=SCENE.frames, width=width, height=height, fps=8, reviews=(review,)
     )
     write_tracked(other.paths.reviewed_tracks("scene"), video)
     evaluation.run(other, silent)

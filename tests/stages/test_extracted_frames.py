@@ -144,6 +144,7 @@ def test_sound_alone_ends_in_a_clear_result(tmp_path: Path) -> None:
     assert "no video stream" in _about(project, "bad")["error"]
 
 
+@pytest.mark.slow
 def test_a_corrupt_middle_and_a_missing_end_are_recorded(tmp_path: Path) -> None:
     whole = bytearray((SAMPLES / "oolite_red_sample.mp4").read_bytes())
     middle, end = len(whole) // 2, len(whole) * 9 // 10

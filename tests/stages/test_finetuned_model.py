@@ -17,6 +17,8 @@ from gotowce_dagster.training.finetune import read_metrics
 from tests.training.test_finetune import SMALL
 from tests.worlds import make_world
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -49,7 +51,7 @@ def test_the_model_loads_and_knows_its_classes(project: Project) -> None:
     assert YOLO(project.paths.model / "best.pt").names == {0: "hostile"}
 
 
-def test_random_weights_are_said_loudly(project: Project) -> None:
+def test_random_weights_are_warned_about(project: Project) -> None:
     assert "**random weights**" in (project.paths.model / "MODEL_CARD.md").read_text()
     preview = preview_of(project, "finetuned_model", None)
     assert "random weights (yolo26n.yaml)" in preview.notes[0]

@@ -63,10 +63,10 @@ def test_masks_reach_the_frames_without_a_designator(project: Project) -> None:
 @pytest.mark.weights
 def test_labels_are_made_of_them(project: Project) -> None:
     labels = read_table(project.paths.labels("drawn"), LABELS)
-    carried = labels[labels["designator_x1"].isna()]
-    assert len(carried) >= 3
-    assert carried["frame_index"].between(10, 30).all()
-    assert set(carried["class_name"]) == {"ship"}
+    propagated = labels[labels["designator_x1"].isna()]
+    assert len(propagated) >= 3
+    assert propagated["frame_index"].between(10, 30).all()
+    assert set(propagated["class_name"]) == {"ship"}
     assert set(labels["verdict"]) == {"accept"}
 
 

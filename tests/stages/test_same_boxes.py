@@ -23,6 +23,8 @@ from gotowce_dagster.video.decode import probe, read_frames
 from tests.conftest import ROOT
 from tests.support.synthetic import Bracket, Scene, Target, write_scene
 
+pytestmark = pytest.mark.slow
+
 SHARED = ROOT.parent / "shared"
 STEP = int(os.environ.get("GOTOWCE_TEST_STEP", "40"))
 """Real footage is compared on every so many frames; 1 for all."""

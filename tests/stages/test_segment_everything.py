@@ -52,9 +52,9 @@ def test_objects_are_measured_where_they_are_known(project: Project) -> None:
     assert objects["box_iou"].between(0.1, 1).all()
 
 
-def test_the_page_says_what_did_not_run(project: Project) -> None:
+def test_the_report_lists_what_did_not_run(project: Project) -> None:
     page = (folder(project) / "report.html").read_text(encoding="utf-8")
-    assert "SAM 2 was not run: masks are made by grabcut here" in page
+    assert "SAM 2 was not run: the masks engine of this project is grabcut" in page
     assert "<img src=" in page
 
 

@@ -169,7 +169,7 @@ def test_a_damaged_picture_is_not_taken_for_empty(tmp_path: Path) -> None:
     assert preview_of(made, "yolo_dataset", None).numbers["left_out_damaged"] == 2
 
 
-def test_a_video_without_labels_is_left_out_and_told(tmp_path: Path) -> None:
+def test_a_video_without_labels_is_left_out_and_reported(tmp_path: Path) -> None:
     made = make_world(tmp_path, {"a": ["hostile"] * 40, "b": ["hostile"] * 40})
     made.paths.labels("b").unlink()
     yolo_dataset.run(made, silent)

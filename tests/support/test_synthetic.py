@@ -45,6 +45,7 @@ def test_a_bracket_has_the_arms_gap_and_thickness_asked_for(
     assert mask[row, : side // 2].sum() == thickness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", list(SHAPES))
 def test_boxes_are_those_of_the_pixels(shape: str) -> None:
     scene = Scene((Target(shape, 60, colour=(0, 255, 0), bracket=Bracket(LOUD)),), frames=9, zoom=2)

@@ -1,4 +1,4 @@
-"""What befalls the object of a trial, by its exact masks."""
+"""The states of a trial's object over time, by its exact masks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Clips that try whoever follows an object: a zoom, an occlusion, a look-alike; with its exact mask.
+"""Difficult clips for trackers with exact masks: a zoom, an occlusion, a look-alike.
 
 For tests and benchmarks; not part of the pipeline.
 """
@@ -26,7 +26,7 @@ _ZOOM = 2.2
 
 @dataclass(frozen=True)
 class Trial:
-    """An object, what befalls it in the middle third of the clip, and what it flies before.
+    """An object, its ordeal in the middle third of the clip, and the background.
 
     Equal trials give equal pictures. The seed decides sizes, colours, speeds and directions, whether the
     zoom goes in or out, and which of two crossing look-alikes is in front; with an odd seed the look-alike

@@ -1,46 +1,22 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.core.tables import PROVENANCE, read_table
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.stages import yolo_dataset
 from gotowce_dagster.training.crops import (
-    Cutout,
     Proposed,
-    Scene,
     crop_count,
     crop_scene,
     crop_side,
-    of_other_games,
-    paste,
-    read_cutouts,
     write_crops,
 )
+from gotowce_dagster.training.pasting import read_cutouts
+from tests.training.scenes import PARAMS, scene_of
 from tests.worlds import make_world
-
-PARAMS = CropParams(
-    px=64, count=40, per_frame=40, erased=0.75, away=0.3, standouts=0, pasted=(1, 2), paste_scale=(0.7, 1.4),
-    foreign=0.5, stretch=1.5, turn_deg=180, recolour=0.3, brightness=0.3,
-)  # fmt: skip
-
-
-def _scene(*boxes: tuple[float, float, float, float], doubtful: tuple = ()) -> Scene:
-    image = np.full((96, 160, 3), 30, np.uint8)
-    for box in (*boxes, *doubtful):
-        x1, y1, x2, y2 = map(int, box)
-        image[y1:y2, x1:x2] = 220
-    return Scene(
-        image,
-        np.array(boxes, float).reshape(-1, 4),
-        np.zeros(len(boxes), int),
-        np.array(doubtful, float).reshape(-1, 4),
-    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +30,7 @@ def _scene(*boxes: tuple[float, float, float, float], doubtful: tuple = ()) -> S
     ids=["inside", "less than half inside: painted over", "cut, most inside", "outside"],
 )
 def test_targets_of_a_crop(box: tuple, kept: list, is_bright: bool) -> None:
-    crop = crop_scene(_scene(box), 10, 10, 64)
+    crop = crop_scene(scene_of(box), 10, 10, 64)
     assert crop.image.shape == (64, 64, 3)
     assert crop.boxes.tolist() == [list(map(float, some)) for some in kept]
     assert (crop.image.max() > 200) == is_bright
@@ -66,58 +42,9 @@ def test_targets_of_a_crop(box: tuple, kept: list, is_bright: bool) -> None:
     ids=["alone: painted over", "on a target: left"],
 )
 def test_what_may_be_a_target_is_not_background(doubtful: tuple, bright: bool) -> None:
-    crop = crop_scene(_scene((20, 20, 40, 36), doubtful=(doubtful,)), 0, 0, 64)
+    crop = crop_scene(scene_of((20, 20, 40, 36), doubtful=(doubtful,)), 0, 0, 64)
     assert len(crop.boxes) == 1
     assert (crop.image[45:, 45:].max() > 200) == bright
-
-
-@given(seed=st.integers(0, 10_000), width=st.integers(4, 30), height=st.integers(4, 30))
-def test_a_pasted_target_lies_in_its_box_and_touches_no_other(seed: int, width: int, height: int) -> None:
-    scene = _scene((5, 5, 25, 25))
-    dark = Scene(np.zeros_like(scene.image), scene.boxes, scene.classes)
-    cutout = Cutout(
-        np.full((height, width, 3), 255, np.uint8), np.ones((height, width), np.float32), class_id=3
-    )
-    pasted = paste(dark, cutout, PARAMS, np.random.default_rng(seed))
-    assert dark.image.max() == 0, "the scene itself stays as it was"
-    if len(pasted.boxes) == 1:
-        return
-    x1, y1, x2, y2 = pasted.boxes[1]
-    assert pasted.classes.tolist() == [0, 3]
-    assert x1 >= 0
-    assert y1 >= 0
-    assert x2 <= 160
-    assert y2 <= 96
-    assert max(5 - x2, x1 - 25) >= 3 or max(5 - y2, y1 - 25) >= 3
-    bright = np.argwhere(pasted.image.max(axis=2) > 128)
-    assert (bright.min(axis=0) >= [y1 - 1, x1 - 1]).all()
-    assert (bright.max(axis=0) <= [y2, x2]).all()
-
-
-def test_no_free_place_gives_the_scene_itself() -> None:
-    full = _scene((0, 0, 160, 96))
-    cutout = Cutout(np.full((8, 8, 3), 255, np.uint8), np.ones((8, 8), np.float32), 0)
-    assert paste(full, cutout, PARAMS, np.random.default_rng(1)) is full
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_nothing_is_pasted_on_a_panel(seed: int) -> None:
-    empty = Scene(np.zeros((96, 160, 3), np.uint8), np.zeros((0, 4)), np.zeros(0, int))
-    cutout = Cutout(np.full((16, 16, 3), 255, np.uint8), np.ones((16, 16), np.float32), 0)
-    hud = np.zeros((96, 160), bool)
-    hud[:, 60:] = True
-    pasted = paste(empty, cutout, PARAMS, np.random.default_rng(seed), hud)
-    assert (pasted.boxes[:, 0] < 60).all()
-    assert paste(empty, cutout, PARAMS, np.random.default_rng(seed), np.ones_like(hud)) is empty
-
-
-def test_cutouts_of_other_games_have_a_class_of_this_one() -> None:
-    ship, mech = (
-        Cutout(np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.float32), class_id) for class_id in (0, 1)
-    )
-    cutouts = {"this": [[ship]], "other": [[ship, mech], [mech]], "third": [[mech]]}
-    assert of_other_games(cutouts, "this") == [[ship]]
-    assert of_other_games(cutouts, "third") == [[mech], [mech]]
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,12 @@ from gotowce_dagster.core import weights
 from gotowce_dagster.core.files import remove
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.stages import yolo_dataset
-from gotowce_dagster.training.finetune import finetune, fingerprint, portable, read_state
+from gotowce_dagster.training.engines.base import read_state
+from gotowce_dagster.training.engines.yolo import Yolo
+from gotowce_dagster.training.finetune import finetune, fingerprint
 from tests.worlds import make_world
+
+pytestmark = pytest.mark.slow
 
 SMALL = {
     "crops": None,
@@ -108,7 +112,7 @@ def test_killed_after_an_epoch_it_goes_on_there(
     assert trained.state.stopped
     assert len(list(place.glob("epoch-*"))) == 1
 
-    portable(trained.weights, elsewhere / "best.pt", trained.arguments)
+    Yolo().save(trained.weights, elsewhere / "best.pt", trained.arguments)
     once = (elsewhere / "best.pt").read_bytes()
     assert str(project.paths.root).encode() not in once
 
@@ -132,7 +136,7 @@ def test_the_same_seed_gives_the_same_model(project: Project, tmp_path: Path) ->
         trained = finetune(
             project.paths.dataset, "yolo26n.yaml", params, tmp_path / name, progress=silent, on_epoch=_ignore
         )
-        portable(trained.weights, tmp_path / "best.pt", trained.arguments)
+        Yolo().save(trained.weights, tmp_path / "best.pt", trained.arguments)
         models.append((tmp_path / "best.pt").read_bytes())
     assert models[0] == models[1]
 

@@ -27,8 +27,18 @@ from gotowce_dagster.training.proposals import (
 from gotowce_dagster.training.rounds import train_on_crops
 from tests.worlds import box_at, make_world
 
+pytestmark = pytest.mark.slow
+
 PARAMS = RoundsParams(
-    count=1, least_gain=0.05, frames=20, hold=2, adopt=0.5, doubt=0.05, box_iou=0.6, smallest=0.1
+    count=1,
+    least_gain=0.05,
+    frames=20,
+    hold=2,
+    adopt=0.5,
+    doubt=0.05,
+    box_iou=0.6,
+    smallest=0.1,
+    small=0.2,
 )
 BOX = [100.0, 40, 120, 60]
 MIRRORED = [40.0, 40, 60, 60]  # in 160 pixels
@@ -64,17 +74,17 @@ def test_two_looks(first: sv.Detections, second: sv.Detections, found: int, sure
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Frames with and without marks; nobody says that those without show nothing."""
+    """Frames with and without marks; those without may show targets."""
     small = {
         "epochs": 1, "imgsz": 160, "batch": 8, "freeze": 0, "workers": 0,
         "crops": {
             "px": 64, "count": 16, "per_frame": 16, "erased": 0.75, "away": 0.3, "standouts": 4,
-            "pasted": [0, 1], "paste_scale": [0.7, 1.4], "foreign": 0.5, "stretch": 1.5,
+            "pasted": [0, 1], "paste_scale": [0.7, 1.4], "foreign": 0.5, "marked": 0.3, "stretch": 1.5,
             "turn_deg": 180, "recolour": 0.3, "brightness": 0.3,
         },
         "rounds": {
             "count": 1, "least_gain": 0.05, "frames": 6, "hold": 3,
-            "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6, "smallest": 0.1,
+            "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6, "smallest": 0.1, "small": 0.2,
         },
     }  # fmt: skip
     made = make_world(
@@ -142,7 +152,7 @@ def _seen(*rows: tuple[int, float, bool, bool, bool]) -> pd.DataFrame:
     """frame_index, x1, is_label, sure, still; boxes of 10 px."""
     table = pd.DataFrame(rows, columns=["frame_index", "x1", "is_label", "sure", "still"])
     return table.assign(
-        video="a", class_id=0, y1=10.0, x2=table["x1"] + 10, y2=20.0, confidence=0.5
+        video="a", class_id=0, y1=10.0, x2=table["x1"] + 10, y2=20.0, confidence=0.5, small=False
     )  # fmt: skip
 
 
@@ -172,6 +182,40 @@ def test_tracks_that_hold_are_adopted(rows: list, hold: int, use: list[str]) -> 
     is_doubtful_track = (found["held"] >= hold) & (found["use"] == "painted over")
     assert len(asked) == is_doubtful_track.sum()
     assert questions(found.assign(confidence=0.2), PARAMS).empty
+
+
+@pytest.mark.parametrize(
+    ("rows", "times", "use"),
+    [
+        ([(0, 0, False, True, False)], [0, 0.5, 1.0], ["background"]),
+        ([(1, 0, False, False, False)], [0, 0.5, 1.0], ["background"]),
+        ([(0, 0, False, True, False)], [0, 9.0, 18.0], ["painted over"]),
+        ([(n, 9.0 * n, False, True, False) for n in range(2)], [0, 0.5, 1.0], ["painted over"] * 2),
+        ([(n, 9.0 * n, False, True, False) for n in range(3)], [0, 0.5, 1.0], ["adopted"] * 3),
+        (
+            [(n, 9.0 * n, False, n != 1, False) for n in range(3)],
+            [0, 0.5, 1.0],
+            ["adopted", "painted over", "adopted"],
+        ),
+    ],
+    ids=[
+        "sure but gone", "doubtful and gone", "nobody looked around it", "twice", "holds",
+        "holds, surely found twice",
+    ],
+)  # fmt: skip
+def test_what_is_small_is_believed_only_if_it_holds(rows: list, times: list[float], use: list[str]) -> None:
+    frames = pd.DataFrame({"video": "a", "frame_index": range(3), "time_s": times, "block": 0})
+    small = _seen(*rows).assign(small=True)
+    assert judged(small, frames, PARAMS.model_copy(update={"hold": 3}))["use"].tolist() == use
+    assert "background" not in set(judged(small.assign(small=False), frames, PARAMS)["use"])
+
+
+def test_a_frame_of_another_shot_is_no_witness() -> None:
+    frames = pd.DataFrame(
+        {"video": "a", "frame_index": range(3), "time_s": [0, 0.5, 1.0], "block": [0, 1, 1]}
+    )
+    small = _seen((0, 0, False, True, False), (1, 100.0, False, True, False)).assign(small=True)
+    assert judged(small, frames, PARAMS)["use"].tolist() == ["painted over", "background"]
 
 
 def test_a_longer_video_is_searched_in_runs() -> None:
@@ -233,11 +277,11 @@ def test_each_round_is_measured_once(project: Project, monkeypatch: pytest.Monke
     file.write_text("\n".join(["clip,frame_index,x1,y1,x2,y2,label,marked", *lines]) + "\n")
     loaded = []
 
-    def load(weights: Path, *_: object) -> Callable[[np.ndarray], sv.Detections]:
+    def load(folder: Path, weights: Path) -> Callable[[np.ndarray], sv.Detections]:
         loaded.append(weights.name)
         return lambda image: _sees([[float(side) for side in box[1:]] for box in boxes[:2]], [0.9, 0.9])
 
-    monkeypatch.setattr(evaluation_rounds, "load_model", load)
+    monkeypatch.setattr(evaluation_rounds, "load_trained", load)
     table = evaluation_rounds.round_by_round(project, silent)
     assert loaded == ["round-0.pt", "best.pt"]
     assert table["round"].tolist() == [0, 1]

@@ -215,10 +215,10 @@ def test_progress_reaches_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_video(tmp_path / "a.mp4", _noise(45), fps=25, options={"g": "10"})
     for shortest in (12, 1000):
         monkeypatch.setattr(extract_module, "_SPAN_FRAMES", shortest)
-        told = list[tuple[int, int]]()
-        index_frames(tmp_path / "a.mp4", PARAMS, lambda *step, told=told: told.append(step))
-        assert told == sorted(told)
-        assert (told[0], told[-1]) == ((0, 45), (45, 45))
+        steps = list[tuple[int, int]]()
+        index_frames(tmp_path / "a.mp4", PARAMS, lambda *step, steps=steps: steps.append(step))
+        assert steps == sorted(steps)
+        assert (steps[0], steps[-1]) == ((0, 45), (45, 45))
 
 
 def test_rows_are_in_order_and_complete(tmp_path: Path) -> None:

@@ -17,20 +17,15 @@ def assist(
 ) -> None:
     """Segment reviewers' clicks and boxes until Ctrl-C; the server must run with `serve --assist`.
 
-    On the page, switch Auto-Annotation on, choose a class beside Click or Box, and the tool with the wand.
+    On the page, turn on Auto-Annotation, then choose a class beside Click or Box and the tool with the wand.
     """
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core import extras
 
     extras.require("assist", "gotowce review assist")
-    from gotowce_dagster.review.assist import (
-        Assistant,
-        application,
-        build_model,
-        new_token,
-        registered,
-        serving,
-    )
+    from gotowce_dagster.review.assist import Assistant, build_model
+    from gotowce_dagster.review.assist_registration import registered
+    from gotowce_dagster.review.assist_server import application, new_token, serving
     from gotowce_dagster.review.connection import connect, find
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a server alike."""
+"""A signal handler that ends a server on Ctrl-C and SIGTERM alike."""
 
 from typing import Any, NoReturn
 

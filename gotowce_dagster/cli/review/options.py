@@ -1,4 +1,4 @@
-"""Options that several commands of `gotowce review` take."""
+"""Options shared by commands of `gotowce review`."""
 
 from typing import Annotated
 

@@ -17,10 +17,10 @@ def pull(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Pull reviews into data/reviewed/VIDEO.json; reviews that were pulled before are never lost.
+    """Pull reviews into data/reviewed/VIDEO.json; earlier reviews are kept.
 
-    With --complete, reviewed frames also become complete truth, which measures recall of unmarked targets:
-    only where reviewers box every target, marked or not, and call what they cannot judge `unsure`.
+    With --complete, reviewed frames also become complete ground truth, which measures recall of unmarked
+    targets. Use it only if reviewers box every target, marked or not, and label doubtful ones `unsure`.
     """
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.intake.videos import pull_reviews

@@ -22,7 +22,7 @@ def push(
         RankedBy,
         typer.Option(
             help="doubt: by the rules' scores. model: frames where the fine-tuned model differs first. "
-            "proposals: frames in which a training in rounds proposed unmarked targets, with its boxes."
+            "proposals: frames with boxes that training in rounds proposed for unmarked targets."
         ),
     ] = RankedBy.doubt,
     json: Json = False,

@@ -1,1 +1,1 @@
-"""Detectors behind an HTTP server: requests, answers, money."""
+"""Detectors behind an HTTP server: requests, responses, prices."""

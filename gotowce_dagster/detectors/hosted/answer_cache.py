@@ -1,4 +1,4 @@
-"""Answers of servers, kept on disk so that none is paid for twice."""
+"""A cache of server answers on disk, so that none is paid for twice."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from gotowce_dagster.core.errors import InputError
 
 
 def default_folder() -> Path:
-    """Below the user's cache folder, so that answers outlive projects, clones and `dvc gc`."""
+    """A folder in the user's cache folder, so that answers survive projects, clones and `dvc gc`."""
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gotowce" / "answers"
 
 
@@ -24,13 +24,13 @@ def image_hash(image: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def question_key(**told: Any) -> str:
-    """Digest of everything an answer depends on."""
-    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=20).hexdigest()
+def question_key(**inputs: Any) -> str:
+    """Digest of everything that an answer depends on."""
+    return hashlib.blake2b(json.dumps(inputs, sort_keys=True).encode(), digest_size=20).hexdigest()
 
 
 class AnswerCache:
-    """A folder of JSON files, one an answer, each written whole or not at all."""
+    """A folder of JSON files, one per answer, written atomically."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_folder()
@@ -39,10 +39,10 @@ class AnswerCache:
         return self.folder / key[:2] / f"{key}.json"
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The answer kept under a key, or None.
+        """The cached answer of a key, or None.
 
         Raises:
-            InputError: its file is damaged.
+            InputError: the file is damaged.
         """
         path = self._path(key)
         try:
@@ -50,10 +50,10 @@ class AnswerCache:
         except FileNotFoundError:
             return None
         except ValueError:
-            raise InputError(f"{path}: damaged; remove it, and the question will be asked again") from None
+            raise InputError(f"{path}: damaged; remove it to ask the question again") from None
 
     def put(self, key: str, answer: dict[str, Any]) -> None:
-        """Keep an answer. Several runs may keep the same one at once: the last stays."""
+        """Store an answer. Of several processes that store the same key, the last one wins."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(answer)

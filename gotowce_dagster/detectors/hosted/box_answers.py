@@ -1,7 +1,7 @@
-"""What vision language models answer about boxes: parsed and repaired by rule, never evaluated.
+"""Parsing of boxes in the responses of vision language models, with repairs by fixed rules.
 
-Models asked for pixels answer in shares, swap corners, leave the picture, or refuse in prose. Each repair has
-a name and is counted; what no rule repairs is dropped and counted too.
+Models asked for pixels answer in fractions, swap corners, leave the image, or refuse in prose. Each repair
+has a name and is counted; boxes that no rule repairs are dropped and counted too.
 """
 
 import json
@@ -21,7 +21,7 @@ Coordinates = Literal["pixel", "unit", "thousand"]
 
 _FULL = {"unit": 1.0, "thousand": 1000.0}
 _BEYOND = 1.05
-"""Coordinates this far beyond the end of a convention's range are another convention."""
+"""Coordinates larger than a convention's range by this factor follow another convention."""
 
 
 class Answer(BaseModel):
@@ -48,7 +48,7 @@ class CountAnswer(BaseModel):
 
 
 class Repair(StrEnum):
-    """What was wrong with a box that could be put right."""
+    """A repaired error of a box."""
 
     SWAPPED = "corners swapped"
     CLIPPED = "partly outside"
@@ -59,7 +59,7 @@ class Repair(StrEnum):
 
 
 class Fault(StrEnum):
-    """What could not be put right: an answer without boxes to read, or a box of it."""
+    """An error that cannot be repaired, of a response or of one of its boxes."""
 
     PROSE = "no JSON: a refusal or prose"
     BROKEN = "broken JSON"
@@ -71,10 +71,10 @@ class Fault(StrEnum):
 
 @dataclass
 class Parsed:
-    """Boxes of one answer, in pixels of the picture that was sent.
+    """The boxes of one response, in pixels of the image that was sent.
 
-    xyxy float (n, 4), confidence (n,), owners: class and phrase of each. ``fault`` says why the answer as a
-    whole is worth nothing; then there are no boxes.
+    xyxy float (n, 4), confidence (n,), owners: class and phrase of each box. ``fault``: why the response is
+    unusable as a whole; it then has no boxes.
     """
 
     xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4)))
@@ -86,7 +86,7 @@ class Parsed:
 
 
 class _Loose(BaseModel):
-    """A box as it comes: confidence may lack; finite numbers, or numerals, and nothing else."""
+    """An unchecked box: finite numbers or numerals; the confidence is optional."""
 
     model_config = ConfigDict(allow_inf_nan=False, extra="ignore")
 
@@ -99,7 +99,7 @@ class _Loose(BaseModel):
 
 
 class UnreadableError(ValueError):
-    """Text that holds no readable JSON; ``fault`` says of which sort."""
+    """A text without readable JSON; ``fault`` is the reason."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -107,10 +107,10 @@ class UnreadableError(ValueError):
 
 
 def find_json(text: str) -> Any:
-    """The JSON value in a text: all of it, or the first object or list in a fence or in prose.
+    """The JSON value of a text: the whole text, or the first object or list in a code fence or in prose.
 
     Raises:
-        UnreadableError: there is none, or what begins like one breaks off.
+        UnreadableError: there is none, or it is truncated or malformed.
     """
     fenced = re.search(r"```(?:json)?\s*(.*?)```", text, re.DOTALL)
     text = (fenced[1] if fenced else text).strip()
@@ -120,20 +120,20 @@ def find_json(text: str) -> Any:
         try:
             return decoder.raw_decode(text, start)[0]
         except (ValueError, RecursionError):
-            # What follows inside a broken object would be a part of it taken for the whole.
+            # A later match could be a part of the malformed object.
             break
     begins = bool(starts) and (starts[0] == 0 or fenced is not None or '"' in text[starts[0] :])
     raise UnreadableError(Fault.BROKEN if begins else Fault.PROSE)
 
 
 def parse_boxes(text: str, size: tuple[int, int], phrases: Phrases, asked: Coordinates = "pixel") -> Parsed:
-    """Read the boxes of an answer.
+    """Parse the boxes of a response.
 
     Args:
-        text: JSON as ``Answer`` describes it, or prose around it, or a bare list of boxes.
-        size: (width, height) in pixels of the picture that was sent.
-        phrases: what the model was asked for.
-        asked: the coordinates it was asked for.
+        text: JSON of the schema ``Answer``, also within prose, or a list of boxes.
+        size: (width, height) in pixels of the image that was sent.
+        phrases: the prompted phrases.
+        asked: the requested coordinate convention.
     """
     try:
         content = find_json(text)
@@ -164,7 +164,7 @@ def parse_boxes(text: str, size: tuple[int, int], phrases: Phrases, asked: Coord
 
 
 def parse_count(text: str) -> int | None:
-    """The number in an answer of the form of ``CountAnswer``, or None."""
+    """The number in a response of the schema ``CountAnswer``, or None."""
     try:
         return CountAnswer.model_validate(find_json(text)).count
     except ValueError:
@@ -173,27 +173,27 @@ def parse_count(text: str) -> int | None:
 
 def _place(
     xyxy: np.ndarray,
-    told: Sequence[_Loose],
+    items: Sequence[_Loose],
     size: tuple[int, int],
     phrases: Phrases,
     parsed: Parsed,
 ) -> None:
-    """Sort the corners of boxes in pixels and clip them to the picture; what lies outside is dropped."""
+    """Sort the corners of boxes in pixels and clip them to the image; boxes outside of it are dropped."""
     ordered = np.hstack([np.minimum(xyxy[:, :2], xyxy[:, 2:]), np.maximum(xyxy[:, :2], xyxy[:, 2:])])
     clipped = np.clip(ordered, 0, np.tile(size, 2).astype(float))
     outside = np.any((ordered[:, :2] >= size) | (ordered[:, 2:] <= 0), axis=1)
     empty = ~outside & np.any(clipped[:, 2:] <= clipped[:, :2], axis=1)
-    owners = [_owner(box.label, phrases) for box in told]
+    owners = [_owner(box.label, phrases) for box in items]
     unknown = np.array([owner is None for owner in owners]) & ~outside & ~empty
     good = ~(outside | empty | unknown)
-    confidence, odd = _confidence([box.confidence for box in told])
-    named = [owner is not None and box.label == owner[1] for box, owner in zip(told, owners, strict=True)]
+    confidence, repaired = _confidence([box.confidence for box in items])
+    named = [owner is not None and box.label == owner[1] for box, owner in zip(items, owners, strict=True)]
     parsed.dropped += _counts({Fault.OUTSIDE: outside, Fault.EMPTY: empty, Fault.UNKNOWN: unknown})
     parsed.repaired += _counts(
         {
             Repair.SWAPPED: good & (ordered != xyxy).any(axis=1),
             Repair.CLIPPED: good & (np.abs(clipped - ordered) > 1e-6).any(axis=1),
-            Repair.CONFIDENCE: good & odd,
+            Repair.CONFIDENCE: good & repaired,
             Repair.LABEL: good & ~np.array(named),
         }
     )
@@ -202,7 +202,7 @@ def _place(
 
 
 def _convention(xyxy: np.ndarray, stated: Coordinates, size: tuple[int, int]) -> Coordinates:
-    """What the numbers of one answer are, which need not be what it says."""
+    """The coordinate convention of a response by its values, which may differ from the stated one."""
     largest = np.abs(xyxy).max()
     if stated != "unit" and largest <= 1:
         return "unit"
@@ -215,17 +215,17 @@ def _convention(xyxy: np.ndarray, stated: Coordinates, size: tuple[int, int]) ->
 
 
 def _owner(label: str | None, phrases: Phrases) -> tuple[str, str] | None:
-    """Class and phrase that a label stands for; where one phrase was asked for, any label stands for it."""
+    """The class and phrase of a label; with a single prompted phrase, every label matches it."""
     sole = phrases.asked[0] if len(phrases.asked) == 1 else None
     return phrases.owner(sole or label or "", least_shared=0.5)
 
 
-def _confidence(told: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
-    """Confidences 0 to 1, a missing one being 1 as for models that tell none; and which were odd."""
-    values = np.array([1.0 if value is None else value for value in told], np.float32)
+def _confidence(stated: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences from 0 to 1 (1 where missing), and which of them were repaired."""
+    values = np.array([1.0 if value is None else value for value in stated], np.float32)
     percent = values > 1
-    odd = percent | np.array([value is None for value in told]) | (values < 0)
-    return np.clip(np.where(percent, values / 100, values), 0, 1), odd
+    repaired = percent | np.array([value is None for value in stated]) | (values < 0)
+    return np.clip(np.where(percent, values / 100, values), 0, 1), repaired
 
 
 def _counts(which: Mapping[Any, np.ndarray]) -> Counter[Any]:

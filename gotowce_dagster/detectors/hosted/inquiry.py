@@ -1,7 +1,7 @@
-"""Asking a server about pictures: what hosted.py and moondream_server.py share.
+"""Questions to a server about images, shared by vision_llm.py and moondream_server.py.
 
-Answers kept from before are used first. What is missing is sent only where the settings allow it, within the
-budget, several questions at once; whatever comes back is kept and booked.
+Cached answers are used first. The other questions are sent only if the settings allow it, within the budget,
+several at a time; every answer is cached and recorded in the bill.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ from gotowce_dagster.detectors.hosted.money import Budget, BudgetSpentError, Pri
 from gotowce_dagster.detectors.hosted.wire import Client, Clock, Pace, Sleep, Trace, UnansweredError, trace
 
 HOPELESS = frozenset({401, 402, 403, 404})
-"""HTTP answers that every further question would get too: key, account or model are wrong."""
+"""HTTP statuses that every further request would get too: the key, account or model is wrong."""
 USUAL_TOKENS = 300
-"""Of an answer with a few boxes; models that think aloud take more."""
+"""Tokens of an answer with a few boxes; reasoning models use more."""
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question about one RGB uint8 image (H, W, 3); ``form`` names the sort of answer wanted."""
+    """A question about an RGB uint8 image (H, W, 3); ``form`` is the kind of answer."""
 
     image: np.ndarray
     form: str
@@ -45,7 +45,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Picture:
-    """What is sent of an image: encoded, and its size in pixels."""
+    """An encoded image to send, and its size in pixels."""
 
     data: bytes
     media_type: str
@@ -55,7 +55,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer as it came, the tokens it took (0 where the server tells none) and the seconds."""
+    """The text of an answer, its tokens (0 if the server does not report them) and its seconds."""
 
     text: str
     input_tokens: int = 0
@@ -65,7 +65,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Call:
-    """What became of one question. ``money``: US dollars paid for it in this run; NaN: price unknown."""
+    """The outcome of one question. ``money``: US dollars paid for it in this run; NaN: price unknown."""
 
     prompt: str
     outcome: str
@@ -79,49 +79,48 @@ class Call:
 
 @dataclass
 class Bill(Cost):
-    """What asking a server came to. Tokens and money include kept answers, as if asked for now.
+    """The cost of questions to a server. Tokens and money include cached answers, as if asked for now.
 
-    An answer that never came counts as an answer, and as an invalid one. Money is NaN where the price is
-    unknown.
+    A missing answer counts as an answer and as an invalid one. Money is NaN if the price is unknown.
     """
 
     kept: int = 0
-    """Answers from before, for nothing."""
+    """Cached answers, which are free."""
     unanswered: int = 0
-    """Questions without any answer: time-outs, server errors, redirects."""
+    """Questions without an answer: time-outs, server errors, redirects."""
     unasked: int = 0
-    """Questions that the budget left no money for."""
+    """Questions not sent because the budget was spent."""
     requests: int = 0
     paid: float = 0.0
     """US dollars spent in this run."""
     waited: float = 0.0
-    """Seconds that the answers took, each alone and when it was asked for."""
+    """Sum of the seconds of all answers, measured when they were asked for."""
 
 
 @dataclass
 class Record:
-    """What happened, in detail."""
+    """Details of all questions."""
 
     calls: list[Call] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
-    """Why answers, or boxes of them, were worth nothing."""
+    """Reasons why answers, or boxes of them, were unusable."""
     repaired: Counter[str] = field(default_factory=Counter)
-    """What was put right in boxes."""
+    """Repairs of boxes."""
 
 
 Outcome = Reply | UnansweredError | BudgetSpentError
 Ask = Callable[[Question, Picture], Awaitable[Reply]]
 Connect = Callable[[Client, str | None], Ask]
-"""Given a client and the key, how to ask."""
+"""Makes the function that asks, from a client and the key."""
 
 
 class Inquiry:
-    """Gets questions answered, each paid for once.
+    """Answers questions from the cache or from the server.
 
     Args:
-        about: everything that an answer depends on beside the question and the picture's size.
-        tokens: about how many a question takes, given the picture's (width, height) and the prompt.
-        max_tokens: the most that an answer may take.
+        about: everything that an answer depends on besides the question and the image's size.
+        tokens: estimates a question's tokens from the image's (width, height) and the prompt.
+        max_tokens: the most tokens of an answer.
     """
 
     def __init__(
@@ -150,14 +149,14 @@ class Inquiry:
         self.bill, self.record = Bill(money=unknown, paid=unknown), Record()
 
     def answers(self, questions: Sequence[Question]) -> list[Outcome]:
-        """What became of each question.
+        """The outcome of each question.
 
         Raises:
-            InputError: an answer is not kept and sending is not allowed, or the key is missing.
+            InputError: an answer is not cached and sending is not allowed, or the key is missing.
             GotowceError: the server refuses the key or does not know the model.
         """
         keys = [self._key_of(question) for question in questions]
-        kept = {key: Reply(**told) for key in keys if (told := self._cache.get(key)) is not None}
+        kept = {key: Reply(**cached) for key in keys if (cached := self._cache.get(key)) is not None}
         missing = {key: q for key, q in zip(keys, questions, strict=True) if key not in kept}
         outcomes: dict[str, Outcome] = dict(kept)
         if missing:
@@ -168,15 +167,15 @@ class Inquiry:
         asked = set(missing)
         for key, question in zip(keys, questions, strict=True):
             if key in asked:
-                asked.remove(key)  # a picture that comes twice is asked about once
+                asked.remove(key)  # equal questions are sent once
             elif isinstance(reply := outcomes[key], Reply):
                 self._book(question, reply, Trace(), kept=True)
         return [outcomes[key] for key in keys]
 
     def quote(self, pictures: int, size: tuple[int, int], questions: int, prompt: str) -> str:
-        """What sending would mean, in words: how much, where to, for how much."""
+        """One sentence on what would be sent, where to, and at what price."""
         width, height = sent_size(size, self.settings.image_px)
-        tokens, money = self._tokens((width, height), prompt), "at a price unknown here"
+        tokens, money = self._tokens((width, height), prompt), "price unknown"
         if self._price:
             usual, most = (
                 questions * self._price.of(tokens, out)
@@ -193,17 +192,17 @@ class Inquiry:
             return
         pictures = len({id(question.image) for question in missing})
         height, width = missing[0].image.shape[:2]
-        told = self.quote(pictures, (width, height), len(missing), missing[0].prompt)
+        quote = self.quote(pictures, (width, height), len(missing), missing[0].prompt)
         raise InputError(
-            f"{told}; nothing was sent. To allow it, set `send: true` in the detector's settings, or give "
+            f"{quote}; nothing was sent. To allow it, set `send: true` in the detector's settings, or give "
             "`gotowce compare` or `gotowce ask` the option --yes"
         )
 
     def _secret(self) -> str | None:
-        """The key; it must not travel where others can read it.
+        """The key.
 
         Raises:
-            InputError: it is missing or malformed, or the address is not safe for it.
+            InputError: it is missing or malformed, or would be sent unencrypted.
         """
         url = httpx2.URL(self.address)
         if url.userinfo:
@@ -215,29 +214,29 @@ class Inquiry:
             return None
         secret = os.environ[found].strip()
         if not (secret.isascii() and secret.isprintable()):
-            raise InputError(f"{found}: not a key: it holds characters that cannot be sent")
+            raise InputError(f"{found}: not a key: it contains characters that cannot be sent")
         if url.scheme != "https" and url.host not in _HERE:
-            raise InputError(f"base_url: {url.host} would be sent the key unencrypted; expected https://")
+            raise InputError(f"base_url: the key would be sent to {url.host} unencrypted; expected https://")
         return secret
 
     def _key_of(self, question: Question) -> str:
-        told = self.settings
+        settings = self.settings
         return question_key(
             about=self._about,
             form=question.form,
             prompt=question.prompt,
             image=image_hash(question.image),
-            sent=[told.image_px, told.image_format, told.jpeg_quality],
+            sent=[settings.image_px, settings.image_format, settings.jpeg_quality],
         )
 
     async def _ask_all(self, missing: Mapping[str, Question], secret: str | None) -> dict[str, Outcome]:
-        told = self.settings
-        seats = asyncio.Semaphore(told.parallel)
-        async with Client(self._pace, told.retries, told.timeout_s, self._sleep, secret) as client:
+        settings = self.settings
+        seats = asyncio.Semaphore(settings.parallel)
+        async with Client(self._pace, settings.retries, settings.timeout_s, self._sleep, secret) as client:
             ask = self._connect(client, secret)
 
             async def ask_without_key(question: Question, picture: Picture) -> Reply:
-                # What a server answers is kept, printed and written into tables.
+                # Answers are cached, printed and written into tables.
                 reply = await ask(question, picture)
                 return replace(reply, text=redact(reply.text, [secret] if secret else []))
 
@@ -277,7 +276,7 @@ class Inquiry:
             nothing = Reply("", seconds=time.perf_counter() - start)
             self._note(question, nothing, str(error), seen, kept=False)
             if error.status in HOPELESS:
-                names = " or ".join(self.settings.key_variables) or "that it wants no key"
+                names = " or ".join(self.settings.key_variables) or "that it needs no key"
                 raise GotowceError(
                     f"{self.address} refuses every question ({error}); check the model's name and {names}"
                 ) from None
@@ -289,7 +288,7 @@ class Inquiry:
         return reply
 
     def _most(self, size: tuple[int, int], prompt: str) -> float:
-        """The most that a question may cost, as far as its price is known: a full answer."""
+        """The most that a question can cost: an answer of the full length; 0 if the price is unknown."""
         if self._price is None:
             return 0.0
         seen = max((call.input_tokens for call in self.record.calls), default=0)
@@ -329,23 +328,23 @@ class Inquiry:
 
 
 def sent_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """(width, height) of what is sent of a picture of that size; never larger than it is."""
+    """(width, height) at which an image is sent; never enlarged."""
     scale = min(1.0, longest / max(size))
     width, height = (max(1, round(side * scale)) for side in size)
     return width, height
 
 
 def encode(image: np.ndarray, settings: Online) -> Picture:
-    """A smaller copy of an RGB image, encoded."""
+    """Encode an RGB image, reduced to the configured size."""
     height, width = image.shape[:2]
     sent = sent_size((width, height), settings.image_px)
     small = image if sent == (width, height) else cv2.resize(image, sent, interpolation=cv2.INTER_AREA)
     jpeg = settings.image_format == "jpeg"
-    told = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality] if jpeg else []
-    _, data = cv2.imencode(".jpg" if jpeg else ".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), told)
+    options = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality] if jpeg else []
+    _, data = cv2.imencode(".jpg" if jpeg else ".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)
     return Picture(data.tobytes(), f"image/{settings.image_format}", *sent)
 
 
 def tiles(size: tuple[int, int], side: int) -> int:
-    """Squares of a side that cover a picture."""
+    """Number of squares of the given side that cover an image."""
     return ceil(size[0] / side) * ceil(size[1] / side)

@@ -1,4 +1,4 @@
-"""What hosted models cost: prices of tokens, and a budget that is never overdrawn."""
+"""Prices of hosted models, and a budget that is never exceeded."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -19,15 +19,15 @@ _LOOK_AGAIN_S = 0.02
 
 
 class Price(Protocol):
-    """What an answer of one model costs."""
+    """The price of a model's answers."""
 
     def of(self, input_tokens: int, output_tokens: int) -> float:
-        """US dollars of one answer, if nothing was cheaper because the provider had it in its own cache."""
+        """US dollars of one answer, without discounts for the provider's own cache."""
         ...
 
 
 class FixedPrice(BaseModel):
-    """US dollars for a million tokens, from a table of the user's own."""
+    """US dollars per million tokens, from the user's own table."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,8 +40,7 @@ class FixedPrice(BaseModel):
 
 @dataclass(frozen=True)
 class ListedPrice:
-    """A model's price in the table of genai-prices, which follows the providers' pages; higher tiers of long
-    inputs included."""
+    """A model's price in genai-prices, including higher tiers for long inputs."""
 
     provider: str
     model: str
@@ -54,7 +53,7 @@ class ListedPrice:
 
 
 class Provider(BaseModel):
-    """One provider's prices, and where they were read."""
+    """A provider's prices and their source."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,7 +62,7 @@ class Provider(BaseModel):
 
 
 class Prices(BaseModel):
-    """A user's own table of prices."""
+    """The user's own table of prices."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,10 +71,10 @@ class Prices(BaseModel):
 
 
 def find_price(provider: str, model: str, table: Path | None = None) -> Price | None:
-    """A model's price, dated versions such as ``gpt-4o-2024-08-06`` included; None if it is not listed.
+    """A model's price, also for dated versions such as ``gpt-4o-2024-08-06``; None if it is not listed.
 
     Args:
-        table: a user's own table, instead of genai-prices.
+        table: the user's own table, instead of genai-prices.
 
     Raises:
         InputError: the table does not exist or is malformed.
@@ -92,7 +91,7 @@ def find_price(provider: str, model: str, table: Path | None = None) -> Price | 
 
 
 def read_prices(path: Path) -> Prices:
-    """Read a user's own table of prices.
+    """Read the user's own table of prices.
 
     Raises:
         InputError: it does not exist or is malformed.
@@ -101,15 +100,13 @@ def read_prices(path: Path) -> Prices:
     try:
         return Prices.model_validate(content)
     except ValidationError as error:
-        raise InputError(
-            f"{path}: {in_words(error, content)}; docs/detectors.md shows how such a table is written"
-        ) from None
+        raise InputError(f"{path}: {in_words(error, content)}; docs/detectors.md shows the format") from None
 
 
 class BudgetSpentError(GotowceError):
-    """The next request might cost more than is left; it was not sent.
+    """The next request could exceed the budget, so it was not sent.
 
-    Out of a detector, ``done`` holds what was found in each image of the batch; None: not asked about.
+    If a detector raises it, ``done`` has the detections of each image of the batch; None: not asked about.
     """
 
     def __init__(self, message: str, done: Sequence[sv.Detections | None] = ()) -> None:
@@ -119,7 +116,7 @@ class BudgetSpentError(GotowceError):
 
 @dataclass
 class Budget:
-    """Money that may be spent. A request first sets aside the most it may cost."""
+    """A budget in US dollars. A request first reserves the most that it can cost."""
 
     limit: float | None
     spent: float = 0.0
@@ -127,16 +124,16 @@ class Budget:
 
     @asynccontextmanager
     async def set_aside(self, most: float) -> AsyncGenerator[None]:
-        """Keep ``most`` while a request runs; wait for what others may give back first.
+        """Reserve ``most`` while a request runs; wait while other reservations leave too little.
 
         Raises:
-            BudgetSpentError: it can never fit.
+            BudgetSpentError: it exceeds the budget without other reservations.
         """
         while self.limit is not None and self.spent + self._aside + most > self.limit + 1e-12:
             if not self._aside:
                 raise BudgetSpentError(
-                    f"${self.spent:.4f} of the budget of ${self.limit:.4f} are spent and the next request "
-                    f"may cost up to ${most:.4f}"
+                    f"${self.spent:.4f} of the budget of ${self.limit:.4f} are spent, and the next request "
+                    f"could cost up to ${most:.4f}"
                 )
             await asyncio.sleep(_LOOK_AGAIN_S)
         self._aside += most

@@ -1,8 +1,8 @@
-"""The ``moondream_server`` detector: Moondream behind its own protocol, a local server or its cloud.
+"""The ``moondream_server`` detector: Moondream behind its own protocol, on a local server or in its cloud.
 
-Over plain requests: Moondream's own client library brings a whole inference engine with it, GPU kernels
-included, to send five sorts of JSON. It is asked about one phrase at a time, measures in shares of the
-picture's sides and gives no confidence, so every box has 1.
+It sends plain HTTP requests, because Moondream's client library depends on a complete inference engine. Each
+phrase is a question. Coordinates are fractions of the image's sides; there are no confidences, so every box
+has 1.
 """
 
 import base64
@@ -36,16 +36,16 @@ from gotowce_dagster.detectors.hosted.wire import Client
 from gotowce_dagster.detectors.phrases import Phrases
 
 _ASKED_AS = {"detect": "object", "point": "object", "query": "question", "caption": "length"}
-"""The field of a request that holds what is asked."""
+"""The field of a request that contains the prompt."""
 _SIDES = {"x1": "x_min", "y1": "y_min", "x2": "x_max", "y2": "y_max"}
 
 
 class MoondreamServer:
-    """Asks a server for each phrase of its settings.
+    """Asks a server about each phrase of its settings.
 
-    ``bill``, which is also its ``cost``, tells neither tokens nor money, for the server does not; ``record``
-    tells each call and every fault. ``metadata["unanswered"]`` of an image's detections says why answers
-    about it came to nothing.
+    ``bill`` is also its ``cost``; it has neither tokens nor money, because the server does not report them.
+    ``record`` lists all calls and faults. ``metadata["unanswered"]`` of an image's detections is the reason
+    why answers about it are missing or unusable.
     """
 
     version = "1"
@@ -69,14 +69,14 @@ class MoondreamServer:
         self.cost: Cost = self.bill
 
     def quote(self, pictures: int, size: tuple[int, int]) -> str:
-        """What detecting in so many pictures of (width, height) pixels would send, in words."""
+        """One sentence on what detection in images of (width, height) pixels would send."""
         return self._inquiry.quote(pictures, size, pictures * len(self._phrases.asked), "")
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py.
 
         Raises:
-            InputError: nothing may be sent, or the key is missing.
+            InputError: sending is not allowed, or the key is missing.
         """
         asked = self._phrases.asked
         with self.cost.of(len(images)):
@@ -89,7 +89,7 @@ class MoondreamServer:
             ]
 
     def point(self, images: Sequence[np.ndarray], phrase: str) -> list[np.ndarray | None]:
-        """Middles of what the phrase names: xy (n, 2) in pixels; None without a usable answer."""
+        """Centres of the objects that a phrase names: xy (n, 2) in pixels; None without a usable answer."""
         contents = self._contents(images, "point", phrase, "points")
         return [self._points(content, image) for content, image in zip(contents, images, strict=True)]
 
@@ -98,11 +98,11 @@ class MoondreamServer:
         return self._texts(self._contents(images, "caption", "normal", "caption"))
 
     def query(self, images: Sequence[np.ndarray], question: str) -> list[str | None]:
-        """Answers in words; None without a usable answer."""
+        """Text answers; None without a usable answer."""
         return self._texts(self._contents(images, "query", question, "answer"))
 
     def count(self, images: Sequence[np.ndarray], what: str) -> list[int | None]:
-        """How many of something each image shows, by its points; None without a usable answer."""
+        """Number of objects in each image, counted by points; None without a usable answer."""
         return [None if points is None else len(points) for points in self.point(images, what)]
 
     def _detections(self, image: np.ndarray, outcomes: Sequence[Outcome]) -> sv.Detections:
@@ -128,7 +128,7 @@ class MoondreamServer:
         return detections
 
     def _read(self, outcome: Outcome, phrase: str, size: tuple[int, int]) -> Parsed:
-        """The boxes of an answer about one phrase; none where there is no answer."""
+        """The boxes of an answer about one phrase; none without an answer."""
         if not isinstance(outcome, Reply):
             return Parsed()
         parsed = parse_boxes(as_boxes(outcome.text), size, Phrases({"": [phrase]}), "unit")
@@ -156,21 +156,21 @@ class MoondreamServer:
             return self._invalid(Fault.FORM)
         return content[key]
 
-    def _points(self, told: Any, image: np.ndarray) -> np.ndarray | None:
-        if told is None:
+    def _points(self, content: Any, image: np.ndarray) -> np.ndarray | None:
+        if content is None:
             return None
         try:
-            points = np.array([[float(p["x"]), float(p["y"])] for p in told]).reshape(-1, 2)
+            points = np.array([[float(p["x"]), float(p["y"])] for p in content]).reshape(-1, 2)
         except (TypeError, KeyError, ValueError):
             return self._invalid(Fault.FORM)
         if not ((points >= 0) & (points <= 1)).all():
             return self._invalid(Fault.OUTSIDE)
         return points * [image.shape[1], image.shape[0]]
 
-    def _texts(self, told: Sequence[Any]) -> list[str | None]:
+    def _texts(self, contents: Sequence[Any]) -> list[str | None]:
         return [
             text.strip() if isinstance(text, str) else None if text is None else self._invalid(Fault.FORM)
-            for text in told
+            for text in contents
         ]
 
     def _invalid(self, fault: Fault | None) -> None:
@@ -184,15 +184,15 @@ class MoondreamServer:
 
         async def ask(question: Question, picture: Picture) -> Reply:
             shown = f"data:{picture.media_type};base64,{base64.b64encode(picture.data).decode()}"
-            told = {"image_url": shown, _ASKED_AS[question.form]: question.prompt, "stream": False}
-            response = await client.post(f"{address}/{question.form}", json=told, headers=headers)
+            body = {"image_url": shown, _ASKED_AS[question.form]: question.prompt, "stream": False}
+            response = await client.post(f"{address}/{question.form}", json=body, headers=headers)
             return Reply(response.text)
 
         return ask
 
 
 def as_boxes(answer: str) -> str:
-    """An answer to ``detect`` in the words of box_answers; what is not of its form is left as it is."""
+    """Convert an answer to ``detect`` to the schema of box_answers; other texts are returned unchanged."""
     try:
         content = find_json(answer)
     except UnreadableError:

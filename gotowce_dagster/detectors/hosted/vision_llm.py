@@ -1,8 +1,8 @@
-"""The ``hosted`` detector: a vision language model behind an address is asked for boxes in a schema.
+"""The ``hosted`` detector: a hosted vision language model with structured output.
 
-Claude, GPT, Gemini and every server that speaks OpenAI's protocol, through pydantic-ai, which knows how each
-is asked for a schema. Its answers are read by box_answers.py, not validated as a whole: one bad box must not
-cost the others, and a second try would be paid for.
+Claude, GPT, Gemini and servers with OpenAI's protocol, through pydantic-ai, which knows how each one returns
+structured output. box_answers.py parses the responses box by box: one invalid box must not discard the
+others, and a second request costs money.
 """
 
 import json
@@ -58,15 +58,15 @@ _COUNT = "How many of these are in the picture: {what}? Give 0 if there is none.
 _Read = Parsed | UnansweredError | BudgetSpentError
 _FORMS = {"boxes": Answer, "count": CountAnswer}
 _SCHEMA_TOKENS = 700
-"""More than a schema and what a provider wraps around it take."""
+"""Upper bound of the tokens of a schema and of the provider's own prompt around it."""
 
 
 class Hosted:
     """Asks a vision language model for the phrases of its settings.
 
-    ``bill``, which is also its ``cost``, tells answers, retries, tokens and money; ``record`` tells each call
-    and every fault. An image without an answer, or with one that is worth nothing, has no boxes, and
-    ``metadata["unanswered"]`` of its detections says why.
+    ``bill`` is also its ``cost``: answers, retries, tokens and money. ``record`` lists all calls and faults.
+    An image without a usable answer has no boxes, and ``metadata["unanswered"]`` of its detections is the
+    reason.
     """
 
     version = "1"
@@ -110,7 +110,7 @@ class Hosted:
         self.cost: Cost = self.bill
 
     def quote(self, pictures: int, size: tuple[int, int]) -> str:
-        """What detecting in so many pictures of (width, height) pixels would send, in words."""
+        """One sentence on what detection in images of (width, height) pixels would send."""
         questions = pictures * (2 if self.settings.refine else 1)
         return self._inquiry.quote(pictures, size, questions, self._find(size))
 
@@ -118,8 +118,8 @@ class Hosted:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py.
 
         Raises:
-            InputError: nothing may be sent, or the key is missing.
-            BudgetSpentError: the budget does not last for all of them.
+            InputError: sending is not allowed, or the key is missing.
+            BudgetSpentError: the budget does not suffice for all images.
         """
         with self.cost.of(0):
             parsed, sizes = self._ask(images)
@@ -129,7 +129,7 @@ class Hosted:
         return [one for one in done if one is not None]
 
     def _ask(self, images: Sequence[np.ndarray]) -> tuple[list[_Read], list[tuple[int, int]]]:
-        """What was read about each image, and the size it was sent at."""
+        """The parsed response about each image, and the size at which it was sent."""
         sizes = [sent_size((image.shape[1], image.shape[0]), self.settings.image_px) for image in images]
         firsts = [Question(i, "boxes", self._find(size)) for i, size in zip(images, sizes, strict=True)]
         outcomes = self._inquiry.answers(firsts)
@@ -144,11 +144,11 @@ class Hosted:
         return parsed, sizes
 
     def count(self, images: Sequence[np.ndarray], what: str) -> list[int | None]:
-        """How many of something each image shows; None without a usable answer.
+        """Number of objects in each image; None without a usable answer.
 
         Raises:
-            InputError: nothing may be sent, or the key is missing.
-            BudgetSpentError: the budget does not last; the answers so far are kept.
+            InputError: sending is not allowed, or the key is missing.
+            BudgetSpentError: the budget does not suffice; the answers so far are cached.
         """
         outcomes = self._inquiry.answers([Question(i, "count", _COUNT.format(what=what)) for i in images])
         self._stop_if_spent(outcomes)
@@ -162,8 +162,8 @@ class Hosted:
         stops = [outcome for outcome in outcomes if isinstance(outcome, BudgetSpentError)]
         if stops:
             raise BudgetSpentError(
-                f"{self.name}: {stops[0]}; {len(stops)} of {len(outcomes)} pictures of this batch were not "
-                "asked about. All answers so far are kept: raise `budget` and run again to go on",
+                f"{self.name}: {stops[0]}; {len(stops)} of {len(outcomes)} images of this batch were not "
+                "sent. All answers so far are cached: increase `budget` and run again to continue",
                 done,
             )
 
@@ -195,12 +195,12 @@ class Hosted:
         return parsed
 
     def _detections(self, parsed: _Read, image: np.ndarray, size: tuple[int, int]) -> sv.Detections | None:
-        """Boxes in the image's own pixels, most confident first; None where it was not asked about."""
+        """Boxes in pixels of the image, highest confidence first; None if it was not sent."""
         if isinstance(parsed, BudgetSpentError):
             return None
         why = str(parsed) if isinstance(parsed, UnansweredError) else parsed.fault
         boxes = Parsed() if isinstance(parsed, UnansweredError) else parsed
-        told = self.settings
+        settings = self.settings
         detections = tidied(
             found(
                 boxes.xyxy * np.tile([image.shape[1] / size[0], image.shape[0] / size[1]], 2),
@@ -209,8 +209,8 @@ class Hosted:
                 [phrase for _, phrase in boxes.owners],
             ),
             image.shape,
-            min_confidence=told.min_confidence,
-            nms_iou=told.nms_iou,
+            min_confidence=settings.min_confidence,
+            nms_iou=settings.nms_iou,
         )
         detections.metadata = {"unanswered": str(why)} if why else {}
         return detections
@@ -236,18 +236,17 @@ class Hosted:
                     model_request_parameters=form,
                 )
             except Exception as error:
-                # The libraries wrap what the client raised, or stumble over a body of another form, each in
-                # a way of its own.
+                # Each library wraps the client's errors, or fails on an unexpected body, in its own way.
                 why = f"an answer that is not {settings.provider}'s ({type(error).__name__})"
                 raise trace.get().failure or UnansweredError(why) from None
             usage = response.usage
-            return Reply(told(response), usage.input_tokens, usage.output_tokens)
+            return Reply(response_text(response), usage.input_tokens, usage.output_tokens)
 
         return ask
 
 
 def build_model(settings: HostedSettings, client: Client, key: str | None) -> "Model":
-    """pydantic-ai's model, which sends through our client."""
+    """pydantic-ai's model with our HTTP client."""
     name, address = settings.model, settings.base_url or ADDRESSES[settings.provider]
     if settings.provider == "anthropic":
         from pydantic_ai.models.anthropic import AnthropicModel
@@ -271,7 +270,7 @@ def build_model(settings: HostedSettings, client: Client, key: str | None) -> "M
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
-    # The library wants a key where the server does not; an empty one would make it look for OpenAI's.
+    # The library needs a key even if the server does not; without one it looks for OpenAI's.
     provider = OpenAICompatibleProvider(
         "compatible", base_url=address, api_key=key or "none", http_client=client
     )
@@ -279,16 +278,20 @@ def build_model(settings: HostedSettings, client: Client, key: str | None) -> "M
 
 
 def limits(settings: HostedSettings) -> "ModelSettings":
-    """What a request may take. Our client sends again what must be; OpenAI need not store the pictures."""
+    """Limits of a request. Retries are up to our client; OpenAI is asked not to store the images."""
     from pydantic_ai.models.openai import OpenAIResponsesModelSettings
     from pydantic_ai.settings import ModelSettings
 
-    told = ModelSettings(max_tokens=settings.max_tokens, timeout=settings.timeout_s, max_retries=0)
-    return OpenAIResponsesModelSettings(**told, openai_store=False) if settings.provider == "openai" else told
+    limited = ModelSettings(max_tokens=settings.max_tokens, timeout=settings.timeout_s, max_retries=0)
+    return (
+        OpenAIResponsesModelSettings(**limited, openai_store=False)
+        if settings.provider == "openai"
+        else limited
+    )
 
 
 def wanted(settings: HostedSettings, question: Question) -> "tuple[str, ModelRequestParameters]":
-    """The prompt, and the form of answer as pydantic-ai asks for it."""
+    """The prompt, and the parameters that make pydantic-ai request the schema."""
     from pydantic_ai.models import ModelRequestParameters
     from pydantic_ai.output import OutputObjectDefinition
     from pydantic_ai.tools import ToolDefinition
@@ -311,8 +314,8 @@ def wanted(settings: HostedSettings, question: Question) -> "tuple[str, ModelReq
     return prompt, ModelRequestParameters()
 
 
-def told(response: "ModelResponse") -> str:
-    """The text of an answer: the arguments of the tool it was to use, else what it says."""
+def response_text(response: "ModelResponse") -> str:
+    """The text of a response: the arguments of its tool call, else its text."""
     from pydantic_ai.messages import TextPart, ToolCallPart
 
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
@@ -323,10 +326,10 @@ def told(response: "ModelResponse") -> str:
 
 
 def image_tokens(provider: str, size: tuple[int, int]) -> int:
-    """About how many tokens a picture takes, rather too many, from the providers' pages on vision.
+    """Estimate the tokens of an image, on the high side, from the providers' documentation.
 
-    Claude: a token for 750 pixels. GPT: patches of 32 pixels, of which small models count up to 2.46 tokens
-    each. Gemini: 258 tokens a tile of 768 pixels, or 1120 a picture. Others as Claude.
+    Claude: one token per 750 pixels. GPT: patches of 32 pixels, up to 2.46 tokens each for small models.
+    Gemini: 258 tokens per tile of 768 pixels, or 1120 per image. Others like Claude.
     """
     if provider == "openai":
         return round(2.46 * tiles(size, 32))

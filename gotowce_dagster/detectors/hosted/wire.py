@@ -1,7 +1,7 @@
-"""Requests to a server on others' terms: at its pace, again when it asks so, and to no other address.
+"""An HTTP client with a rate limit and retries, which never follows redirects.
 
-A client for every provider, so that pace, retries and failures are ours and the same for all of them; the
-providers' own libraries are told to try once only.
+All providers use this client, so that rate limit, retries and failures are the same for all of them; retries
+of the providers' own libraries are turned off.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-"""Answers after which the same request may succeed: RFC 9110 and 6585; 529 is Anthropic's `overloaded`."""
+"""Statuses to retry: RFC 9110 and 6585; 529 is Anthropic's `overloaded`."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
-"""Waits double from the first to the longest, unless the server says how long."""
+"""Waits double from the first to the longest, unless the server sets the time."""
 PATIENCE_S = 600.0
-"""A server that asks for more than this gets no second request."""
-_TOLD = 300
-"""Characters of a server's complaint that are passed on."""
+"""A longer wait than this, requested by the server, ends the retries."""
+_SHOWN = 300
+"""Characters of a server's error message that are passed on."""
 _READ = 20_000
-"""Characters of it that are looked at."""
+"""Characters of it that are read."""
 
 
 class UnansweredError(GotowceError):
-    """A request that got no answer; says why. ``status`` is the last HTTP status, if there was one."""
+    """A request without an answer, and the reason. ``status``: the last HTTP status, if any."""
 
     def __init__(self, why: str, status: int | None = None) -> None:
         super().__init__(why)
@@ -46,18 +46,18 @@ class UnansweredError(GotowceError):
 
 @dataclass
 class Trace:
-    """What became of one question: requests sent, and why there is no answer."""
+    """The requests of one question, and why it has no answer."""
 
     requests: int = 0
     failure: UnansweredError | None = None
 
 
 trace: ContextVar[Trace] = ContextVar("trace")
-"""Of the question now asked, across the provider's library between asker and client."""
+"""The trace of the current question; passes through the provider's library to the client."""
 
 
 class Pace:
-    """Lets one request start every ``60 / per_minute`` seconds."""
+    """Rate limit: one request may start every ``60 / per_minute`` seconds."""
 
     def __init__(
         self, per_minute: float | None, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep
@@ -67,7 +67,7 @@ class Pace:
         self._next = 0.0
 
     async def turn(self) -> None:
-        """Wait for the next free start."""
+        """Wait for the next free slot."""
         while True:
             now = self._clock()
             if now >= self._next:
@@ -76,21 +76,21 @@ class Pace:
             await self._sleep(self._next - now)
 
     def hold(self, seconds: float) -> None:
-        """Let nothing start for so long: the server is busy for all."""
+        """Start no request for so many seconds, because the server is busy."""
         self._next = max(self._next, self._clock() + seconds)
 
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    # Reading them takes longer than all the rest of making a client.
+    # Reading them dominates the time to create a client.
     return httpx2.create_ssl_context()
 
 
 class Client(httpx2.AsyncClient):
-    """Sends each request until it is answered with success.
+    """Sends each request until it succeeds or the retries are used up.
 
     Raises:
-        UnansweredError: it never was. Redirects are not followed: they would take the key elsewhere.
+        UnansweredError: it did not succeed. Redirects are not followed: they would send the key elsewhere.
     """
 
     def __init__(
@@ -138,23 +138,23 @@ class Client(httpx2.AsyncClient):
         status = response.status_code
         if response.has_redirect_location:
             elsewhere = self._without_key(httpx2.URL(response.headers["location"]).host or "itself")
-            return UnansweredError(f"HTTP {status}: sent on to {elsewhere}, which is not followed", status)
-        # Some servers repeat the key that they refuse.
+            return UnansweredError(f"HTTP {status}: redirect to {elsewhere}, which is not followed", status)
+        # Some servers repeat the refused key.
         text = self._without_key((await response.aread()).decode("utf-8", "replace")[:_READ])
         text = " ".join(text.split())
-        return UnansweredError(f"HTTP {status}: {text[:_TOLD]}" if text else f"HTTP {status}", status)
+        return UnansweredError(f"HTTP {status}: {text[:_SHOWN]}" if text else f"HTTP {status}", status)
 
     def _without_key(self, text: str) -> str:
         return redact(text, [self._secret] if self._secret else [])
 
 
 def backoff(attempt: int) -> float:
-    """Seconds to wait after so many failed attempts, spread so that not all come back at once."""
+    """Seconds to wait after so many failed attempts, with jitter."""
     return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1)
 
 
 def retry_after(header: str | None, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header, which holds seconds or a date (RFC 9110); None if neither."""
+    """The seconds of a Retry-After header, which is a number or a date (RFC 9110); None if neither."""
     if header is None:
         return None
     try:

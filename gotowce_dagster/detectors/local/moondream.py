@@ -13,13 +13,13 @@ from PIL import Image
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from gotowce_dagster.config.detector_settings import MoondreamSettings
+from gotowce_dagster.core import hub_models
 from gotowce_dagster.core.device import best_device, half_precision
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.fetch import no_hub
 from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.core.weights import require
 from gotowce_dagster.detectors.base import Cost, found, tidied
-from gotowce_dagster.detectors.local import hub
 from gotowce_dagster.detectors.phrases import Phrases
 
 Relative = Annotated[float, Field(ge=-0.05, le=1.05, allow_inf_nan=False)]
@@ -154,7 +154,7 @@ def _text(answer: Mapping[str, Any], key: str) -> str:
 
 
 def _load(settings: MoondreamSettings) -> Any:
-    hub.keep_offline()
+    hub_models.keep_offline()
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -162,7 +162,7 @@ def _load(settings: MoondreamSettings) -> Any:
     # Its code runs as it is: the settings allow code, the list of trusted files says which.
     require_trusted(folder)
     precision = torch.bfloat16 if half_precision(device) else torch.float32
-    with hub.damage(folder), no_hub():
+    with hub_models.damage(folder), no_hub():
         model = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, trust_remote_code=True, dtype=precision
         )

@@ -1,12 +1,17 @@
 """The ``yolo`` detector: any detection model of ultralytics, the fine-tuned one of an earlier round too."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.config.detector_settings import YoloSettings, YoloWorldSettings
+from gotowce_dagster.config.detector_settings import (
+    RfDetrSettings,
+    YoloeSettings,
+    YoloSettings,
+    YoloWorldSettings,
+)
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.core.offline import keep_offline
@@ -31,7 +36,7 @@ class Yolo:
     across_classes = False
     """Whether of overlapping boxes of different classes, too, the surest alone stays."""
 
-    def __init__(self, name: str, settings: YoloSettings | YoloWorldSettings) -> None:
+    def __init__(self, name: str, settings: YoloSettings | YoloWorldSettings | YoloeSettings) -> None:
         self.name = name
         self.weights = settings.needs
         self.cost = Cost()
@@ -41,7 +46,7 @@ class Yolo:
 
     def _load(self, settings: Any) -> tuple[Any, Owners]:
         model = load("YOLO", settings.weights)
-        return model, _owners(model.names, settings)
+        return model, owners_of(model.names, settings)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
@@ -61,7 +66,7 @@ class Yolo:
         )
         return [
             tidied(
-                found(xyxy, confidence, *_named(classes, self._owners)),
+                found(xyxy, confidence, *named(classes, self._owners)),
                 image.shape,
                 min_confidence=told.min_confidence,
                 nms_iou=told.nms_iou,
@@ -71,11 +76,12 @@ class Yolo:
         ]
 
 
-def load(kind: str, weights: str) -> Any:
+def load(kind: str, weights: str, *, by_example: bool = False) -> Any:
     """A model of ultralytics.
 
     Args:
         kind: name of its class.
+        by_example: it is told its classes later.
 
     Raises:
         InputError: it gives no boxes, or nobody vouches for the file (trust.py).
@@ -95,19 +101,19 @@ def load(kind: str, weights: str) -> Any:
         ) from None
     if model.task not in ("detect", "segment"):
         raise InputError(f"{path}: a model for the task {model.task!r}; expected one that detects")
-    if _lacks_classes(model.model):
+    if not by_example and _lacks_classes(model.model):
         raise InputError(
-            f"{path}: YOLOE that was told no classes; call set_classes of ultralytics.YOLOE, save it, and "
-            f"name that file"
+            f"{path}: YOLOE without classes; use the kind yoloe with example boxes, or call set_classes of "
+            f"ultralytics.YOLOE, save it, and name that file"
         )
     return model
 
 
 def _lacks_classes(inner: Any) -> bool:
-    """Whether it is YOLOE as published, which finds nothing, and says nothing, before it is told classes."""
+    """Whether it is YOLOE as published, which finds nothing before set_classes is called."""
     head = inner.model[-1]
-    is_told = hasattr(inner, "pe") or hasattr(head, "lrpc") or getattr(head, "is_fused", False)
-    return type(inner).__name__.startswith("YOLOE") and not is_told
+    has_classes = hasattr(inner, "pe") or hasattr(head, "lrpc") or getattr(head, "is_fused", False)
+    return type(inner).__name__.startswith("YOLOE") and not has_classes
 
 
 def predict(
@@ -139,7 +145,7 @@ def predict(
     return [(b.xyxy, b.conf, b.cls.astype(int)) for b in boxes]
 
 
-def _owners(names: dict[int, str], settings: YoloSettings) -> Owners:
+def owners_of(names: Mapping[int, str], settings: YoloSettings | RfDetrSettings) -> Owners:
     """The model's class numbers that count -> our class and the model's name for it."""
     if not settings.prompts:
         return {number: (name, name) for number, name in names.items()}
@@ -154,6 +160,7 @@ def _owners(names: dict[int, str], settings: YoloSettings) -> Owners:
     return {number: owner for number, owner in owned.items() if owner}
 
 
-def _named(classes: np.ndarray, owners: Owners) -> tuple[list[str], list[str]]:
+def named(classes: np.ndarray, owners: Owners) -> tuple[list[str], list[str]]:
+    """Our class of each box, and the model's name for it."""
     pairs = [owners[number] for number in classes.tolist()]
     return [name for name, _ in pairs], [prompt for _, prompt in pairs]

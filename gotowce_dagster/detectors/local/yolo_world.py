@@ -8,8 +8,8 @@ and fetch CLIP to encode phrases; here ``transformers`` encodes them, with the s
 from typing import Any
 
 from gotowce_dagster.config.detector_settings import YoloWorldSettings
+from gotowce_dagster.core import hub_models
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.detectors.local import hub
 from gotowce_dagster.detectors.local.yolo import Owners, Yolo, load
 from gotowce_dagster.detectors.phrases import Phrases
 
@@ -54,7 +54,7 @@ def embed(phrases: list[str], encoder: str) -> Any:
     """A tensor (n, d) of unit length, one row a phrase."""
     import torch
 
-    model, tokenizer = hub.load("CLIPTextModelWithProjection", "CLIPTokenizer", encoder, "cpu")
+    model, tokenizer = hub_models.load("CLIPTextModelWithProjection", "CLIPTokenizer", encoder, "cpu")
     tokens = tokenizer(phrases, padding=True, truncation=True, return_tensors="pt")
     with torch.inference_mode():
         embedded = model(**tokens).text_embeds

@@ -21,7 +21,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["ab12.json"]
 
 
-def test_a_damaged_answer_is_told(tmp_path: Path) -> None:
+def test_a_damaged_answer_is_reported(tmp_path: Path) -> None:
     cache = AnswerCache(tmp_path)
     cache.put("ab12", {"text": ""})
     (path,) = tmp_path.rglob("*.json")
@@ -35,7 +35,7 @@ def test_it_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_
     assert default_folder() == tmp_path / "gotowce" / "answers"
 
 
-def test_pictures_and_questions_are_told_apart() -> None:
+def test_keys_differ_by_picture_and_question() -> None:
     image = np.zeros((4, 6, 3), np.uint8)
     other = image.copy()
     other[3, 5, 2] = 1

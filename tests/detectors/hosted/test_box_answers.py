@@ -28,7 +28,7 @@ def box(
     return {"label": label, "x1": x1, "y1": y1, "x2": x2, "y2": y2, "confidence": confidence}
 
 
-def told(*boxes: Any, coordinates: str = "pixel") -> str:
+def reply(*boxes: Any, coordinates: str = "pixel") -> str:
     return json.dumps({"coordinates": coordinates, "boxes": list(boxes)})
 
 
@@ -49,7 +49,7 @@ def told(*boxes: Any, coordinates: str = "pixel") -> str:
         ("[" * 100_000, Fault.BROKEN),
     ],
 )
-def test_json_is_found_or_told_missing(text: str, value: Any) -> None:
+def test_find_json(text: str, value: Any) -> None:
     if not isinstance(value, Fault):
         assert find_json(text) == value
         return
@@ -61,25 +61,30 @@ def test_json_is_found_or_told_missing(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "asked", "xyxy", "repaired"),
     [
-        (told(box(10, 20, 30, 40)), "pixel", [10, 20, 30, 40], None),
-        (told(box("10", 20, 30.0, 40)), "pixel", [10, 20, 30, 40], None),
+        (reply(box(10, 20, 30, 40)), "pixel", [10, 20, 30, 40], None),
+        (reply(box("10", 20, 30.0, 40)), "pixel", [10, 20, 30, 40], None),
         (json.dumps([box(10, 20, 30, 40)]), "pixel", [10, 20, 30, 40], None),
-        (told(box(30, 20, 10, 40)), "pixel", [10, 20, 30, 40], Repair.SWAPPED),
-        (told(box(-5, 20, 30, 240)), "pixel", [0, 20, 30, 200], Repair.CLIPPED),
-        (told(box(0.1, 0.1, 0.5, 0.5)), "pixel", [40, 20, 200, 100], Repair.CONVENTION),
+        (reply(box(30, 20, 10, 40)), "pixel", [10, 20, 30, 40], Repair.SWAPPED),
+        (reply(box(-5, 20, 30, 240)), "pixel", [0, 20, 30, 200], Repair.CLIPPED),
+        (reply(box(0.1, 0.1, 0.5, 0.5)), "pixel", [40, 20, 200, 100], Repair.CONVENTION),
         (
-            told(box(0.1, 0.1, 0.5, 0.5), coordinates="thousand"),
+            reply(box(0.1, 0.1, 0.5, 0.5), coordinates="thousand"),
             "pixel",
             [40, 20, 200, 100],
             Repair.CONVENTION,
         ),
-        (told(box(40, 20, 390, 100), coordinates="unit"), "unit", [40, 20, 390, 100], Repair.CONVENTION),
-        (told(box(100, 500, 900, 990), coordinates="unit"), "unit", [40, 100, 360, 198], Repair.CONVENTION),
-        (told(box(0.1, 0.1, 0.5, 0.5), coordinates="unit"), "unit", [40, 20, 200, 100], None),
-        (told(box(0.1, 0.1, 0.5, 0.5), coordinates="unit"), "pixel", [40, 20, 200, 100], Repair.OTHER),
-        (told(box(10, 20, 30, 40, label="Brackets!")), "pixel", [10, 20, 30, 40], Repair.LABEL),
-        (told(box(10, 20, 30, 40, confidence=None)), "pixel", [10, 20, 30, 40], Repair.CONFIDENCE),
-        (told(box(10, 20, 30, 40, confidence=50)), "pixel", [10, 20, 30, 40], Repair.CONFIDENCE),
+        (reply(box(40, 20, 390, 100), coordinates="unit"), "unit", [40, 20, 390, 100], Repair.CONVENTION),
+        (
+            reply(box(100, 500, 900, 990), coordinates="unit"),
+            "unit",
+            [40, 100, 360, 198],
+            Repair.CONVENTION,
+        ),
+        (reply(box(0.1, 0.1, 0.5, 0.5), coordinates="unit"), "unit", [40, 20, 200, 100], None),
+        (reply(box(0.1, 0.1, 0.5, 0.5), coordinates="unit"), "pixel", [40, 20, 200, 100], Repair.OTHER),
+        (reply(box(10, 20, 30, 40, label="Brackets!")), "pixel", [10, 20, 30, 40], Repair.LABEL),
+        (reply(box(10, 20, 30, 40, confidence=None)), "pixel", [10, 20, 30, 40], Repair.CONFIDENCE),
+        (reply(box(10, 20, 30, 40, confidence=50)), "pixel", [10, 20, 30, 40], Repair.CONFIDENCE),
     ],
 )
 def test_repairs(text: str, asked: Coordinates, xyxy: list[float], repaired: Repair | None) -> None:
@@ -106,12 +111,12 @@ def test_repairs(text: str, asked: Coordinates, xyxy: list[float], repaired: Rep
     ],
 )
 def test_one_bad_box_does_not_cost_the_others(bad: Any, fault: Fault) -> None:
-    parsed = parse_boxes(told(bad, box(50, 60, 70, 80, label="a big ship")), SIZE, TWO)
+    parsed = parse_boxes(reply(bad, box(50, 60, 70, 80, label="a big ship")), SIZE, TWO)
     np.testing.assert_allclose(parsed.xyxy, [[50, 60, 70, 80]])
     assert parsed.owners == [("ship", "a big ship")]
     assert dict(parsed.dropped) == {fault: 1}
     assert parsed.fault is None
-    alone = parse_boxes(told(bad), SIZE, TWO)
+    alone = parse_boxes(reply(bad), SIZE, TWO)
     assert (len(alone.xyxy), alone.fault) == (0, fault)
 
 
@@ -123,7 +128,7 @@ def test_another_form_is_a_fault(text: str) -> None:
 
 
 def test_an_empty_list_is_a_good_answer() -> None:
-    assert parse_boxes(told(), SIZE, ONE).fault is None
+    assert parse_boxes(reply(), SIZE, ONE).fault is None
 
 
 @pytest.mark.parametrize(
@@ -146,7 +151,7 @@ def test_counts(text: str, count: int | None) -> None:
         ),
     ).map(json.dumps)
 )
-def test_nothing_that_is_said_makes_it_crash_or_leave_the_picture(text: str) -> None:
+def test_no_response_crashes_the_parser_or_leaves_the_image(text: str) -> None:
     parsed = parse_boxes(text, SIZE, ONE)
     assert len(parsed.xyxy) == len(parsed.confidence) == len(parsed.owners)
     assert (parsed.xyxy >= 0).all()
@@ -174,7 +179,9 @@ def test_any_convention_that_is_stated_gives_the_same_boxes(
     numbers = shares * scale
     if is_swapped:
         numbers = numbers[:, [2, 3, 0, 1]]
-    parsed = parse_boxes(told(*(box(*row) for row in numbers.tolist()), coordinates=stated), SIZE, ONE, asked)
+    parsed = parse_boxes(
+        reply(*(box(*row) for row in numbers.tolist()), coordinates=stated), SIZE, ONE, asked
+    )
     np.testing.assert_allclose(parsed.xyxy, shares * np.tile(SIZE, 2), atol=1e-6)
     assert parsed.repaired[Repair.SWAPPED] == (len(corners) if is_swapped else 0)
     assert parsed.repaired[Repair.CONVENTION] == 0

@@ -28,7 +28,7 @@ def test_listed_prices(provider: str, model: str, dollars: float | None) -> None
     assert (price and price.of(100_000, 10_000)) == (dollars and pytest.approx(dollars))
 
 
-def test_long_inputs_cost_more_where_the_provider_says_so() -> None:
+def test_long_inputs_cost_more_at_some_providers() -> None:
     price = find_price("google", "gemini-2.5-pro")
     assert price is not None
     assert price.of(1_000_000, 0) > 4 * price.of(200_000, 0) * 1.5
@@ -49,7 +49,7 @@ def test_a_table_of_your_own_takes_precedence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        (None, "not there"),
+        (None, "does not exist"),
         ("date = ", "not valid TOML"),
         ("date = 2026-01-01", "providers: is missing"),
         (

@@ -38,7 +38,7 @@ async def no_wait(seconds: float) -> None:
     """Do not wait."""
 
 
-def moondream(tmp_path: Path, server: Server, **told: Any) -> MoondreamServer:
+def moondream(tmp_path: Path, server: Server, **changes: Any) -> MoondreamServer:
     settings = MoondreamServerSettings.model_validate(
         {
             "base_url": f"{server.address}/v1",
@@ -47,7 +47,7 @@ def moondream(tmp_path: Path, server: Server, **told: Any) -> MoondreamServer:
             "parallel": 1,
             "requests_per_minute": None,
         }
-        | told
+        | changes
     )
     return MoondreamServer("moon", settings, cache=AnswerCache(tmp_path / "answers"), sleep=no_wait)
 

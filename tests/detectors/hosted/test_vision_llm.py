@@ -46,7 +46,7 @@ def image(seed: int = 0, width: int = 320, height: int = 200) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
 
 
-def settings(server: Server, provider: str = "compatible", **told: Any) -> HostedSettings:
+def settings(server: Server, provider: str = "compatible", **changes: Any) -> HostedSettings:
     path = {"anthropic": "", "google": ""}.get(provider, "/v1")
     defaults = {
         "provider": provider,
@@ -57,7 +57,7 @@ def settings(server: Server, provider: str = "compatible", **told: Any) -> Hoste
         "parallel": 1,
         "requests_per_minute": None,
     }
-    return HostedSettings.model_validate(defaults | told)
+    return HostedSettings.model_validate(defaults | changes)
 
 
 class Waits:
@@ -76,12 +76,12 @@ class Waits:
 
 
 def hosted(
-    tmp_path: Path, server: Server, provider: str = "compatible", waits: Waits | None = None, **told: Any
+    tmp_path: Path, server: Server, provider: str = "compatible", waits: Waits | None = None, **changes: Any
 ) -> Hosted:
     waits = waits or Waits()
     return Hosted(
         "eye",
-        settings(server, provider, **told),
+        settings(server, provider, **changes),
         cache=AnswerCache(tmp_path / "answers"),
         clock=waits.clock,
         sleep=waits.sleep,
@@ -92,6 +92,7 @@ def rows(found: sv.Detections) -> list[tuple[float, ...]]:
     return [tuple(round(float(value), 1) for value in box) for box in found.xyxy]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["tool", "schema", "text"])
 @pytest.mark.parametrize("provider", list(MODELS))
 def test_every_provider_is_understood_in_its_own_words(
@@ -160,13 +161,13 @@ BAD = {
         0,
         "corners swapped",
     ),
-    "shares, though it says pixels": (
+    "fractions instead of the stated pixels": (
         Turn(boxes(("a bracket", 0.125, 0.1, 0.375, 0.5, 0.9))),
         [(40, 20, 120, 100)],
         0,
         "other coordinates than it says",
     ),
-    "thousandths, as it says": (
+    "thousandths, as stated": (
         Turn(boxes(("a bracket", 125, 100, 375, 500, 0.9), coordinates="thousand")),
         [(40, 20, 120, 100)],
         0,
@@ -178,7 +179,7 @@ BAD = {
         0,
         "",
     ),
-    "nothing there": (Turn(boxes()), [], 0, ""),
+    "no objects": (Turn(boxes()), [], 0, ""),
 }
 
 
@@ -224,7 +225,7 @@ def test_a_body_of_another_protocol_is_no_crash(
         (Turn({}, status=503, headers={"retry-after": "0.5"}), [0.5]),
     ],
 )
-def test_a_busy_server_is_asked_again_when_it_says(
+def test_retry_after_of_a_busy_server_is_respected(
     tmp_path: Path, server: Server, provider: str, turn: Turn, waited: list[float] | None
 ) -> None:
     server.turns.extend([turn])
@@ -273,8 +274,8 @@ def test_a_server_that_asks_for_an_hour_is_left(tmp_path: Path, server: Server) 
 def test_a_redirect_does_not_take_the_key_elsewhere(tmp_path: Path, server: Server, provider: str) -> None:
     with serving(Turn(GOOD)) as elsewhere:
         server.turns.append(Turn({}, status=307, headers={"location": elsewhere.address + "/v1/messages"}))
-        told: dict[str, Any] = {"key_variable": "MY_KEY"} if provider == "compatible" else {}
-        detector = hosted(tmp_path, server, provider, **told)
+        changes: dict[str, Any] = {"key_variable": "MY_KEY"} if provider == "compatible" else {}
+        detector = hosted(tmp_path, server, provider, **changes)
         bad, good = detector.detect([image(1), image(2)])
         assert elsewhere.requests == []
     assert "not followed" in bad.metadata["unanswered"]
@@ -353,7 +354,7 @@ def test_the_budget_stops_before_it_is_overdrawn(tmp_path: Path, server: Server)
     # At $1 and $5 a million tokens, an answer costs $0.0015 and at most $0.0015 + ... is set aside for it.
     server.then = Turn(GOOD, tokens=(1000, 100))
     detector = hosted(tmp_path, server, "anthropic", max_tokens=100, budget=0.005)
-    with pytest.raises(BudgetSpentError, match=r"2 of 5 pictures.*All answers so far are kept") as caught:
+    with pytest.raises(BudgetSpentError, match=r"2 of 5 images.*All answers so far are cached") as caught:
         detector.detect([image(n) for n in range(5)])
     assert [None if one is None else len(one) for one in caught.value.done] == [1, 1, 1, None, None]
     assert detector.bill.paid == pytest.approx(0.0045)
@@ -414,21 +415,21 @@ def test_the_key_appears_nowhere(
     tmp_path: Path, server: Server, provider: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    told: dict[str, Any] = {"key_variable": "MY_KEY"} if provider == "compatible" else {}
+    changes: dict[str, Any] = {"key_variable": "MY_KEY"} if provider == "compatible" else {}
     server.turns.extend([Turn(GOOD), Turn({}, status=500), Turn(raw=KEY, status=400)])
-    detector = hosted(tmp_path, server, provider, retries=1, **told)
+    detector = hosted(tmp_path, server, provider, retries=1, **changes)
     found = detector.detect([image(1), image(2)])
     assert any(KEY in " ".join(request.headers.values()) for request in server.requests), "it was sent"
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
     assert kept
-    told_of = [caplog.text, kept, repr(detector.record), repr(detector.bill), repr(detector.settings)]
-    told_of += [repr(one.metadata) for one in found]
-    assert not any(KEY in text for text in told_of)
+    texts = [caplog.text, kept, repr(detector.record), repr(detector.bill), repr(detector.settings)]
+    texts += [repr(one.metadata) for one in found]
+    assert not any(KEY in text for text in texts)
     assert "(key)" in repr(detector.record)
 
 
 @pytest.mark.parametrize(
-    ("told", "key", "match"),
+    ("changes", "key", "match"),
     [
         ({}, None, "set the environment variable MY_KEY"),
         ({}, "a\nb", "MY_KEY: not a key"),
@@ -440,14 +441,14 @@ def test_keys_that_cannot_be_used_safely(
     tmp_path: Path,
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
-    told: dict[str, Any],
+    changes: dict[str, Any],
     key: str | None,
     match: str,
 ) -> None:
     monkeypatch.delenv("MY_KEY")
     if key:
         monkeypatch.setenv("MY_KEY", key)
-    detector = hosted(tmp_path, server, key_variable="MY_KEY", **told)
+    detector = hosted(tmp_path, server, key_variable="MY_KEY", **changes)
     with pytest.raises(InputError, match=match) as caught:
         detector.detect([image()])
     assert key is None or key not in str(caught.value)

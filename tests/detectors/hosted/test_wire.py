@@ -67,7 +67,7 @@ def test_requests_start_at_even_distances(per_minute: float | None, took: float)
         assert all(b - a >= 60 / per_minute - 1e-9 for a, b in pairwise(starts))
 
 
-def test_when_one_is_told_to_wait_all_wait() -> None:
+def test_a_retry_after_makes_all_wait() -> None:
     now = 0.0
 
     async def sleep(seconds: float) -> None:

@@ -11,27 +11,29 @@ from tests.detectors.answers import classes, confidence, prompts
 
 # Places 44 and 863 of 32 by 32: column 12, row 1 to column 31, row 26, each from its middle.
 PLACES = ["<object>", "<patch_index_0044>", "<patch_index_0863>", "</object>"]
-SAYS = ["\u2581a", "<phrase>", "\u2581red", "\u2581square", "</phrase>", *PLACES, "\u2581ship"]
+CAPTION = ["\u2581a", "<phrase>", "\u2581red", "\u2581square", "</phrase>", *PLACES, "\u2581ship"]
 BOX = np.array([12.5 / 32 * 160, 1.5 / 32 * 90, 31.5 / 32 * 160, 26.5 / 32 * 90])
 PROMPTS = {"target": ["a square", "four corners"], "person": ["person"]}
 
 
 @pytest.fixture
-def says(made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, offline: None) -> Callable[..., Kosmos2]:
-    """A model that says these words, and its settings."""
+def writes(
+    made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, offline: None
+) -> Callable[..., Kosmos2]:
+    """A model that writes these words, and its settings."""
 
-    def build(words: list[str], after: str = "<grounding>", **told: object) -> Kosmos2:
+    def build(words: list[str], after: str = "<grounding>", **changes: object) -> Kosmos2:
         name = f"kosmos{abs(hash((*words, after)))}"
         monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.kosmos2, name, words, after)))
         usual = {"weights": name, "prompts": PROMPTS}
-        return Kosmos2("k", Kosmos2Settings.model_validate(usual | told))
+        return Kosmos2("k", Kosmos2Settings.model_validate(usual | changes))
 
     return build
 
 
 @pytest.mark.slow
-def test_a_caption_with_phrases_spans_and_boxes(says: Callable[..., Kosmos2], picture: np.ndarray) -> None:
-    (description,) = says(SAYS).describe([picture])
+def test_a_caption_with_phrases_spans_and_boxes(writes: Callable[..., Kosmos2], picture: np.ndarray) -> None:
+    (description,) = writes(CAPTION).describe([picture])
     assert description.caption == "a red square ship"
     (entity,) = description.entities
     assert entity.phrase == "red square"
@@ -40,9 +42,9 @@ def test_a_caption_with_phrases_spans_and_boxes(says: Callable[..., Kosmos2], pi
 
 
 def test_what_is_named_belongs_to_the_class_of_its_phrase(
-    says: Callable[..., Kosmos2], picture: np.ndarray
+    writes: Callable[..., Kosmos2], picture: np.ndarray
 ) -> None:
-    detector = says(SAYS, batch=2)
+    detector = writes(CAPTION, batch=2)
     answers = detector.detect([picture, picture[:60], picture])
     for answer, height in zip(answers, (90, 60, 90), strict=True):
         assert classes(answer) == ["target"]
@@ -65,19 +67,19 @@ def test_what_is_named_belongs_to_the_class_of_its_phrase(
     ids=["something else is named", "nothing has a box", "half a box"],
 )
 def test_nothing_found(
-    says: Callable[..., Kosmos2], picture: np.ndarray, words: list[str], invalid: int
+    writes: Callable[..., Kosmos2], picture: np.ndarray, words: list[str], invalid: int
 ) -> None:
-    detector = says(words)
+    detector = writes(words)
     (answer,) = detector.detect([picture])
     assert len(answer) == 0
     assert list(answer.data) == ["class_name", "prompt"]
     assert detector.cost.invalid == invalid
 
 
-def test_asked_for_each_phrase(says: Callable[..., Kosmos2], picture: np.ndarray) -> None:
+def test_asked_for_each_phrase(writes: Callable[..., Kosmos2], picture: np.ndarray) -> None:
     ask = "<grounding><phrase>{phrase}</phrase>"
     asked = {"target": ["red square"], "person": ["person"]}
-    detector = says(PLACES, "</phrase>", ask=ask, nms_iou=1, prompts=asked)
+    detector = writes(PLACES, "</phrase>", ask=ask, nms_iou=1, prompts=asked)
     (answer,) = detector.detect([picture])
     assert sorted(zip(classes(answer), prompts(answer), strict=True)) == [
         ("person", "person"),

@@ -20,7 +20,7 @@ ANSWERS = {
     },
     "point": {"ship": {"points": [{"x": 0.5, "y": 0.5}]}, "nonsense": {"points": "here"}},
     "caption": {"caption": " A ship. "},
-    "query": {"How many?": {"answer": " 2"}, "nonsense": {"said": "2"}},
+    "query": {"How many?": {"answer": " 2"}, "nonsense": {"text": "2"}},
 }
 
 
@@ -78,7 +78,7 @@ def test_code_of_the_folder_is_run_only_if_allowed(made: Callable[..., Path]) ->
         Moondream("m", MoondreamSettings())
 
 
-def test_absent_weights_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, offline: None) -> None:
+def test_absent_weights_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, offline: None) -> None:
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     with pytest.raises(MissingWeightsError, match="nowhere: not in"):
         Moondream("m", MoondreamSettings(weights="nowhere", trust_remote_code=True))

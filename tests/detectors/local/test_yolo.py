@@ -85,7 +85,7 @@ def test_weights_of_an_earlier_round(mine: Path, tmp_path: Path, monkeypatch: py
     assert set(classes(answer)) <= {"ship", "drone"}
 
 
-def test_damaged_or_absent_weights_are_told(
+def test_damaged_or_absent_weights_are_reported(
     mine: Path, vouching: Path, tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOTOWCE_ROOT", str(tmp_path))
@@ -120,12 +120,12 @@ def test_colours_are_not_turned(street: np.ndarray) -> None:
 def test_yoloe_runs_with_the_classes_it_was_saved_with(
     made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, picture: np.ndarray, offline: None
 ) -> None:
-    made(standins.yoloe, "told.pt", ["ship", "drone"])
-    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.yoloe, "untold.pt", [])))
+    made(standins.yoloe, "prompted.pt", ["ship", "drone"])
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.yoloe, "unprompted.pt", [])))
     asked = {"target": ["drone"]}
-    settings = YoloSettings(weights="told.pt", prompts=asked, min_confidence=0, imgsz=96)
+    settings = YoloSettings(weights="prompted.pt", prompts=asked, min_confidence=0, imgsz=96)
     (answer,) = Yolo("e", settings).detect([picture])
     assert set(classes(answer)) == {"target"}
     assert set(prompts(answer)) == {"drone"}
-    with pytest.raises(InputError, match=r"untold\.pt: YOLOE that was told no classes; call set_classes"):
-        Yolo("e", YoloSettings(weights="untold.pt"))
+    with pytest.raises(InputError, match=r"unprompted\.pt: YOLOE without classes; call set_classes"):
+        Yolo("e", YoloSettings(weights="unprompted.pt"))

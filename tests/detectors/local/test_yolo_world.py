@@ -22,13 +22,13 @@ def mine(made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, offline: No
     return folder
 
 
-def _settings(**told: object) -> YoloWorldSettings:
+def _settings(**changes: object) -> YoloWorldSettings:
     usual = {"weights": "world.pt", "text_encoder": "clip", "prompts": PROMPTS, "imgsz": 96}
-    return YoloWorldSettings.model_validate({**usual, "min_confidence": 0, **told})
+    return YoloWorldSettings.model_validate({**usual, "min_confidence": 0, **changes})
 
 
-def _answer(picture: np.ndarray, **told: object) -> sv.Detections:
-    (answer,) = YoloWorld("world", _settings(**told)).detect([picture])
+def _answer(picture: np.ndarray, **changes: object) -> sv.Detections:
+    (answer,) = YoloWorld("world", _settings(**changes)).detect([picture])
     return answer
 
 
@@ -55,8 +55,8 @@ def test_overlapping_boxes_of_any_phrases_are_one(
     mine: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boxes = np.array([[10, 10, 50, 50], [12, 10, 52, 50], [90, 10, 120, 50]], float)
-    told = (boxes, np.array([0.02, 0.03, 0.01]), np.array([0, 2, 1]))
-    monkeypatch.setattr("gotowce_dagster.detectors.local.yolo.predict", lambda *_, **__: [told])
+    result = (boxes, np.array([0.02, 0.03, 0.01]), np.array([0, 2, 1]))
+    monkeypatch.setattr("gotowce_dagster.detectors.local.yolo.predict", lambda *_, **__: [result])
     answer = _answer(picture)
     assert prompts(answer) == ["a ship", "four corner brackets"]
     assert classes(answer) == ["ship", "target"]

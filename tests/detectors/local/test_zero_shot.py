@@ -27,9 +27,9 @@ def mine(
     return request.param
 
 
-def _settings(weights: str, **told: object) -> ZeroShotSettings:
+def _settings(weights: str, **changes: object) -> ZeroShotSettings:
     usual = {"weights": weights, "prompts": PROMPTS, "min_confidence": 0, "text_confidence": 0, "nms_iou": 1}
-    return ZeroShotSettings.model_validate(usual | told)
+    return ZeroShotSettings.model_validate(usual | changes)
 
 
 def test_boxes_with_class_and_phrase(mine: str, picture: np.ndarray) -> None:
@@ -73,7 +73,7 @@ def test_less_confident_boxes_are_left_out(mine: str, picture: np.ndarray) -> No
 
 
 @pytest.mark.parametrize(
-    ("harm", "says"),
+    ("harm", "message"),
     [
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no tensors"), "damaged"),
         (lambda folder: (folder / "config.json").write_text("{}"), "damaged"),
@@ -81,20 +81,20 @@ def test_less_confident_boxes_are_left_out(mine: str, picture: np.ndarray) -> No
     ],
     ids=["no tensors", "no architecture", "a file is missing"],
 )
-def test_damaged_weights_are_told(
+def test_damaged_weights_are_reported(
     harm: Callable[[Path], object],
-    says: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     offline: None,
 ) -> None:
     harm(standins.grounding_dino(tmp_path / "dino"))
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
-    with pytest.raises(MissingWeightsError, match=says):
+    with pytest.raises(MissingWeightsError, match=message):
         ZeroShot("z", _settings("dino"))
 
 
-def test_weights_that_lack_tensors_are_told(
+def test_weights_that_lack_tensors_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None
 ) -> None:
     from safetensors.torch import load_file, save_file

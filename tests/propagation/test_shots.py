@@ -12,8 +12,8 @@ import pytest
 from gotowce_dagster.config.params import PropagationParams
 from gotowce_dagster.core import rle
 from gotowce_dagster.propagation.base import Observation
-from gotowce_dagster.propagation.carry import propagate
 from gotowce_dagster.propagation.evidence import Evidence
+from gotowce_dagster.propagation.shots import propagate
 from gotowce_dagster.segmenters.prompts import Prompt
 from tests.shipped import masks_params
 from tests.support.synthetic import Scene, Target, write_scene
@@ -147,8 +147,8 @@ def test_objects_are_propagated_in_both_directions_from_their_most_trusted_frame
     one = of(rows, "0/0").set_index("frame_index")
     assert list(one.index) == list(FRAMES)
     assert one["prompt"][20] == "point@3"
-    assert set(one["prompt"].loc[:19]) == {"carried back"}
-    assert set(one["prompt"].loc[21:]) == {"carried"}
+    assert set(one["prompt"].loc[:19]) == {"propagated back"}
+    assert set(one["prompt"].loc[21:]) == {"propagated"}
     assert set(rows["state"]) == {"sure"}
     for target, name in enumerate(("0/0", "0/1")):
         assert min(overlaps(of(rows, name), SCENE, target).values()) > 0.75
@@ -173,7 +173,7 @@ def test_occluded_object_is_lost_until_its_next_detection(tmp_path: Path) -> Non
     assert rows.loc[rows["state"] == "lost", "rle"].isna().all()
     assert states[36] == "sure"
     # Between the panel and the detection that prompts it again, the backward pass tracks it.
-    assert set(rows.set_index("frame_index")["prompt"].loc[30:35]) == {"carried back"}
+    assert set(rows.set_index("frame_index")["prompt"].loc[30:35]) == {"propagated back"}
     assert min(overlaps(rows[rows["state"] == "sure"], HIDDEN, 0).values()) > 0.6
 
 

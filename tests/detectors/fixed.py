@@ -1,4 +1,4 @@
-"""A detector for tests that need none."""
+"""A detector with fixed boxes, for tests without a model."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ import supervision as sv
 from gotowce_dagster.detectors.base import Cost, found
 
 
-class Says:
-    """A detector that says the same of every image."""
+class Fixed:
+    """Returns the same boxes for every image."""
 
     version = "1"
     weights: tuple[str, ...] = ()

@@ -1,0 +1,109 @@
+"""The ``florence2`` detector: Florence-2 (Xiao et al. 2024), asked by task tokens for phrases or captions.
+
+Boxes come as places of a grid of 1000 by 1000, written as text; it gives no confidence.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import supervision as sv
+from PIL import Image
+
+from gotowce_dagster.config.detector_settings import Florence2Settings
+from gotowce_dagster.detectors.base import batched, found, tidied
+from gotowce_dagster.detectors.local import hub
+
+_CAPTION = "<MORE_DETAILED_CAPTION>"
+_ALL = "<OD>"
+"""The task that is asked without a phrase."""
+_PLACES = 1000
+"""Of the grid that boxes are written in; the processor would cut pixels down to whole ones."""
+
+
+class Florence2(hub.Prompted):
+    """The model, loaded once.
+
+    Raises:
+        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+    """
+
+    ways = ("describe",)
+
+    def __init__(self, name: str, settings: Florence2Settings) -> None:
+        super().__init__(name, settings, "Florence2ForConditionalGeneration")
+        self._settings = settings
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
+        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
+        asked = [""] if self._settings.task == _ALL else self._phrases.asked
+        with self.cost.of(len(images)):
+            answers = [
+                batched(
+                    images,
+                    self._settings.batch,
+                    lambda part, phrase=phrase: self._answers(part, self._settings.task, phrase),
+                )
+                for phrase in asked
+            ]
+            return [
+                self._read(list(zip(asked, told, strict=True)), image)
+                for *told, image in zip(*answers, images, strict=True)
+            ]
+
+    def describe(self, images: Sequence[np.ndarray], task: str = _CAPTION) -> list[str]:
+        """A caption of each image, RGB uint8 (H, W, 3).
+
+        Args:
+            task: a task token that is answered by text.
+        """
+        return batched(images, self._settings.batch, lambda part: self._answers(part, task))
+
+    def _answers(self, images: list[np.ndarray], task: str, phrase: str = "") -> list[Any]:
+        """What the processor makes of the model's answer to a task about each image."""
+        import torch
+
+        inputs = self._processor(
+            images=[Image.fromarray(image) for image in images],
+            text=[task + phrase] * len(images),
+            padding=True,
+            return_tensors="pt",
+        ).to(self._device)
+        # Not in bfloat16: boxes are words, and the next best word may be far off.
+        with torch.inference_mode():
+            written = self._model.generate(
+                **inputs,
+                max_new_tokens=self._settings.max_tokens,
+                num_beams=self._settings.beams,
+                do_sample=False,
+            )
+        self.cost.tokens_in += int(inputs["attention_mask"].sum())
+        self.cost.tokens_out += int((written != self._processor.tokenizer.pad_token_id).sum())
+        texts = self._processor.batch_decode(written, skip_special_tokens=False)
+        padding = self._processor.tokenizer.pad_token
+        return [
+            self._processor.post_process_generation(
+                text.replace(padding, ""), task=task, image_size=(_PLACES, _PLACES)
+            )[task]
+            for text in texts
+        ]
+
+    def _read(self, answers: list[tuple[str, dict[str, Any]]], image: np.ndarray) -> sv.Detections:
+        size = np.array([image.shape[1], image.shape[0]] * 2) / _PLACES
+        rows = []
+        for phrase, told in answers:
+            labels = told.get("bboxes_labels") or told.get("labels", [])
+            self.cost.answers += 1
+            self.cost.invalid += not told["bboxes"]
+            for box, label in zip(told["bboxes"], labels, strict=True):
+                # Asked for one phrase, whatever it boxes is the answer to that.
+                owner = self._phrases.owner(phrase or str(label), self._settings.least_shared)
+                if owner:
+                    rows.append(((np.array(box) + 0.5) * size, *owner))
+        detections = found(
+            np.array([box for box, _, _ in rows]),
+            np.ones(len(rows)),
+            [name for _, name, _ in rows],
+            [prompt for _, _, prompt in rows],
+        )
+        return tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)

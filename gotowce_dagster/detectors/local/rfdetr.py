@@ -1,0 +1,85 @@
+"""The ``rfdetr`` detector: RF-DETR, and D-FINE, detectors of fixed classes of ``transformers``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import supervision as sv
+from PIL import Image
+
+from gotowce_dagster.config.detector_settings import RfDetrSettings
+from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.files import read_json
+from gotowce_dagster.core.hub_models import DETECTORS, load_folder
+from gotowce_dagster.core.weights import require
+from gotowce_dagster.detectors.base import Cost, batched, found, tidied
+from gotowce_dagster.detectors.local.yolo import named, owners_of
+
+
+class RfDetr:
+    """A model with classes of its own, loaded once.
+
+    Raises:
+        InputError: the settings name a class that the model does not have, or another kind of model.
+        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+    """
+
+    version = "1"
+
+    def __init__(self, name: str, settings: RfDetrSettings) -> None:
+        self.name = name
+        self.weights = settings.needs
+        self.cost = Cost()
+        self._settings = settings
+        self._device = best_device()
+        folder = require(settings.weights)
+        model, self._processor = load_folder(*_classes_of(folder), folder)
+        self._model = model.to(self._device).eval()
+        names = {int(number): str(label) for number, label in self._model.config.id2label.items()}
+        self._owners = owners_of(names, settings)
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
+        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
+        with self.cost.of(len(images)):
+            return batched(images, self._settings.batch, self._ask)
+
+    def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
+        import torch
+
+        told = self._settings
+        size = {"size": {"height": told.input_px, "width": told.input_px}} if told.input_px else {}
+        inputs = self._processor(
+            images=[Image.fromarray(image) for image in images], return_tensors="pt", **size
+        ).to(self._device)
+        # Not in bfloat16: it moves boxes by pixels.
+        with torch.inference_mode():
+            outputs = self._model(**inputs)
+        answers = self._processor.post_process_object_detection(
+            outputs, threshold=told.min_confidence, target_sizes=[image.shape[:2] for image in images]
+        )
+        return [self._read(answer, image) for answer, image in zip(answers, images, strict=True)]
+
+    def _read(self, answer: dict, image: np.ndarray) -> sv.Detections:
+        numbers = answer["labels"].cpu().numpy()
+        kept = np.flatnonzero(np.isin(numbers, list(self._owners)))
+        detections = found(
+            answer["boxes"].float().cpu().numpy()[kept],
+            answer["scores"].float().cpu().numpy()[kept],
+            *named(numbers[kept], self._owners),
+        )
+        told = self._settings
+        return tidied(detections, image.shape, min_confidence=told.min_confidence, nms_iou=told.nms_iou)
+
+
+def _classes_of(folder: Path) -> tuple[str, str]:
+    """The classes of a model and its processor in ``transformers``.
+
+    Raises:
+        InputError: it is another kind of model.
+    """
+    config = read_json(folder / "config.json", "fetch it again")
+    kind = str(config.get("model_type")) if isinstance(config, dict) else "unknown"
+    if kind not in DETECTORS:
+        raise InputError(f"{folder}: a model of the type {kind!r}; expected one of {', '.join(DETECTORS)}")
+    return DETECTORS[kind]

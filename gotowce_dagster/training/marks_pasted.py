@@ -1,0 +1,114 @@
+"""Marks around other targets and around nothing: a mark says nothing about a target.
+
+A game draws few kinds of marks, in few colours. Where a training picture is there as recorded and without
+its marks, the difference is the mark alone. It is drawn around pasted targets, in another colour, and where
+nothing is, so that its corners are background and a target inside one of another colour is a target.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from gotowce_dagster.core.boxes import evenly
+from gotowce_dagster.labels.export import read_objects
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.training.pasting import Scene
+
+_MARKS = 40
+"""Marks taken from each game, at most, from frames evenly spaced."""
+_AROUND_PX, _AROUND = 64, 2.0
+"""Half a side of the surroundings in which a target's mark lies: pixels, and long sides of it, at least."""
+_DRAWN = 40
+"""Levels by which a mark's pixel differs from the same pixel without the mark, at least; less is JPEG."""
+_LEAST_PIXELS = 24
+"""A mark of fewer pixels is a remainder."""
+_RESIZED = 0.5, 3.0
+"""Least and most that a mark is resized by."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """A mark without what is inside it or behind it."""
+
+    image: np.ndarray
+    """RGB uint8 (h, w, 3)."""
+    alpha: np.ndarray
+    """float32 (h, w), 0 to 1."""
+    target: np.ndarray
+    """xyxy float (4,) of the target that it marks, in the image."""
+
+
+def read_marks(dataset: Path, provenance: pd.DataFrame) -> dict[str, list[Mark]]:
+    """Marks of training frames, by profile; a game whose frames have no copy without marks has none.
+
+    Args:
+        provenance: rows of tables.PROVENANCE of the dataset.
+    """
+    rows = provenance[provenance["split"] == "train"]
+    twins = rows[rows["kind"] == "erased"].set_index(["video", "frame_index"])["image"].to_dict()
+    found: dict[str, list[Mark]] = {}
+    for profile, of_game in rows[(rows["kind"] == "as-is") & (rows["objects"] == 1)].groupby("profile"):
+        frames = [row for row in of_game.to_dict("records") if (row["video"], row["frame_index"]) in twins]
+        for row in [frames[place] for place in evenly(len(frames), _MARKS)]:
+            image, objects = read_objects(dataset, row["image"])
+            without = read_rgb(dataset / twins[row["video"], row["frame_index"]])
+            if (mark := mark_of(image, without, objects.xyxy[0])) is not None:
+                found.setdefault(str(profile), []).append(mark)
+    return found
+
+
+def mark_of(image: np.ndarray, without: np.ndarray, target: np.ndarray) -> Mark | None:
+    """The mark of a target: where its surroundings differ from the same picture without marks.
+
+    Args:
+        image: RGB uint8 (H, W, 3); ``without`` likewise.
+        target: xyxy (4,).
+
+    Returns:
+        None if hardly a pixel differs.
+    """
+    middle, half = (target[:2] + target[2:]) / 2, max(_AROUND_PX, _AROUND * (target[2:] - target[:2]).max())
+    height, width = image.shape[:2]
+    x1, y1 = np.floor(middle - half).astype(int).clip(0)
+    x2, y2 = np.ceil(middle + half).astype(int).clip(0, [width, height])
+    differ = cv2.absdiff(image[y1:y2, x1:x2], without[y1:y2, x1:x2]).max(axis=2)
+    core = differ >= _DRAWN
+    if int(core.sum()) < _LEAST_PIXELS:
+        return None
+    near = cv2.dilate(core.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    alpha = np.where(near, np.clip(differ / (2 * _DRAWN), 0, 1), 0).astype(np.float32)
+    return Mark(image[y1:y2, x1:x2].copy(), alpha, target - np.array([x1, y1, x1, y1]))
+
+
+def recoloured(mark: Mark, rng: np.random.Generator) -> Mark:
+    """The mark in another hue."""
+    colours = cv2.cvtColor(mark.image, cv2.COLOR_RGB2HSV).astype(np.int32)
+    colours[..., 0] = (colours[..., 0] + rng.integers(180)) % 180
+    return replace(mark, image=cv2.cvtColor(colours.astype(np.uint8), cv2.COLOR_HSV2RGB))
+
+
+def draw_mark(scene: Scene, mark: Mark, box: np.ndarray) -> Scene:
+    """The scene with a mark around a place; what it teaches stays the same.
+
+    Args:
+        box: xyxy (4,): the place of the target to mark, or one without a target.
+    """
+    sides = [(some[2:] - some[:2]).max() for some in (box, mark.target)]
+    scale = float(np.clip(sides[0] / max(sides[1], 1), *_RESIZED))
+    height, width = mark.alpha.shape
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    image, alpha = cv2.resize(mark.image, size), cv2.resize(mark.alpha, size)
+    middle = (mark.target[:2] + mark.target[2:]) / 2 * scale
+    x, y = ((box[:2] + box[2:]) / 2 - middle).round().astype(int)
+    x1, y1 = max(x, 0), max(y, 0)
+    x2, y2 = min(x + size[0], scene.image.shape[1]), min(y + size[1], scene.image.shape[0])
+    if x1 >= x2 or y1 >= y2:
+        return scene
+    result = scene.image.copy()
+    soft = alpha[y1 - y : y2 - y, x1 - x : x2 - x, None]
+    place = result[y1:y2, x1:x2]
+    place[:] = (soft * image[y1 - y : y2 - y, x1 - x : x2 - x] + (1 - soft) * place).round().astype(np.uint8)
+    return replace(scene, image=result)
