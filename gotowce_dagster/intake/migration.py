@@ -100,7 +100,8 @@ def depend_on_lists(paths: Paths) -> None:
         InputError: One of them is missing.
     """
     for path in (paths.root / PIPELINE, paths.template, paths.studies_pipeline):
-        text = read_text(path, f"restore it with `git checkout {path.relative_to(paths.root)}`")
+        name = path.relative_to(paths.root)
+        text = read_text(path, f"restore it with `git checkout {name}`, or `gotowce upgrade` if git has none")
         if (new := without_source_files(text)) != text:
             with fresh_file(path) as file:
                 file.write_text(new, encoding="utf-8")
