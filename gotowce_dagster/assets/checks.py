@@ -13,7 +13,7 @@ from gotowce_dagster.core.files import read_json
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, read_table
 from gotowce_dagster.previews.found_nothing import found_nothing
 from gotowce_dagster.review.measures import reviewed_so_far
-from gotowce_dagster.training.finetune import read_metrics
+from gotowce_dagster.training.model_folder import read_metrics
 
 # Partitioned checks are in preview since 1.10; the version is pinned.
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)

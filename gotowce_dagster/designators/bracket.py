@@ -26,6 +26,8 @@ from gotowce_dagster.designators.proposals import corner_places, propose
 
 STILL = 3.0
 """Pixels within which a finding is at a box of ``not_marks``."""
+INSIDE = 0.8
+"""Share of a finding that such a box covers from which the finding is a part of it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ def is_known(box: np.ndarray, known: Sequence[tuple[float, float, float, float]]
     inwards = (box - places) * (1, 1, -1, -1)
     edges = (np.abs(inwards) <= STILL).sum(axis=1)
     most = (edges == 4) | ((edges == 3) & (sv.box_iou_batch(box[None], places)[0] >= 0.5))
-    return bool((most | (inwards >= -STILL).all(axis=1)).any())
+    shared = np.minimum(box[2:], places[:, 2:]) - np.maximum(box[:2], places[:, :2])
+    inside = shared.clip(0).prod(axis=1) >= INSIDE * np.prod(box[2:] - box[:2])
+    return bool((most | inside).any())
 
 
 def inset(box: np.ndarray, designator: AnyDesignator) -> np.ndarray:

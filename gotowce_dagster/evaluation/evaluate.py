@@ -14,8 +14,8 @@ from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.reviewed import NO_OBJECT
-from gotowce_dagster.training.finetune import model_file, read_arguments
 from gotowce_dagster.training.model import Predict, load_trained
+from gotowce_dagster.training.model_folder import model_file, read_arguments
 from gotowce_dagster.video import quality
 from gotowce_dagster.video.decode import read_frames
 

@@ -17,8 +17,8 @@ from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.evaluation.recalls import Seen, figures, look_at_test_split
 from gotowce_dagster.evaluation.without_marks import is_apart, look_at_video
 from gotowce_dagster.labels.in_force import checked_and_reviewed
-from gotowce_dagster.training.finetune import model_file
 from gotowce_dagster.training.model import Predict, load_trained
+from gotowce_dagster.training.model_folder import model_file
 
 
 def models_of_rounds(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from gotowce_dagster.labelling.summary import Summary
 from gotowce_dagster.labels.export import class_names
 from gotowce_dagster.labels.provenance import leaks
 from gotowce_dagster.labels.split import SPLITS
-from gotowce_dagster.training.finetune import has_no_weights, read_arguments, read_metrics
+from gotowce_dagster.training.model_folder import has_no_weights, read_arguments, read_metrics
 
 
 def yolo_dataset(project: Project) -> Summary:

@@ -7,7 +7,7 @@ from typing import Any
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import read_json, read_text
 from gotowce_dagster.core.weights import WEIGHTS
-from gotowce_dagster.training.finetune import read_arguments
+from gotowce_dagster.training.model_folder import read_arguments
 
 _ADVICE = "run the stage evaluation first"
 _FIGURES = {

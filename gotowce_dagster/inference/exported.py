@@ -29,7 +29,7 @@ from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.training.engines.registry import engine_of
-from gotowce_dagster.training.finetune import model_file, read_arguments
+from gotowce_dagster.training.model_folder import model_file, read_arguments
 
 RECORD = "export.json"
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})

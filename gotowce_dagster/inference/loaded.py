@@ -7,8 +7,8 @@ from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.digests import content_sha256
 from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.training.engines.registry import engine_of
-from gotowce_dagster.training.finetune import model_file, read_arguments
 from gotowce_dagster.training.model import Predict, load_trained
+from gotowce_dagster.training.model_folder import model_file, read_arguments
 
 
 @dataclass(frozen=True)

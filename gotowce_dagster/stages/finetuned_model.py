@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress
-from gotowce_dagster.core.tables import PROVENANCE, TAUGHT, read_table, write_table
+from gotowce_dagster.core.tables import PROVENANCE, read_table
 from gotowce_dagster.core.trust import note_trained
 from gotowce_dagster.labels.export import class_names
 from gotowce_dagster.labels.provenance import leaks
@@ -22,7 +21,7 @@ from gotowce_dagster.training.engines.base import OnEpoch
 from gotowce_dagster.training.engines.registry import ENGINES, tile_side
 from gotowce_dagster.training.finetune import finetune
 from gotowce_dagster.training.model_card import model_card
-from gotowce_dagster.training.rounds import InRounds, taught, train_on_crops
+from gotowce_dagster.training.rounds import InRounds, train_on_crops, write_rounds
 from gotowce_dagster.training.start import starting_weights
 
 _log = logging.getLogger(__name__)
@@ -86,7 +85,10 @@ def run(project: Project, progress: Progress, on_epoch: OnEpoch = lambda epoch, 
         scores = {name: best[name] for name in _SCORES} | {"epochs": trained.state.epoch}
         scores |= {"seconds": round(trained.state.seconds, 1)}
         if in_rounds:
-            scores |= _write_rounds(project, new, in_rounds, provenance, arguments)
+            scores |= write_rounds(in_rounds, paths.dataset, provenance, new)
+            (new / "rounds").mkdir()
+            for number, file in enumerate(in_rounds.models[:-1]):
+                _save(project, file, new / "rounds" / f"round-{number}{engine.suffix}", arguments)
         (new / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
         (new / "args.yaml").write_text(yaml.safe_dump(arguments, sort_keys=False), encoding="utf-8")
         (new / "MODEL_CARD.md").write_text(card, encoding="utf-8")
@@ -96,23 +98,3 @@ def _save(project: Project, checkpoint: Path, target: Path, arguments: Mapping[s
     """Write a model to use, and note that it was trained here."""
     ENGINES[project.params.finetuned_model.engine].save(checkpoint, target, arguments)
     note_trained(target, project.paths.root)
-
-
-def _write_rounds(
-    project: Project, new: Path, done: InRounds, provenance: pd.DataFrame, arguments: Mapping[str, Any]
-) -> dict[str, float]:
-    """Write the outputs of the rounds; returns their numbers."""
-    boxes = taught(project.paths.dataset, provenance, done.proposed)
-    write_table(boxes, TAUGHT, new / "provenance.parquet")
-    for name, rows in (("crops", done.crops), ("proposed", done.proposed), ("rounds", done.rounds)):
-        rows.to_csv(new / f"{name}.csv", index=False, lineterminator="\n")
-    (new / "rounds").mkdir()
-    for number, weights_of in enumerate(done.models[:-1]):
-        suffix = ENGINES[project.params.finetuned_model.engine].suffix
-        _save(project, weights_of, new / "rounds" / f"round-{number}{suffix}", arguments)
-    uses = done.proposed["use"].value_counts()
-    return {
-        "rounds": len(done.rounds),
-        "adopted": int(uses.get("adopted", 0)),
-        "painted_over": int(uses.get("painted over", 0)),
-    }

@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from gotowce_dagster.config.params import TrainingParams
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.digests import content_sha256
-from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import remove
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.training.engines.base import OnBatch, OnEpoch, Run, State, epoch_folder, read_state
@@ -119,41 +117,6 @@ def fingerprint(dataset: Path, weights: str | Path, params: TrainingParams) -> s
     start = Path(weights)
     digest.update((content_sha256(start) if start.exists() else str(weights)).encode())
     return digest.hexdigest()
-
-
-def read_metrics(model: Path) -> dict[str, float]:
-    """The scores of a finished model on the validation frames, from its folder.
-
-    Raises:
-        InputError: there is no finished model.
-    """
-    return json.loads(_of_model(model, "metrics.json"))
-
-
-def read_arguments(model: Path) -> dict[str, Any]:
-    """The settings of a finished model, from its folder.
-
-    Raises:
-        InputError: there is no finished model.
-    """
-    return yaml.safe_load(_of_model(model, "args.yaml"))
-
-
-def _of_model(model: Path, name: str) -> str:
-    if not (model / name).exists():
-        raise InputError(f"{model / name}: does not exist; run finetuned_model first")
-    return (model / name).read_text(encoding="utf-8")
-
-
-def model_file(folder: Path, stem: str = "best") -> Path:
-    """A model in the folder of a finished training: the file STEM.pt, or the folder STEM."""
-    inside = folder / stem
-    return inside if inside.is_dir() else folder / f"{stem}.pt"
-
-
-def has_no_weights(engine: str | Path) -> bool:
-    """Whether what a training starts from is an architecture without weights."""
-    return Path(engine).suffix == ".yaml"
 
 
 def _lines(epochs: int) -> OnBatch:

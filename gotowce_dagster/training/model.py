@@ -8,7 +8,7 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.training.engines.registry import engine_of
-from gotowce_dagster.training.finetune import read_arguments
+from gotowce_dagster.training.model_folder import read_arguments
 
 _TILE_NMS = 0.5  # IoU above which boxes of neighbouring tiles are the same object
 

@@ -22,7 +22,7 @@ from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.digests import content_sha256
 from gotowce_dagster.core.files import fresh_dir, fresh_file, remove
 from gotowce_dagster.core.progress import Progress
-from gotowce_dagster.core.tables import TAUGHT
+from gotowce_dagster.core.tables import TAUGHT, write_table
 from gotowce_dagster.labels.export import class_names, read_objects
 from gotowce_dagster.training.crops import Proposals, Proposed, crop_side, write_crops
 from gotowce_dagster.training.engines.base import OnEpoch
@@ -131,6 +131,24 @@ def train_on_crops(
     arguments = trained.arguments | {"model": Path(weights).name}
     whole = Trained(trained.weights, pd.concat(histories), arguments, trained.state, trained.device)
     return InRounds(whole, crops, proposed, models, pd.DataFrame(rows))
+
+
+def write_rounds(done: InRounds, dataset: Path, provenance: pd.DataFrame, folder: Path) -> dict[str, float]:
+    """Write what the rounds learned from, found and scored; returns their numbers.
+
+    Args:
+        provenance: rows of tables.PROVENANCE of the dataset.
+        folder: gets provenance.parquet, crops.csv, proposed.csv and rounds.csv.
+    """
+    write_table(taught(dataset, provenance, done.proposed), TAUGHT, folder / "provenance.parquet")
+    for name, rows in (("crops", done.crops), ("proposed", done.proposed), ("rounds", done.rounds)):
+        rows.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    uses = done.proposed["use"].value_counts()
+    return {
+        "rounds": len(done.rounds),
+        "adopted": int(uses.get("adopted", 0)),
+        "painted_over": int(uses.get("painted over", 0)),
+    }
 
 
 def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> pd.DataFrame:

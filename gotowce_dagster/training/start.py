@@ -8,7 +8,7 @@ from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.training.engines.registry import ENGINES
-from gotowce_dagster.training.finetune import has_no_weights
+from gotowce_dagster.training.model_folder import has_no_weights
 
 
 def starting_weights(project: Project) -> tuple[str, str | Path]:

@@ -13,7 +13,7 @@ from gotowce_dagster.core.progress import silent
 from gotowce_dagster.core.tables import PROVENANCE, read_table, write_table
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.stages import finetuned_model, yolo_dataset
-from gotowce_dagster.training.finetune import read_metrics
+from gotowce_dagster.training.model_folder import read_metrics
 from tests.training.test_finetune import SMALL
 from tests.worlds import make_world
 

@@ -21,7 +21,8 @@ from gotowce_dagster.stages import finetuned_model, yolo_dataset
 from gotowce_dagster.training.engines.registry import ENGINES, engine_of, tile_side
 from gotowce_dagster.training.engines.scores import scores
 from gotowce_dagster.training.engines.varied import varied
-from gotowce_dagster.training.finetune import finetune, model_file, read_arguments
+from gotowce_dagster.training.finetune import finetune
+from gotowce_dagster.training.model_folder import model_file, read_arguments
 from tests.detectors import standins
 from tests.worlds import make_world
 

@@ -15,7 +15,7 @@ from gotowce_dagster.core.tables import PROVENANCE, TAUGHT, read_table
 from gotowce_dagster.evaluation import rounds as evaluation_rounds
 from gotowce_dagster.stages import finetuned_model, yolo_dataset
 from gotowce_dagster.training import rounds
-from gotowce_dagster.training.finetune import read_arguments
+from gotowce_dagster.training.model_folder import read_arguments
 from gotowce_dagster.training.proposals import (
     PROPOSED_COLUMNS,
     judged,

@@ -47,10 +47,10 @@ def examples(vouching: Path, picture: np.ndarray) -> Callable[..., str]:
 
 def _lively_yoloe(path: Path) -> None:
     """YOLOE without classes; with its usual random weights everything fades, and all examples look alike."""
+    standins.yoloe(path, [])  # imports ultralytics offline
     import torch
     from ultralytics import YOLOE
 
-    standins.yoloe(path, [])
     whole = YOLOE(path)
     inner: Any = whole.model
     for module in inner.modules():
