@@ -53,7 +53,7 @@ lint: install
 dev: install
 	dagster dev
 
-# Without the studies, which take minutes of their own: `dvc repro` runs those too.
+# Studies run only when asked for: `dvc repro studies/dvc.yaml:NAME`.
 # DVC alone gives up after three seconds where Dagster or another command records something.
 repro: install
 	gotowce repair

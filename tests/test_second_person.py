@@ -127,7 +127,8 @@ def test_everything_a_second_person_does(
     assert not finding.ok
     assert pull in finding.result
     assert "data/reviewed/tracks/scene_1.json.dvc" in finding.result
-    whole = ("yolo_dataset", "evaluation", "segment_everything", "detector_comparison")
+    studies = [stage.name for stage in STAGES.values() if stage.is_study]
+    whole = ("yolo_dataset", "evaluation", *studies)
     for name, arguments in [
         ("extracted_frames", (second, "scene_1")),
         *((name, (second,)) for name in whole),

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from gotowce_dagster.assets import model, review, studies, videos
+from gotowce_dagster.stages.table import STAGES
 
 label_videos = dg.define_asset_job(
     "label_videos", dg.AssetSelection.groups(videos.GROUP), description="From a raw video to cleaned labels."
@@ -28,6 +29,8 @@ train_in_rounds = dg.define_asset_job(
 
 run_studies = dg.define_asset_job(
     "run_studies",
-    dg.AssetSelection.groups(studies.GROUP),
-    description="Experiments on the project's own videos, each with its own report.",
+    dg.AssetSelection.groups(studies.GROUP)
+    - dg.AssetSelection.assets(*(name for name, stage in STAGES.items() if stage.needs_models)),
+    description="Experiments on the project's own videos, each with its report; those that need other "
+    "models are materialized by themselves.",
 )

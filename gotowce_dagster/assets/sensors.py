@@ -22,7 +22,7 @@ from gotowce_dagster.core.sources import not_pulled, pointer, require_pulled, tr
 from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.dvc_lockfile import fingerprint, output_digest
 from gotowce_dagster.intake.dvc_repo import DvcRepo
-from gotowce_dagster.intake.pipelines import ROOT, folder_of, stage_name
+from gotowce_dagster.intake.pipelines import ROOT, STUDIES, folder_of, stage_name
 from gotowce_dagster.intake.raw_folder import entries
 from gotowce_dagster.labels.reviews import read_reviewed
 from gotowce_dagster.review.connection import ServerDownError, connect, find
@@ -104,9 +104,9 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
     project = Project.find()
     videos = set(context.instance.get_dynamic_partitions("videos")) & set(listed_videos(project.paths))
     reported = Reported.resume(project.paths, context.cursor)
-    folders = [folder_of(video) for video in sorted(videos)]
+    folders, of_all = [folder_of(video) for video in sorted(videos)], [ROOT, STUDIES]
     # What sums up all videos comes after all of them, and what failed before keeps nothing else waiting.
-    due = [*reported.due(folders), *reported.due([ROOT]), *reported.failed([*folders, ROOT])]
+    due = [*reported.due(folders), *reported.due(of_all), *reported.failed([*folders, *of_all])]
     report, events, start = (
         _Report(context.instance, project),
         list[dg.AssetMaterialization](),
@@ -123,7 +123,7 @@ def dvc_lock(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRe
         report.problems.append(one_sentence(error, ""))
     problems = report.problems
     records = reported.records | reported.batch
-    absent = [path for folder in (*folders, ROOT) if folder in records for path in records[folder].absent]
+    absent = [path for folder in (*folders, *of_all) if folder in records for path in records[folder].absent]
     if absent:
         others = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
         problems = [*problems, f"not pulled: {', '.join(absent[:_NAMED])}{others}: run `dvc pull`"]
@@ -234,7 +234,7 @@ class _Report:
             LockBusyError: Another process is writing it.
             InputError: It has git's merge conflict markers.
         """
-        video = None if folder == ROOT else Path(folder).name
+        video = None if folder in {ROOT, STUDIES} else Path(folder).name
         seen, state = reported.records.get(folder), reported.state(folder)
         assert state is not None, "it is due"
         record, events = Record(state=state), list[dg.AssetMaterialization]()

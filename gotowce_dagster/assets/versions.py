@@ -16,8 +16,9 @@ from gotowce_dagster.intake.code_digests import listings
 
 
 def pipeline(paths: Paths) -> dict[str, dict[str, Any]]:
-    """Read the stages of a video's pipeline and of the project's, by name, without resolving templates."""
-    return read_yaml(paths.template)["stages"] | read_yaml(paths.root / "dvc.yaml")["stages"]
+    """Read the stages of a video, of the project and of its studies, by name, without resolving templates."""
+    files = (paths.template, paths.root / "dvc.yaml", paths.studies_pipeline)
+    return {name: stage for file in files for name, stage in read_yaml(file)["stages"].items()}
 
 
 def code_version(paths: Paths, stage: str) -> str:

@@ -10,7 +10,7 @@ from gotowce_dagster.cli.options import Json
 
 def demo(
     studies: Annotated[
-        bool, typer.Option("--studies", help="Run the two studies too, which takes minutes more.")
+        bool, typer.Option("--studies", help="Run studies too, which takes minutes more.")
     ] = False,
     json: Json = False,
 ) -> None:

@@ -31,7 +31,7 @@ def run(project: Project, *, quiet: bool = False, studies: bool = False) -> Path
 
     Args:
         quiet: Print no table; see numbers.
-        studies: Run the two studies too, which takes minutes more.
+        studies: Run the studies too that need no other models, which takes minutes more.
 
     Returns:
         The path of the report.
@@ -115,7 +115,8 @@ def _previews(project: Project, studies: bool) -> Iterator[tuple[str, Preview | 
     A study that has none is left out, unless it was asked for.
     """
     for stage in STAGES.values():
-        if stage.is_study and not studies and not project.paths.study(stage.name).exists():
+        is_asked = studies and not stage.needs_models
+        if stage.is_study and not is_asked and not project.paths.study(stage.name).exists():
             continue
         for video in project.videos if stage.per_video else [None]:
             try:

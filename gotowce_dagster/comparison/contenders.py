@@ -123,5 +123,6 @@ def _needs_profile(settings: Mapping[str, Any]) -> bool:
     return (
         settings["kind"] == "bracket"
         or input_settings.get("only_colours") == "profile"
+        or input_settings.get("threshold") == "auto"
         or (around is not None and _needs_profile(around))
     )

@@ -55,11 +55,38 @@ class TileSettings(Settings):
     """Share of a tile's side that the next one shows again."""
 
 
+Channel = Literal["red", "green", "blue", "hue", "saturation", "value", "y", "cr", "cb"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+"""Of RGB, HSV and YCrCb as OpenCV has them in 8 bits; hue goes to 179."""
+_Level = Annotated[int, Field(ge=0, le=255)]
+
+
+class Threshold(Settings):
+    """Pixels of one channel that are at least, or at most, so high."""
+
+    channel: Channel
+    at_least: _Level | None = None
+    at_most: _Level | None = None
+
+    def __str__(self) -> str:
+        sign, level = ("≥", self.at_least) if self.at_least is not None else ("≤", self.at_most)
+        return f"{self.channel} {sign} {level}"
+
+    @model_validator(mode="after")
+    def _one_side(self) -> "Threshold":
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("threshold: give either at_least or at_most")
+        return self
+
+
 class InputSettings(Settings):
     """What is done to a frame before a model sees it, in this order; boxes are brought back to the frame."""
 
     only_colours: Literal["profile"] | list[Colour] | None = None
     """Every pixel of another colour becomes black; ``profile``: the colours of the video's designators."""
+    threshold: Literal["auto"] | Threshold | None = None
+    """Every other pixel becomes black; ``auto``: in each frame the threshold that separates the colours of
+    the video's designators best from all else. The study mark_colours tells fixed ones."""
     crop: CropSettings | None = None
     tiles: TileSettings | None = None
     scale: float = Field(default=1.0, gt=0, le=8)
@@ -288,6 +315,23 @@ class MoondreamSettings(Prompted):
         )
 
 
+class CaptionerSettings(Settings):
+    """Any image-to-text model of ``transformers``, such as BLIP: describes pictures and finds no boxes."""
+
+    kind: Literal["captioner"] = "captioner"
+    weights: ReadablePath = "Salesforce/blip-image-captioning-base"
+    ask: str = ""
+    """How the text begins that the model goes on with; some models need one."""
+    max_tokens: int = Field(default=64, ge=1)
+    """The text ends after so many."""
+    batch: int = Field(default=4, ge=1)
+    """Pictures a model sees at once."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
 class Online(Prompted):
     """Settings of every detector that sends requests to a server."""
 
@@ -393,6 +437,13 @@ _Any = (
     | MoondreamServerSettings
 )
 DetectorSettings = Annotated[_Any, Field(discriminator="kind")]
+OpenSettings = Annotated[YoloWorldSettings | ZeroShotSettings, Field(discriminator="kind")]
+"""What can be asked for any phrase and has confidences."""
+DescriberSettings = Annotated[
+    Kosmos2Settings | MoondreamSettings | MoondreamServerSettings | CaptionerSettings,
+    Field(discriminator="kind"),
+]
+"""What can describe a picture in words; see detectors/describe.py."""
 
 KINDS: tuple[str, ...] = tuple(kind.model_fields["kind"].default for kind in get_args(_Any))
 

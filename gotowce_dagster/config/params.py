@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from gotowce_dagster.config.detector_settings import DetectorSettings
+from gotowce_dagster.config.detector_settings import DescriberSettings, DetectorSettings, OpenSettings
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.safe_names import ClassName
+from gotowce_dagster.core.safe_names import ClassName, ReadablePath
 from gotowce_dagster.core.validation import in_words
 from gotowce_dagster.core.yaml_files import read_yaml
 
@@ -323,6 +323,37 @@ class SegmentEverythingParams(Section):
     compactness: float = Field(gt=0)
 
 
+class MarkColoursParams(Section):
+    frames: int = Field(ge=1)
+    background_px: int = Field(ge=100)
+    percentiles: list[Annotated[int, Field(ge=0, le=100)]] = Field(min_length=1)
+
+
+class CropSensitivityParams(Section):
+    describers: dict[str, DescriberSettings] = Field(min_length=1)
+    frames: int = Field(ge=1)
+    steps: int = Field(ge=2)
+    iterations: int = Field(ge=1)
+    words: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    least_share: float = Field(gt=0, le=1)
+    interval: float = Field(gt=0, lt=1)
+    neighbours: int = Field(ge=1)
+    language_model: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    seed: int
+
+
+class VocabularyParams(Section):
+    detectors: dict[str, OpenSettings]
+    phrases: list[Annotated[str, Field(min_length=1)]]
+    control: list[Annotated[str, Field(min_length=1)]]
+    nearest: int = Field(ge=1)
+    frames: int = Field(ge=1)
+    min_confidence: float = Field(ge=0, le=1)
+    lvis_categories: ReadablePath | None
+    text_encoder: ReadablePath
+    language_model: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+
+
 class ComparisonParams(Section):
     detectors: dict[str, DetectorSettings] = Field(min_length=1)
     segmenters: list[str]
@@ -364,6 +395,9 @@ class Params(Section):
     evaluation: EvaluationParams
     segment_everything: SegmentEverythingParams
     detector_comparison: ComparisonParams
+    mark_colours: MarkColoursParams
+    crop_sensitivity: CropSensitivityParams
+    vocabulary: VocabularyParams
 
     @model_validator(mode="before")
     @classmethod

@@ -33,6 +33,11 @@ class Paths:
         """The one pipeline that every video's dvc.yaml is a copy of."""
         return self.pipelines / "template.yaml"
 
+    @property
+    def studies_pipeline(self) -> Path:
+        """The dvc.yaml of the studies, which run only when asked for."""
+        return self.root / "studies" / "dvc.yaml"
+
     def pipeline(self, video: str) -> Path:
         """A video's own dvc.yaml, dvc.lock and video.yaml; small, so that its cost is that of one video."""
         return self.pipelines / video

@@ -9,6 +9,7 @@ EXTRAS = {
     "edgetam": ("timm",),
     "export": ("onnx", "onnxruntime"),
     "hosted": ("anthropic", "anyio", "genai_prices", "google.genai", "httpx2", "openai", "pydantic_ai"),
+    "studies": ("spacy",),
     "superpixels": ("skimage",),
     "tracks": ("trackers",),
 }

@@ -16,6 +16,7 @@ from gotowce_dagster.config.detector_settings import InputSettings, TileSettings
 from gotowce_dagster.core.boxes import centres
 from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.thresholds import automatic, thresholded
 from gotowce_dagster.detectors.base import Detector, found
 
 
@@ -48,7 +49,8 @@ class InPieces:
     Args:
         detector: runs on the pieces.
         settings: how frames are cropped, tiled and scaled.
-        colours: the colours of the video's designators, for ``only_colours: profile``.
+        colours: the colours of the video's designators, for ``only_colours: profile`` and
+            ``threshold: auto``.
         around: the detector of ``crop.around``, whose boxes are the centres of the crops.
     """
 
@@ -64,6 +66,7 @@ class InPieces:
         self.inside = detector
         self._around = around
         self._settings = settings
+        self._marks = colours
         self._colours = colours if settings.only_colours == "profile" else settings.only_colours
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
@@ -83,9 +86,18 @@ class InPieces:
 
     def _cut(self, images: Sequence[np.ndarray], seen: Sequence[sv.Detections | None]) -> list[list[Piece]]:
         return [
-            cut(image, self._settings, self._colours, None if centre is None else centre.xyxy)
+            self._cut_one(image, None if centre is None else centre.xyxy)
             for image, centre in zip(images, seen, strict=True)
         ]
+
+    def _cut_one(self, image: np.ndarray, around: np.ndarray | None) -> list[Piece]:
+        threshold = self._settings.threshold
+        if threshold == "auto":
+            threshold = automatic(image, self._marks)
+            if threshold is None:
+                return []
+        shown = image if threshold is None else thresholded(image, threshold)
+        return cut(shown, self._settings, self._colours, around)
 
 
 def cut(

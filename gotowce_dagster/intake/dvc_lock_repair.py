@@ -33,7 +33,7 @@ from gotowce_dagster.intake.dvc_lockfile import (
     read_lock,
     stage_keys,
 )
-from gotowce_dagster.intake.pipelines import CODE, LOCK, PIPELINE, ROOT, address
+from gotowce_dagster.intake.pipelines import CODE, LOCK, PIPELINE, ROOT, STUDIES, address
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -329,9 +329,10 @@ def _place(lock: Path) -> tuple[Path, str] | None:
     """The root and the folder of a dvc.lock; None if it is none of a pipeline of ours."""
     if (lock.parent / ".dvc").is_dir():
         return lock.parent, ROOT
-    if lock.parent.name == CODE and (lock.parent.parent / ".dvc").is_dir():
-        return lock.parent.parent, CODE
-    root = lock.parent.parent.parent
+    root = lock.parent.parent
+    if lock.parent.name in {CODE, STUDIES} and (root / ".dvc").is_dir():
+        return root, lock.parent.name
+    root = root.parent
     is_of_video = lock.parent.parent == Paths(root).pipelines and (root / ".dvc").is_dir()
     return (root, lock.parent.relative_to(root).as_posix()) if is_of_video else None
 

@@ -1,7 +1,8 @@
 """Projects of versions before, which compute nothing again. The next migration finishes an interrupted one.
 
-One dvc.yaml and one dvc.lock held the stages of all videos: their entries move to the dvc.lock of each video.
-Each stage depended on every source file that it runs: what was current depends on data/code now.
+One dvc.yaml and one dvc.lock held the stages of all videos, and the studies: their entries move to the
+dvc.lock of each video, and of the studies. Each stage depended on every source file that it runs: what was
+current depends on data/code now.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from gotowce_dagster.intake.pipelines import (
     LOCK,
     PIPELINE,
     ROOT,
+    STUDIES,
     folder_of,
     folders_with_lock,
     write_pipelines,
@@ -34,25 +36,28 @@ from gotowce_dagster.stages.table import STAGES
 _logger = logging.getLogger(__name__)
 
 _OF_VIDEOS = frozenset(name for name, stage in STAGES.items() if stage.per_video)
+_STUDIES = frozenset(name for name, stage in STAGES.items() if stage.is_study)
 _SOURCE_FILE = re.compile(rf"(\s+- ){PACKAGE}/")
 _LIST = "  - data/videos.yaml"
 
 
 def migrate(paths: Paths, repo: DvcRepo, videos: Mapping[str, Video]) -> None:
-    """Give each video a pipeline with all that is recorded of it; does nothing where it has that already.
+    """Give each video, and the studies, a pipeline with all that is recorded of it; does nothing where it has
+    that already.
 
     Raises:
-        InputError: The root's dvc.yaml or the template of the pipelines is missing.
+        InputError: The dvc.yaml of the root or of the studies, or the template of the pipelines, is missing.
     """
-    drop_stages_of_videos(paths)
+    drop_moved_stages(paths)
     depend_on_lists(paths)
     write_pipelines(paths, videos)
     move_entries(paths, repo, videos)
     replace_source_files(paths, repo)
 
 
-def drop_stages_of_videos(paths: Paths) -> None:
-    """Take the stages of all videos out of the root's dvc.yaml, because each video has them now.
+def drop_moved_stages(paths: Paths) -> None:
+    """Take the stages of all videos, and the studies, out of the root's dvc.yaml: other pipelines have them
+    now.
 
     To be done before the videos get theirs: DVC refuses an output that two stages make.
 
@@ -61,24 +66,25 @@ def drop_stages_of_videos(paths: Paths) -> None:
     """
     path = paths.root / PIPELINE
     text = read_text(path, "restore it with `git checkout dvc.yaml`")
-    if (new := without_stages_of_videos(text)) != text:
+    if (new := without_moved_stages(text)) != text:
         with fresh_file(path) as file:
             file.write_text(new, encoding="utf-8")
         _logger.warning(
-            "%s: the stages of each video are in videos/VIDEO/dvc.yaml now and left this file; commit both",
+            "%s: the stages of each video are in videos/VIDEO/dvc.yaml now, studies in studies/dvc.yaml, "
+            "and left this file; commit all",
             path,
         )
 
 
-def without_stages_of_videos(text: str) -> str:
-    """The root's dvc.yaml without stages that run ``foreach`` video; all else stays, comments too."""
+def without_moved_stages(text: str) -> str:
+    """The root's dvc.yaml without studies and stages ``foreach`` video; all else stays, comments too."""
     kept, comments = list[str](), list[str]()
     for block in re.split(r"(?m)^(?=\S|  \S)", text):
         if block.startswith("  #"):
             comments.append(block)
             continue
         # Comments above a stage go with it.
-        kept += [] if _is_of_videos(block) else [*comments, block]
+        kept += [] if _is_moved(block) else [*comments, block]
         comments = []
     rest = "".join([*kept, *comments])
     if rest == text or "${" in rest:
@@ -88,13 +94,14 @@ def without_stages_of_videos(text: str) -> str:
 
 
 def depend_on_lists(paths: Paths) -> None:
-    """Let stages of the root's dvc.yaml and of the template depend on data/code instead of source files.
+    """Let stages of every dvc.yaml in git depend on data/code instead of source files.
 
     Raises:
         InputError: One of them is missing.
     """
-    for path in (paths.root / PIPELINE, paths.template):
-        text = read_text(path, f"restore it with `git checkout {path.relative_to(paths.root)}`")
+    for path in (paths.root / PIPELINE, paths.template, paths.studies_pipeline):
+        name = path.relative_to(paths.root)
+        text = read_text(path, f"restore it with `git checkout {name}`, or `gotowce upgrade` if git has none")
         if (new := without_source_files(text)) != text:
             with fresh_file(path) as file:
                 file.write_text(new, encoding="utf-8")
@@ -162,29 +169,39 @@ def _dvc_digest(path: Path) -> str | None:
 
 
 def move_entries(paths: Paths, repo: DvcRepo, videos: Collection[str]) -> None:
-    """Move what the root's dvc.lock records of videos to the dvc.lock of each.
+    """Move what the root's dvc.lock records of videos and studies to the dvc.lock of each.
 
-    What a video's dvc.lock has already is newer and stays.
+    What such a dvc.lock has already is newer and stays.
     """
     path = paths.root / LOCK
-    if not path.exists() or not any("@" in key for key in stage_keys(path.read_text(encoding="utf-8"))):
+    if not path.exists() or not any(map(_may_move, stage_keys(path.read_text(encoding="utf-8")))):
         return
-    moved = defaultdict[str, dict[str, Any]](dict)
+    moved, gone = defaultdict[str, dict[str, Any]](dict), list[str]()
     for name, entry in repo.entries_in(ROOT).items():
         stage, _, video = name.partition("@")
-        if stage in _OF_VIDEOS and video in videos:
-            moved[video][stage] = entry
-    for video, entries in moved.items():
-        newer = repo.entries_in(folder_of(video))
-        repo.replace_entries(folder_of(video), [], {k: e for k, e in entries.items() if k not in newer})
+        if (stage in _OF_VIDEOS and video in videos) or name in _STUDIES:
+            moved[folder_of(video) if video else STUDIES][stage] = entry
+            gone.append(name)
+    for folder, entries in moved.items():
+        newer = repo.entries_in(folder)
+        repo.replace_entries(folder, [], {k: e for k, e in entries.items() if k not in newer})
     if moved:
-        repo.replace_entries(ROOT, [f"{k}@{video}" for video, entries in moved.items() for k in entries], {})
-        _logger.warning(
-            "dvc.lock: what it recorded of %d videos is in videos/VIDEO/dvc.lock now; commit both", len(moved)
-        )
+        repo.replace_entries(ROOT, gone, {})
+        if of_videos := len(moved.keys() - {STUDIES}):
+            _logger.warning(
+                "dvc.lock: what it recorded of %d videos is in videos/VIDEO/dvc.lock now; commit both",
+                of_videos,
+            )
+        if STUDIES in moved:
+            _logger.warning("dvc.lock: what it recorded of studies is in studies/dvc.lock now; commit both")
 
 
-def _is_of_videos(block: str) -> bool:
+def _may_move(name: str) -> bool:
+    return "@" in name or name in _STUDIES
+
+
+def _is_moved(block: str) -> bool:
     first, _, rest = block.partition("\n")
     name = first.strip().removesuffix(":")
-    return first.startswith("  ") and name in _OF_VIDEOS and rest.lstrip().startswith("foreach:")
+    is_of_videos = name in _OF_VIDEOS and rest.lstrip().startswith("foreach:")
+    return first.startswith("  ") and (is_of_videos or name in _STUDIES)

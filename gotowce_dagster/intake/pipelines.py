@@ -1,8 +1,10 @@
-"""The pipelines of a project: its own, in the root, and one for each video, in videos/VIDEO.
+"""The pipelines of a project: its own, in the root, that of its studies, and one for each video, in
+videos/VIDEO.
 
 DVC parses a whole dvc.yaml and dvc.lock whatever it is asked about one stage. So every video has its own
 small ones, and work on one video costs the same beside ten and beside ten thousand others. All copies of
-dvc.yaml are equal; what differs by video is in video.yaml.
+dvc.yaml are equal; what differs by video is in video.yaml. The studies have theirs because `dvc repro` runs
+all of dvc.yaml in the root, and a study runs only when asked for.
 """
 
 from collections.abc import Mapping
@@ -12,10 +14,11 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Video
 from gotowce_dagster.core.files import fresh_file, read_text
 from gotowce_dagster.core.yaml_files import dump_yaml
+from gotowce_dagster.stages.table import STAGES
 
 LOCK, PIPELINE, SETTINGS = "dvc.lock", "dvc.yaml", "video.yaml"
-ROOT = "."
-"""The folder of the project's own pipeline; that of a video is videos/VIDEO."""
+ROOT, STUDIES = ".", "studies"
+"""The folders of the project's own pipeline and of its studies; that of a video is videos/VIDEO."""
 CODE = "code"
 """The folder of the pipeline that lists source files, where a project has the source code; and its stage."""
 
@@ -29,7 +32,10 @@ def stage_name(stage: str, video: str | None) -> str:
 
 def stage_address(stage: str, video: str | None) -> str:
     """The name by which DVC knows a stage in the root: ``videos/duel/dvc.yaml:masks``, ``evaluation``."""
-    return stage if video is None else address(folder_of(video), stage)
+    if video is not None:
+        return address(folder_of(video), stage)
+    is_study = stage in STAGES and STAGES[stage].is_study
+    return address(STUDIES, stage) if is_study else stage
 
 
 def address(folder: str, stage: str) -> str:
@@ -53,8 +59,11 @@ def folders_with_lock(root: Path) -> list[str]:
     paths = Paths(root)
     locks = paths.pipelines.glob(f"*/{LOCK}")
     copies = paths.kept_lock(paths.pipelines.name).parent.glob(f"*/{LOCK}.good")
-    code = [CODE] if (root / CODE / LOCK).exists() or paths.kept_lock(CODE).exists() else []
-    return [ROOT, *code, *sorted({folder_of(path.parent.name) for path in (*locks, *copies)})]
+    found = {folder_of(path.parent.name) for path in (*locks, *copies)}
+    for folder in (CODE, STUDIES):
+        if (root / folder / LOCK).exists() or paths.kept_lock(folder).exists():
+            found.add(folder)
+    return [ROOT, *sorted(found)]
 
 
 def write_pipelines(paths: Paths, videos: Mapping[str, Video]) -> None:

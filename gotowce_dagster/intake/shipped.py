@@ -20,6 +20,7 @@ FILES = (
     "data/profiles/oolite.toml",
     "dvc.yaml",
     "params.yaml",
+    "studies/dvc.yaml",
     "videos/template.yaml",
     "workspace.yaml",
 )

@@ -135,8 +135,9 @@ class _Settings:
             text = (files or {}).get(name) or _read(paths.root / name) or b""
             return parse_yaml(text.decode(), name) or {}
 
-        template, own = content("videos/template.yaml"), content("dvc.yaml")
-        self.stages: dict[str, Any] = template.get("stages", {}) | own.get("stages", {})
+        self.stages: dict[str, Any] = {}
+        for name in ("videos/template.yaml", "dvc.yaml", "studies/dvc.yaml"):
+            self.stages |= content(name).get("stages", {})
         self._params = content("params.yaml")
 
     def value(self, name: str) -> Any:

@@ -49,6 +49,7 @@ def check(project: Project) -> None:
     """
     read_yaml(project.paths.root / "dvc.yaml")
     template_text(project.paths)
+    read_yaml(project.paths.studies_pipeline)
     write_engines(project.paths.engines, project.params)
 
 

@@ -17,3 +17,5 @@ class Stage:
     run: Callable[..., None]
     is_study: bool = False
     """Its result is a report outside the pipeline, computed on request only."""
+    needs_models: bool = False
+    """It cannot run without models that people must choose and fetch, so it is asked for by its own name."""

@@ -19,14 +19,18 @@ def _run(name: str) -> Callable[..., None]:
 
 _OF_VIDEOS = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")
 _OF_PROJECT = ("yolo_dataset", "finetuned_model", "evaluation")
-_STUDIES = ("segment_everything", "detector_comparison")
+_STUDIES = ("segment_everything", "detector_comparison", "mark_colours", "crop_sensitivity", "vocabulary")
+_NEED_MODELS = ("crop_sensitivity",)
 
 STAGES = {
     stage.name: stage
     for stage in (
         *(Stage(name, True, _run(name)) for name in _OF_VIDEOS),
         *(Stage(name, False, _run(name)) for name in _OF_PROJECT),
-        *(Stage(name, False, _run(name), is_study=True) for name in _STUDIES),
+        *(
+            Stage(name, False, _run(name), is_study=True, needs_models=name in _NEED_MODELS)
+            for name in _STUDIES
+        ),
     )
 }
 

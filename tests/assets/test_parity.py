@@ -6,6 +6,7 @@ import pytest
 from gotowce_dagster.assets.versions import pipeline
 from gotowce_dagster.config.params import Params
 from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.yaml_files import read_yaml
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.stages.table import STAGES
 from tests.conftest import ROOT
@@ -36,6 +37,14 @@ def test_the_same_stages_in_the_same_order() -> None:
         *SOURCES.values(),
         *ELSEWHERE,
     }
+
+
+def test_a_plain_repro_runs_no_study() -> None:
+    """`dvc repro` runs the dvc.yaml of its folder, and what that depends on."""
+    root, studies = (read_yaml(path)["stages"] for path in (ROOT / "dvc.yaml", Paths(ROOT).studies_pipeline))
+    assert set(studies) == {name for name, stage in STAGES.items() if stage.is_study}
+    assert not set(root) & set(studies)
+    assert [dep for spec in root.values() for dep in spec["deps"] if dep.startswith("data/studies")] == []
 
 
 @pytest.mark.parametrize("name", list(STAGES))

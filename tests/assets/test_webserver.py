@@ -107,6 +107,8 @@ def test_every_file_exists_and_the_picture_is_shown(url: str, page: Page) -> Non
         "evaluation",
         "segment_everything",
         "detector_comparison",
+        "crop_sensitivity",
+        "vocabulary",
     }
     assert [node["partition"] for node in assets["raw_videos"]["assetMaterializations"]] == ["duel"]
 

@@ -354,6 +354,36 @@ def moondream(folder: Path, answers: dict[str, Any]) -> Path:
     return folder
 
 
+def blip(folder: Path) -> Path:
+    """BLIP for captions, with random weights."""
+    from transformers import (
+        BlipConfig,
+        BlipForConditionalGeneration,
+        BlipImageProcessor,
+        BlipProcessor,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = word_pieces(folder)
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {
+        "vocab_size": len(tokenizer),
+        "encoder_hidden_size": 16,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.cls_token_id,
+        "sep_token_id": tokenizer.sep_token_id,
+        "eos_token_id": tokenizer.sep_token_id,
+    }
+    config = BlipConfig(
+        text_config=small | text,
+        vision_config=small | {"image_size": 32, "patch_size": 16},
+        projection_dim=16,
+    )
+    seeded(BlipForConditionalGeneration, config).save_pretrained(folder)
+    BlipProcessor(BlipImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    return folder
+
+
 def sam3(folder: Path) -> Path:
     """SAM 3 of 56 pixels."""
     from transformers import Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor

@@ -11,6 +11,7 @@ from gotowce_dagster.config.detector_settings import (
     BracketSettings,
     CropSettings,
     InputSettings,
+    Threshold,
     TileSettings,
 )
 from gotowce_dagster.detectors.base import Cost, found
@@ -178,6 +179,37 @@ def test_only_the_colours_of_the_profile_are_seen() -> None:
     detector = Bright()
     assert len(InPieces(detector, settings).detect([image])[0]) == 0
     assert detector.seen == []
+
+
+def test_a_threshold_leaves_what_passes() -> None:
+    image = sky()
+    put_mark(image, 100, 80, 50)
+    seen: list[np.ndarray] = []
+
+    class Keeps(Bright):
+        def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
+            seen.extend(images)
+            return super().detect(images)
+
+    InPieces(Keeps(), InputSettings(threshold=Threshold(channel="red", at_least=180))).detect([image])
+    passed = image[..., 0] >= 180
+    assert 0 < passed.sum() < passed.size
+    assert (seen[0] == image * passed[..., None]).all()
+
+    prompted = InPieces(Keeps(), InputSettings(threshold="auto"), PROFILE.designators[0].colours)
+    prompted.detect([image])
+    lit, marked = (np.any(each, axis=2) for each in (seen[1], only_colours(image, prompted._marks)))
+    assert (lit & marked).sum() > 0.9 * marked.sum() > 0
+    assert lit.mean() < 0.05
+    # A frame without a pixel of the mark has no threshold, and no model is asked.
+    assert len(prompted.detect([np.zeros_like(image)])[0]) == 0
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("limits", [{}, {"at_least": 3, "at_most": 9}])
+def test_a_threshold_has_one_side(limits: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="give either at_least or at_most"):
+        Threshold.model_validate({"channel": "red", **limits})
 
 
 def test_a_finder_without_an_answer_leaves_the_frame_unanswered() -> None:

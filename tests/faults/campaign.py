@@ -26,9 +26,22 @@ from pathlib import Path
 import dagster as dg
 
 from gotowce_dagster.assets.runs import release_dead_runs
+from gotowce_dagster.intake.pipelines import stage_address
+from gotowce_dagster.stages.table import STAGES
 from tests.faults.project import environment, make_project, state
 
-_WRITES = {"add": 2, "sync": 1, "repro": 26, "label_videos": 8, "train_model": 6, "run_studies": 4}
+_STUDIES = tuple(
+    stage_address(stage.name, None) for stage in STAGES.values() if stage.is_study and not stage.needs_models
+)
+_WRITES = {
+    "add": 2,
+    "sync": 1,
+    "repro": 22,
+    "label_videos": 8,
+    "train_model": 6,
+    "run_studies": 6,
+    "studies": 6,
+}
 """About how many files DVC writes in each command: dvc.lock or a .dvc file, and entries of the run cache."""
 _WRITES_OF_LABELS = 8
 """The same for `repro` of one video's labels."""
@@ -69,7 +82,9 @@ def commands(way: str, films: Path, labels_only: bool) -> list[Command]:
     begin = [_gotowce("add", *videos), _gotowce("sync")]
     if way == "dvc":
         targets = _LABELS if labels_only else ()
-        return [*begin, Command("repro", ("dvc", "repro", *targets), needs_repair=True)]
+        repro = [Command("repro", ("dvc", "repro", *targets), needs_repair=True)]
+        studies = [Command("studies", ("dvc", "repro", *_STUDIES), needs_repair=True)]
+        return [*begin, *repro, *([] if labels_only else studies)]
     labels = [_job("label_videos", file.stem) for file in sorted(films.iterdir())]
     return [*begin, *labels, *([] if labels_only else [_job("train_model"), _job("run_studies")])]
 

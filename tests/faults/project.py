@@ -63,7 +63,7 @@ def state(root: Path) -> dict[str, str]:
     Of a stage that tells seconds, and of what comes after it, the inputs count that do not depend on them.
     """
     found = {}
-    locks = (root / "dvc.lock", *sorted(Paths(root).pipelines.glob("*/dvc.lock")))
+    locks = (root / "dvc.lock", root / "studies/dvc.lock", *sorted(Paths(root).pipelines.glob("*/dvc.lock")))
     recorded = {
         f"{lock.parent.relative_to(root)}:{name}": entry
         for lock in locks

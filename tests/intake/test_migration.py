@@ -18,7 +18,7 @@ from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.code_graph import EXEMPT, PACKAGE, CodeGraph
 from gotowce_dagster.intake.dvc_lockfile import read_lock
 from gotowce_dagster.intake.dvc_repo import DvcRepo
-from gotowce_dagster.intake.migration import without_stages_of_videos
+from gotowce_dagster.intake.migration import without_moved_stages
 from gotowce_dagster.intake.removal import remove, restore
 from gotowce_dagster.intake.renaming import rename
 from gotowce_dagster.stages.table import STAGES
@@ -28,6 +28,7 @@ from tests.intake.test_videos import film
 pytestmark = pytest.mark.integration
 
 OF_VIDEOS = [stage.name for stage in STAGES.values() if stage.per_video]
+STUDIES = [stage.name for stage in STAGES.values() if stage.is_study]
 VIDEOS = ("08", "duel")
 KEYS = ("v_08", "duel")
 
@@ -46,7 +47,7 @@ def listing_files(text: str, root: Path) -> str:
 
 
 def before(root: Path) -> str:
-    """The dvc.yaml of the version before: the stages of videos, each with a ``foreach``, and those of all."""
+    """An early version's dvc.yaml: the stages of videos, each with a ``foreach``, all others, and studies."""
     template = yaml.safe_load(listing_files((root / "videos/template.yaml").read_text(), root))["stages"]
     blocks = []
     for name, spec in template.items():
@@ -57,7 +58,12 @@ def before(root: Path) -> str:
         indented = "".join(f"    {line}\n" for line in text.splitlines())
         blocks.append(f"  # About {name}.\n  {name}:\n    foreach: ${{videos}}\n{indented}")
     head, own = listing_files((root / "dvc.yaml").read_text(), root).split("stages:\n")
-    return f"{head}vars:\n  - data/videos.yaml\n\nstages:\n{''.join(blocks)}{own}"
+    own, plots = own.split("plots:\n")
+    studies = listing_files((root / "studies/dvc.yaml").read_text(), root).split("stages:\n")[1]
+    studies = studies.replace("    wdir: ..\n", "")
+    (root / "studies/dvc.yaml").unlink()
+    stages = f"{''.join(blocks)}{own}{studies}\n"
+    return f"{head}vars:\n  - data/videos.yaml\n\nstages:\n{stages}plots:\n{plots}"
 
 
 def dvc(root: Path, *words: str) -> str:
@@ -102,7 +108,7 @@ def _make_old(clone: Project) -> None:
         (path / "made").write_text("made")
     for name in ("metrics.json", "results.csv"):
         (paths.model / name).write_text("{}")
-    for study in ("segment_everything", "detector_comparison"):
+    for study in STUDIES:
         paths.study(study).mkdir(parents=True)
         (paths.study(study) / "report.html").write_text("made")
     # That version had no lists of source files.
@@ -118,6 +124,7 @@ def _make_old(clone: Project) -> None:
     (paths.root / "dvc.yaml").write_text(before(paths.root))
     dvc(paths.root, "commit", "-f", "-q")
     assert "up to date" in dvc(paths.root, "status")
+    shutil.copyfile(ROOT / "studies/dvc.yaml", paths.studies_pipeline)
     lists.parent.mkdir()
     lists.write_text(text)
     assert not list(paths.pipelines.glob("*/"))
@@ -143,12 +150,15 @@ def test_a_project_of_the_version_before_computes_nothing_again(
 ) -> None:
     root, repo = old.paths.root, DvcRepo(old.paths.root)
     entries = recorded(root)
-    assert len(entries) == len(OF_VIDEOS) * len(KEYS) + 5
+    assert len(entries) == len(OF_VIDEOS) * len(KEYS) + 3 + len(STUDIES)
     assert intake.sync(old) == []
     assert "dvc.lock: what it recorded of 2 videos is in videos/VIDEO/dvc.lock now" in caplog.text
+    assert "dvc.lock: what it recorded of studies is in studies/dvc.lock now" in caplog.text
 
     assert (root / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()
-    assert set(recorded(root)) == {stage.name for stage in STAGES.values() if not stage.per_video}
+    of_all = {stage.name for stage in STAGES.values() if not stage.per_video}
+    assert set(recorded(root)) == of_all - set(STUDIES)
+    assert repo.entries_in("studies") == {study: listed(entries[study], study, root) for study in STUDIES}
     for key in KEYS:
         assert repo.entries_in(f"videos/{key}") == {
             stage: listed(entries[f"{stage}@{key}"], stage, root) for stage in OF_VIDEOS
@@ -239,9 +249,9 @@ def test_a_foreach_of_ones_own_stays_with_its_list() -> None:
     item = "    foreach: ${videos}\n    do:\n      cmd: run ${key}\n"
     own = f"vars:\n  - data/videos.yaml\n\nstages:\n  mine:\n{item}"
     masks = f"  masks:\n{item}"
-    assert without_stages_of_videos(own) == own
-    assert without_stages_of_videos(own + masks) == own
-    assert without_stages_of_videos(own.replace("  mine:", "  # Of videos.\n  masks:")) == "stages:\n"
+    assert without_moved_stages(own) == own
+    assert without_moved_stages(own + masks) == own
+    assert without_moved_stages(own.replace("  mine:", "  # Of videos.\n  masks:")) == "stages:\n"
 
 
 def test_a_pipeline_of_no_video_is_named(clone: Project) -> None:

@@ -129,6 +129,26 @@ def test_an_upgrade_keeps_your_settings_and_says_what_its_own_compute_again(proj
     assert plan(paths).files == {}
 
 
+def test_studies_of_before_move_to_a_pipeline_of_their_own(project: Project) -> None:
+    paths = project.paths
+    text = (paths.root / "dvc.yaml").read_text()
+    studies = paths.studies_pipeline.read_text().partition("stages:\n")[2].replace("    wdir: ..\n", "")
+    _as_of_before(paths, "dvc.yaml", "plots:\n", f"{studies}\nplots:\n")
+    for path in (paths.studies_pipeline, original(paths.root, "studies/dvc.yaml")):
+        path.unlink()
+    with pytest.raises(InputError, match=r"studies/dvc\.yaml: does not exist; .*gotowce upgrade"):
+        intake.sync(Project(paths))
+    _as_of_before(paths, "dvc.yaml", "plots:\n", f"{studies}\nplots:\n")
+
+    planned = plan(paths)
+    assert list(planned.files) == ["dvc.yaml", "studies/dvc.yaml"]
+    assert planned.reasons == {}
+    upgrade(paths, planned)
+    assert (paths.root / "dvc.yaml").read_text() == text
+    assert paths.studies_pipeline.read_bytes() == shipped.content("studies/dvc.yaml")
+    assert intake.sync(Project(paths)) == []
+
+
 def test_lines_that_both_changed_stop_it_before_anything_is_written(project: Project) -> None:
     paths = project.paths
     lines = paths.params.read_text().splitlines()

@@ -30,7 +30,7 @@ class YoloWorld(Yolo):
         phrases = Phrases(settings.prompts)
         asked = [*phrases.asked, _BACKGROUND] if settings.background else phrases.asked
         model = load("YOLOWorld", settings.weights)
-        _teach(model, settings.weights, asked, _embed(asked, settings.text_encoder))
+        _teach(model, settings.weights, asked, embed(asked, settings.text_encoder))
         owners = (phrases.owner(phrase) for phrase in phrases.asked)
         return model, {number: owner for number, owner in enumerate(owners) if owner}
 
@@ -50,7 +50,7 @@ def _teach(model: Any, weights: str, asked: list[str], embeddings: Any) -> None:
     inner.names = dict(enumerate(asked))
 
 
-def _embed(phrases: list[str], encoder: str) -> Any:
+def embed(phrases: list[str], encoder: str) -> Any:
     """A tensor (n, d) of unit length, one row a phrase."""
     import torch
 

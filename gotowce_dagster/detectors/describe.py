@@ -1,0 +1,114 @@
+"""Models that describe pictures in words, with a cache of their answers."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from gotowce_dagster.config.detector_settings import CaptionerSettings, DescriberSettings, Online
+from gotowce_dagster.core import weights
+from gotowce_dagster.core.digests import content_sha256
+from gotowce_dagster.designators.profile import Profile
+from gotowce_dagster.detectors import registry
+from gotowce_dagster.detectors.base import Cost
+from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache, image_hash, question_key
+from gotowce_dagster.detectors.local.captioner import Captioner
+from gotowce_dagster.detectors.local.kosmos2 import Kosmos2
+from gotowce_dagster.detectors.local.moondream import Moondream
+
+
+class Describer(Protocol):
+    """Describes pictures."""
+
+    name: str
+    cost: Cost
+
+    def describe(self, images: Sequence[np.ndarray]) -> Sequence[str | None]:
+        """One text per RGB uint8 image (H, W, 3); None: no usable answer."""
+        ...
+
+
+class _Captions:
+    """The captions of Kosmos-2, without what it names."""
+
+    def __init__(self, model: Kosmos2) -> None:
+        self.name, self.cost, self._model = model.name, model.cost, model
+
+    def describe(self, images: Sequence[np.ndarray]) -> Sequence[str | None]:
+        return [description.caption for description in self._model.describe(images)]
+
+
+class _OneByOne:
+    """Moondream, which describes one picture at a time."""
+
+    def __init__(self, model: Moondream) -> None:
+        self.name, self.cost, self._model = model.name, model.cost, model
+
+    def describe(self, images: Sequence[np.ndarray]) -> Sequence[str | None]:
+        return [self._one(image) for image in images]
+
+    def _one(self, image: np.ndarray) -> str | None:
+        try:
+            return self._model.describe(image)
+        except ValueError:  # the answer is not of the form
+            return None
+
+
+class Remembered:
+    """A describer that is asked only about pictures that it has not described before.
+
+    Args:
+        about: everything its answers depend on, beside the picture.
+    """
+
+    def __init__(self, describer: Describer, cache: AnswerCache, **about: object) -> None:
+        self.name, self.cost = describer.name, describer.cost
+        self._inside, self._cache, self._about = describer, cache, about
+
+    def describe(self, images: Sequence[np.ndarray]) -> Sequence[str | None]:
+        """See Describer. Pictures without a usable answer are asked about again."""
+        keys = [question_key(way="describe", image=image_hash(image), **self._about) for image in images]
+        kept = {key: answer["text"] for key in keys if (answer := self._cache.get(key)) is not None}
+        asked = {key: image for key, image in zip(keys, images, strict=True) if key not in kept}
+        new = dict(zip(asked, self._inside.describe(list(asked.values())) if asked else (), strict=True))
+        for key, text in new.items():
+            if text is not None:
+                self._cache.put(key, {"text": text})
+        return [(kept | new)[key] for key in keys]
+
+
+def obstacle(settings: DescriberSettings) -> str | None:
+    """Why a describer cannot run here and what to do about it; None if it can."""
+    if isinstance(settings, CaptionerSettings):
+        return weights.obstacle(settings.weights)
+    return registry.obstacle(settings)
+
+
+def build_describer(name: str, settings: DescriberSettings, cache: AnswerCache | None = None) -> Describer:
+    """A describer, loaded and ready to run, with its cache of answers.
+
+    Raises:
+        MissingExtraError: an optional dependency of its kind is not installed.
+        MissingWeightsError: its weights are neither here nor reachable.
+    """
+    describer = _bare(name, settings)
+    if isinstance(settings, Online):  # servers keep their own answers
+        return describer
+    digests = [content_sha256(weights.require(needed)) for needed in settings.needs]
+    return Remembered(
+        describer, cache or AnswerCache(), settings=settings.model_dump(mode="json"), weights=digests
+    )
+
+
+def _bare(name: str, settings: DescriberSettings) -> Describer:
+    if isinstance(settings, CaptionerSettings):
+        return Captioner(name, settings)
+    detector = registry.build_detector(name, settings, Profile(name="none"))
+    if isinstance(detector, Kosmos2):
+        return _Captions(detector)
+    if isinstance(detector, Moondream):
+        return _OneByOne(detector)
+    from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer  # needs an extra
+
+    assert isinstance(detector, MoondreamServer)
+    return detector
