@@ -64,10 +64,10 @@ def load_folder(model: str, processor: str, folder: Path, **settings: Any) -> tu
         prepare = getattr(transformers, processor).from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-        built, told = getattr(transformers, model).from_pretrained(
+        built, loading = getattr(transformers, model).from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, output_loading_info=True, **settings
         )
-    if lacking := told["missing_keys"]:
+    if lacking := loading["missing_keys"]:
         raise MissingWeightsError(
             f"{folder}: lacks {len(lacking)} tensors, as {min(lacking)}; fetch it again"
         )

@@ -1,4 +1,4 @@
-"""Thresholds of one channel: which pixels are the mark's, told by a single number.
+"""Thresholds of one channel: a single number decides which pixels are the mark's.
 
 A profile's colours are boxes in YCrCb. One threshold of one channel is weaker and simpler: it can be read
 off a table, written by hand, and compared between games.

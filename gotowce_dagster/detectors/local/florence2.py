@@ -47,8 +47,8 @@ class Florence2(hub.Prompted):
                 for phrase in asked
             ]
             return [
-                self._read(list(zip(asked, told, strict=True)), image)
-                for *told, image in zip(*answers, images, strict=True)
+                self._read(list(zip(asked, responses, strict=True)), image)
+                for *responses, image in zip(*answers, images, strict=True)
             ]
 
     def describe(self, images: Sequence[np.ndarray], task: str = _CAPTION) -> list[str]:
@@ -91,11 +91,11 @@ class Florence2(hub.Prompted):
     def _read(self, answers: list[tuple[str, dict[str, Any]]], image: np.ndarray) -> sv.Detections:
         size = np.array([image.shape[1], image.shape[0]] * 2) / _PLACES
         rows = []
-        for phrase, told in answers:
-            labels = told.get("bboxes_labels") or told.get("labels", [])
+        for phrase, response in answers:
+            labels = response.get("bboxes_labels") or response.get("labels", [])
             self.cost.answers += 1
-            self.cost.invalid += not told["bboxes"]
-            for box, label in zip(told["bboxes"], labels, strict=True):
+            self.cost.invalid += not response["bboxes"]
+            for box, label in zip(response["bboxes"], labels, strict=True):
                 # Asked for one phrase, whatever it boxes is the answer to that.
                 owner = self._phrases.owner(phrase or str(label), self._settings.least_shared)
                 if owner:

@@ -52,8 +52,8 @@ class Kosmos2(hub.Prompted):
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
         with self.cost.of(len(images)):
-            said = [self.describe(images, question) for question in self._questions()]
-            return [self._read(told, image) for *told, image in zip(*said, images, strict=True)]
+            descriptions = [self.describe(images, question) for question in self._questions()]
+            return [self._read(each, image) for *each, image in zip(*descriptions, images, strict=True)]
 
     def describe(self, images: Sequence[np.ndarray], question: str = "<grounding>") -> list[Description]:
         """Let the model go on with a text about each image.

@@ -60,15 +60,17 @@ class Owlv2:
         return [self._read(*one) for one in zip(boxes, sure, images, strict=True)]
 
     def _read(self, boxes: np.ndarray, sure: np.ndarray, image: np.ndarray) -> sv.Detections:
-        told = self._settings
-        rows, numbers = np.nonzero(sure >= told.min_confidence)
+        settings = self._settings
+        rows, numbers = np.nonzero(sure >= settings.min_confidence)
         detections = found(
             boxes[rows],
             sure[rows, numbers],
             [self._classes[number][0] for number in numbers],
             [self._classes[number][1] for number in numbers],
         )
-        return tidied(detections, image.shape, min_confidence=told.min_confidence, nms_iou=told.nms_iou)
+        return tidied(
+            detections, image.shape, min_confidence=settings.min_confidence, nms_iou=settings.nms_iou
+        )
 
     def _query(self, examples: Sequence[Example]) -> Any:
         """The mean token of some example boxes, (d,)."""

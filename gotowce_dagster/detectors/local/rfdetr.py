@@ -47,8 +47,10 @@ class RfDetr:
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
         import torch
 
-        told = self._settings
-        size = {"size": {"height": told.input_px, "width": told.input_px}} if told.input_px else {}
+        settings = self._settings
+        size = (
+            {"size": {"height": settings.input_px, "width": settings.input_px}} if settings.input_px else {}
+        )
         inputs = self._processor(
             images=[Image.fromarray(image) for image in images], return_tensors="pt", **size
         ).to(self._device)
@@ -56,7 +58,7 @@ class RfDetr:
         with torch.inference_mode():
             outputs = self._model(**inputs)
         answers = self._processor.post_process_object_detection(
-            outputs, threshold=told.min_confidence, target_sizes=[image.shape[:2] for image in images]
+            outputs, threshold=settings.min_confidence, target_sizes=[image.shape[:2] for image in images]
         )
         return [self._read(answer, image) for answer, image in zip(answers, images, strict=True)]
 
@@ -68,8 +70,10 @@ class RfDetr:
             answer["scores"].float().cpu().numpy()[kept],
             *named(numbers[kept], self._owners),
         )
-        told = self._settings
-        return tidied(detections, image.shape, min_confidence=told.min_confidence, nms_iou=told.nms_iou)
+        settings = self._settings
+        return tidied(
+            detections, image.shape, min_confidence=settings.min_confidence, nms_iou=settings.nms_iou
+        )
 
 
 def _classes_of(folder: Path) -> tuple[str, str]:

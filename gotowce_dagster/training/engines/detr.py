@@ -8,6 +8,7 @@ number, so that a training that was killed ends as one that was not.
 import json
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -38,7 +39,7 @@ _LAST_RATE = 0.01
 """Learning rate at the end, relative to the one set."""
 
 
-class Detr:
+class Detr(ABC):
     """A detection transformer of ``transformers``."""
 
     libraries: tuple[str, ...] = ("transformers", "torch")
@@ -50,9 +51,9 @@ class Detr:
     losses: ClassVar[Mapping[str, str]]
     """Losses of the last layer by their name in ``transformers``, and their names in the history."""
 
+    @abstractmethod
     def stride(self, config: Any) -> int:
-        """The input has a multiple of so many pixels a side."""
-        raise NotImplementedError
+        """The side of the input is a multiple of this, pixels."""
 
     def check(self, weights: Path) -> None:
         """Raises: InputError: the folder is damaged, or of another model."""
