@@ -17,7 +17,7 @@ def sync(
         bool,
         typer.Option(
             "--code",
-            help="Only update data/code, the source files that each stage runs; --json names the changed ones.",
+            help="Only update data/code: source files that each stage runs; --json names those that changed.",
         ),
     ] = False,
     json: Json = False,
