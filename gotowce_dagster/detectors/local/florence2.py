@@ -1,6 +1,6 @@
-"""The ``florence2`` detector: Florence-2 (Xiao et al. 2024), asked by task tokens for phrases or captions.
+"""The ``florence2`` detector: Florence-2 (Xiao et al. 2024), prompted with a task token and a phrase.
 
-Boxes come as places of a grid of 1000 by 1000, written as text; it gives no confidence.
+It writes boxes as text, in cells of a 1000 by 1000 grid, without confidences.
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from gotowce_dagster.detectors.local import hub
 
 _CAPTION = "<MORE_DETAILED_CAPTION>"
 _ALL = "<OD>"
-"""The task that is asked without a phrase."""
+"""The task without a phrase."""
 _PLACES = 1000
-"""Of the grid that boxes are written in; the processor would cut pixels down to whole ones."""
+"""Side of the grid that boxes are written in; the processor would truncate to whole pixels."""
 
 
 class Florence2(hub.Prompted):
     """The model, loaded once.
 
     Raises:
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     ways = ("describe",)
@@ -52,15 +52,15 @@ class Florence2(hub.Prompted):
             ]
 
     def describe(self, images: Sequence[np.ndarray], task: str = _CAPTION) -> list[str]:
-        """A caption of each image, RGB uint8 (H, W, 3).
+        """Caption each image, RGB uint8 (H, W, 3).
 
         Args:
-            task: a task token that is answered by text.
+            task: a task token whose response is a text.
         """
         return batched(images, self._settings.batch, lambda part: self._answers(part, task))
 
     def _answers(self, images: list[np.ndarray], task: str, phrase: str = "") -> list[Any]:
-        """What the processor makes of the model's answer to a task about each image."""
+        """The parsed response to a task for each image."""
         import torch
 
         inputs = self._processor(
@@ -69,7 +69,7 @@ class Florence2(hub.Prompted):
             padding=True,
             return_tensors="pt",
         ).to(self._device)
-        # Not in bfloat16: boxes are words, and the next best word may be far off.
+        # Not in bfloat16: coordinates are tokens, and the second-best token may be far off.
         with torch.inference_mode():
             written = self._model.generate(
                 **inputs,
@@ -96,7 +96,7 @@ class Florence2(hub.Prompted):
             self.cost.answers += 1
             self.cost.invalid += not response["bboxes"]
             for box, label in zip(response["bboxes"], labels, strict=True):
-                # Asked for one phrase, whatever it boxes is the answer to that.
+                # Prompted with one phrase, so every box is an answer to it.
                 owner = self._phrases.owner(phrase or str(label), self._settings.least_shared)
                 if owner:
                     rows.append(((np.array(box) + 0.5) * size, *owner))

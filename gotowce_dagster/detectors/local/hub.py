@@ -1,4 +1,4 @@
-"""Detectors of ``transformers`` that are asked by phrases."""
+"""Detectors of ``transformers`` that are prompted with phrases."""
 
 from gotowce_dagster.config.detector_settings import (
     Florence2Settings,
@@ -13,13 +13,13 @@ from gotowce_dagster.detectors.phrases import Phrases
 
 
 class Prompted:
-    """A model of ``transformers`` that is asked by phrases, loaded once.
+    """A model of ``transformers`` that is prompted with phrases, loaded once.
 
     Args:
         model, processor: names of its classes in ``transformers``.
 
     Raises:
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     version = "1"

@@ -1,6 +1,6 @@
-"""The ``kosmos2`` detector: Kosmos-2 (Peng et al. 2023) describes a picture and tells where what it names is.
+"""The ``kosmos2`` detector: Kosmos-2 (Peng et al. 2023) captions an image and boxes the objects it names.
 
-Boxes come as pairs of 32 by 32 places of the picture, so they are as coarse as that; it gives no confidence.
+Boxes are pairs of cells of a 32 by 32 grid, so they are coarse; there are no confidences.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ from gotowce_dagster.detectors.local import hub
 
 @dataclass(frozen=True)
 class Entity:
-    """Something the model names."""
+    """An object in a caption."""
 
     phrase: str
     span: tuple[int, int]
-    """Where the phrase stands in the caption: first letter, and the one after the last."""
+    """Position of the phrase in the caption, first character and end, exclusive."""
     boxes: np.ndarray
-    """float (n, 4): xyxy in pixels of the picture."""
+    """float (n, 4): xyxy in pixels of the image."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What the model says of a picture."""
+    """A caption with its objects."""
 
     caption: str
     entities: tuple[Entity, ...]
@@ -40,7 +40,7 @@ class Kosmos2(hub.Prompted):
     """The model, loaded once.
 
     Raises:
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     ways = ("describe",)
@@ -56,11 +56,11 @@ class Kosmos2(hub.Prompted):
             return [self._read(each, image) for *each, image in zip(*descriptions, images, strict=True)]
 
     def describe(self, images: Sequence[np.ndarray], question: str = "<grounding>") -> list[Description]:
-        """Let the model go on with a text about each image.
+        """Let the model complete a text about each image.
 
         Args:
             images: RGB uint8 (H, W, 3).
-            question: how the text begins.
+            question: the beginning of the text.
         """
         return batched(images, self._settings.batch, lambda part: self._describe(part, question))
 
@@ -78,7 +78,7 @@ class Kosmos2(hub.Prompted):
             images=pictures, text=[question] * len(images), padding=True, return_tensors="pt"
         ).to(self._device)
         with inference(self._device):
-            # The text half writes, and knows nothing of the generation settings of the whole.
+            # The text model generates, and does not inherit the generation settings of the whole model.
             written = self._model.generate(
                 **inputs,
                 generation_config=self._model.generation_config,

@@ -1,6 +1,6 @@
-"""The ``owlv2`` detector: OWLv2 (Minderer et al. 2023) asked by example boxes instead of phrases.
+"""The ``owlv2`` detector: OWLv2 (Minderer et al. 2023) prompted with example boxes instead of phrases.
 
-Of each example box the model's own token at that place is taken; a class is the mean of its tokens.
+Each example box gives the token whose predicted box overlaps it most; a class is the mean of its tokens.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from gotowce_dagster.detectors.examples import Example, by_class, prompt_of, rea
 
 
 class Owlv2:
-    """A model shown its examples once, when it is loaded.
+    """A model that encodes its examples once, when it is loaded.
 
     Raises:
         InputError: the examples are missing or malformed.
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     version = "1"
@@ -73,7 +73,7 @@ class Owlv2:
         )
 
     def _query(self, examples: Sequence[Example]) -> Any:
-        """The mean token of some example boxes, (d,)."""
+        """The mean token of example boxes, (d,)."""
         import torch
 
         shown = []
@@ -86,7 +86,7 @@ class Owlv2:
         return torch.nn.functional.normalize(each, dim=-1).mean(dim=0)
 
     def _look(self, images: list[np.ndarray]) -> tuple[Any, np.ndarray]:
-        """Tokens (n, k, d) of some images, and the box of each token, xyxy (n, k, 4) in pixels."""
+        """The tokens of images (n, k, d), and the box of each token, xyxy (n, k, 4) in pixels."""
         pictures = [Image.fromarray(image) for image in images]
         inputs = self._processor(images=pictures, return_tensors="pt").to(self._device)
         features, _ = self._model.image_embedder(pixel_values=inputs["pixel_values"])
@@ -95,6 +95,6 @@ class Owlv2:
         boxes = np.concatenate(
             [middle[..., :2] - middle[..., 2:] / 2, middle[..., :2] + middle[..., 2:] / 2], axis=-1
         )
-        # The model sees a square, the image at its top left.
+        # The model's input is a square with the image at its top left.
         sides = np.array([max(image.shape[:2]) for image in images], float)
         return tokens, boxes * sides[:, None, None]

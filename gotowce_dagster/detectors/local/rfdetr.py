@@ -1,4 +1,4 @@
-"""The ``rfdetr`` detector: RF-DETR, and D-FINE, detectors of fixed classes of ``transformers``."""
+"""The ``rfdetr`` detector: RF-DETR and D-FINE, closed-set detectors of ``transformers``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +18,11 @@ from gotowce_dagster.detectors.local.yolo import named, owners_of
 
 
 class RfDetr:
-    """A model with classes of its own, loaded once.
+    """A closed-set model, loaded once.
 
     Raises:
-        InputError: the settings name a class that the model does not have, or another kind of model.
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        InputError: the settings name a class that the model does not have, or its ``model_type`` is another.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     version = "1"
@@ -80,7 +80,7 @@ def _classes_of(folder: Path) -> tuple[str, str]:
     """The classes of a model and its processor in ``transformers``.
 
     Raises:
-        InputError: it is another kind of model.
+        InputError: the weights are of another kind.
     """
     config = read_json(folder / "config.json", "fetch it again")
     kind = str(config.get("model_type")) if isinstance(config, dict) else "unknown"

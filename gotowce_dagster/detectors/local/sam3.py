@@ -13,10 +13,10 @@ from gotowce_dagster.detectors.local import hub
 
 
 class Sam3(hub.Prompted):
-    """A model asked by phrases, loaded once; an image is encoded once for all of them.
+    """A model prompted with phrases, loaded once; an image is encoded once for all phrases.
 
     Raises:
-        MissingWeightsError: its weights are gated and not here, or damaged.
+        MissingWeightsError: its weights are gated and not on this machine, or damaged.
     """
 
     def __init__(self, name: str, settings: Sam3Settings) -> None:
@@ -61,11 +61,13 @@ class Sam3(hub.Prompted):
         return [self._tidy(some, image) for some, image in zip(rows, images, strict=True)]
 
     def _tidy(self, rows: list[tuple[np.ndarray, float, str, str]], image: np.ndarray) -> sv.Detections:
-        told = self._settings
+        settings = self._settings
         detections = found(
             np.array([box for box, _, _, _ in rows]),
             np.array([sure for _, sure, _, _ in rows]),
             [name for _, _, name, _ in rows],
             [prompt for _, _, _, prompt in rows],
         )
-        return tidied(detections, image.shape, min_confidence=told.min_confidence, nms_iou=told.nms_iou)
+        return tidied(
+            detections, image.shape, min_confidence=settings.min_confidence, nms_iou=settings.nms_iou
+        )
