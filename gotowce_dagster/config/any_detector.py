@@ -108,12 +108,17 @@ class Common(Settings):
         return None
 
 
-class Prompted(Common):
-    """Settings of every model that is prompted with phrases."""
+class Model(Common):
+    """Settings of every model."""
 
-    prompts: dict[ClassName, Phrases] = DESIGNATOR
-    """Class name -> its phrases."""
     nms_iou: Share = 0.5
     """IoU of non-maximum suppression, per class; yolo_world: across classes."""
     batch: int = Field(default=4, ge=1)
     """Images per batch."""
+
+
+class Prompted(Model):
+    """Settings of every model that is prompted with phrases."""
+
+    prompts: dict[ClassName, Phrases] = DESIGNATOR
+    """Class name -> its phrases."""

@@ -4,13 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from gotowce_dagster.config.any_detector import Common, Phrases, Prompted, Share
+from gotowce_dagster.config.any_detector import Common, Model, Phrases, Prompted, Share
 from gotowce_dagster.config.settings import Settings
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.safe_names import ClassName, ReadablePath
 
 
-class _Model(Settings):
+class _Weights(Settings):
     """Settings of every model that is loaded from one file or folder of weights."""
 
     weights: ReadablePath
@@ -29,7 +29,7 @@ class BracketSettings(Common):
     min_confidence: Share = 0.5
 
 
-class YoloSettings(_Model, Prompted):
+class YoloSettings(_Weights, Prompted):
     """Any detection model of ultralytics."""
 
     kind: Literal["yolo"] = "yolo"
@@ -40,7 +40,7 @@ class YoloSettings(_Model, Prompted):
     """Long side of the model's input in pixels."""
 
 
-class YoloWorldSettings(_Model, Prompted):
+class YoloWorldSettings(_Weights, Prompted):
     """YOLO-World: open-vocabulary weights of ultralytics."""
 
     kind: Literal["yolo_world"] = "yolo_world"
@@ -58,7 +58,7 @@ class YoloWorldSettings(_Model, Prompted):
         return (self.weights, self.text_encoder)
 
 
-class RfDetrSettings(_Model, Prompted):
+class RfDetrSettings(_Weights, Prompted):
     """RF-DETR or D-FINE, closed-set detectors of transformers, in a folder."""
 
     kind: Literal["rfdetr"] = "rfdetr"
@@ -70,7 +70,7 @@ class RfDetrSettings(_Model, Prompted):
     """Side in pixels of the square that an image is stretched to; null: the default of the folder."""
 
 
-class Florence2Settings(_Model, Prompted):
+class Florence2Settings(_Weights, Prompted):
     """Florence-2: a small model for detection by phrases and for captions, prompted with task tokens."""
 
     kind: Literal["florence2"] = "florence2"
@@ -87,19 +87,15 @@ class Florence2Settings(_Model, Prompted):
     """Minimum share of words that an object's name and a phrase have in common, of the shorter one."""
 
 
-class ByExample(Common):
+class ByExample(Model):
     """Settings of models that are prompted with example boxes."""
 
     examples: ReadablePath
     """A CSV with the columns picture, class_name, x1, y1, x2, y2: some boxes of each class, to be averaged.
     Paths of pictures are relative to it."""
-    nms_iou: Share = 0.5
-    """IoU of non-maximum suppression, per class."""
-    batch: int = Field(default=4, ge=1)
-    """Images per batch."""
 
 
-class Owlv2Settings(_Model, ByExample):
+class Owlv2Settings(_Weights, ByExample):
     """OWLv2, prompted with example boxes."""
 
     kind: Literal["owlv2"] = "owlv2"
@@ -108,7 +104,7 @@ class Owlv2Settings(_Model, ByExample):
     """Higher than for phrases, because every object resembles an example a little."""
 
 
-class YoloeSettings(_Model, ByExample):
+class YoloeSettings(_Weights, ByExample):
     """YOLOE, prompted with example boxes (visual prompts)."""
 
     kind: Literal["yoloe"] = "yoloe"
@@ -117,7 +113,7 @@ class YoloeSettings(_Model, ByExample):
     """Long side of the model's input in pixels, also for the examples."""
 
 
-class Sam3Settings(_Model, Prompted):
+class Sam3Settings(_Weights, Prompted):
     """SAM 3 detects and segments the objects that a short phrase names; only its boxes are used."""
 
     kind: Literal["sam3"] = "sam3"
@@ -132,7 +128,7 @@ class Sam3Settings(_Model, Prompted):
         )
 
 
-class ZeroShotSettings(_Model, Prompted):
+class ZeroShotSettings(_Weights, Prompted):
     """Any model that transformers loads for zero-shot object detection: Grounding DINO, OWLv2, ..."""
 
     kind: Literal["zero_shot"] = "zero_shot"
@@ -141,7 +137,7 @@ class ZeroShotSettings(_Model, Prompted):
     """Grounding DINO: minimum score of a word to belong to a box's phrase."""
 
 
-class Kosmos2Settings(_Model, Prompted):
+class Kosmos2Settings(_Weights, Prompted):
     """Kosmos-2: an image caption with grounded boxes."""
 
     kind: Literal["kosmos2"] = "kosmos2"
@@ -155,7 +151,7 @@ class Kosmos2Settings(_Model, Prompted):
     """Minimum share of words that an object's name and a phrase have in common, of the shorter one."""
 
 
-class MoondreamSettings(_Model, Prompted):
+class MoondreamSettings(_Weights, Prompted):
     """Moondream, a small vision-language model that points and draws boxes."""
 
     kind: Literal["moondream"] = "moondream"
@@ -172,7 +168,7 @@ class MoondreamSettings(_Model, Prompted):
         )
 
 
-class CaptionerSettings(_Model):
+class CaptionerSettings(_Weights):
     """Any image-to-text model of ``transformers``, such as BLIP: it describes images and finds no boxes."""
 
     kind: Literal["captioner"] = "captioner"

@@ -11,7 +11,7 @@ import supervision as sv
 from PIL import Image
 
 from gotowce_dagster.config.detector_settings import Florence2Settings
-from gotowce_dagster.detectors.base import batched, found, tidied
+from gotowce_dagster.detectors.base import batched
 from gotowce_dagster.detectors.local import hub
 
 _CAPTION = "<MORE_DETAILED_CAPTION>"
@@ -21,7 +21,7 @@ _PLACES = 1000
 """Side of the grid that boxes are written in; the processor would truncate to whole pixels."""
 
 
-class Florence2(hub.Prompted):
+class Florence2(hub.Prompted[Florence2Settings]):
     """The model, loaded once.
 
     Raises:
@@ -32,7 +32,6 @@ class Florence2(hub.Prompted):
 
     def __init__(self, name: str, settings: Florence2Settings) -> None:
         super().__init__(name, settings, "Florence2ForConditionalGeneration")
-        self._settings = settings
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
@@ -99,11 +98,5 @@ class Florence2(hub.Prompted):
                 # Prompted with one phrase, so every box is an answer to it.
                 owner = self._phrases.owner(phrase or str(label), self._settings.least_shared)
                 if owner:
-                    rows.append(((np.array(box) + 0.5) * size, *owner))
-        detections = found(
-            np.array([box for box, _, _ in rows]),
-            np.ones(len(rows)),
-            [name for _, name, _ in rows],
-            [prompt for _, _, prompt in rows],
-        )
-        return tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)
+                    rows.append(((np.array(box) + 0.5) * size, owner))
+        return self._found(np.array([box for box, _ in rows]), None, [owner for _, owner in rows], image)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from gotowce_dagster.config.detector_settings import Kosmos2Settings
 from gotowce_dagster.core.device import inference
-from gotowce_dagster.detectors.base import batched, found, tidied
+from gotowce_dagster.detectors.base import batched
 from gotowce_dagster.detectors.local import hub
 
 
@@ -36,7 +36,7 @@ class Description:
     entities: tuple[Entity, ...]
 
 
-class Kosmos2(hub.Prompted):
+class Kosmos2(hub.Prompted[Kosmos2Settings]):
     """The model, loaded once.
 
     Raises:
@@ -47,7 +47,6 @@ class Kosmos2(hub.Prompted):
 
     def __init__(self, name: str, settings: Kosmos2Settings) -> None:
         super().__init__(name, settings, "Kosmos2ForConditionalGeneration")
-        self._settings = settings
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
@@ -110,16 +109,10 @@ class Kosmos2(hub.Prompted):
         self.cost.answers += len(descriptions)
         self.cost.invalid += sum(not description.entities for description in descriptions)
         rows = [
-            (box, *owner)
+            (box, owner)
             for description in descriptions
             for entity in description.entities
             if (owner := self._phrases.owner(entity.phrase, self._settings.least_shared))
             for box in entity.boxes
         ]
-        detections = found(
-            np.array([box for box, _, _ in rows]),
-            np.ones(len(rows)),
-            [name for _, name, _ in rows],
-            [prompt for _, _, prompt in rows],
-        )
-        return tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)
+        return self._found(np.array([box for box, _ in rows]), None, [owner for _, owner in rows], image)

@@ -19,7 +19,7 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.fetch import no_hub
 from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.core.weights import require
-from gotowce_dagster.detectors.base import Cost, found, tidied
+from gotowce_dagster.detectors.local.model import Model
 from gotowce_dagster.detectors.phrases import Phrases
 
 Relative = Annotated[float, Field(ge=-0.05, le=1.05, allow_inf_nan=False)]
@@ -69,7 +69,7 @@ def read_points(answer: object, shape: tuple[int, ...]) -> np.ndarray:
     return np.clip(np.array([[p.x, p.y] for p in found_points]).reshape(-1, 2), 0, 1) * [shape[1], shape[0]]
 
 
-class Moondream:
+class Moondream(Model[MoondreamSettings]):
     """The model, loaded once.
 
     Raises:
@@ -77,16 +77,12 @@ class Moondream:
         MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
-    version = "1"
     ways = ("describe", "query", "point")
 
     def __init__(self, name: str, settings: MoondreamSettings) -> None:
         if not settings.trust_remote_code:
             raise InputError(f"{name}: {settings.obstacle()}")
-        self.name = name
-        self.weights = settings.needs
-        self.cost = Cost()
-        self._settings = settings
+        super().__init__(name, settings)
         self._phrases = Phrases(settings.prompts)
         self._model = _load(settings)
 
@@ -134,14 +130,12 @@ class Moondream:
             owner = self._phrases.owner(phrase)
             assert owner is not None, "every phrase that is asked has an owner"
             parts.append((boxes, [owner] * len(boxes)))
-        owners = [owner for _, group in parts for owner in group]
-        detections = found(
+        answer = self._found(
             np.concatenate([np.empty((0, 4)), *(boxes for boxes, _ in parts)]),
-            np.ones(len(owners)),
-            [name for name, _ in owners],
-            [prompt for _, prompt in owners],
+            None,
+            [owner for _, group in parts for owner in group],
+            image,
         )
-        answer = tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)
         answer.metadata = {"unanswered": "; ".join(unread)} if unread else {}
         return answer
 

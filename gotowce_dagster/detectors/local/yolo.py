@@ -12,19 +12,18 @@ from gotowce_dagster.config.detector_settings import (
     YoloSettings,
     YoloWorldSettings,
 )
-from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.core.offline import keep_offline
 from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.core.weights import require
-from gotowce_dagster.detectors.base import Cost, batched, found, tidied
+from gotowce_dagster.detectors.local.model import Batched
 from gotowce_dagster.detectors.phrases import Phrases
 
 Owners = dict[int, tuple[str, str]]
 """Class number of the model -> our class, and the phrase or name that stands for it; others are ignored."""
 
 
-class Yolo:
+class Yolo(Batched[YoloSettings | YoloWorldSettings | YoloeSettings]):
     """A closed-set model, loaded once.
 
     Raises:
@@ -32,26 +31,16 @@ class Yolo:
         MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
-    version = "1"
     across_classes = False
     """Whether non-maximum suppression is applied across classes."""
 
     def __init__(self, name: str, settings: YoloSettings | YoloWorldSettings | YoloeSettings) -> None:
-        self.name = name
-        self.weights = settings.needs
-        self.cost = Cost()
-        self._settings = settings
-        self._device = best_device()
+        super().__init__(name, settings)
         self._model, self._owners = self._load(settings)
 
     def _load(self, settings: Any) -> tuple[Any, Owners]:
         model = load("YOLO", settings.weights)
         return model, owners_of(model.names, settings)
-
-    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
-        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
-        with self.cost.of(len(images)):
-            return batched(images, self._settings.batch, self._ask)
 
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
         settings = self._settings
@@ -65,11 +54,11 @@ class Yolo:
             device=self._device,
         )
         return [
-            tidied(
-                found(xyxy, confidence, *named(classes, self._owners)),
-                image.shape,
-                min_confidence=settings.min_confidence,
-                nms_iou=settings.nms_iou,
+            self._found(
+                xyxy,
+                confidence,
+                [self._owners[number] for number in classes.tolist()],
+                image,
                 class_agnostic=self.across_classes,
             )
             for image, (xyxy, confidence, classes) in zip(images, results, strict=True)
@@ -158,9 +147,3 @@ def owners_of(names: Mapping[int, str], settings: YoloSettings | RfDetrSettings)
         )
     owned = {number: phrases.owner(name) for number, name in names.items() if name.lower() in phrases.asked}
     return {number: owner for number, owner in owned.items() if owner}
-
-
-def named(classes: np.ndarray, owners: Owners) -> tuple[list[str], list[str]]:
-    """Our class of each box and the model's name for it."""
-    pairs = [owners[number] for number in classes.tolist()]
-    return [name for name, _ in pairs], [prompt for _, prompt in pairs]

@@ -4,18 +4,17 @@ Grounding DINO, MM Grounding DINO, OWLv2, OWL-ViT and OmDet-Turbo have a common 
 """
 
 import inspect
-from collections.abc import Sequence
 
 import numpy as np
 import supervision as sv
 from PIL import Image
 
 from gotowce_dagster.config.detector_settings import ZeroShotSettings
-from gotowce_dagster.detectors.base import batched, found, tidied
 from gotowce_dagster.detectors.local import hub
+from gotowce_dagster.detectors.local.model import Batched
 
 
-class ZeroShot(hub.Prompted):
+class ZeroShot(hub.Prompted[ZeroShotSettings], Batched[ZeroShotSettings]):
     """A model prompted with phrases, loaded once.
 
     Raises:
@@ -24,12 +23,6 @@ class ZeroShot(hub.Prompted):
 
     def __init__(self, name: str, settings: ZeroShotSettings) -> None:
         super().__init__(name, settings, "AutoModelForZeroShotObjectDetection")
-        self._settings = settings
-
-    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
-        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
-        with self.cost.of(len(images)):
-            return batched(images, self._settings.batch, self._ask)
 
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
         import torch
@@ -61,14 +54,9 @@ class ZeroShot(hub.Prompted):
         owners = [self._phrases.owner(phrase) for phrase in answer["text_labels"]]
         # Labels that match no phrase come from merged word pieces; their boxes are dropped.
         kept = [row for row, owner in enumerate(owners) if owner]
-        pairs = [owner for owner in owners if owner]
-        detections = found(
+        return self._found(
             answer["boxes"].float().cpu().numpy()[kept],
             answer["scores"].float().cpu().numpy()[kept],
-            [name for name, _ in pairs],
-            [prompt for _, prompt in pairs],
-        )
-        settings = self._settings
-        return tidied(
-            detections, image.shape, min_confidence=settings.min_confidence, nms_iou=settings.nms_iou
+            [owner for owner in owners if owner],
+            image,
         )
