@@ -67,8 +67,8 @@ class Designator(_Part):
     gap: tuple[Fraction, Fraction]
     """Length of the empty middle over the side, shortest and longest."""
     arm_law: Literal["fixed", "proportional", "either"] | None = None
-    """How arms grow with the side: not at all, in proportion, or either where the examples were of too much
-    one size to tell. None, in profiles of before: ``arm_px`` and ``arm`` alone decide."""
+    """How arms grow with the side: not at all, in proportion, or either, where the examples are too similar
+    in size to decide. None, in older profiles: ``arm_px`` and ``arm`` alone decide."""
     arm_longest_px: Number = Field(default=0, ge=0, le=500)
     """Longest arm in pixels of the examples; read where ``arm_law`` is fixed or either."""
     rounding: Number = Field(default=0, ge=0, le=0.7)
@@ -86,7 +86,7 @@ class Designator(_Part):
     so that found boxes agree with boxes of the same hand."""
     target: Target = Target()
     not_marks: tuple[tuple[float, float, float, float], ...] = ()
-    """Boxes xyxy of parts of the HUD that look like the mark and stand still: what is found there is none."""
+    """Boxes xyxy of static parts of the HUD that look like the mark; detections in them are dropped."""
 
     @property
     def shortest_arm_px(self) -> float:
@@ -122,7 +122,7 @@ class Designator(_Part):
 
     @property
     def free_aspect(self) -> bool:
-        """Whether marks take the shape of their targets, so that two corners on one side tell no box."""
+        """Whether marks take the shape of their targets, so that two corners on one side define no box."""
         return self.aspect[1] > 1.3 * self.aspect[0]
 
     @property
@@ -170,7 +170,7 @@ class _Look(_Part):
     """How far inside the found box each drawn edge x1, y1, x2, y2 lies, as the examples were drawn."""
     target: Target = Target()
     not_marks: tuple[tuple[float, float, float, float], ...] = ()
-    """Boxes xyxy of parts of the HUD that look like the mark and stand still: what is found there is none."""
+    """Boxes xyxy of static parts of the HUD that look like the mark; detections in them are dropped."""
 
     @model_validator(mode="after")
     def _ranges(self) -> "_Look":
@@ -197,7 +197,7 @@ class RadialLook(_Look):
     family: Literal["radial"] = "radial"
     shape: Literal["ring", "diamond", "pointers"]
     fill: Fraction = 1
-    """Share of the ring's or diamond's line that is there."""
+    """Share of the ring's or diamond's line that is drawn."""
     dash_gap_px: float = Field(default=0, ge=0, le=60)
     """Of a diamond: longest gap between two dashes in pixels."""
     pointers: int = Field(default=0, ge=0, le=16)
@@ -237,7 +237,7 @@ class GroundLook(_Look):
 
     family: Literal["ground"] = "ground"
     fill: Fraction
-    """Share of the ellipse's line that is there."""
+    """Share of the ellipse's line that is drawn."""
 
 
 def _family(content: object) -> str:
@@ -305,4 +305,4 @@ def write_profile(profile: Profile, path: Path) -> None:
     # tomli_w gives every number of a list its own line.
     content = re.sub(r"\[\s+([^\[\]=]+?),\s+\]", lambda m: f"[{' '.join(m[1].split())}]", content)
     with fresh_file(path) as new:
-        new.write_text(f"# What each field means is told in docs/profiles.md.\n{content}", encoding="utf-8")
+        new.write_text(f"# docs/profiles.md explains each field.\n{content}", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The detectors by kind. A new one needs a file, settings in config/detector_settings.py, and a line here."""
+"""The detectors by kind. A new one needs a file, its settings in config/, and a line here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

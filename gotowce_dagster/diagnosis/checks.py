@@ -180,7 +180,7 @@ def _remedy(engine: str) -> str:
         return "choose another engine in params.yaml"
     if name in weights.WEIGHTS or name in weights.BY_HAND:
         return get_command(name)
-    return f"put {name} into {weights.folders()[0]}, or `gotowce trust` it if it is there"
+    return f"put {name} into {weights.folders()[0]}, or run `gotowce trust` if it is in place"
 
 
 def _detectors(project: Project, responds: Responds) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ REPORT = "report.html"
 _TEXT = (
     "Is a prompt among the words that detectors were trained on? Phrases are looked up in the categories "
     "and synonyms of four data sets, as they are and by lemma. Detectors answer on sample frames: a word "
-    "that they know has far higher confidence than others, whether or not the thing is there."
+    "that they know has far higher confidence than others, whether or not the object is in the frame."
 )
 
 
@@ -65,16 +65,16 @@ def run(project: Project, progress: Progress = silent) -> None:
         answers.append(behaviour(name, settings, words, images, params.min_confidence))
         progress(done, len(able))
     shown = pd.concat(answers) if answers else pd.DataFrame(columns=COLUMNS)
-    told = pd.DataFrame({"phrase": phrases, "advice": [advice(p, matches, shown) for p in phrases]})
+    advised = pd.DataFrame({"phrase": phrases, "advice": [advice(p, matches, shown) for p in phrases]})
     with fresh_dir(project.paths.study(NAME)) as new:
-        for file, table in {MATCHES: matches, NEAREST: near, BEHAVIOUR: shown, ADVICE: told}.items():
+        for file, table in {MATCHES: matches, NEAREST: near, BEHAVIOUR: shown, ADVICE: advised}.items():
             table.to_csv(new / file, index=False)
         tables = [
             _table(matches, "Categories that a phrase is, or shares words with"),
             _table(near, "Nearest categories by text embedding"),
         ]
         sections = [
-            Section("Conclusion", _TEXT, [*told["advice"], *notes]),
+            Section("Conclusion", _TEXT, [*advised["advice"], *notes]),
             Section("Vocabularies", tables=[table for table in tables if table.rows]),
             Section("What detectors answer", tables=[_table(shown, "Confidences on the sample frames")]),
         ]

@@ -75,7 +75,7 @@ def report(
             ),
             _table(mine[mine["word"] != ANY], "Each word"),
         ]
-        pictures = [("", figures[describer]), ("Crops and what was said of them", sheets[describer])]
+        pictures = [("", figures[describer]), ("Crops with their descriptions", sheets[describer])]
         sections.append(Section(describer, tables=tables, pictures=pictures))
     numbers = {"describers": len(answers), "did not run": len(not_run)}
     return render_report("Crop sensitivity", numbers, sections, 4_000_000)

@@ -74,7 +74,7 @@ def read_lvis(path: Path) -> list[Category]:
         listed = content["categories"] if isinstance(content, dict) else content
         return [_of_lvis(one) for one in listed]
     except FileNotFoundError:
-        raise InputError(f"{path}: not there; correct vocabulary.lvis_categories in params.yaml") from None
+        raise InputError(f"{path}: missing; correct vocabulary.lvis_categories in params.yaml") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not a list of LVIS categories with name and synonyms ({error!r}); use "

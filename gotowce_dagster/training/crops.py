@@ -127,11 +127,11 @@ def write_crops(
         rng = np.random.default_rng([seed, split == "val"])
         frames = maker.frames(split)
         for number in range(count):
-            crop, told = maker.make(frames, number, split, rng)
+            crop, record = maker.make(frames, number, split, rng)
             image = f"images/{split}/{number:06d}.jpg"
             write_picture(crop.image, target / image, quality=95)
             label_file(target, image).write_text(_lines(crop), encoding="utf-8")
-            rows.append({"image": image, "split": split, **told})
+            rows.append({"image": image, "split": split, **record})
     return pd.DataFrame(rows)
 
 
@@ -206,9 +206,9 @@ class _Maker:
         if trains and profile in self._cutouts:
             for _ in range(rng.integers(params.pasted[0], params.pasted[1] + 1)):
                 crop = self._marked(profile, paste(crop, self._cutout(profile, rng), params, rng, hud), rng)
-        told = {"video": row["video"], "frame_index": row["frame_index"], "kind": kind, "x": x, "y": y}
-        told |= {"labels": before, "pasted": len(crop.boxes) - before}
-        return crop, told
+        record = {"video": row["video"], "frame_index": row["frame_index"], "kind": kind, "x": x, "y": y}
+        record |= {"labels": before, "pasted": len(crop.boxes) - before}
+        return crop, record
 
     def _marked(self, profile: str, crop: Scene, rng: np.random.Generator) -> Scene:
         """The crop with, at times, a mark in another colour, around a target or around nothing."""

@@ -54,14 +54,14 @@ def finetune(
     progress: Progress,
     on_epoch: OnEpoch,
 ) -> Trained:
-    """Train, or go on training, until the epochs are done or nothing improves any more.
+    """Train, or resume training, until all epochs are done or the metrics stop improving.
 
     Args:
         dataset: folder with data.yaml; only read.
         weights: weights of the engine to start from, or for yolo the name of an architecture (.yaml): random
             weights.
-        work: folder for unfinished work; what is there of other datasets or parameters is removed at the end.
-        progress: told epochs.
+        work: folder for unfinished work; that of other datasets or parameters is removed at the end.
+        progress: called with the epochs done.
 
     Raises:
         InputError: the weights to start from, or a checkpoint to go on from, are damaged or something else.
@@ -107,9 +107,9 @@ def finetune(
 def fingerprint(dataset: Path, weights: str | Path, params: TrainingParams) -> str:
     """What decides a training's outcome, as 16 hex digits: every byte of the dataset among it."""
     # Crops and rounds decide the dataset, which counts by itself: a further round leaves the others done.
-    told = params.model_dump(exclude={"weights", "least_map50", "workers", "crops", "rounds", "tile_px"})
+    settings = params.model_dump(exclude={"weights", "least_map50", "workers", "crops", "rounds", "tile_px"})
     library = version(ENGINES[params.engine].libraries[0])
-    digest = hashlib.blake2b(json.dumps([told, library]).encode(), digest_size=8)
+    digest = hashlib.blake2b(json.dumps([settings, library]).encode(), digest_size=8)
     files = sorted(path for path in dataset.rglob("*") if path.is_file())
     for path in files:
         digest.update(path.relative_to(dataset).as_posix().encode() + b"\0")

@@ -1,4 +1,4 @@
-"""What of a game's screen is HUD: panels that stand still in all its videos."""
+"""The parts of a game's screen that are HUD: panels that are static in all its videos."""
 
 from pathlib import Path
 
@@ -10,25 +10,25 @@ from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.training.standouts import panels, share_inside, stand_still, usual_picture
 
 _MEDIAN_OF, _LEAST_FRAMES = 25, 5
-"""Frames of a video, most and fewest, that tell what its places usually show."""
+"""Most and fewest frames of a video from which the usual picture is computed."""
 _STANDING = 0.1
-"""Share of labelled targets that stand still, above which standing still says nothing."""
+"""Share of stationary labelled targets above which a stationary box is no evidence for HUD."""
 
 
 def some_frames(frames: pd.DataFrame) -> pd.DataFrame:
-    """At most so many rows of a video as tell what it usually shows, evenly spaced."""
+    """Select evenly spaced rows of a video, at most as many as the usual picture needs."""
     return frames.iloc[np.unique(np.linspace(0, len(frames) - 1, _MEDIAN_OF).astype(int))]
 
 
 def usual_of(dataset: Path, frames: pd.DataFrame) -> np.ndarray | None:
-    """What the places of a video usually show, where that tells the HUD from the scene.
+    """The median picture of a video, if it separates the HUD from the scene.
 
     Args:
         frames: rows of tables.PROVENANCE of one video.
 
     Returns:
-        RGB uint8 (H, W, 3). None for a few frames, and where labelled targets stand still too: there the
-        camera does.
+        RGB uint8 (H, W, 3). None for too few frames, and where labelled targets are stationary too, because
+        then the camera is.
     """
     if len(frames) < _LEAST_FRAMES:
         return None

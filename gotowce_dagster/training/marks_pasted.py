@@ -1,8 +1,8 @@
-"""Marks around other targets and around nothing: a mark says nothing about a target.
+"""Paste marks around other targets and around nothing, so that a mark is no evidence for a target.
 
-A game draws few kinds of marks, in few colours. Where a training picture is there as recorded and without
-its marks, the difference is the mark alone. It is drawn around pasted targets, in another colour, and where
-nothing is, so that its corners are background and a target inside one of another colour is a target.
+A game draws few kinds of marks, in few colours. Where the dataset has a training picture both as recorded
+and with its marks erased, the difference is the mark alone. It is drawn around pasted targets, in another
+colour, and around nothing, so that the model learns its corners as background.
 """
 
 from dataclasses import dataclass, replace

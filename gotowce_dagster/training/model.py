@@ -57,8 +57,10 @@ def load_trained(folder: Path, weights: Path) -> Predict:
     Raises:
         InputError: there is no finished model, or it is damaged.
     """
-    told = read_arguments(folder)
-    return load_model(weights, told["imgsz"], told.get("tile_px", 0), enlarge="crop_px" not in told)
+    arguments = read_arguments(folder)
+    return load_model(
+        weights, arguments["imgsz"], arguments.get("tile_px", 0), enlarge="crop_px" not in arguments
+    )
 
 
 def remembered(predict: Predict) -> Predict:

@@ -1,6 +1,6 @@
 """What a model proposes in frames that nobody has labelled completely, judged by two looks and by time.
 
-A frame is looked at as it is, and the surroundings of what is surely found there mirrored: a detector that
+A frame is searched as it is, and again mirrored around each confident detection: a detector that
 is wrong about a nebula is rarely wrong about its mirror image in the same way. What is found is linked
 through the frames of a video, together with the labels. A box is adopted as a label if it was found surely
 in both looks, or if its track was, or was labelled, in enough frames around it. The rest is painted over in

@@ -195,7 +195,7 @@ def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> p
 
 
 def rejected_proposals(dataset: Path) -> pd.DataFrame:
-    """What reviewers say is no target: split, video, frame_index, class_name and the box.
+    """Boxes that reviewers rejected: split, video, frame_index, class_name and the box.
 
     Rejected proposals, what they called ``other``, and what they called ``unsure``.
     """
@@ -205,7 +205,7 @@ def rejected_proposals(dataset: Path) -> pd.DataFrame:
 def refused_proposals(dataset: Path) -> dict[tuple[str, int], Proposed]:
     """What reviewers rejected, by frame: background, or painted over where they are unsure.
 
-    These frames are reviewed, so nothing else is proposed there.
+    These frames are reviewed, so they get no other proposals.
     """
     rows = rejected_proposals(dataset)
     return {
@@ -226,10 +226,10 @@ def _search(
     *,
     tile_px: int,
 ) -> Path:
-    """The file in the work folder with what a round's model proposes, written unless it is there."""
-    told = [params.rounds.model_dump(exclude={"count", "least_gain"}), params.imgsz, tile_px]
+    """The file in the work folder with the proposals of a round's model; written unless it exists."""
+    settings = [params.rounds.model_dump(exclude={"count", "least_gain"}), params.imgsz, tile_px]
     shown = provenance[["image", "phash", "split", "kind", "reviewed"]].to_csv(index=False)
-    key = f"{told}{shown}{content_sha256(weights)}"
+    key = f"{settings}{shown}{content_sha256(weights)}"
     digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
     file = work / f"proposed-{digest}.parquet"
     if not file.exists():

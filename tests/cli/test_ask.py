@@ -10,7 +10,7 @@ from tests.detectors.servers import Turn, boxes, serving
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["--detector", "bracket"], "bracket cannot describe; it only finds boxes"),
         (["--detector", "bracket", "--count", "ships", "--point", "ships"], "one of --question, --count and"),
@@ -26,11 +26,11 @@ def test_ask_refuses(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
     words: list[str],
-    says: str,
+    message: str,
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert run(monkeypatch, "ask", "data/samples/naev_hostile_sample.mp4", *words) == 2
-    assert says in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_ask_answers_and_tells_what_it_took(

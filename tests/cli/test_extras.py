@@ -15,7 +15,7 @@ from tests.cli.running import run
 from tests.intake.test_videos import film
 
 HOSTED = {"kind": "hosted", "provider": "openai", "model": "eye"}
-SAYS = "needs the extra '{0}', which is not installed ({1}); run `pip install 'gotowce-dagster[{0}]'`"
+MESSAGE = "needs the extra '{0}', which is not installed ({1}); run `pip install 'gotowce-dagster[{0}]'`"
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def message(extra: str) -> str:
-    return SAYS.format(extra, ", ".join(EXTRAS[extra]))
+    return MESSAGE.format(extra, ", ".join(EXTRAS[extra]))
 
 
 def change(project: Project, section: str, **changes: object) -> None:

@@ -25,7 +25,7 @@ ENGINE = "sam2_image_track:sam2_hiera_tiny_image.pt"
 
 
 @pytest.mark.parametrize(
-    ("row", "engine", "says"),
+    ("row", "engine", "message"),
     [
         ("99,a,5,5,1", ENGINE, "points.csv: row 2: the video ends with frame"),
         ("0,a,5,5,2", ENGINE, "points.csv: row 2: label must be 1"),
@@ -42,7 +42,7 @@ def test_segment_refuses(
     *,
     row: str,
     engine: str,
-    says: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(engines, "first_of", partial(engines.first_of, obstacle=lambda engine: None))
     points = tmp_path / "points.csv"
@@ -50,7 +50,7 @@ def test_segment_refuses(
     video, out = film(tmp_path / "duel.mp4"), tmp_path / "out"
     words = ("segment", str(video), "--points", str(points), "--out", str(out), "--engine", engine)
     assert run(monkeypatch, *words) == 2
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (out / "masks.parquet").exists()
 
 

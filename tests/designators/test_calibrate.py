@@ -144,7 +144,7 @@ def test_a_mark_that_none_of_its_examples_shows_is_refused_and_nothing_is_saved(
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         (lambda rows: rows.iloc[[0, 1, 5]], "2 boxes labelled `designator` on My Clip.mp4, at least 3"),
         (lambda rows: rows.assign(clip="other.mp4"), "clips in this file: other.mp4"),
@@ -156,10 +156,10 @@ def test_a_mark_that_none_of_its_examples_shows_is_refused_and_nothing_is_saved(
     ],
     ids=["two boxes", "another clip", "no such frame", "boxes of a larger picture"],
 )
-def test_bad_boxes_are_refused(clip: tuple[Path, Path], edit, said: str) -> None:
+def test_bad_boxes_are_refused(clip: tuple[Path, Path], edit, message: str) -> None:
     video, boxes = clip
     edit(pd.read_csv(boxes)).to_csv(boxes, index=False)
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         calibrate(video, boxes, profile_name="p")
     assert str(boxes) in str(error.value)
 

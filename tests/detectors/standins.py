@@ -429,7 +429,7 @@ def sam3(folder: Path) -> Path:
     return folder
 
 
-def florence2(folder: Path, says: Sequence[str]) -> Path:
+def florence2(folder: Path, tokens: Sequence[str]) -> Path:
     """Florence-2 whose generation is biased towards these tokens, one after the other."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import (
@@ -490,7 +490,7 @@ def florence2(folder: Path, says: Sequence[str]) -> Path:
     )
     seeded(Florence2ForConditionalGeneration, config).save_pretrained(folder)
     processor.save_pretrained(folder)
-    ids = [2, *(tokenizer.convert_tokens_to_ids(token) for token in (*says, "</s>"))]
+    ids = [2, *(tokenizer.convert_tokens_to_ids(token) for token in (*tokens, "</s>"))]
     GenerationConfig(
         bos_token_id=0,
         pad_token_id=1,

@@ -1,6 +1,8 @@
 """DVC and Dagster watch exactly the files that a stage's code reaches."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +163,24 @@ def test_a_caption_makes_no_stage_stale_and_code_does(
     assert f"{PACKAGE}/segmenters/choose.py" in masks["removed"]
     assert f"{PACKAGE}/stages/masks.py" in masks["changed"]
     assert code_digests.write(clone.paths) == {}
+
+
+def test_sync_counts_the_files_of_each_stage(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(clone.paths.code("masks").parent, ignore_errors=True)
+    monkeypatch.setattr(sys, "argv", ["gotowce", "sync", "--code"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    lists = code_digests.listings(clone.paths)
+    rows = [re.findall(r"\w+", line) for line in capsys.readouterr().out.splitlines()]
+    for stage, files in lists.items():
+        count = str(len(files.splitlines()))
+        assert [stage, count, count, "0", "0"] in rows
+    assert len(rows) < len(lists) + 8, "counts, no names of files"
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "lists exactly" in capsys.readouterr().out
 
 
 @pytest.mark.integration

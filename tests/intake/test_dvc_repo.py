@@ -80,8 +80,8 @@ def test_repro_finds_nothing_to_do_after_commits(repo: DvcRepo) -> None:
         double(repo, item)
         repo.commit(f"double@{item}")
     assert repo.stale() == []
-    told = subprocess.run([*DVC, "repro"], cwd=repo.root, check=True, capture_output=True, text=True).stdout
-    assert "Running stage" not in told
+    output = subprocess.run([*DVC, "repro"], cwd=repo.root, check=True, capture_output=True, text=True).stdout
+    assert "Running stage" not in output
 
 
 def test_another_input_gives_another_fingerprint_even_with_the_same_output(repo: DvcRepo) -> None:

@@ -144,8 +144,8 @@ def test_training_in_rounds_keeps_the_origin_of_every_label(project: Project) ->
     assert [file.name for file in (folder / "rounds").iterdir()] == ["round-0.pt"]
     crops = pd.read_csv(folder / "crops.csv")
     assert (crops["split"] == "train").sum() == 16
-    told = read_arguments(folder)
-    assert (told["imgsz"], told["crop_px"], told["tile_px"]) == (160, 64, 0)
+    arguments = read_arguments(folder)
+    assert (arguments["imgsz"], arguments["crop_px"], arguments["tile_px"]) == (160, 64, 0)
 
 
 def _seen(*rows: tuple[int, float, bool, bool, bool]) -> pd.DataFrame:

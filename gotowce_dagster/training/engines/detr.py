@@ -188,8 +188,8 @@ class Detr(ABC):
             picture, objects = read_objects(run.dataset, image)
             found.append(look(picture, run.params.imgsz, True))
             truth.append(objects)
-        told = scores(found, truth)
-        return {name: round(value, 6) for name, value in told.items()} | {"fitness": told["mAP50_95"]}
+        measures = scores(found, truth)
+        return {name: round(value, 6) for name, value in measures.items()} | {"fitness": measures["mAP50_95"]}
 
     def _look(self, model: Any, processor: Any, device: str) -> Look:
         import torch

@@ -203,10 +203,10 @@ def _train(run: Run, arguments: Mapping[str, Any]) -> None:
 
 def _row(trainer: Any) -> dict[str, float]:
     """An epoch's numbers under names that need no quoting: train_box_loss, precision, mAP50, lr ..."""
-    told = {**trainer.label_loss_items(trainer.tloss), **trainer.metrics, "lr": trainer.lr["lr/pg0"]}
+    measures = {**trainer.label_loss_items(trainer.tloss), **trainer.metrics, "lr": trainer.lr["lr/pg0"]}
     clean = {
         name.removeprefix("metrics/").replace("(B)", "").replace("/", "_").replace("-", "_"): float(value)
-        for name, value in told.items()
+        for name, value in measures.items()
     }
     return {name: round(value, 6) for name, value in clean.items()} | {"fitness": float(trainer.fitness)}
 

@@ -10,18 +10,18 @@ from gotowce_dagster.detectors.local.florence2 import Florence2
 from tests.detectors import standins
 from tests.detectors.answers import classes, confidence, prompts
 
-SAYS = ["ship", "<loc_100>", "<loc_200>", "<loc_499>", "<loc_600>"]
+TOKENS = ["ship", "<loc_100>", "<loc_200>", "<loc_499>", "<loc_600>"]
 
 
 @pytest.fixture
 def mine(made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, offline: None) -> str:
-    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.florence2, "florence2", SAYS)))
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.florence2, "florence2", TOKENS)))
     return "florence2"
 
 
-def _settings(weights: str, **told: object) -> Florence2Settings:
+def _settings(weights: str, **changes: object) -> Florence2Settings:
     usual = {"weights": weights, "prompts": {"target": ["ship"]}, "beams": 1, "max_tokens": 12}
-    return Florence2Settings.model_validate(usual | told)
+    return Florence2Settings.model_validate(usual | changes)
 
 
 @pytest.mark.parametrize("task", ["<OPEN_VOCABULARY_DETECTION>", "<OD>"])

@@ -25,8 +25,8 @@ def mine(
     return request.param
 
 
-def _settings(weights: str, **told: object) -> RfDetrSettings:
-    return RfDetrSettings.model_validate({"weights": weights, "min_confidence": 0, "nms_iou": 1} | told)
+def _settings(weights: str, **changes: object) -> RfDetrSettings:
+    return RfDetrSettings.model_validate({"weights": weights, "min_confidence": 0, "nms_iou": 1} | changes)
 
 
 def test_boxes_with_the_models_classes(mine: str, picture: np.ndarray) -> None:
