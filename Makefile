@@ -4,6 +4,8 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 # Commands that a stage or a test starts find `gotowce` and `dvc` as in an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Set on many build machines; without compiled files every process compiles PyTorch and its kin anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test test-fast coverage test-faults test-exports lint dev repro lock
 
@@ -66,8 +68,9 @@ repro: install
 # sam2 comes as source; without its CUDA extension (hole filling, which is done here) it builds anywhere.
 .venv/.installed: requirements.lock pyproject.toml | .uv/bin/uv
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	SAM2_BUILD_CUDA=0 VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes requirements.lock --build-constraints requirements.lock
+	SAM2_BUILD_CUDA=0 VIRTUAL_ENV=.venv $(UV) pip sync --compile-bytecode --require-hashes requirements.lock --build-constraints requirements.lock
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --editable .
+	$(BIN)/python -m compileall -q gotowce_dagster
 	echo "DAGSTER_HOME=$(CURDIR)/.dagster" > .env
 	touch $@
 
