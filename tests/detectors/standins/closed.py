@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gotowce_dagster.core.offline import keep_offline
-from tests.detectors.standins.parts import seeded
+from tests.detectors.standins.parts import saved, seeded
 
 _DECODER: dict[str, Any] = {"d_model": 32, "decoder_layers": 2, "num_queries": 20}
 
@@ -72,9 +72,11 @@ def rf_detr(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) ->
         c2f_num_blocks=1,
         id2label=dict(enumerate(classes)),
     )
-    seeded(RfDetrForObjectDetection, config).save_pretrained(folder)
-    RfDetrImageProcessor(size={"height": 64, "width": 64}, do_pad=False).save_pretrained(folder)
-    return folder
+    return saved(
+        folder,
+        seeded(RfDetrForObjectDetection, config),
+        RfDetrImageProcessor(size={"height": 64, "width": 64}, do_pad=False),
+    )
 
 
 def d_fine(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) -> Path:
@@ -114,6 +116,8 @@ def d_fine(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) -> 
         num_denoising=10,
         id2label=dict(enumerate(classes)),
     )
-    seeded(DFineForObjectDetection, config).save_pretrained(folder)
-    RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
-    return folder
+    return saved(
+        folder,
+        seeded(DFineForObjectDetection, config),
+        RTDetrImageProcessor(size={"height": 64, "width": 64}),
+    )

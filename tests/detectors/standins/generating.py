@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.detectors.standins.parts import WORDS, seeded, word_pieces
+from tests.detectors.standins.parts import WORDS, saved, seeded, word_pieces
 
 
 def kosmos2(folder: Path, words: Sequence[str], after: str = "<grounding>") -> Path:
@@ -52,9 +52,8 @@ def kosmos2(folder: Path, words: Sequence[str], after: str = "<grounding>") -> P
     )
     seeded(Kosmos2ForConditionalGeneration, config).save_pretrained(folder)
     processor.save_pretrained(folder)
-    ids = [tokenizer.convert_tokens_to_ids(token) for token in (after, *words, "</s>")]
-    _biased(ids).save_pretrained(folder)
-    return folder
+    ids: list[Any] = [tokenizer.convert_tokens_to_ids(token) for token in (after, *words, "</s>")]
+    return saved(folder, _biased(ids))
 
 
 def florence2(folder: Path, tokens: Sequence[str]) -> Path:
@@ -117,12 +116,11 @@ def florence2(folder: Path, tokens: Sequence[str]) -> Path:
     )
     seeded(Florence2ForConditionalGeneration, config).save_pretrained(folder)
     processor.save_pretrained(folder)
-    ids = [2, *(tokenizer.convert_tokens_to_ids(token) for token in (*tokens, "</s>"))]
-    _biased(ids, decoder_start_token_id=2).save_pretrained(folder)
-    return folder
+    ids: list[Any] = [2, *(tokenizer.convert_tokens_to_ids(token) for token in (*tokens, "</s>"))]
+    return saved(folder, _biased(ids, decoder_start_token_id=2))
 
 
-def _biased(ids: list[int], **settings: int) -> Any:
+def _biased(ids: list[Any], **settings: int) -> Any:
     """Settings of generation that make these tokens follow each other."""
     from transformers import GenerationConfig
 
@@ -219,6 +217,8 @@ def blip(folder: Path) -> Path:
         vision_config=small | {"image_size": 32, "patch_size": 16},
         projection_dim=16,
     )
-    seeded(BlipForConditionalGeneration, config).save_pretrained(folder)
-    BlipProcessor(BlipImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
-    return folder
+    return saved(
+        folder,
+        seeded(BlipForConditionalGeneration, config),
+        BlipProcessor(BlipImageProcessor(size={"height": 32, "width": 32}), tokenizer),
+    )

@@ -16,6 +16,13 @@ def seeded(kind: Any, config: Any) -> Any:
     return kind(config)
 
 
+def saved(folder: Path, *parts: Any) -> Path:
+    """Save a model, its processor and other parts in one folder."""
+    for part in parts:
+        part.save_pretrained(folder)
+    return folder
+
+
 def word_pieces(folder: Path) -> Any:
     """A tokenizer of whole words, of the kind that Grounding DINO uses."""
     from transformers.models.bert.tokenization_bert import BertTokenizer

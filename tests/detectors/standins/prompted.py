@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.detectors.standins.parts import TRANSFORMER, byte_pairs, seeded, word_pieces
+from tests.detectors.standins.parts import TRANSFORMER, byte_pairs, saved, seeded, word_pieces
 
 
 def clip_text(folder: Path, width: int = 512) -> Path:
@@ -21,9 +21,7 @@ def clip_text(folder: Path, width: int = 512) -> Path:
         vision_config=TRANSFORMER | {"image_size": 32, "patch_size": 16},
         projection_dim=width,
     )
-    seeded(CLIPModel, config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return saved(folder, seeded(CLIPModel, config), tokenizer)
 
 
 def grounding_dino(folder: Path) -> Path:
@@ -60,8 +58,7 @@ def grounding_dino(folder: Path) -> Path:
     )
     seeded(GroundingDinoForObjectDetection, config).save_pretrained(folder)
     images = GroundingDinoImageProcessor(size={"shortest_edge": 96, "longest_edge": 128})
-    GroundingDinoProcessor(images, tokenizer).save_pretrained(folder)
-    return folder
+    return saved(folder, GroundingDinoProcessor(images, tokenizer))
 
 
 def owl(folder: Path) -> Path:
@@ -83,9 +80,9 @@ def owl(folder: Path) -> Path:
     model = seeded(Owlv2ForObjectDetection, config)
     model.box_head.dense2.weight.data *= 0.02  # boxes near their tokens
     model.box_head.dense2.bias.data[2:] = 2.0  # and not too small
-    model.save_pretrained(folder)
-    Owlv2Processor(Owlv2ImageProcessor(size={"height": 64, "width": 64}), tokenizer).save_pretrained(folder)
-    return folder
+    return saved(
+        folder, model, Owlv2Processor(Owlv2ImageProcessor(size={"height": 64, "width": 64}), tokenizer)
+    )
 
 
 def sam3(folder: Path) -> Path:
@@ -124,5 +121,4 @@ def sam3(folder: Path) -> Path:
     )
     seeded(Sam3Model, config).save_pretrained(folder)
     images = Sam3ImageProcessor(size={"height": 56, "width": 56})
-    Sam3Processor(images, tokenizer).save_pretrained(folder)
-    return folder
+    return saved(folder, Sam3Processor(images, tokenizer))
