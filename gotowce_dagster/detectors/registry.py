@@ -10,18 +10,12 @@ from gotowce_dagster.config.detector_settings import (
     BracketSettings,
     Common,
     DetectorSettings,
-    Florence2Settings,
     HostedSettings,
-    Kosmos2Settings,
     MoondreamServerSettings,
     MoondreamSettings,
-    Owlv2Settings,
-    RfDetrSettings,
-    Sam3Settings,
     YoloeSettings,
     YoloSettings,
     YoloWorldSettings,
-    ZeroShotSettings,
 )
 from gotowce_dagster.core import extras, weights
 from gotowce_dagster.core.errors import InputError
@@ -54,19 +48,19 @@ def _hosted(name: str, settings: HostedSettings) -> Detector:
     return Hosted(name, settings)
 
 
-_MODELS: dict[type[Common], Callable[[str, Any], Detector]] = {
-    YoloSettings: Yolo,
-    YoloWorldSettings: YoloWorld,
-    RfDetrSettings: RfDetr,
-    ZeroShotSettings: ZeroShot,
-    Sam3Settings: Sam3,
-    Owlv2Settings: Owlv2,
-    YoloeSettings: Yoloe,
-    Florence2Settings: Florence2,
-    Kosmos2Settings: Kosmos2,
-    MoondreamSettings: Moondream,
-    MoondreamServerSettings: _moondream_server,
-    HostedSettings: _hosted,
+_MODELS: dict[str, Callable[[str, Any], Detector]] = {
+    "yolo": Yolo,
+    "yolo_world": YoloWorld,
+    "rfdetr": RfDetr,
+    "zero_shot": ZeroShot,
+    "sam3": Sam3,
+    "owlv2": Owlv2,
+    "yoloe": Yoloe,
+    "florence2": Florence2,
+    "kosmos2": Kosmos2,
+    "moondream": Moondream,
+    "moondream_server": _moondream_server,
+    "hosted": _hosted,
 }
 
 _WHOLE_MODELS = YoloSettings | YoloWorldSettings | YoloeSettings | MoondreamSettings
@@ -119,7 +113,7 @@ def _bare(name: str, settings: DetectorSettings, profile: Profile) -> Detector:
         extras.require(settings.extra, f"{name} (kind {settings.kind})")
     if isinstance(settings, BracketSettings):
         return Bracket(profile, settings.min_confidence, name)
-    return _MODELS[type(settings)](name, settings)
+    return _MODELS[settings.kind](name, settings)
 
 
 def build_detectors(known: Mapping[str, DetectorSettings], profile: Profile) -> list[Detector]:

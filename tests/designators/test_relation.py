@@ -2,24 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Colour, GroundLook, Profile
+from gotowce_dagster.designators.profile import AnyDesignator, Profile
 from gotowce_dagster.designators.relation import at_targets, regions, with_target
+from tests.designators.looks import CHEVRON, RING
 from tests.detectors.marks import TARGET
 
-COLOUR = Colour(ycrcb=(85, 190, 108), tolerance=(50, 48, 28))
-CHEVRON = BesideLook(
-    name="m",
-    class_name="s",
-    colours=(COLOUR,),
-    size_px=(10, 30),
-    aspect=(1, 2),
-    thickness_px=2,
-    picture=("99", "00"),
-    sides_px=(20, 10),
-)
-RING = GroundLook(
-    name="m", class_name="s", colours=(COLOUR,), size_px=(30, 90), aspect=(2, 3), thickness_px=2, fill=0.9
-)
 MARKS = [np.array([100.0, 50, 120, 60]), np.array([300.0, 80, 320, 90]), np.array([200.0, 10, 220, 20])]
 
 

@@ -15,7 +15,7 @@ import supervision as sv
 from gotowce_dagster.config.detector_settings import HostedSettings
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.detectors.base import Cost, found, tidied
+from gotowce_dagster.detectors.base import Cost, owned
 from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
 from gotowce_dagster.detectors.hosted.box_answers import Answer, CountAnswer, Parsed, parse_boxes, parse_count
 from gotowce_dagster.detectors.hosted.inquiry import (
@@ -201,13 +201,10 @@ class Hosted:
         why = str(parsed) if isinstance(parsed, UnansweredError) else parsed.fault
         boxes = Parsed() if isinstance(parsed, UnansweredError) else parsed
         settings = self.settings
-        detections = tidied(
-            found(
-                boxes.xyxy * np.tile([image.shape[1] / size[0], image.shape[0] / size[1]], 2),
-                boxes.confidence,
-                [name for name, _ in boxes.owners],
-                [phrase for _, phrase in boxes.owners],
-            ),
+        detections = owned(
+            boxes.xyxy * np.tile([image.shape[1] / size[0], image.shape[0] / size[1]], 2),
+            boxes.confidence,
+            boxes.owners,
             image.shape,
             min_confidence=settings.min_confidence,
             nms_iou=settings.nms_iou,

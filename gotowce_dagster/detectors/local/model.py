@@ -9,7 +9,7 @@ import supervision as sv
 
 from gotowce_dagster.config.detector_settings import Model as ModelSettings
 from gotowce_dagster.core.device import best_device
-from gotowce_dagster.detectors.base import Cost, batched, found, tidied
+from gotowce_dagster.detectors.base import Cost, batched, owned
 
 Settings = TypeVar("Settings", bound=ModelSettings)
 
@@ -44,13 +44,10 @@ class Model(Generic[Settings]):
             class_agnostic: apply non-maximum suppression across classes.
         """
         has_confidence = confidence is not None
-        return tidied(
-            found(
-                xyxy,
-                confidence if has_confidence else np.ones(len(owners)),
-                [name for name, _ in owners],
-                [prompt for _, prompt in owners],
-            ),
+        return owned(
+            xyxy,
+            confidence if has_confidence else np.ones(len(owners)),
+            owners,
             image.shape,
             min_confidence=self._settings.min_confidence if has_confidence else 0,
             nms_iou=self._settings.nms_iou,

@@ -14,15 +14,9 @@ MODELS = {"rfdetr": standins.rf_detr, "dfine": standins.d_fine}
 
 
 @pytest.fixture(params=MODELS)
-def mine(
-    request: pytest.FixtureRequest,
-    made: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-    offline: None,
-) -> str:
-    """RF-DETR and D-FINE by turns."""
-    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(MODELS[request.param], request.param)))
-    return request.param
+def mine(request: pytest.FixtureRequest, placed: Callable[..., str]) -> str:
+    """RF-DETR and D-FINE in turn."""
+    return placed(MODELS[request.param], request.param)
 
 
 def _settings(weights: str, **changes: object) -> RfDetrSettings:
