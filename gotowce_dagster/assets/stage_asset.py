@@ -57,7 +57,7 @@ _DECLARED = {
         "The same detectors on raw, thresholded, cropped and tiled frames: accuracy, seconds, pictures."),
     "dialogue": _Declared({"html"},
         ["raw_videos", "extracted_frames", "cleaned_labels", "reviewed_labels"],
-        "Dialogues with hosted models: detect, refine, count, are you sure; accuracy and price of each round."),
+        "Rounds of a dialogue with hosted models (detect, refine, count, are you sure): accuracy and price."),
 }
 # fmt: on
 _WITHOUT_GPU = {"extracted_frames", "cleaned_labels", "yolo_dataset", "mark_colours", "dialogue"}

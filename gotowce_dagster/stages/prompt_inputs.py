@@ -10,8 +10,8 @@ from gotowce_dagster.comparison.contenders import detector, target_of
 from gotowce_dagster.comparison.footage import sample
 from gotowce_dagster.comparison.pictures import side_by_side
 from gotowce_dagster.comparison.project_footage import with_truth_or_labels
-from gotowce_dagster.config.project import Project
 from gotowce_dagster.config.params import PromptInputsParams
+from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import evenly
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress, in_one_bar, silent
