@@ -20,6 +20,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from gotowce_dagster.config.detector_settings import HostedSettings
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.detectors.ask import ask
+from gotowce_dagster.detectors.describe import build_describer
 from gotowce_dagster.detectors.hosted import vision_llm
 from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
 from gotowce_dagster.detectors.hosted.dialogue import Round, converse
@@ -186,3 +187,13 @@ def test_a_hosted_model_describes_and_answers_in_words(
     assert ask(model, [image], "describe") == ["A ship."]
     assert ask(model, [image], "query", "Empty?") == [None]
     assert model.bill.invalid == 1
+
+
+def test_a_hosted_model_is_a_describer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: np.ndarray
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    played = Answering(monkeypatch, tmp_path, lambda d: "A red square.")
+    describer = build_describer("eye", played.hosted().settings)
+    assert describer.describe([image, image]) == ["A red square."] * 2
+    assert len(played.sent) == 1
