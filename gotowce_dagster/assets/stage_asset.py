@@ -52,9 +52,15 @@ _DECLARED = {
         "Descriptions of growing crops around marks: the context up to which a model notices the mark."),
     "vocabulary": _Declared({"html"}, ["raw_videos"],
         "Prompts looked up in the vocabularies of detection datasets, and the detections for each word."),
+    "prompt_inputs": _Declared({"html"},
+        ["raw_videos", "extracted_frames", "cleaned_labels", "reviewed_labels"],
+        "The same detectors on raw, thresholded, cropped and tiled frames: accuracy, seconds, pictures."),
+    "dialogue": _Declared({"html"},
+        ["raw_videos", "extracted_frames", "cleaned_labels", "reviewed_labels"],
+        "Rounds of a dialogue with hosted models (detect, refine, count, are you sure): accuracy and price."),
 }
 # fmt: on
-_WITHOUT_GPU = {"extracted_frames", "cleaned_labels", "yolo_dataset", "mark_colours"}
+_WITHOUT_GPU = {"extracted_frames", "cleaned_labels", "yolo_dataset", "mark_colours", "dialogue"}
 
 
 def no_callbacks(context: dg.AssetExecutionContext) -> Callbacks:

@@ -84,7 +84,12 @@ DetectorSettings = Annotated[_Any, Field(discriminator="kind")]
 OpenSettings = Annotated[YoloWorldSettings | ZeroShotSettings, Field(discriminator="kind")]
 """Open-vocabulary detectors with confidences."""
 DescriberSettings = Annotated[
-    Kosmos2Settings | MoondreamSettings | MoondreamServerSettings | CaptionerSettings,
+    Kosmos2Settings
+    | Florence2Settings
+    | MoondreamSettings
+    | MoondreamServerSettings
+    | HostedSettings
+    | CaptionerSettings,
     Field(discriminator="kind"),
 ]
 """Models that can describe an image in words; see detectors/describe.py."""

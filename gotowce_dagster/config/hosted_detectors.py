@@ -67,6 +67,8 @@ class HostedSettings(Online):
     coordinates: Literal["pixel", "unit", "thousand"] = "pixel"
     """The requested coordinates: pixels of the sent image, fractions of its sides (0 to 1), or thousandths.
     Responses in another convention are converted and counted."""
+    ask: str = Field(default="Describe what you see in the picture in two sentences.", min_length=1)
+    """The question of which the answer is a description."""
     refine: str | None = None
     """A second question about the detected boxes, for instance "only the bracket itself"."""
     max_tokens: int = Field(default=4096, ge=64)

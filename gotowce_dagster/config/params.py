@@ -26,7 +26,10 @@ from gotowce_dagster.config.settings import Section
 from gotowce_dagster.config.study_params import (
     ComparisonParams,
     CropSensitivityParams,
+    DialogueParams,
     MarkColoursParams,
+    MeasuringParams,
+    PromptInputsParams,
     SegmentEverythingParams,
     VocabularyParams,
 )
@@ -49,6 +52,7 @@ __all__ = [
     "CropSensitivityParams",
     "DatasetParams",
     "DetectionsParams",
+    "DialogueParams",
     "DoubtParams",
     "EvaluationParams",
     "FramesParams",
@@ -56,7 +60,9 @@ __all__ = [
     "LabelsParams",
     "MarkColoursParams",
     "MasksParams",
+    "MeasuringParams",
     "Params",
+    "PromptInputsParams",
     "PropagationParams",
     "RankingParams",
     "ReviewAssistParams",
@@ -214,6 +220,8 @@ class Params(Section):
     mark_colours: MarkColoursParams
     crop_sensitivity: CropSensitivityParams
     vocabulary: VocabularyParams
+    prompt_inputs: PromptInputsParams
+    dialogue: DialogueParams
 
     @model_validator(mode="before")
     @classmethod

@@ -2,11 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from gotowce_dagster.config.detector_settings import DescriberSettings, DetectorSettings, OpenSettings
+from gotowce_dagster.config.detector_settings import (
+    DescriberSettings,
+    DetectorSettings,
+    HostedSettings,
+    InputSettings,
+    OpenSettings,
+)
 from gotowce_dagster.config.settings import Section
 from gotowce_dagster.core.safe_names import ReadablePath
+
+Words = Annotated[str, Field(min_length=1)]
+Target = Literal["designator", "object"]
 
 
 class SegmentEverythingParams(Section):
@@ -30,31 +39,31 @@ class CropSensitivityParams(Section):
     frames: int = Field(ge=1)
     steps: int = Field(ge=2)
     iterations: int = Field(ge=1)
-    words: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    words: list[Words] = Field(min_length=1)
     least_share: float = Field(gt=0, le=1)
     interval: float = Field(gt=0, lt=1)
     neighbours: int = Field(ge=1)
-    language_model: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    language_model: list[Words] = Field(min_length=1)
     seed: int
 
 
 class VocabularyParams(Section):
     detectors: dict[str, OpenSettings]
-    phrases: list[Annotated[str, Field(min_length=1)]]
-    control: list[Annotated[str, Field(min_length=1)]]
+    phrases: list[Words]
+    control: list[Words]
     nearest: int = Field(ge=1)
     frames: int = Field(ge=1)
     min_confidence: float = Field(ge=0, le=1)
     lvis_categories: ReadablePath | None
     text_encoder: ReadablePath
-    language_model: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    language_model: list[Words] = Field(min_length=1)
 
 
-class ComparisonParams(Section):
-    detectors: dict[str, DetectorSettings] = Field(min_length=1)
-    segmenters: list[str]
-    truth: Literal["designator", "object"]
-    truth_of: dict[str, Literal["designator", "object"]]
+class MeasuringParams(Section):
+    """How detectors are measured on the same frames; see comparison/."""
+
+    truth: Target
+    truth_of: dict[str, Target]
     frames: int = Field(ge=1)
     bootstrap: int = Field(ge=100)
     interval: float = Field(gt=0, lt=1)
@@ -65,5 +74,56 @@ class ComparisonParams(Section):
     memory_mb: float = Field(gt=0)
     budget_frames: int = Field(ge=1)
     frames_shown: int = Field(ge=0)
-    worst_shown: int = Field(ge=0)
     pictures_mb: float = Field(gt=0)
+
+
+class ComparisonParams(MeasuringParams):
+    detectors: dict[str, DetectorSettings] = Field(min_length=1)
+    segmenters: list[str]
+    worst_shown: int = Field(ge=0)
+
+
+class PromptInputsParams(MeasuringParams):
+    detectors: dict[str, DetectorSettings] = Field(min_length=1)
+    inputs: dict[Words, InputSettings | None] = Field(min_length=2)
+    """The first is the baseline of the others."""
+
+    @field_validator("detectors")
+    @classmethod
+    def _without_input(cls, detectors: dict[str, DetectorSettings]) -> dict[str, DetectorSettings]:
+        if own := [name for name, settings in detectors.items() if settings.input]:
+            raise ValueError(
+                f"{', '.join(own)}: remove `input` here; every detector is shown all of `inputs`"
+            )
+        return detectors
+
+
+class RoundParams(Section):
+    """A turn of a dialogue with a hosted model; see detectors/hosted/dialogue.py."""
+
+    asks: Literal["boxes", "count"]
+    prompt: Words
+    """``{phrases}`` becomes the model's phrases, ``{measure}`` the unit of coordinates."""
+
+
+class DialogueParams(Section):
+    models: dict[str, HostedSettings] = Field(min_length=1)
+    rounds: dict[Words, RoundParams] = Field(min_length=1)
+    truth: Target
+    frames: int = Field(ge=1)
+    bootstrap: int = Field(ge=100)
+    interval: float = Field(gt=0, lt=1)
+    seed: int
+    frames_shown: int = Field(ge=0)
+    pictures_mb: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "DialogueParams":
+        if next(iter(self.rounds.values())).asks != "boxes":
+            raise ValueError("rounds: the first must ask for boxes, because the later ones are about them")
+        if changed := [name for name, model in self.models.items() if model.input or model.refine]:
+            raise ValueError(
+                f"models.{changed[0]}: remove `input` and `refine`; a dialogue is about whole frames, and "
+                "refining is one of its rounds"
+            )
+        return self

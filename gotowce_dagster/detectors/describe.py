@@ -13,6 +13,7 @@ from gotowce_dagster.detectors import registry
 from gotowce_dagster.detectors.base import Cost
 from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache, image_hash, question_key
 from gotowce_dagster.detectors.local.captioner import Captioner
+from gotowce_dagster.detectors.local.florence2 import Florence2
 from gotowce_dagster.detectors.local.kosmos2 import Kosmos2
 from gotowce_dagster.detectors.local.moondream import Moondream
 
@@ -108,7 +109,11 @@ def _bare(name: str, settings: DescriberSettings) -> Describer:
         return _Captions(detector)
     if isinstance(detector, Moondream):
         return _OneByOne(detector)
-    from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer  # needs an extra
+    if isinstance(detector, Florence2):
+        return detector
+    # These need an extra, which build_detector has required.
+    from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer
+    from gotowce_dagster.detectors.hosted.vision_llm import Hosted
 
-    assert isinstance(detector, MoondreamServer)
+    assert isinstance(detector, Hosted | MoondreamServer)
     return detector

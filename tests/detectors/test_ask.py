@@ -47,8 +47,8 @@ def test_kosmos2_locates_the_objects_it_names(writes: Callable[..., Detector], p
         (Fixed("bracket"), "describe", "bracket cannot describe; it only finds boxes"),
         (
             Hosted("eye", HostedSettings(provider="anthropic", model="claude-haiku-4-5")),
-            "query",
-            "eye cannot query; it can count",
+            "point",
+            "eye cannot point; it can describe and query and count",
         ),
     ],
     ids=["no words at all", "other words"],

@@ -6,6 +6,8 @@ import pytest
 
 from gotowce_dagster.config.detector_settings import Florence2Settings
 from gotowce_dagster.detectors.ask import ask
+from gotowce_dagster.detectors.describe import build_describer
+from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
 from gotowce_dagster.detectors.local.florence2 import Florence2
 from tests.detectors import standins
 from tests.detectors.answers import classes, confidence, prompts
@@ -43,6 +45,8 @@ def test_what_nobody_asked_for_is_left_out(mine: str, picture: np.ndarray) -> No
     assert len(answer) == 0
 
 
-def test_it_describes(mine: str, picture: np.ndarray) -> None:
+def test_it_describes(mine: str, picture: np.ndarray, tmp_path: Path) -> None:
     (caption,) = ask(Florence2("f", _settings(mine)), [picture], "describe")
     assert caption.startswith("ship")
+    describer = build_describer("f", _settings(mine), AnswerCache(tmp_path))
+    assert describer.describe([picture]) == [caption]
