@@ -62,6 +62,7 @@ class RoundsParams(Section):
     hold: int = Field(ge=2)
     adopt: float = Field(gt=0, le=1)
     doubt: float = Field(gt=0, le=1)
+    faint: float = Field(ge=0, le=1)
     box_iou: float = Field(ge=0, le=1)
     smallest: float = Field(ge=0)
     small: float = Field(ge=0)
