@@ -110,6 +110,7 @@ class TrainingParams(Section):
 
 class EvaluationParams(Section):
     confidence: float = Field(ge=0, le=1)
+    least_precision: float = Field(gt=0, le=1)
     max_truth_frames: int = Field(ge=1)
     videos_shown: int = Field(ge=0)
     worst_shown: int = Field(ge=0)
