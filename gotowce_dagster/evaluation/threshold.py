@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gotowce_dagster.config.params import EvaluationParams
+from gotowce_dagster.config.training_params import EvaluationParams
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import read_json
 from gotowce_dagster.evaluation.recalls import Seen, figures_by_group

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import supervision as sv
 
-from gotowce_dagster.config.params import EvaluationParams
+from gotowce_dagster.config.training_params import EvaluationParams
 from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.evaluation.measures import Findings
 from gotowce_dagster.evaluation.recalls import Seen
+from gotowce_dagster.evaluation.report import _without_marks
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.evaluation.threshold import Threshold, own_threshold, threshold_in
 
@@ -83,3 +86,13 @@ def test_a_damaged_threshold_is_no_threshold(tmp_path: Path, content: str) -> No
     (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(InputError, match="run the stage evaluation again"):
         threshold_in(tmp_path, "1")
+
+
+def test_the_report_shows_both_confidences() -> None:
+    recalls = {"all": {"complete_frames": 1, "precision": 0.5}}
+    own = Threshold(0.4, MODEL, {"all": {"complete_frames": 1, "precision": 0.9}})
+    section = _without_marks(Findings({}, pd.DataFrame(), recalls=recalls, threshold=own), 0.25)
+    assert [table.rows[0][-1] for table in section.tables] == [0.5, 0.9]
+    assert ["0.25" in table.caption for table in section.tables] == [True, False]
+    assert "0.40" in section.tables[1].caption
+    assert len(_without_marks(Findings({}, pd.DataFrame(), recalls=recalls), 0.25).tables) == 1
