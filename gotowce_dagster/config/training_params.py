@@ -62,6 +62,7 @@ class RoundsParams(Section):
     hold: int = Field(ge=2)
     adopt: float = Field(gt=0, le=1)
     doubt: float = Field(gt=0, le=1)
+    faint: float = Field(ge=0, le=1)
     box_iou: float = Field(ge=0, le=1)
     smallest: float = Field(ge=0)
     small: float = Field(ge=0)
@@ -109,6 +110,7 @@ class TrainingParams(Section):
 
 class EvaluationParams(Section):
     confidence: float = Field(ge=0, le=1)
+    least_precision: float = Field(gt=0, le=1)
     max_truth_frames: int = Field(ge=1)
     videos_shown: int = Field(ge=0)
     worst_shown: int = Field(ge=0)

@@ -8,7 +8,8 @@ training, so that it is taught neither as a target nor as background; a track am
 question for reviewers. What lies in a panel of the HUD, or keeps its place on the screen where no panels
 are known, is background, as is what is far smaller than any target. What is somewhat smaller than any target
 is adopted only if its track holds, and background if it is seen in one frame only, though the frames around
-it were searched: shots are as sure as targets, but fly by.
+it were searched: shots are as sure as targets, but fly by. Background is also what is seen faintly and does
+not hold: were it all painted over, a model could never learn that a star is none.
 """
 
 from collections.abc import Callable
@@ -86,8 +87,8 @@ def judged(seen: pd.DataFrame, frames: pd.DataFrame, params: RoundsParams) -> pd
     """Link boxes through time, and say of each what it is used for.
 
     Args:
-        seen: video, frame_index, class_id, x1 ... y2, and bool: is_label, sure, still, and small (somewhat
-            smaller than any target).
+        seen: video, frame_index, class_id, x1 ... y2, confidence, and bool: is_label, sure, still, and small
+            (somewhat smaller than any target).
         frames: rows of tables.PROVENANCE of the frames.
 
     Returns:
@@ -100,14 +101,16 @@ def judged(seen: pd.DataFrame, frames: pd.DataFrame, params: RoundsParams) -> pd
         seen.loc[rows.index, "track"] = f"{video}/" + names
     of_track = seen[seen["track"] != ""].groupby("track")
     seen.loc[seen["track"] != "", "held"] = of_track["frame_index"].transform("nunique")
-    is_shot = seen["small"] & (seen["held"] == 1) & _has_neighbour(seen, times)
+    has_neighbour = _has_neighbour(seen, times)
+    is_shot = seen["small"] & (seen["held"] == 1) & has_neighbour
+    is_faint = (seen["confidence"] < params.faint) & (seen["held"] < params.hold) & has_neighbour
     vouched = seen["sure"] & ~seen["still"] & ~(seen["small"] & (seen["held"] < params.hold))
     # A weak model sees something nearly everywhere, so that a track goes on through what is none: it is
     # believed only between frames in which it was surely found.
     frame = seen["frame_index"].where(vouched).groupby(seen["track"])
     is_between = seen["frame_index"].between(frame.transform("min"), frame.transform("max"))
     believed = vouched | (is_between & (frame.transform("nunique") >= params.hold) & (seen["track"] != ""))
-    is_background = seen["still"] | (is_shot & ~believed)
+    is_background = seen["still"] | ((is_shot | is_faint) & ~believed)
     use = np.where(is_background, "background", np.where(believed, "adopted", "painted over"))
     return seen.assign(use=use)
 

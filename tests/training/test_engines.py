@@ -187,7 +187,7 @@ def test_a_model_trained_on_crops_in_rounds(tmp_path: Path, monkeypatch: pytest.
     }  # fmt: skip
     rounds = {
         "count": 1, "least_gain": 0.0, "frames": 4, "hold": 3, "adopt": 0.9, "doubt": 0.3, "box_iou": 0.6,
-        "smallest": 0.1, "small": 0.0,
+        "faint": 0.0, "smallest": 0.1, "small": 0.0,
     }  # fmt: skip
     project = _world(tmp_path / "project", "dfine", epochs=1, imgsz=160, crops=crops, rounds=rounds)
     finetuned_model.run(project, silent)
