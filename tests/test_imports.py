@@ -26,6 +26,7 @@ ORDER = (
     "stages",
     "previews",
     "intake diagnosis",
+    "cluster",
     "assets",
     "api definitions",
     "cli",
