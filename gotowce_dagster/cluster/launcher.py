@@ -15,7 +15,9 @@ from gotowce_dagster.cluster.records import report_slice, video_of
 from gotowce_dagster.cluster.slices import take
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import extras
+from gotowce_dagster.core.sources import below_data, state
 from gotowce_dagster.intake import code_digests
+from gotowce_dagster.intake.dvc_remote import SharedRepo
 
 extras.require("cluster", "the run launcher of a cluster")
 
@@ -48,6 +50,7 @@ class SliceRunLauncher(RayRunLauncher):
 
         Raises:
             InputError: The project is invalid, or has no such video.
+            RemoteError: The video cannot be pushed to the DVC remote.
         """
         run = context.dagster_run
         video = video_of(run)
@@ -56,6 +59,9 @@ class SliceRunLauncher(RayRunLauncher):
             return
         project = Project.find()
         code_digests.refresh(project.paths)
+        raw = project.raw_path(video)
+        if state(raw) == "here":
+            SharedRepo(project.paths.root).push(below_data(raw))
         report_slice(self._instance, run, take(project, video))
         assert run.job_code_origin is not None, "a run that was launched from a code location has one"
         arguments = ExecuteRunArgs(

@@ -64,7 +64,7 @@ class SharedRepo(DvcRepo):
             )
 
     def push(self, name: str) -> None:
-        """Push a stage's output.
+        """Push a stage's output, by the stage's address, or a tracked file, by its path below the root.
 
         Raises:
             RemoteError: The remote cannot be reached, or refuses a file.
