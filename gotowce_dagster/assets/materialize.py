@@ -9,6 +9,10 @@ import dagster as dg
 
 from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata
 from gotowce_dagster.assets.versions import pipeline
+from gotowce_dagster.cluster import node
+from gotowce_dagster.cluster.node import COMPUTED
+from gotowce_dagster.cluster.records import LOCK_ENTRY, latest
+from gotowce_dagster.cluster.slices import is_slice, pictures
 from gotowce_dagster.config.engines import engines_of, precision
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.device import best_device
@@ -16,6 +20,7 @@ from gotowce_dagster.core.errors import GotowceError, MissingWeightsError, syste
 from gotowce_dagster.core.sources import require_pulled, tracked_files
 from gotowce_dagster.intake import code_digests
 from gotowce_dagster.intake.dvc_lockfile import fingerprint, output_digest
+from gotowce_dagster.intake.dvc_remote import RemoteError
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.pipelines import stage_address, stage_name
 from gotowce_dagster.previews.table import preview_of
@@ -23,7 +28,6 @@ from gotowce_dagster.stages.base import Stage
 from gotowce_dagster.stages.table import STAGES
 
 LOCK_FINGERPRINT = "dvc_lock_entry"
-COMPUTED = "computed"
 _RAW_FILE = "data/raw/${file}"
 
 
@@ -44,30 +48,35 @@ def materialize(
     name, address = stage_name(stage.name, video), stage_address(stage.name, video)
     repo = DvcRepo(project.paths.root)
     arguments = (project,) if video is None else (project, video)
+    run = partial(stage.run, *arguments, progress(context), **callbacks)
     start = time.monotonic()
     try:
-        _require_sources(project, stage, video)
-        code_digests.refresh(project.paths)
-        how = _bring_up_to_date(repo, address, partial(stage.run, *arguments, progress(context), **callbacks))
+        if video is not None and is_slice(project.paths):
+            how = node.bring_up_to_date(context.instance, project, stage.name, video, run)
+            metadata = _node_metadata(context.instance, project, stage, video, repo.entry(address))
+        else:
+            _require_sources(project, stage, video)
+            code_digests.refresh(project.paths)
+            how = _bring_up_to_date(repo, address, run)
+            metadata = lock_metadata(project, stage, video, repo.entry(address))
     except GotowceError as error:
-        # A download of weights may succeed a minute later; bad input stays bad.
-        raise dg.Failure(str(error), allow_retries=isinstance(error, MissingWeightsError)) from error
+        # A download of weights or a transfer may succeed a minute later; bad input stays bad.
+        may_succeed = isinstance(error, MissingWeightsError | RemoteError)
+        raise dg.Failure(str(error), allow_retries=may_succeed) from error
     except Exception as error:
         if (sentence := system_sentence(error)) is None:
             raise
         raise dg.Failure(sentence) from error
     context.log.info(f"{name}: {how}")
-    entry = repo.entry(address)
-    run = {"how": dg.MetadataValue.text(how), "seconds": dg.MetadataValue.float(time.monotonic() - start)}
+    made = {"how": dg.MetadataValue.text(how), "seconds": dg.MetadataValue.float(time.monotonic() - start)}
     if how == COMPUTED and stage.name in project.engines:
         device, engines = best_device(), engines_of(stage.name, project.engines)
-        run["device"] = dg.MetadataValue.text(device)
+        made["device"] = dg.MetadataValue.text(device)
         if stage.name == "masks":
             precisions = ", ".join(f"{engine}: {precision(engine, device)}" for engine in engines.values())
-            run["precision"] = dg.MetadataValue.text(precisions)
+            made["precision"] = dg.MetadataValue.text(precisions)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(output_digest(entry)),
-        metadata=lock_metadata(project, stage, video, entry) | run,
+        data_version=dg.DataVersion(output_digest(repo.entry(address))), metadata=metadata | made
     )
 
 
@@ -80,11 +89,30 @@ def lock_metadata(
         for name, engine in engines_of(stage.name, project.engines).items()
     }
     return {
-        **preview_metadata(preview_of(project, stage.name, video), project.paths.pictures(stage.name, video)),
+        **preview_metadata(
+            preview_of(project, stage.name, video), pictures(project.paths, stage.name, video)
+        ),
         **engines,
         "dvc_md5": dg.MetadataValue.text(output_digest(entry)),
         LOCK_FINGERPRINT: dg.MetadataValue.text(fingerprint(entry)),
     }
+
+
+def _node_metadata(
+    instance: dg.DagsterInstance, project: Project, stage: Stage, video: str, entry: dict[str, Any]
+) -> dict[str, dg.MetadataValue]:
+    """Metadata on a node of a cluster, with the whole lock entry for the driver.
+
+    What another node has described is not drawn again, because that needs its inputs.
+    """
+    before = latest(instance, stage.name, video)
+    mark = before.metadata.get(LOCK_FINGERPRINT) if before else None
+    if before and mark and mark.value == fingerprint(entry):
+        metadata = dict(before.metadata)
+    else:
+        node.pull_inputs(project, stage.name, video)
+        metadata = lock_metadata(project, stage, video, entry)
+    return metadata | {LOCK_ENTRY: dg.MetadataValue.json(entry)}
 
 
 def _require_sources(project: Project, stage: Stage, video: str | None) -> None:

@@ -40,11 +40,11 @@ def log_progress(context: dg.AssetExecutionContext) -> Progress:
     return show
 
 
-def preview_metadata(preview: Preview, folder: Path) -> dict[str, dg.MetadataValue]:
+def preview_metadata(preview: Preview, folder: Path | None) -> dict[str, dg.MetadataValue]:
     """Convert a preview to metadata: numbers, which Dagster plots over time, notes, and small pictures.
 
     Args:
-        folder: Where the pictures are written in full size.
+        folder: Where the pictures are written in full size; None writes none.
     """
     metadata: dict[str, dg.MetadataValue] = {
         name: dg.MetadataValue.text(value) if isinstance(value, str) else _number(value)
@@ -59,18 +59,21 @@ def preview_metadata(preview: Preview, folder: Path) -> dict[str, dg.MetadataVal
 
 
 def picture_metadata(
-    picture: np.ndarray, folder: Path, what: str = "picture", limit: int = _INLINE_BYTES
+    picture: np.ndarray, folder: Path | None, what: str = "picture", limit: int = _INLINE_BYTES
 ) -> dg.MetadataValue:
     """Write a picture, RGB uint8 (H, W, 3), to a folder, and make a small one that Dagster shows inline.
 
     Args:
+        folder: None writes no file.
         limit: Most bytes of the small one.
     """
-    file = folder / f"{slug(what)}.jpg"
-    write_picture(picture, file)
     small = (data_uri(picture, limit, width) for width in _WIDTHS)
     shown = next((uri for uri in small if len(uri) <= limit), None)
     image = f"![{what}]({shown})\n\n" if shown else ""
+    if folder is None:
+        return dg.MetadataValue.md(image or f"{what}: too large for the event log")
+    file = folder / f"{slug(what)}.jpg"
+    write_picture(picture, file)
     return dg.MetadataValue.md(f"{image}full size: `{file}`")
 
 

@@ -18,6 +18,11 @@ from typing import Any, cast
 
 import dagster as dg
 
+from gotowce_dagster.cluster.claims import claimed
+from gotowce_dagster.cluster.records import video_of
+from gotowce_dagster.cluster.slices import is_slice
+from gotowce_dagster.config.project import Project
+
 _logger = logging.getLogger(__name__)
 
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -147,6 +152,16 @@ def _file(instance: dg.DagsterInstance, run_id: str) -> Path:
     return _folder(instance) / run_id
 
 
+def alone_in_cluster(
+    instance: dg.DagsterInstance, run: dg.DagsterRun
+) -> contextlib.AbstractContextManager[None]:
+    """On a node of a cluster, wait until no other run works on the same video; elsewhere do nothing."""
+    video = video_of(run)
+    if video is None or not is_slice(Project.find().paths):
+        return contextlib.nullcontext()
+    return claimed(instance, video, run.run_id)
+
+
 class _WatchedExecutor(dg.Executor):
     """Wraps another executor and marks the run as alive while it executes."""
 
@@ -162,7 +177,8 @@ class _WatchedExecutor(dg.Executor):
         return self._inner.step_dependency_config
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
-        with alive(plan_context.instance, plan_context.run_id):
+        instance, run = plan_context.instance, plan_context.dagster_run
+        with alive(instance, run.run_id), alone_in_cluster(instance, run):
             yield from self._inner.execute(plan_context, execution_plan)
 
 

@@ -5,8 +5,11 @@ import dagster as dg
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.reporting import picture_metadata
 from gotowce_dagster.assets.stage_asset import stage_asset
+from gotowce_dagster.cluster.node import pull_video
+from gotowce_dagster.cluster.slices import is_slice, pictures
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.intake.dvc_remote import RemoteError
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.video.decode import probe, read_frames
 
@@ -18,10 +21,12 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """A video as its owner recorded it, in data/raw, tracked by DVC and never modified."""
     project = Project.find()
     try:
+        if is_slice(project.paths):
+            pull_video(project, context.partition_key)
         path = project.raw(context.partition_key)
         digest = DvcRepo(project.paths.root).tracked_digest(path)
-    except InputError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    except (InputError, RemoteError) as error:
+        raise dg.Failure(str(error), allow_retries=isinstance(error, RemoteError)) from error
     metadata: dict[str, dg.MetadataValue] = {"file": dg.MetadataValue.path(path)}
     try:
         info = probe(path)
@@ -35,7 +40,7 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
                 f"{info.width}x{info.height} at {info.fps:.3g} frames/s, {info.codec}"
             ),
             "picture": picture_metadata(
-                picture, project.paths.pictures("raw_videos", context.partition_key), "first frame"
+                picture, pictures(project.paths, "raw_videos", context.partition_key), "first frame"
             ),
         }
     return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)

@@ -6,6 +6,7 @@ from gotowce_dagster.core.errors import MissingExtraError
 
 EXTRAS = {
     "assist": ("starlette", "uvicorn"),
+    "cluster": ("dagster_postgres", "dagster_ray", "dvc_s3", "psycopg2", "ray"),
     "edgetam": ("timm",),
     "export": ("onnx", "onnxruntime"),
     "hosted": ("anthropic", "anyio", "genai_prices", "google.genai", "httpx2", "openai", "pydantic_ai"),

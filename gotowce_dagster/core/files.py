@@ -53,6 +53,18 @@ def work_folder(parent: Path, digest: str) -> Path:
 
 
 @contextmanager
+def scratch_dir(path: Path) -> Generator[Path]:
+    """Yield an empty folder beside ``path`` that is removed at the end of the block.
+
+    That of a killed process is removed by the next process that makes one there.
+    """
+    with _scratch(path) as scratch:
+        new = scratch / path.name
+        new.mkdir()
+        yield new
+
+
+@contextmanager
 def fresh_file(path: Path, *, durable: bool = False) -> Generator[Path]:
     """Yield a path to write to; it becomes ``path`` only if the block ends without an error.
 

@@ -1,4 +1,4 @@
-"""Interface to DVC; with dvc_lock_repair the only module that imports it.
+"""Interface to DVC; with dvc_remote and dvc_lock_repair the only module that imports it.
 
 DVC's Repo class is not a public API, so we use little of it, covered by contract tests. It resolves names
 against the current folder of the process, hence every call runs in the project's root. Every call starts with
@@ -51,9 +51,9 @@ class DvcRepo:
     root: Path
 
     @contextlib.contextmanager
-    def _open(self, folders: Iterable[str] = ()) -> Generator["Repo"]:
+    def _open(self, folders: Iterable[str] = (), *, wait: bool = True) -> Generator["Repo"]:
         """Open DVC's repository with the dvc.lock of these pipelines complete."""
-        with self._connected(wait=True) as repo:
+        with self._connected(wait=wait) as repo:
             for folder in folders:
                 dvc_lock_repair.whole_lock(repo, self.root, folder)
             yield repo
@@ -292,14 +292,20 @@ class DvcRepo:
         folder, stage = split_address(name)
         return self.entries_in(folder)[stage]
 
-    def replace_entries(self, folder: str, drop: Iterable[str], put: Mapping[str, Any]) -> None:
-        """Remove and add entries of one pipeline's dvc.lock in one write; comments stay."""
+    def replace_entries(
+        self, folder: str, drop: Iterable[str], put: Mapping[str, Any], *, wait: bool = True
+    ) -> None:
+        """Remove and add entries of one pipeline's dvc.lock in one write; comments stay.
+
+        Raises:
+            LockBusyError: with ``wait`` false: another process held DVC's lock for three seconds.
+        """
         from dvc.repo import lock_repo
         from dvc.utils.serialize import dump_yaml
         from ruamel.yaml import YAML
 
         path = self.root / folder / LOCK
-        with self._open([folder]) as repo, lock_repo(repo):
+        with self._open([folder], wait=wait) as repo, lock_repo(repo):
             content: dict[str, Any] = {"schema": "2.0"}
             if path.exists():
                 content = YAML().load(path.read_text(encoding="utf-8"))

@@ -13,7 +13,11 @@ from gotowce_dagster.core.extras import EXTRAS, obstacle, require
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted({module for modules in EXTRAS.values() for module in modules})
-SERVES_AN_EXTRA = ("gotowce_dagster.detectors.hosted", "gotowce_dagster.review.assist_")
+SERVES_AN_EXTRA = (
+    "gotowce_dagster.detectors.hosted",
+    "gotowce_dagster.review.assist_",
+    "gotowce_dagster.cluster.launcher",
+)
 BLOCK = f"import sys\nsys.modules.update(dict.fromkeys({MODULES!r}))\n"
 """Each of these modules is as if it were not installed."""
 
