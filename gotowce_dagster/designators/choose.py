@@ -17,23 +17,26 @@ from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Draft, Scene, Sighting, blobs_of, closed, crop
 from gotowce_dagster.designators.bracket import STILL, inset, marks_of
 from gotowce_dagster.designators.colours import hypotheses
+from gotowce_dagster.designators.composed import with_limits
 from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.evidence import mark_mask, mask_of, to_ycrcb
 from gotowce_dagster.designators.examples import Example
-from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Designator
+from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Designator, LearnedLook
 from gotowce_dagster.designators.rims import is_rim
 
 MOST_KNOWN = 24
 """Parts of the HUD that a designator remembers at most."""
 SURE = 0.5
 """Confidence from which a sighting counts."""
-PREFERRED = ("corners", "frame", "radial", "ground", "outline", "beside")
+PREFERRED = ("corners", *families.FAMILIES)
 """From the most special family to the most general: where two explain the examples alike, the first wins."""
 _PREFERENCE = 0.05
 _PIECES = 0.8
 """Share of it by which one line, ring or diamond, precedes pointers: pieces on a circle may be its arcs."""
 _CERTAIN = 0.85
 """Score of corners from which no other family is tried: nothing else looks like four of them."""
+GOOD = 0.7
+"""Score below which what the families learn is not good enough, and the mark's own picture is learned."""
 _FOUND_AT = 0.5
 """IoU from which a sighting is at an example."""
 _FAINT = 0.2
@@ -81,7 +84,8 @@ def candidates(
         seconds: of this process; no new attempt is begun after so many, however busy the machine is.
     """
     deadline = time.process_time() + seconds
-    frames = [to_ycrcb(example.image) for example in examples]
+    converted = {id(example.image): to_ycrcb(example.image) for example in examples}
+    frames = [converted[id(example.image)] for example in examples]
     boxes = [example.box for example in examples]
     tried = [
         measured
@@ -95,6 +99,11 @@ def candidates(
         if time.process_time() > deadline and checked:
             break
         checked.append(_against_others(_left_out(candidate, frames, boxes), background, frames))
+    if max((candidate.score for candidate in checked), default=0) < GOOD:
+        checked += [
+            _against_others(_left_out(_measure(look, frames, boxes), frames, boxes), background, frames)
+            for look in _learned_mark(frames, boxes, Draft(name, class_name, ()))
+        ]
     # Only now: a look that takes parts of the HUD for marks must not be preferred to one that does not.
     return [
         replace(each, designator=_knowing_hud(each.designator, [*frames, *background], boxes))
@@ -122,7 +131,7 @@ def _learned(
             return found
     parts, places = _parts(frames, boxes)
     for colours in hypotheses(frames, boxes):
-        for family in families.FAMILIES:
+        for family in families.CLASSIC:
             if time.process_time() < deadline:
                 found += [
                     look
@@ -130,6 +139,17 @@ def _learned(
                     if _explains(look, parts, places) and not _only_rims(look, parts, places)
                 ]
     return found
+
+
+def _learned_mark(
+    frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray], draft: Draft
+) -> list[AnyDesignator]:
+    """The mark's own picture, with its limits; none if the examples have nothing in common."""
+    parts, places = _parts(frames, boxes)
+    looks = _learn_family("learned", parts, places, draft)
+    if not any(_explains(look, parts, places) for look in looks):
+        return []
+    return [with_limits(look, frames, boxes) for look in looks if isinstance(look, LearnedLook)]
 
 
 def _parts(
@@ -169,7 +189,10 @@ def _only_rims(look: AnyDesignator, parts: Sequence[np.ndarray], places: Sequenc
 def _learn_family(
     family: str, parts: Sequence[np.ndarray], places: Sequence[np.ndarray], draft: Draft
 ) -> list[AnyDesignator]:
-    scenes = [Scene(part, mask_of(part, draft.colours)) for part in parts]
+    scenes = [
+        Scene(part, mask_of(part, draft.colours) if draft.colours else np.zeros(part.shape[:2], np.uint8))
+        for part in parts
+    ]
     return list(families.FAMILIES[family].learn(scenes, places, draft))
 
 
@@ -324,7 +347,9 @@ def _left_out(candidate: Candidate, frames: Sequence[np.ndarray], boxes: Sequenc
         kept = [k for k in range(len(boxes)) if k != left]
         looks = _learn_family(designator.family, [parts[k] for k in kept], [places[k] for k in kept], draft)
         ious = [
-            float(_ious(places[left][None], marks(parts[left], look, SURE)).max(initial=0))
+            float(
+                _ious(places[left][None], marks(parts[left], _as_sure(look, designator), SURE)).max(initial=0)
+            )
             for look in looks
             if _same_kind(look, designator)
         ]
@@ -336,6 +361,13 @@ def _left_out(candidate: Candidate, frames: Sequence[np.ndarray], boxes: Sequenc
         recall=float(hit.mean()),
         iou=float(np.array(found)[hit].mean()) if hit.any() else 0.0,
     )
+
+
+def _as_sure(look: AnyDesignator, designator: AnyDesignator) -> AnyDesignator:
+    """A look with the limits of confidence that the designator has from whole frames."""
+    if isinstance(look, LearnedLook) and isinstance(designator, LearnedLook):
+        return look.model_copy(update={"likeness": designator.likeness})
+    return look
 
 
 def _same_kind(look: AnyDesignator, designator: AnyDesignator) -> bool:

@@ -60,6 +60,8 @@ class SelfCheck:
         candidate = self.candidate
         shape = getattr(candidate.designator, "shape", "")
         family = candidate.designator.family + (f" ({shape})" if shape else "")
+        if family == "learned":
+            family = "no family of marks fits, so the mark's own picture was learned"
         recall = f"{candidate.recall:.2f}"
         precision = f"{sure / max(sure + suspicious, 1):.2f}" if sure + suspicious else "unknown"
         return (
