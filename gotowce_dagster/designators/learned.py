@@ -177,6 +177,8 @@ def _summed(planes: np.ndarray) -> np.ndarray:
 
 def _correlated(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Cross-correlation of the size of the values; zeros where the kernel leaves them."""
+    if (np.array(values.shape) < kernel.shape).any():
+        return np.zeros(values.shape, np.float32)
     full = cv2.matchTemplate(values, kernel.astype(np.float32), cv2.TM_CCORR)
     top, left = kernel.shape[0] // 2, kernel.shape[1] // 2
     below, right = values.shape[0] - full.shape[0] - top, values.shape[1] - full.shape[1] - left

@@ -12,8 +12,9 @@ import numpy as np
 
 from gotowce_dagster.designators.base import Sighting
 from gotowce_dagster.designators.bracket import STILL
-from gotowce_dagster.designators.choose import SURE, Candidate, marks, still
+from gotowce_dagster.designators.choose import SURE, Candidate, marks
 from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.hud import still
 
 _CLEAR = 0.8
 """Confidence from which a finding is sure."""
