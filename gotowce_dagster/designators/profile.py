@@ -240,20 +240,37 @@ class GroundLook(_Look):
     """Share of the ellipse's line that is drawn."""
 
 
+class LearnedLook(_Look):
+    """A mark that no other family describes, by its own picture."""
+
+    family: Literal["learned"] = "learned"
+    picture: tuple[str, ...] = Field(min_length=1)
+    """Cut out of the examples: base64 of a PNG of Y, Cr, Cb and opacity (designators/cutout.py)."""
+    likeness: tuple[Fraction, Fraction]
+    """How like the picture a place is, at confidence 0 and at confidence 1."""
+
+    @model_validator(mode="after")
+    def _confident(self) -> "LearnedLook":
+        if self.likeness[0] >= self.likeness[1]:
+            raise ValueError(f"likeness: the smaller comes first, got {list(self.likeness)}")
+        return self
+
+
 def _family(content: object) -> str:
     if isinstance(content, dict):
         return str(content.get("family", "corners"))
     return str(getattr(content, "family", "corners"))
 
 
-Look = FrameLook | RadialLook | BesideLook | OutlineLook | GroundLook
+Look = FrameLook | RadialLook | BesideLook | OutlineLook | GroundLook | LearnedLook
 AnyDesignator = Annotated[
     Annotated[Designator, Tag("corners")]
     | Annotated[FrameLook, Tag("frame")]
     | Annotated[RadialLook, Tag("radial")]
     | Annotated[BesideLook, Tag("beside")]
     | Annotated[OutlineLook, Tag("outline")]
-    | Annotated[GroundLook, Tag("ground")],
+    | Annotated[GroundLook, Tag("ground")]
+    | Annotated[LearnedLook, Tag("learned")],
     Discriminator(_family),
 ]
 """A designator of any family; one that names none is of corners, as all profiles once were."""

@@ -12,10 +12,11 @@ from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Draft, Scene, Sighting
 from gotowce_dagster.designators.bracket import is_known
-from gotowce_dagster.designators.choose import SURE, candidates, marks, still, still_regions
+from gotowce_dagster.designators.choose import SURE, candidates, marks
 from gotowce_dagster.designators.circles import alone
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
+from gotowce_dagster.designators.hud import still, still_regions
 from gotowce_dagster.designators.outline import Outline
 from gotowce_dagster.designators.profile import (
     AnyDesignator,
