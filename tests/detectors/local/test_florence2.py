@@ -45,4 +45,5 @@ def test_what_nobody_asked_for_is_left_out(mine: str, picture: np.ndarray) -> No
 
 def test_it_describes(mine: str, picture: np.ndarray) -> None:
     (caption,) = ask(Florence2("f", _settings(mine)), [picture], "describe")
+    assert isinstance(caption, str)
     assert caption.startswith("ship")
