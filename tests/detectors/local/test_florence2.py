@@ -47,6 +47,7 @@ def test_what_nobody_asked_for_is_left_out(mine: str, picture: np.ndarray) -> No
 
 def test_it_describes(mine: str, picture: np.ndarray, tmp_path: Path) -> None:
     (caption,) = ask(Florence2("f", _settings(mine)), [picture], "describe")
+    assert isinstance(caption, str)
     assert caption.startswith("ship")
     describer = build_describer("f", _settings(mine), AnswerCache(tmp_path))
     assert describer.describe([picture]) == [caption]
