@@ -184,7 +184,7 @@ def _best_place(window: np.ndarray, picture: np.ndarray) -> tuple[int, int]:
 
 
 def _between(window: np.ndarray, picture: np.ndarray, x: int, y: int) -> np.ndarray:
-    """How far from the best whole pixel the picture would differ least, x, y: each the vertex of a parabola."""
+    """How far from the best whole pixel the picture differs least, x, y: each the vertex of a parabola."""
     apart = cv2.matchTemplate(window, picture.astype(np.float32), cv2.TM_SQDIFF)
     height, width = apart.shape
     shift = np.zeros(2)
