@@ -43,11 +43,10 @@ def usual_of(dataset: Path, frames: pd.DataFrame) -> np.ndarray | None:
 
 
 def hud_panels(dataset: Path, provenance: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The HUD of each game, by profile: bool (H, W), what is a panel in each of its videos.
+    """The HUD of each game, by profile: bool (H, W), the panels that all of its videos share.
 
-    A nebula stands still in one video, where the camera does, but hardly at the same place in the next. A
-    game without an entry has no panels, videos of several sizes, or labelled targets inside of what would be
-    panels.
+    A nebula is static in one video, where the camera is, but hardly at the same position in another. A game
+    without an entry has no panels, videos of different sizes, or labelled targets inside the panels.
 
     Args:
         provenance: rows of tables.PROVENANCE.
