@@ -106,7 +106,7 @@ def finetune(
 
 def fingerprint(dataset: Path, weights: str | Path, params: TrainingParams) -> str:
     """Digest of all inputs of a training, including every byte of the dataset, as 16 hex digits."""
-    # Crops and rounds determine the dataset, which is part of the digest, so another round keeps earlier ones.
+    # Crops and rounds determine the dataset, which is part of the digest; another round keeps earlier ones.
     settings = params.model_dump(exclude={"weights", "least_map50", "workers", "crops", "rounds", "tile_px"})
     library = version(ENGINES[params.engine].libraries[0])
     digest = hashlib.blake2b(json.dumps([settings, library]).encode(), digest_size=8)
