@@ -169,7 +169,7 @@ def rows_of(job: Job, seen: Mapping[str, list[Seen]], seconds: float) -> list[di
     for recipe, frames in seen.items():
         for profile in sorted({one.profile for one in frames}):
             for confidence in _CONFIDENCES:
-                told = figures([one for one in frames if one.profile == profile], confidence)
+                measured = figures([one for one in frames if one.profile == profile], confidence)
                 rows.append(
                     {
                         "recipe": recipe,
@@ -177,7 +177,7 @@ def rows_of(job: Job, seen: Mapping[str, list[Seen]], seconds: float) -> list[di
                         "seed": job.seed,
                         "game": profile,
                         "confidence": confidence,
-                        **{name: told.get(name) for name in _FIGURES},
+                        **{name: measured.get(name) for name in _FIGURES},
                         "cpu_s": round(seconds),
                     }
                 )

@@ -29,7 +29,7 @@ from gotowce_dagster.designators.profile import BesideLook, Look
 CLOSE = 2
 """Gaps in pixels inside a sign that are closed."""
 MARGIN = 2
-"""Pixels around a sign that are compared as well: nothing of its colour may lie there."""
+"""Margin in pixels around a sign that is compared as well: it must not have the sign's colour."""
 FINEST = 48
 """Rows and columns that a kept picture has at most."""
 _SHIFT = 3

@@ -114,7 +114,7 @@ def test_another_designator_joins_an_existing_profile(clip: tuple[Path, Path]) -
 
 
 @pytest.mark.slow
-def test_wrong_example_is_told_of(clip: tuple[Path, Path]) -> None:
+def test_wrong_example_is_reported(clip: tuple[Path, Path]) -> None:
     video, boxes = clip
     rows = pd.read_csv(boxes)
     rows.loc[2, ["x1", "y1", "x2", "y2"]] = [20, 20, 70, 70]

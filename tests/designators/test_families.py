@@ -160,7 +160,7 @@ def test_sightings_that_stand_still_while_marks_move_are_known() -> None:
     ]
     moving = [np.array([200.0 + 20 * k, 50, 240 + 20 * k, 90]) for k in range(4)]
     assert [box.tolist() for box in still(found, moving)] == [hud.tolist()]
-    assert still(found, [moving[0]] * 4) == []  # where the marks stand still too, nothing can be told
+    assert still(found, [moving[0]] * 4) == []  # where the marks are static too, nothing can be decided
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ LOCAL = ("bracket", "yolo", "yolo_world", "zero_shot", "kosmos2", "moondream")
 
 @pytest.fixture
 def nothing_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No weights, and homes that do not answer."""
+    """No weights, and hubs that do not respond."""
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path / "mine"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("gotowce_dagster.core.weights.reachable", lambda name: False)

@@ -192,7 +192,7 @@ def test_a_plain_dvc_repro_lists_the_code_first_and_a_stage_refuses_old_lists(cl
     assert "up to date" in _dvc(root, "repro", masks).stdout
     _replace(root, "segmenters/choose.py", '"""', '"""Changed. ')
     done = _dvc(root, "repro", "--single-item", masks)
-    assert "up to date" in done.stdout, "as a user who asks for one stage alone is told"
+    assert "up to date" in done.stdout, "the answer to a user who asks for one stage alone"
     with pytest.raises(InputError, match=r"not of the code of masks.*segmenters/choose\.py.*sync --code"):
         code_digests.require(clone.paths, "masks")
     code_digests.require(clone.paths, "extracted_frames")

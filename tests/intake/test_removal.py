@@ -44,7 +44,7 @@ TEXTS = (".dvc", ".csv", ".json", ".yaml", ".lock")
 
 
 def review(project: Project, video: str) -> None:
-    """What a human said of a frame and of the whole video, tracked as `gotowce review pull` does."""
+    """Reviews of a frame and of the whole video, tracked as `gotowce review pull` does."""
     review = Review(review_id="1@x", task="1/1@x", annotator=1, at=AT, state="done", verdict="accept")
     frame = ReviewedFrame(
         frame_index=6, frame_hash="0" * 16, width=640, height=360, sample="audit", reviews=(review,)

@@ -244,7 +244,7 @@ def test_whatever_decodes_goes_through_add_sync_and_extraction(
     ],
     ids=["params.yaml", "dvc.yaml", "engines.yaml"],
 )
-def test_a_project_that_is_wrong_is_told_before_anything_is_copied(
+def test_an_invalid_project_is_refused_before_anything_is_copied(
     clone: Project, tmp_path: Path, spoil, message: str
 ) -> None:
     spoil(clone)

@@ -127,7 +127,7 @@ def test_an_example_is_found_again(
     ],
     ids=["empty", "outside", "no number", "no class", "no picture"],
 )
-def test_malformed_examples_are_told(examples, row: tuple, message: str) -> None:
+def test_malformed_examples_are_refused(examples, row: tuple, message: str) -> None:
     file = examples(row)
     with pytest.raises(InputError, match=message):
         read_examples(file)

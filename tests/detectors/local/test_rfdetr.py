@@ -55,7 +55,7 @@ def test_an_answer_does_not_depend_on_its_company(mine: str, picture: np.ndarray
         assert np.abs(np.sort(alone.xyxy, axis=0) - np.sort(answer.xyxy, axis=0)).max() < 0.05
 
 
-def test_damaged_weights_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None) -> None:
+def test_damaged_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None) -> None:
     (standins.rf_detr(tmp_path / "r") / "model.safetensors").write_bytes(b"no tensors")
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     with pytest.raises(MissingWeightsError, match="damaged"):
