@@ -79,8 +79,8 @@ def threshold_in(evaluation: Path, model: str) -> float | None:
         return None
     metrics = read_json(file, _ADVICE)
     try:
-        told = metrics.get("threshold")
-        return float(told["confidence"]) if told and told["model"] == model else None
+        chosen = metrics.get("threshold")
+        return float(chosen["confidence"]) if chosen and chosen["model"] == model else None
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(f"{file}: its threshold is damaged; {_ADVICE}") from None
 

@@ -46,11 +46,11 @@ def play(settings: HostedSettings, marks: Mapping[bytes, tuple[float, float, flo
             for one in part.content
             if isinstance(one, BinaryContent)
         ]
-        said = texts(messages)
+        prompts = texts(messages)
         mark = [("a bracket", *marks[shown], 0.9)] if shown in marks else []
-        is_first = len(said) == 1
+        is_first = len(prompts) == 1
         wrong = [("a bracket", 1, 1, 9, 9, 0.9)] if is_first == (settings.model == "learns") else []
-        reply = {"count": len(mark)} if said[-1].startswith("Forget") else boxes(*mark, *wrong)
+        reply = {"count": len(mark)} if prompts[-1].startswith("Forget") else boxes(*mark, *wrong)
         return ModelResponse(parts=[ToolCallPart("answer", json.dumps(reply))])
 
     return FunctionModel(answer)

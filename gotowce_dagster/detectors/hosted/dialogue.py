@@ -70,7 +70,7 @@ def converse(
     past: list[tuple[Exchange, ...] | None] = [() for _ in images]
     turns = []
     for number, one in enumerate(tracked(rounds, len(rounds), progress), 1):
-        going = [place for place, said in enumerate(past) if said is not None]
+        going = [place for place, reply in enumerate(past) if reply is not None]
         questions = {place: _question(model, images[place], one, past[place] or ()) for place in going}
         before = {name: getattr(model.bill, name) for name in _SPENT}
         try:
