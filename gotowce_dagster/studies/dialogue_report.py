@@ -117,5 +117,5 @@ def _cost(table: pd.DataFrame) -> Table:
 
 
 def _prompts(params: DialogueParams) -> Table:
-    rows = [[name, one.asks, one.prompt] for name, one in params.rounds.items()]
+    rows = [[one.name, one.asks, one.prompt] for one in params.rounds]
     return Table(["round", "asks for", "prompt"], rows, "Prompts, as in params.yaml")
