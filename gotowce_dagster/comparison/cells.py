@@ -26,7 +26,8 @@ def with_interval(row: Mapping[str, Any], measure: str) -> str:
 
 def interval(low: float, high: float, shape: str = ".2f") -> str:
     """An interval in brackets; empty if it is undefined."""
-    return "" if pd.isna(low) or pd.isna(high) else f" ({low:{shape}}–\u2060{high:{shape}})"
+    between = " to " if "+" in shape else "–\u2060"
+    return "" if pd.isna(low) or pd.isna(high) else f" ({low:{shape}}{between}{high:{shape}})"
 
 
 def number(value: float) -> str:

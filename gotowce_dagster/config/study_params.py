@@ -86,7 +86,13 @@ class ComparisonParams(MeasuringParams):
 class PromptInputsParams(MeasuringParams):
     detectors: dict[str, DetectorSettings] = Field(min_length=1)
     inputs: dict[Words, InputSettings | None] = Field(min_length=2)
-    """The first is the baseline of the others."""
+    baseline: str
+
+    @model_validator(mode="after")
+    def _with_baseline(self) -> "PromptInputsParams":
+        if self.baseline not in self.inputs:
+            raise ValueError(f"baseline: {self.baseline!r} is none of the inputs {', '.join(self.inputs)}")
+        return self
 
     @field_validator("detectors")
     @classmethod
@@ -101,6 +107,7 @@ class PromptInputsParams(MeasuringParams):
 class RoundParams(Section):
     """A turn of a dialogue with a hosted model; see detectors/hosted/dialogue.py."""
 
+    name: Words
     asks: Literal["boxes", "count"]
     prompt: Words
     """``{phrases}`` becomes the model's phrases, ``{measure}`` the unit of coordinates."""
@@ -108,7 +115,7 @@ class RoundParams(Section):
 
 class DialogueParams(Section):
     models: dict[str, HostedSettings] = Field(min_length=1)
-    rounds: dict[Words, RoundParams] = Field(min_length=1)
+    rounds: list[RoundParams] = Field(min_length=1)
     truth: Target
     frames: int = Field(ge=1)
     bootstrap: int = Field(ge=100)
@@ -119,8 +126,11 @@ class DialogueParams(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> "DialogueParams":
-        if next(iter(self.rounds.values())).asks != "boxes":
+        if self.rounds[0].asks != "boxes":
             raise ValueError("rounds: the first must ask for boxes, because the later ones are about them")
+        names = [one.name for one in self.rounds]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"rounds: {', '.join(twice)} occurs twice; rename one of them")
         if changed := [name for name, model in self.models.items() if model.input or model.refine]:
             raise ValueError(
                 f"models.{changed[0]}: remove `input` and `refine`; a dialogue is about whole frames, and "

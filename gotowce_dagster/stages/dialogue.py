@@ -47,7 +47,7 @@ def run(project: Project, progress: Progress = silent) -> None:
     from gotowce_dagster.detectors.hosted.dialogue import Round, converse  # needs an extra
     from gotowce_dagster.detectors.hosted.vision_llm import Hosted
 
-    rounds = [Round(name, one.asks, one.prompt) for name, one in params.rounds.items()]
+    rounds = [Round(one.name, one.asks, one.prompt) for one in params.rounds]
     footage, reference = with_truth_or_labels(project)
     with TemporaryDirectory(prefix="gotowce_") as folder:
         chosen = sample(footage, params.frames, Path(folder) / "frames")

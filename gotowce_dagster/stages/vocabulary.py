@@ -70,14 +70,16 @@ def run(project: Project, progress: Progress = silent) -> None:
         for file, table in {MATCHES: matches, NEAREST: near, BEHAVIOUR: shown, ADVICE: advised}.items():
             table.to_csv(new / file, index=False)
         tables = [
-            _table(matches, "Categories that a phrase is, or shares words with"),
-            _table(near, "Nearest categories by text embedding"),
+            Table.of(_filled(matches), "Categories that a phrase is, or shares words with"),
+            Table.of(near, "Nearest categories by text embedding"),
         ]
         sections = [
             Section("Conclusion", _TEXT, [*advised["advice"], *notes]),
             Section("Vocabularies", tables=[table for table in tables if table.rows]),
-            Section("What detectors answer", tables=[_table(shown, "Confidences on the sample frames")]),
         ]
+        if len(shown):
+            tables = [Table.of(shown, "Confidences on the sample frames")]
+            sections.append(Section("What detectors answer", tables=tables))
         numbers = {
             "phrases": len(phrases),
             "in a vocabulary": int(matches[matches["match"] != "near"]["phrase"].nunique()),
@@ -85,6 +87,15 @@ def run(project: Project, progress: Progress = silent) -> None:
             "detectors that ran": len(able),
         }
         (new / REPORT).write_text(render_report("Vocabulary", numbers, sections, 100_000), encoding="utf-8")
+
+
+def _filled(matches: pd.DataFrame) -> pd.DataFrame:
+    """Without the columns that only LVIS's own file fills, if it was not read."""
+    is_filled = {
+        name: matches[name].astype(str).str.len().gt(0).any() for name in ("definition", "frequency")
+    }
+    is_filled["images"] = matches["images"].notna().any()
+    return matches.drop(columns=[name for name, is_any in is_filled.items() if not is_any])
 
 
 def _images(project: Project) -> list[np.ndarray]:
@@ -96,8 +107,3 @@ def _images(project: Project) -> list[np.ndarray]:
         some = np.unique(((np.arange(wanted) + 0.5) * frames / max(wanted, 1)).astype(int)).tolist()
         images += [frame.rgb() for frame in read_frames(project.raw(video), some)] if some else []
     return images
-
-
-def _table(table: pd.DataFrame, caption: str) -> Table:
-    rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
-    return Table([name.replace("_", " ") for name in table.columns], rows, caption)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.comparison.cells import breakable, interval, number, with_interval
+from gotowce_dagster.comparison.cells import breakable, interval, number, whole, with_interval
 from gotowce_dagster.config.params import DialogueParams
 from gotowce_dagster.pictures.report import Section, Table, render_report
 
@@ -99,7 +99,7 @@ def _cost(table: pd.DataFrame) -> Table:
         [
             breakable(row["model"]),
             row["round"],
-            *(number(row[name] / max(row["frames"], 1)) for name in ("tokens_in", "tokens_out")),
+            *(whole(row[name] / max(row["frames"], 1)) for name in ("tokens_in", "tokens_out")),
             number(row["seconds"]),
             "unknown" if pd.isna(row["money_per_1000"]) else f"{row['money_per_1000']:.2f}",
         ]
@@ -109,7 +109,7 @@ def _cost(table: pd.DataFrame) -> Table:
         "model",
         "round",
         "input tokens per frame",
-        "output tokens",
+        "output tokens per frame",
         "s per answer",
         "$ per 1,000 frames",
     ]
@@ -117,5 +117,5 @@ def _cost(table: pd.DataFrame) -> Table:
 
 
 def _prompts(params: DialogueParams) -> Table:
-    rows = [[name, one.asks, one.prompt] for name, one in params.rounds.items()]
+    rows = [[one.name, one.asks, one.prompt] for one in params.rounds]
     return Table(["round", "asks for", "prompt"], rows, "Prompts, as in params.yaml")

@@ -29,10 +29,11 @@ class Variant:
 
 def variants(params: PromptInputsParams) -> list[Variant]:
     """Every detector with every input, the baseline of each detector first."""
+    names = sorted(params.inputs, key=lambda name: name != params.baseline)
     return [
-        Variant(name, shown, settings.model_copy(update={"input": change}))
+        Variant(name, shown, settings.model_copy(update={"input": params.inputs[shown]}))
         for name, settings in params.detectors.items()
-        for shown, change in params.inputs.items()
+        for shown in names
     ]
 
 
@@ -41,7 +42,7 @@ def results(comparison: Comparison, shown: Sequence[Variant]) -> pd.DataFrame:
 
     Returns:
         One row per variant: ``detector``, ``input``, the columns of compare.TABLE; ``gain`` of F1 at IoU 0.5
-        over the first input, with ``gain_low``, ``gain_high`` and ``better``, the share of bootstrap draws in
+        over the baseline, with ``gain_low``, ``gain_high`` and ``better``, the share of bootstrap draws in
         which it is better; ``slower``, the ratio of the seconds per frame. NaN for the baseline, and where
         one of both has no score.
     """

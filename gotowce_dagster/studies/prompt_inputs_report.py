@@ -19,8 +19,8 @@ _WIDTH = 1320
 _TEXT = (
     "What should a detector be shown: the whole frame, only the pixels that pass the threshold of the mark's "
     "colour, a crop around a detection, or tiles? Every detector is shown the same frames in each form; its "
-    "boxes are mapped back to the frame and evaluated there. Differences are between an input and the first "
-    "one, by paired bootstrap over the frames."
+    "boxes are mapped back to the frame and evaluated there. Differences are between an input and the "
+    "baseline, by paired bootstrap over the frames."
 )
 _MEASURES = {
     "f1_50": "F1",
@@ -121,7 +121,7 @@ def report(
 
 def _accuracy(table: pd.DataFrame, params: PromptInputsParams) -> Table:
     headings = ["detector", "input", "target", "frames", "ground truth", "found", *_MEASURES.values()]
-    headings += ["F1 against the first input", "better in"]
+    headings += [f"F1 against {params.baseline}", "better in"]
     rows = [
         [
             breakable(row["detector"]),
@@ -140,14 +140,14 @@ def _accuracy(table: pd.DataFrame, params: PromptInputsParams) -> Table:
     ]
     caption = (
         f"Accuracy at IoU 0.5, with {params.interval:.0%} intervals; `better in`: share of bootstrap draws "
-        "in which the input is better than the first, ties counted as half"
+        "in which the input is better than the baseline, ties counted as half"
     )
     return Table(headings, rows, caption)
 
 
 def _cost(table: pd.DataFrame, params: PromptInputsParams) -> Table:
     paid = bool(table["money_per_1000"].astype(float).gt(0).any())
-    headings = ["detector", "input", "s per frame", "times the first", "memory MB"]
+    headings = ["detector", "input", "s per frame", f"times {params.baseline}", "memory MB"]
     headings += [f"time for {params.budget_frames:,} frames", *(["$ per 1,000", "$ for all"] if paid else [])]
     rows = []
     for row in table[table["frames"] > 0].to_dict("records"):

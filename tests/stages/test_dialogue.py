@@ -145,10 +145,15 @@ def test_nothing_that_can_run_is_an_error(project: Project) -> None:
         dialogue.run(Project(project.paths))
 
 
+DETECT = {"name": "detect", "asks": "boxes", "prompt": "Find it."}
+COUNT = {"name": "count", "asks": "count", "prompt": "How many?"}
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"rounds": {"count": {"asks": "count", "prompt": "How many?"}}}, "the first must ask for boxes"),
+        ({"rounds": [COUNT]}, "the first must ask for boxes"),
+        ({"rounds": [DETECT, COUNT, COUNT]}, "count occurs twice"),
         (
             {"models": {"eye": MODELS["learns"] | {"refine": "only the bracket"}}},
             "remove `input` and `refine`",

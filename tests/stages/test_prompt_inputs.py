@@ -39,7 +39,7 @@ def make(root: Path, **section: object) -> Project:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     small = {"detectors": DETECTORS, "inputs": INPUTS, "frames": 4, "bootstrap": 200, "frames_shown": 1}
     params["prompt_inputs"] |= small | section
-    paths.params.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
     write_profile(PROFILE, paths.profile("drawn"))
     paths.videos.write_text(
         yaml.safe_dump({"videos": {"known": {"file": "known.mp4", "profile": "drawn"}}}), encoding="utf-8"
@@ -67,7 +67,8 @@ def table(project: Project) -> pd.DataFrame:
 
 
 def test_every_detector_is_evaluated_with_every_input(table: pd.DataFrame) -> None:
-    assert table.index.tolist() == [(name, shown) for name in DETECTORS for shown in INPUTS]
+    assert table.index[0] == ("bracket", "raw"), "the baseline comes first"
+    assert set(table.index) == {(name, shown) for name in DETECTORS for shown in INPUTS}
     own = table.loc["bracket"]
     assert (own["status"] == "ran").all()
     assert (own["scored_frames"] == 4).all()
@@ -131,6 +132,11 @@ def test_without_truth_the_accepted_labels_are_the_reference(tmp_path: Path) -> 
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "the project has neither ground truth, reviews nor accepted labels" in page
     assert "bracket could not be evaluated; boxes: " in page
+
+
+def test_the_baseline_is_one_of_the_inputs(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="baseline: 'whole' is none of the inputs raw, thresholded"):
+        _ = make(tmp_path, baseline="whole").params
 
 
 def test_a_detector_has_no_input_of_its_own(tmp_path: Path) -> None:
