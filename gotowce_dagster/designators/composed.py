@@ -14,9 +14,9 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.designators.base import Scene, Sighting, sizes
-from gotowce_dagster.designators.cutout import Cutout, read
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.families import FAMILIES, distinct
+from gotowce_dagster.designators.picture import Cutout, read
 from gotowce_dagster.designators.profile import LearnedLook
 from gotowce_dagster.video.decode import read_frames
 from gotowce_dagster.video.encode import write_video

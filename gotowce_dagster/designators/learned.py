@@ -22,8 +22,9 @@ from gotowce_dagster.designators.base import (
     shape_of,
     sizes,
 )
-from gotowce_dagster.designators.cutout import Cutout, background, cut_out, read, window, written
+from gotowce_dagster.designators.cutout import background, cut_out, window
 from gotowce_dagster.designators.evidence import CONTRAST
+from gotowce_dagster.designators.picture import Cutout, read, written
 from gotowce_dagster.designators.profile import LearnedLook, Look
 
 COARSE = 13

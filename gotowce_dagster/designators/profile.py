@@ -17,6 +17,7 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_file, read_toml
 from gotowce_dagster.core.safe_names import ClassName, SafeName
 from gotowce_dagster.core.validation import in_words
+from gotowce_dagster.designators.picture import read as read_picture
 
 Number = Annotated[float, Field(strict=True)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
@@ -245,12 +246,16 @@ class LearnedLook(_Look):
 
     family: Literal["learned"] = "learned"
     picture: tuple[str, ...] = Field(min_length=1)
-    """Cut out of the examples: base64 of a PNG of Y, Cr, Cb and opacity (designators/cutout.py)."""
+    """Cut out of the examples: base64 of a PNG of Y, Cr, Cb and opacity (designators/picture.py)."""
     likeness: tuple[Fraction, Fraction]
     """How like the picture a place is, at confidence 0 and at confidence 1."""
 
     @model_validator(mode="after")
-    def _confident(self) -> "LearnedLook":
+    def _possible(self) -> "LearnedLook":
+        try:
+            read_picture(self.picture)
+        except ValueError as error:
+            raise ValueError(f"picture: {error}") from None
         if self.likeness[0] >= self.likeness[1]:
             raise ValueError(f"likeness: the smaller comes first, got {list(self.likeness)}")
         return self

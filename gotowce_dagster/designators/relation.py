@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.designators.cutout import read
+from gotowce_dagster.designators.picture import read
 from gotowce_dagster.designators.profile import AnyDesignator, LearnedLook, Profile, Target
 
 _BOX = ["x1", "y1", "x2", "y2"]
