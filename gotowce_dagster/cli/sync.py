@@ -25,7 +25,7 @@ def sync(
     """Write data/videos.yaml, data/engines.yaml and pipelines from the videos, profiles and weights here."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.sources import not_pulled
-    from gotowce_dagster.detectors.registry import missing_extras
+    from gotowce_dagster.detectors.obstacles import missing_extras
     from gotowce_dagster.intake import videos as intake
 
     project = Project.find()

@@ -13,7 +13,7 @@ from gotowce_dagster.config.params import MasksParams, MeasuringParams
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.core.validation import in_words
-from gotowce_dagster.detectors import registry
+from gotowce_dagster.detectors import obstacles, registry
 
 ALL = "all"
 Against = Literal["designator", "object"]
@@ -89,7 +89,7 @@ def target_of(name: str, kind: str, params: MeasuringParams) -> Against:
 
 def detector(name: str, settings: DetectorSettings, against: Against) -> Contender:
     """Build the contender of a detector; its weights are fetched now, not during measurement."""
-    obstacle = registry.obstacle(settings) or _fetch(settings.needs)
+    obstacle = obstacles.obstacle(settings) or _fetch(settings.needs)
     dumped = settings.model_dump(mode="json")
     maker = "gotowce_dagster.comparison.subjects:detector"
     return Contender(name, "detector", maker, dumped, against, _needs_profile(dumped), obstacle)

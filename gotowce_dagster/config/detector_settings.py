@@ -99,3 +99,9 @@ KINDS: tuple[str, ...] = tuple(kind.model_fields["kind"].default for kind in get
 # A crop's settings contain those of another detector.
 for _recursive in (CropSettings, InputSettings, Common):
     _recursive.model_rebuild(_types_namespace={"DetectorSettings": DetectorSettings})
+
+
+def kinds_with(weights: str) -> list[str]:
+    """The kinds of detectors whose default weights have this name."""
+    fields = [kind.model_fields for kind in get_args(_Any)]
+    return [one["kind"].default for one in fields if "weights" in one and one["weights"].default == weights]

@@ -24,6 +24,12 @@ class SegmentEverythingParams(Section):
     points_per_side: int = Field(ge=2)
     least_predicted_iou: float = Field(ge=0, le=1)
     least_stability: float = Field(ge=0, le=1)
+    tile_px: int = Field(ge=64)
+    tile_overlap: float = Field(ge=0, lt=1)
+    tile_points_per_side: int = Field(ge=1)
+    size_bins: list[Annotated[float, Field(ge=0)]] = Field(min_length=2)
+    found_iou: float = Field(gt=0, le=1)
+    interval: float = Field(gt=0, lt=1)
     superpixels: int = Field(ge=2)
     compactness: float = Field(gt=0)
 

@@ -9,7 +9,7 @@ from gotowce_dagster.config.detector_settings import CaptionerSettings, Describe
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.digests import content_sha256
 from gotowce_dagster.designators.profile import Profile
-from gotowce_dagster.detectors import registry
+from gotowce_dagster.detectors import obstacles, registry
 from gotowce_dagster.detectors.base import Cost
 from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache, image_hash, question_key
 from gotowce_dagster.detectors.local.captioner import Captioner
@@ -82,7 +82,7 @@ def obstacle(settings: DescriberSettings) -> str | None:
     """Why a describer cannot run on this machine and how to fix it; None if it can."""
     if isinstance(settings, CaptionerSettings):
         return weights.obstacle(settings.weights)
-    return registry.obstacle(settings)
+    return obstacles.obstacle(settings)
 
 
 def build_describer(name: str, settings: DescriberSettings, cache: AnswerCache | None = None) -> Describer:

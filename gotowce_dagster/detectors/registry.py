@@ -8,18 +8,12 @@ from pydantic import TypeAdapter, ValidationError
 from gotowce_dagster.config.detector_settings import (
     KINDS,
     BracketSettings,
-    Common,
     DetectorSettings,
     HostedSettings,
     MoondreamServerSettings,
-    MoondreamSettings,
-    YoloeSettings,
-    YoloSettings,
-    YoloWorldSettings,
 )
-from gotowce_dagster.core import extras, weights
+from gotowce_dagster.core import extras
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.trust import untrusted
 from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.inputs import InPieces
@@ -62,9 +56,6 @@ _MODELS: dict[str, Callable[[str, Any], Detector]] = {
     "moondream_server": _moondream_server,
     "hosted": _hosted,
 }
-
-_WHOLE_MODELS = YoloSettings | YoloWorldSettings | YoloeSettings | MoondreamSettings
-"""Kinds whose weights can contain code: the user must trust them (core/trust.py)."""
 
 
 def settings_of(name: str, known: Mapping[str, DetectorSettings]) -> DetectorSettings:
@@ -119,39 +110,3 @@ def _bare(name: str, settings: DetectorSettings, profile: Profile) -> Detector:
 def build_detectors(known: Mapping[str, DetectorSettings], profile: Profile) -> list[Detector]:
     """Load several detectors; see build_detector."""
     return [build_detector(name, settings, profile) for name, settings in known.items()]
-
-
-def missing_extras(known: Mapping[str, DetectorSettings]) -> list[str]:
-    """One sentence for each detector whose optional dependency is not installed."""
-    lacking = {name: extras.obstacle(settings.extra) for name, settings in known.items() if settings.extra}
-    return [f"{name} (kind {known[name].kind}) {reason}" for name, reason in lacking.items() if reason]
-
-
-def obstacle(settings: Common, responds: Callable[[str], bool] | None = None) -> str | None:
-    """Why a detector cannot run on this machine and how to fix it, without loading it; None if it can.
-
-    Args:
-        responds: whether the official address of weights responds; default: send it a request.
-    """
-    lacking = extras.obstacle(settings.extra) if settings.extra else None
-    if reason := lacking or settings.obstacle():
-        return reason
-    around = settings.input.crop.around if settings.input and settings.input.crop else None
-    if around and (reason := obstacle(around, responds)):
-        return f"{around.kind}, the detector of its crops: {reason}"
-    absent = [name for name in settings.needs if not weights.find(name)]
-    if problems := [problem for name in absent for problem in weights.faults(name)]:
-        return f"{'; '.join(problems)}; remove the file to download it again"
-    searched = " and ".join(map(str, weights.folders()))
-    missing = [name for name in absent if not (responds or weights.reachable)(name)]
-    if missing:
-        urls = [w.url for name in missing if (w := weights.WEIGHTS.get(name)) and w.url]
-        them = "it" if len(missing) == 1 else "them"
-        fetch = f"download {them} from {' and '.join(urls)}, " if urls else ""
-        return (
-            f"{' and '.join(missing)} not in {searched}, and not downloadable; {fetch}put {them} into a "
-            f"folder and set GOTOWCE_WEIGHTS_DIR to that folder"
-        )
-    if isinstance(settings, _WHOLE_MODELS) and (file := weights.find(settings.weights)):
-        return untrusted(file)
-    return None

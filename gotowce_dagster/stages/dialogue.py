@@ -17,7 +17,7 @@ from gotowce_dagster.core.boxes import evenly
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress, in_one_bar, silent
-from gotowce_dagster.detectors.registry import obstacle
+from gotowce_dagster.detectors.obstacles import obstacle
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.write import write_picture
 from gotowce_dagster.studies.dialogue import answers_of, boxes_of, conclusion, found_in, results

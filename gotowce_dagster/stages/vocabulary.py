@@ -9,7 +9,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress, silent
-from gotowce_dagster.detectors.registry import obstacle
+from gotowce_dagster.detectors.obstacles import obstacle
 from gotowce_dagster.pictures.report import Section, Table, render_report
 from gotowce_dagster.studies.vocabulary import (
     advice,

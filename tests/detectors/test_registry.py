@@ -12,7 +12,8 @@ from gotowce_dagster.config.params import DetectionsParams
 from gotowce_dagster.core import trust
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.designators.profile import Profile
-from gotowce_dagster.detectors.registry import build_detector, build_detectors, obstacle, settings_of
+from gotowce_dagster.detectors.obstacles import obstacle
+from gotowce_dagster.detectors.registry import build_detector, build_detectors, settings_of
 from tests.detectors import standins
 
 NONE = Profile(name="none")

@@ -6,7 +6,7 @@ import pytest
 
 from gotowce_dagster.config.detector_settings import Sam3Settings
 from gotowce_dagster.core.errors import MissingWeightsError
-from gotowce_dagster.detectors import registry
+from gotowce_dagster.detectors import obstacles
 from gotowce_dagster.detectors.local.sam3 import Sam3
 from tests.detectors import standins
 from tests.detectors.answers import classes, confidence, prompts
@@ -52,4 +52,4 @@ def test_gated_weights_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyP
     message = r"gated: accept its licence .*hf download facebook/sam3 --revision 3c879f3"
     with pytest.raises(MissingWeightsError, match=message):
         Sam3("s", settings)
-    assert "gated" in str(registry.obstacle(settings, lambda name: False))
+    assert "gated" in str(obstacles.obstacle(settings, lambda name: False))
