@@ -41,6 +41,8 @@ class Material:
     """Box xyxy float (4,) of the target of each example, where one is drawn."""
     unseen: Sequence[tuple[int, np.ndarray]]
     """Frames without an example: frame_index, RGB uint8 (H, W, 3)."""
+    empty: Sequence[tuple[int, np.ndarray]] = ()
+    """Frames in which a human found no mark, likewise."""
 
 
 def read_material(clips: Sequence[Path], boxes: Path) -> Material:
@@ -49,12 +51,13 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
     Args:
         clips: the videos.
         boxes: CSV with the columns of tables.read_truth; rows of other clips and labels are passed over.
+            The label ``none`` names frames without a mark.
 
     Raises:
         InputError: fewer than three boxes on these videos, or frames or places that they do not have.
     """
     rows = _rows_of(clips, boxes)
-    examples, targets, unseen = [], [], []
+    examples, targets, unseen, empty = [], [], [], []
     for clip in clips:
         own = rows[rows["clip"].isin((clip.name, clip.stem))]
         marked = own[own["label"].eq("designator")]
@@ -66,9 +69,10 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
             examples.append(Example(int(index), frames[index], box))
             targets.append(_target_of(own, int(index), box))
         unseen += [(i, frames[i]) for i in others if i in frames]
+        empty += [(i, frames[i]) for i in own["frame_index"][own["label"].eq("none")]]
     for example in examples:
         _refuse_outside(boxes, example)
-    return Material(examples, targets, unseen)
+    return Material(examples, targets, unseen, empty)
 
 
 def _spread_between(frames: int, taken: Collection[int], count: int) -> list[int]:
@@ -91,7 +95,7 @@ def _rows_of(videos: Sequence[Path], boxes: Path) -> pd.DataFrame:
     tables = [read_truth(boxes, probe(video), own) for video, own in names.items()]
     truth = pd.concat(tables).drop_duplicates()
     own = truth["clip"].isin([name for pair in names.values() for name in pair])
-    rows = truth[own & truth["label"].isin(("designator", *TARGETS))]
+    rows = truth[own & truth["label"].isin(("designator", "none", *TARGETS))]
     rows = rows.drop_duplicates(["clip", "frame_index", "x1", "y1", "label"])
     count = int(rows["label"].eq("designator").sum())
     if count < MIN_EXAMPLES:
