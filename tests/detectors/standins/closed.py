@@ -8,6 +8,7 @@ from gotowce_dagster.core.offline import keep_offline
 from tests.detectors.standins.parts import saved, seeded
 
 _DECODER: dict[str, Any] = {"d_model": 32, "decoder_layers": 2, "num_queries": 20}
+_SIZE = {"height": 64, "width": 64}
 
 
 def yolo(path: Path, architecture: str, classes: Sequence[str]) -> Path:
@@ -72,11 +73,8 @@ def rf_detr(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) ->
         c2f_num_blocks=1,
         id2label=dict(enumerate(classes)),
     )
-    return saved(
-        folder,
-        seeded(RfDetrForObjectDetection, config),
-        RfDetrImageProcessor(size={"height": 64, "width": 64}, do_pad=False),
-    )
+    images = RfDetrImageProcessor(size=_SIZE, do_pad=False)
+    return saved(folder, seeded(RfDetrForObjectDetection, config), images)
 
 
 def d_fine(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) -> Path:
@@ -116,8 +114,4 @@ def d_fine(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) -> 
         num_denoising=10,
         id2label=dict(enumerate(classes)),
     )
-    return saved(
-        folder,
-        seeded(DFineForObjectDetection, config),
-        RTDetrImageProcessor(size={"height": 64, "width": 64}),
-    )
+    return saved(folder, seeded(DFineForObjectDetection, config), RTDetrImageProcessor(size=_SIZE))
