@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.boxes import BOX
+from gotowce_dagster.core.boxes import BOX, evenly
 from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir
@@ -131,7 +131,7 @@ def _row(describer: str, sample: Sample, text: str | None) -> dict[str, object]:
 def _sheet(samples: list[Sample], descriptions: pd.DataFrame) -> np.ndarray:
     """Some crops from the tightest to the widest, with their descriptions."""
     order = np.argsort([sample.max_offset for sample in samples], kind="stable")
-    chosen = order[np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int)]
+    chosen = order[evenly(len(order), _SHOWN)]
     texts = descriptions["description"].tolist()
     captions = [
         f"{samples[n].max_offset} px\n{_wrapped(texts[n] or 'no usable description')}" for n in chosen
