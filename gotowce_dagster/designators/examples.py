@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.video.decode import probe, read_frames
@@ -16,7 +17,6 @@ TARGETS = ("target", "object")
 """Labels of boxes around what stands in, under or beside a mark."""
 UNSEEN = 24
 """Frames without an example that a designator is tried on."""
-_BOX = ["x1", "y1", "x2", "y2"]
 _OFF = 2
 """Pixels by which a box may be off."""
 
@@ -65,7 +65,7 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
         frames = {f.index: f.rgb() for f in read_frames(clip, {*own["frame_index"], *others})}
         if missing := sorted(set(own["frame_index"]) - set(frames)):
             raise InputError(f"{boxes}: {clip.name} has no readable frame {', '.join(map(str, missing))}")
-        for index, box in zip(marked["frame_index"], marked[_BOX].to_numpy(float), strict=True):
+        for index, box in zip(marked["frame_index"], marked[BOX].to_numpy(float), strict=True):
             examples.append(Example(int(index), frames[index], box))
             targets.append(_target_of(own, int(index), box))
         unseen += [(i, frames[i]) for i in others if i in frames]
@@ -83,7 +83,7 @@ def _spread_between(frames: int, taken: Collection[int], count: int) -> list[int
 
 def _target_of(rows: pd.DataFrame, frame_index: int, box: np.ndarray) -> np.ndarray | None:
     """The box labelled ``target`` or ``object`` in a frame that is nearest to a mark, if there is one."""
-    drawn = rows[rows["frame_index"].eq(frame_index) & rows["label"].isin(TARGETS)][_BOX].to_numpy(float)
+    drawn = rows[rows["frame_index"].eq(frame_index) & rows["label"].isin(TARGETS)][BOX].to_numpy(float)
     if not len(drawn):
         return None
     apart = np.hypot(*((drawn[:, :2] + drawn[:, 2:]) / 2 - (box[:2] + box[2:]) / 2).T)
