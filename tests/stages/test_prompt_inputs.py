@@ -135,7 +135,7 @@ def test_without_truth_the_accepted_labels_are_the_reference(tmp_path: Path) -> 
 
 
 def test_the_baseline_is_one_of_the_inputs(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="baseline: 'whole' is none of the inputs raw, thresholded"):
+    with pytest.raises(InputError, match="baseline: 'whole' is none of the inputs corner, cropped, raw"):
         _ = make(tmp_path, baseline="whole").params
 
 
