@@ -95,8 +95,9 @@ def test_page_and_preview(project: Project) -> None:
     for words in (conclusion, "Evaluated against ground truth.", "gone, raw: cannot run", "threshold: auto"):
         assert words in page
     assert ">nan" not in page
-    # What detectors see; whole frames and close-ups of five inputs, four a sheet.
-    assert page.count("<img src=") == 5
+    # What detectors see; whole frames and close-ups of the one that ran.
+    assert page.count("<img src=") == 3
+    assert "around: {kind: bracket}" in page
     preview = preview_of(project, "prompt_inputs", None)
     assert preview.picture is not None
     assert preview.numbers["bracket, corner: F1"] == 0
