@@ -28,8 +28,8 @@ _LEAST_PIXELS = 24
 _RESIZED = 0.5, 3.0
 """Minimum and maximum factor by which a mark is resized."""
 _ROOM = 0.9, 2.0
-"""Minimum and maximum size of a drawn mark relative to its target's, over that of the recorded one: many marks
-have a minimum size."""
+"""Minimum and maximum size of a drawn mark relative to its target's, over that of the recorded one: many
+marks have a minimum size."""
 _VIVID = 0.4, 1.3
 """Minimum and maximum factor of a drawn mark's saturation and brightness: thin lines of a video are dull."""
 
