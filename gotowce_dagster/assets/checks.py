@@ -8,6 +8,8 @@ from gotowce_dagster.assets.model import evaluation, finetuned_model, yolo_datas
 from gotowce_dagster.assets.partitions import VIDEOS
 from gotowce_dagster.assets.review import reviewed_labels
 from gotowce_dagster.assets.videos import cleaned_labels, designator_detections, extracted_frames, masks
+from gotowce_dagster.cluster.node import pull_outputs
+from gotowce_dagster.cluster.slices import is_slice
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.files import read_json
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, read_table
@@ -29,10 +31,23 @@ def _result(
     )
 
 
+def _labelled(context: dg.AssetCheckExecutionContext, *stages: str) -> tuple[Project, str]:
+    """The project and the video of a check, with the outputs of these stages of the video.
+
+    On a node of a cluster another one may have made them: a run that is launched again repeats no stage that
+    succeeded, only the checks after it.
+    """
+    project, video = Project.find(), context.partition_key
+    if is_slice(project.paths):
+        pull_outputs(context.instance, project, video, *stages)
+    return project, video
+
+
 @dg.asset_check(asset=extracted_frames, blocking=True, partitions_def=VIDEOS)
 def frames_exist(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """The video has kept frames, and all their image files exist."""
-    paths, video = Project.find().paths, context.partition_key
+    project, video = _labelled(context, "extracted_frames")
+    paths = project.paths
     index = read_table(paths.frame_index(video), FRAMES)
     kept = index[index["kept"]]
     missing = [name for name in kept["file"] if not (paths.frames(video) / name).is_file()]
@@ -47,7 +62,7 @@ def frames_exist(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
 @dg.asset_check(asset=designator_detections, blocking=True, partitions_def=VIDEOS)
 def detection_rate_plausible(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """The number of designators per frame is above zero and below the plausible maximum."""
-    project, video = Project.find(), context.partition_key
+    project, video = _labelled(context, "extracted_frames", "designator_detections")
     index = read_table(project.paths.frame_index(video), FRAMES)
     found = read_table(project.paths.detections(video), DETECTIONS)
     per_frame = len(found) / max(int(index["kept"].sum()), 1)
@@ -64,13 +79,15 @@ def detection_rate_plausible(context: dg.AssetCheckExecutionContext) -> dg.Asset
 @dg.asset_check(asset=masks, partitions_def=VIDEOS)
 def any_mask(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """At least one designator has a mask."""
-    return _result(found_nothing(Project.find(), "masks", context.partition_key), _WARN)
+    project, video = _labelled(context, "extracted_frames", "designator_detections", "masks")
+    return _result(found_nothing(project, "masks", video), _WARN)
 
 
 @dg.asset_check(asset=cleaned_labels, partitions_def=VIDEOS)
 def any_label_accepted(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """At least one label of the video is accepted."""
-    return _result(found_nothing(Project.find(), "cleaned_labels", context.partition_key), _WARN)
+    project, video = _labelled(context, "cleaned_labels")
+    return _result(found_nothing(project, "cleaned_labels", video), _WARN)
 
 
 @dg.asset_check(asset=yolo_dataset)
@@ -82,8 +99,8 @@ def every_video_in_dataset() -> dg.AssetCheckResult:
 @dg.asset_check(asset=cleaned_labels, blocking=True, partitions_def=VIDEOS)
 def labels_inside_image(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """Every accepted label is a box inside its frame."""
-    video = context.partition_key
-    labels = read_table(Project.find().paths.labels(video), LABELS)
+    project, video = _labelled(context, "cleaned_labels")
+    labels = read_table(project.paths.labels(video), LABELS)
     accepted = labels[labels["verdict"] == "accept"]
     inside = (
         accepted["x1"].ge(0)

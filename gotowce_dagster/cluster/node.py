@@ -59,6 +59,22 @@ def pull_inputs(project: Project, stage: str, video: str) -> None:
     repo.pull(repo.missing(stage_address(stage, video), inputs=True))
 
 
+def pull_outputs(instance: DagsterInstance, project: Project, video: str, *stages: str) -> None:
+    """Pull the outputs of a video's stages that are recorded and not here.
+
+    Raises:
+        RemoteError: One cannot be pulled.
+    """
+    repo, folder = SharedRepo(project.paths.root), folder_of(video)
+    shared = recorded(instance, video)
+    entries = repo.entries_in(folder) | shared
+    paths = [out["path"] for stage in stages if stage in entries for out in entries[stage]["outs"]]
+    absent = [path for path in paths if not (project.paths.root / path).exists()]
+    if absent:
+        repo.replace_entries(folder, (), shared)
+        repo.pull(absent)
+
+
 def pull_video(project: Project, video: str) -> None:
     """Pull a video's file, if it is not here.
 

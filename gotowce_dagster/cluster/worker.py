@@ -39,6 +39,10 @@ def main(arguments: str) -> None:
         (root / ".dagster").mkdir()
         assert run.instance_ref is not None, "the launcher passes it"
         with DagsterInstance.from_ref(run.instance_ref) as instance:
+            known = instance.get_run_by_id(run.run_id)
+            if known is None or known.is_finished:
+                print(f"run {run.run_id}: ended before it began; another one was launched for it")  # noqa: T201
+                return
             files = slice_of(instance, run.run_id)
         slices.write(files, root)
         os.chdir(root)

@@ -167,7 +167,7 @@ class Machines:
     def _start_ray(self, name: str, *words: str, cpus: int) -> None:
         """Start a node of Ray, again if its agent was too slow for it."""
         scratch = self.folder / name
-        for attempt in range(5):
+        for attempt in range(10):
             ports = free_ports(7)
             names = (
                 *("node-manager", "object-manager", "dashboard-agent-listen", "dashboard-agent-grpc"),

@@ -48,6 +48,10 @@ def test_two_nodes_share_a_video_and_the_driver_records_it(
         assert hows == dict.fromkeys(REST, COMPUTED)
         assert len(list(project_of(b).paths.frames("scene_1").glob("*.jpg"))) > 1
 
+        # A node that has nothing but a check to repeat pulls what the check reads.
+        check = "designator_detections_detection_rate_plausible"
+        assert on_node(driver, "scene_1", tmp_path / "check", instance, monkeypatch, [check]) == {}
+
         # The third one finds everything current, before it has any data.
         assert on_node(driver, "scene_1", c, instance, monkeypatch) == dict.fromkeys(OF_VIDEO, CURRENT)
 

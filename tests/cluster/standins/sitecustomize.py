@@ -1,9 +1,10 @@
 """In every Python process with this folder on its path: stages are logged, and may take longer.
 
-STAGES_LOG names the file with one line for each begin and end of a stage. SECONDS_OF_STAGES is JSON, seconds
-that each stage sleeps before it computes.
+STAGES_LOG names the file with one line for each begin and end of a stage, and for the end of each run on a
+node. SECONDS_OF_STAGES is JSON, seconds that each stage sleeps before it computes.
 """
 
+import atexit
 import importlib.abc
 import importlib.util
 import json
@@ -44,25 +45,27 @@ def _slowed(stage: str, run: Any) -> Any:
 
     def slowed(project: Any, *arguments: Any, **named: Any) -> None:
         video = arguments[0] if arguments and isinstance(arguments[0], str) else None
-        _log(stage, video, "begins")
+        _log("begins", stage=stage, video=video)
         time.sleep(seconds)
         run(project, *arguments, **named)
-        _log(stage, video, "ends")
+        _log("ends", stage=stage, video=video)
 
     return slowed
 
 
-def _log(stage: str, video: str | None, what: str) -> None:
-    line = {
-        "stage": stage,
-        "video": video,
+def _log(what: str, **details: Any) -> None:
+    """Write a line, with the CPU seconds of this process and its children so far."""
+    known = {
         "what": what,
         "node": os.environ.get("GOTOWCE_NODE"),
         "at": time.time(),
+        "cpu_s": sum(os.times()[:4]),
     }
     with open(os.environ["STAGES_LOG"], "a", encoding="utf-8") as log:  # noqa: PTH123
-        log.write(json.dumps(line) + "\n")
+        log.write(json.dumps(known | details) + "\n")
 
 
 if "STAGES_LOG" in os.environ:
     sys.meta_path.insert(0, _Slowed())
+    if "gotowce_dagster.cluster.worker" in sys.orig_argv:
+        atexit.register(_log, "run ends")
