@@ -45,7 +45,7 @@ def test_thin_green_corners_on_red_soil_are_found_where_halved_chroma_mixes_both
     colour = Colour(ycrcb=(134, 62, 82), tolerance=(45, 39, 29))
     thin = TARGET.model_copy(update={"colours": (colour,), "thickness_px": 1.0, "vividness": 51.0})
     soil = cv2.cvtColor(np.full((240, 320, 3), (110, 168, 105), np.uint8), cv2.COLOR_YCrCb2RGB)
-    box = put_mark(soil, 200, 60, 60, Look(colour=(0, 200, 0), thickness=1))
+    box = put_mark(soil, 200, 60, 60, Look(colour=(0, 255, 0), thickness=1))
     found = detect(compressed(soil), Profile(name="p", designators=(thin,)))
     assert len(found) == 1
     assert iou(found, box) >= 0.9
