@@ -18,6 +18,7 @@ from gotowce_dagster.comparison.cells import (
     with_interval,
 )
 from gotowce_dagster.comparison.compare import BOXES, TABLE, Comparison
+from gotowce_dagster.comparison.conclusion import conclusions
 from gotowce_dagster.comparison.pictures import scatter, side_by_side, worst_sheet
 from gotowce_dagster.config.params import ComparisonParams
 from gotowce_dagster.core.boxes import evenly
@@ -49,6 +50,7 @@ def _page(comparison: Comparison, params: ComparisonParams, drawn: np.ndarray | 
     images = {picture.frame: read_rgb(picture.file) for picture in comparison.sample.pictures}
     table = comparison.table
     sections = [
+        Section("Conclusion", notes=conclusions(table)),
         _overview(comparison, params, drawn),
         _cost(table),
         _budget(table, params) if table["budget_hours"].notna().any() else None,

@@ -63,9 +63,13 @@ def page(title: str, images: Mapping[int, np.ndarray], answers: Mapping[int, Ans
     sections = []
     for index, image in images.items():
         answer = answers[index]
-        rows = [[name, span, *map(float, place.round(1))] for name, span, place in _rows(answer, words)]
+        is_text = isinstance(answer, Description)
+        rows = [
+            [name, *([span] if is_text else []), *map(float, place.round(1))]
+            for name, span, place in _rows(answer, words)
+        ]
         places = ["x", "y"] if isinstance(answer, np.ndarray) else BOX
-        headings = ["what", "characters of the text", *places]
+        headings = ["what", *(["characters of the text"] if is_text else []), *places]
         table = [Table(headings, rows, "Places in pixels of the frame")] if rows else []
         picture = ("", picture_of(image, answer, words))
         sections.append(Section(f"Frame {index}", text_of(answer), tables=table, pictures=[picture]))
