@@ -4,6 +4,8 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 # Commands that a stage or a test starts find `gotowce` and `dvc` as in an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Set on many build machines; without compiled files every process compiles PyTorch and its kin anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test test-fast coverage test-faults test-exports test-cluster lint dev repro lock
 
@@ -37,12 +39,13 @@ test-faults: install
 	FAULTS=1 pytest tests/faults
 	python -m tests.faults.campaign --kills $(KILLS) --seed $(SEED)
 
-# Reads exports back with libraries whose pins do not fit ours, each in an environment of its own.
+# Reads exports back with libraries whose pins do not fit ours, each in an environment of its own. fiftyone does not import
+# with graphql-core 3.3, which its own pins allow.
 READERS := datumaro==1.13.12 fiftyone==1.13.3
 test-exports: install
 	for reader in $(READERS); do folder=.readers/$${reader%%==*}; \
 	  $(UV) venv --quiet --allow-existing --python $(PYTHON) $$folder && \
-	    VIRTUAL_ENV=$$folder $(UV) pip install --quiet $$reader || exit 1; done
+	    VIRTUAL_ENV=$$folder $(UV) pip install --quiet $$reader 'graphql-core<3.3' || exit 1; done
 	DATUMARO_PYTHON=.readers/datumaro/bin/python FIFTYONE_PYTHON=.readers/fiftyone/bin/python pytest tests/interchange
 
 # PostgreSQL, S3, a Ray head and two nodes, one of which is killed at work. Needs Debian's postgresql-15.
@@ -71,8 +74,9 @@ repro: install
 # sam2 comes as source; without its CUDA extension (hole filling, which is done here) it builds anywhere.
 .venv/.installed: requirements.lock pyproject.toml | .uv/bin/uv
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	SAM2_BUILD_CUDA=0 VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes requirements.lock --build-constraints requirements.lock
+	SAM2_BUILD_CUDA=0 VIRTUAL_ENV=.venv $(UV) pip sync --compile-bytecode --require-hashes requirements.lock --build-constraints requirements.lock
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --editable .
+	$(BIN)/python -m compileall -q gotowce_dagster
 	echo "DAGSTER_HOME=$(CURDIR)/.dagster" > .env
 	touch $@
 

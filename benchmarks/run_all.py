@@ -73,6 +73,7 @@ BENCHMARKS = (
     Benchmark("review_room", ("--frames", "10"), server=True),
     Benchmark("review_accept", ("--frames", "3"), program="chromium", server=True),
     Benchmark("training_recipe", of_a_project=True),
+    Benchmark("ablation", of_a_project=True),
 )
 
 

@@ -145,6 +145,16 @@ def row(seen: list[Seen], confidence: float) -> Mapping[str, str]:
     }
 
 
+def report_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
+    """Print an epoch's loss and mAP50."""
+    print(f"epoch {epoch}: loss {metrics['train_cls_loss']:.3f}, mAP50 {metrics['mAP50']:.3f}", flush=True)
+
+
+def loaded(model: Path, params: TrainingParams) -> Predict:
+    """A model with the settings it was trained with."""
+    return load_model(model, params.imgsz, params.tile_px, enlarge=params.crops is None)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("project", type=Path)
@@ -160,12 +170,6 @@ def main() -> None:
         arguments.project / "data/dataset", arguments.train, arguments.out / "dataset"
     )
     before = cpu_seconds()
-
-    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
-        print(
-            f"epoch {epoch}: loss {metrics['train_cls_loss']:.3f}, mAP50 {metrics['mAP50']:.3f}", flush=True
-        )
-
     done = train_on_crops(
         dataset,
         provenance,
@@ -173,18 +177,16 @@ def main() -> None:
         params,
         arguments.out / "work",
         progress=lambda *_: None,
-        on_epoch=on_epoch,
+        on_epoch=report_epoch,
     )
     spent = cpu_seconds() - before
-    ENGINES["yolo"].save(done.trained.weights, arguments.out / "model.pt", done.trained.arguments)
+    model = arguments.out / "model.pt"
+    ENGINES["yolo"].save(done.trained.weights, model, done.trained.arguments)
     done.proposed.to_csv(arguments.out / "proposed.csv", index=False)
     if len(done.proposed):
         print(done.proposed.groupby(["round", "video", "use"]).size().to_dict())
     before = cpu_seconds()
-    predict = load_model(
-        arguments.out / "model.pt", params.imgsz, params.tile_px, enlarge=params.crops is None
-    )
-    seen = score(arguments.project, arguments.truth, arguments.score, predict)
+    seen = score(arguments.project, arguments.truth, arguments.score, loaded(model, params))
     (arguments.out / "seen.pkl").write_bytes(pickle.dumps(seen))
     scoring = cpu_seconds() - before
     name = f"{arguments.out.name} {json.dumps(arguments.settings)}"

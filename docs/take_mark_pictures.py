@@ -1,5 +1,7 @@
 """Draw docs/pictures/marks_FAMILY.jpg: of each family a synthetic scene, what is found, and the target.
 
+The middle picture shows the pixels of the mark; of the learned mark, the picture that was cut out.
+
 PYTHONPATH=. python docs/take_mark_pictures.py
 """
 
@@ -13,7 +15,8 @@ from gotowce_dagster.designators import families
 from gotowce_dagster.designators.choose import SURE, candidates, marks
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
 from gotowce_dagster.designators.examples import Example
-from gotowce_dagster.designators.profile import Designator
+from gotowce_dagster.designators.picture import read
+from gotowce_dagster.designators.profile import Designator, LearnedLook
 from gotowce_dagster.designators.relation import regions, with_target
 from tests.marks_scenes import MarkScene, decoded, examples_at
 
@@ -26,6 +29,7 @@ SCENES = (
     MarkScene("beside", "chevron", seed=74),
     MarkScene("outline", "outline", seed=75),
     MarkScene("ground", "ground", seed=76),
+    MarkScene("learned", "sigil", seed=77),
 )
 
 
@@ -50,8 +54,21 @@ def picture(scene: MarkScene, folder: Path) -> np.ndarray:
     for corners, colour in ((region, (250, 220, 60)), (box, (90, 255, 120))):
         x1, y1, x2, y2 = np.round(corners).astype(int).tolist()
         cv2.rectangle(found, (x1 - 1, y1 - 1), (x2, y2), colour, 1)
-    tiles = [image[part], np.repeat(mask[part][..., None] * np.uint8(255), 3, axis=-1), found[part]]
+    own = np.repeat(mask[..., None] * np.uint8(255), 3, axis=-1)
+    if isinstance(designator, LearnedLook):
+        own = cut_out_at(designator, box, image.shape)
+    tiles = [image[part], own[part], found[part]]
     return np.hstack([cv2.resize(tile, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) for tile in tiles])
+
+
+def cut_out_at(designator: LearnedLook, box: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The picture of a learned mark at a box, on black: RGB uint8 of that shape."""
+    x1, y1, x2, y2 = np.round(box).astype(int).tolist()
+    cutout = read(designator.picture).scaled(x2 - x1, y2 - y1)
+    shown = cv2.cvtColor(cutout.colour.round().clip(0, 255).astype(np.uint8), cv2.COLOR_YCrCb2RGB)
+    canvas = np.zeros(shape, np.uint8)
+    canvas[y1:y2, x1:x2] = (shown * cutout.opacity[..., None]).astype(np.uint8)
+    return canvas
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from gotowce_dagster.config.project import Project
 def defs() -> dg.Definitions:
     """Assets with the code versions of the project as it is now; nothing is read when this is imported."""
     project = Project.find()
-    loaded = dg.load_assets_from_modules([videos, review, model, studies])
+    loaded = [*dg.load_assets_from_modules([videos, review, model]), *studies.ASSETS]
     assets = [asset for asset in loaded if isinstance(asset, dg.AssetsDefinition)]
     return dg.Definitions(
         assets=dg.map_asset_specs(partial(with_code_version, project.paths), assets),

@@ -1,4 +1,4 @@
-"""Scenes with marks of all six families and exact truth, compressed by a real encoder.
+"""Scenes with marks of all families and exact truth, compressed by a real encoder.
 
 Everything that differs between scenes comes from the seed: surroundings, colour, size, paths. What a test
 wants to see (turning, pulsing, clutter, ...) is a field.
@@ -14,6 +14,7 @@ import numpy as np
 
 from gotowce_dagster.video.decode import read_frames
 from gotowce_dagster.video.encode import write_video
+from tests.glyphs import GLYPHS, paint
 from tests.support.synthetic import SHAPES
 
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -23,9 +24,12 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "beside": ("chevron", "bar", "dot"),
     "outline": ("outline",),
     "ground": ("ground",),
+    "learned": GLYPHS,
 }
 COLOURS = ((60, 230, 70), (235, 60, 50), (240, 210, 60), (70, 200, 245), (230, 70, 220), (250, 140, 40))
 """RGB of marks."""
+SIGNS = {"chevron": (18, 12), "bar": (44, 5), "dot": (10, 10), "skull": (30, 34), "plate": (46, 26)}
+"""Width and height at 720p of marks that do not grow with their target."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class MarkScene:
                 [shape for shape in SHAPES if (shape, self.family) != ("sliver", "outline")], n
             ),
             "grey": rng.uniform(70, 190, (n, 1)) * rng.uniform(0.8, 1.2, (n, 3)),
+            "second": COLOURS[(self.seed + 3) % len(COLOURS)],
             "background": self.background or str(rng.choice(["space", "soil", "city"])),
         }
 
@@ -166,7 +171,7 @@ class MarkScene:
         values = self._rng_values
         points = np.array(SHAPES[str(values["shape"][number])])
         angle = values["phase"][number] + values["spin"][number] * index
-        if self.family in ("ground", "beside"):
+        if self.family in ("ground", "beside") or self.variant in ("skull", "plate"):
             angle *= 0.2
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         return points @ turn.T * self._length(number, index) / 2 + self._centre(number, index)
@@ -195,9 +200,9 @@ class MarkScene:
                     middle[1] + ry + pad + 1,
                 ]
             )
-        if self.family == "beside":
+        if self.family == "beside" or self.variant in ("skull", "plate"):
             top = np.round(outline[:, 1].min() - 10 * scale)
-            w, h = {"chevron": (18, 12), "bar": (44, 5), "dot": (10, 10)}[self.variant]
+            w, h = SIGNS[self.variant]
             w, h = round(w * scale), round(h * scale)
             x = np.round(centre[0] - w / 2)
             return np.array([x, top - h, x + w, top])
@@ -238,7 +243,9 @@ class MarkScene:
         centre = tuple(np.round(self._centre(number, index)).astype(int).tolist())
         half = int(self._half(number, index))
         phase = float(np.degrees(0.08 * index)) if self.turning else 0.0
-        if self.family == "corners":
+        if self.family == "learned":
+            paint(image, self.variant, box, (colour, values["second"]), self.scale)
+        elif self.family == "corners":
             arm = round(8 * self.scale) if self.variant == "fixed" else round(0.25 * (x2 - x1))
             for x, dx in ((x1, 1), (x2 - 1, -1)):
                 for y, dy in ((y1, 1), (y2 - 1, -1)):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gotowce_dagster.config.project import Project
-from tests.cli.test_main import run
+from tests.cli.running import run
 from tests.conftest import ROOT, make_clone
 from tests.intake.test_videos import film, videos_of
 

@@ -43,7 +43,7 @@ def make_world(
         params[section] = merged(params[section], values)
     paths = Paths(root)
     paths.data.mkdir(parents=True, exist_ok=True)
-    paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
+    paths.params.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     entries = {video: {"file": f"{video}.mp4", "profile": "none", "negative": True} for video in videos}
     paths.points("none").parent.mkdir(exist_ok=True)
     paths.points("none").write_text("frame_index,object_id,x,y,label\n", encoding="utf-8")

@@ -46,36 +46,7 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)
 
 
-extracted_frames = stage_asset(
-    "extracted_frames",
-    "Frames sampled from the video, without near-duplicates and recording stalls, with an index.",
-    [raw_videos],
-    group=GROUP,
-    kinds={"opencv"},
-)
-
-designator_detections = stage_asset(
-    "designator_detections",
-    "Boxes of the designators that the game drew around its targets.",
-    [raw_videos, extracted_frames],
-    group=GROUP,
-    kinds={"opencv"},
-    uses_gpu=True,
-)
-
-masks = stage_asset(
-    "masks",
-    "Masks of the targets inside designators and, in mode video, propagated between frames, with scores.",
-    [raw_videos, extracted_frames, designator_detections],
-    group=GROUP,
-    kinds={"pytorch"},
-    uses_gpu=True,
-)
-
-cleaned_labels = stage_asset(
-    "cleaned_labels",
-    "Candidate labels with verdict, reasons and scores; rejected ones are kept too.",
-    [extracted_frames, designator_detections, masks],
-    group=GROUP,
-    kinds={"pandas"},
-)
+extracted_frames = stage_asset("extracted_frames", GROUP)
+designator_detections = stage_asset("designator_detections", GROUP)
+masks = stage_asset("masks", GROUP)
+cleaned_labels = stage_asset("cleaned_labels", GROUP)

@@ -10,7 +10,9 @@ from gotowce_dagster.cli import console
 
 def mark(
     video: Annotated[str, typer.Argument(help="Video file, or key of an added video.")],
-    out: Annotated[Path, typer.Option(help="Output HTML page.")] = Path("mark.html"),
+    out: Annotated[
+        Path | None, typer.Option(help="Output HTML page; by default VIDEO.mark.html in this folder.")
+    ] = None,
     count: Annotated[
         int, typer.Option("--count", min=1, max=60, help="Number of frames, evenly spaced.")
     ] = 12,
@@ -31,6 +33,7 @@ def mark(
     frames = probe(path).frames
     wanted = {round((place + 0.5) * frames / count) for place in range(count)}
     shown = ((frame.index, frame.rgb()) for frame in read_frames(path, wanted))
+    out = out or Path(f"{path.stem}.mark.html")
     page = marking_page(path.name, shown, _classes_in(video) if complete else None)
     with fresh_file(out) as new:
         new.write_text(page, encoding="utf-8")

@@ -20,7 +20,12 @@ def predict(
     ] = None,
     confidence: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Minimum confidence of a box; default: evaluation.confidence."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Minimum confidence of a box; default: the model's own threshold if the evaluation chose "
+            "one, else evaluation.confidence.",
+        ),
     ] = None,
     tracks: Annotated[bool, typer.Option("--tracks", help="Track objects through a video.")] = False,
     pictures: Annotated[bool, typer.Option(help="Write the annotated video or images.")] = True,
@@ -29,6 +34,7 @@ def predict(
     """Run a trained model; writes an annotated video, tables as parquet and CSV, and optionally tracks."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.errors import InputError
+    from gotowce_dagster.evaluation.threshold import threshold_in
     from gotowce_dagster.inference.loaded import open_model
     from gotowce_dagster.inference.predict import predict as run
 
@@ -36,12 +42,16 @@ def predict(
     if not source.exists():
         raise InputError(f"{source}: no such video or folder")
     loaded = open_model(model or project.paths.model)
+    if confidence is None:
+        confidence = threshold_in(project.paths.evaluation, loaded.sha256)
+    if confidence is None:
+        confidence = project.params.evaluation.confidence
     with console.progress_bars() as start:
         done = run(
             source,
             loaded,
             out or Path("predicted") / source.stem,
-            confidence=project.params.evaluation.confidence if confidence is None else confidence,
+            confidence=confidence,
             with_tracks=tracks,
             with_pictures=pictures,
             progress=start(f"{source.name} on {loaded.device}"),
@@ -50,6 +60,7 @@ def predict(
         console.show_json(asdict(done))
         return
     tiles = f"tiles of {loaded.tile_px} px" if loaded.tile_px else f"whole frames at {loaded.imgsz} px"
-    console.say(f"{loaded.weights} (SHA-256 {loaded.sha256[:12]}) on {loaded.device}, {tiles}")
+    settings = f"{tiles}, confidence {confidence:.2f}"
+    console.say(f"{loaded.weights} (SHA-256 {loaded.sha256[:12]}) on {loaded.device}, {settings}")
     counted = f"{done.boxes} boxes in {done.frames_with_boxes} of {done.frames} frames"
     console.say(console.bold(done.out), f": {counted}" + (f", {done.tracks} tracks" if tracks else ""))

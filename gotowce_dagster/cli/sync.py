@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 def sync(
     refresh: Annotated[bool, typer.Option("--refresh", help="Choose the engines again.")] = False,
     code: Annotated[
-        bool, typer.Option("--code", help="Only update data/code, the source files that each stage runs.")
+        bool,
+        typer.Option(
+            "--code",
+            help="Only update data/code: source files that each stage runs; --json names those that changed.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
     """Write data/videos.yaml, data/engines.yaml and pipelines from the videos, profiles and weights here."""
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.core.sources import not_pulled
-    from gotowce_dagster.detectors.registry import missing_extras
+    from gotowce_dagster.detectors.obstacles import missing_extras
     from gotowce_dagster.intake import videos as intake
 
     project = Project.find()
@@ -59,9 +63,11 @@ def _sync_code(project: "Project", json: bool) -> None:
     if json:
         console.show_json({stage: asdict(change) for stage, change in changed.items()})
         return
-    for stage, change in changed.items():
-        marks = {"+": change.added, "-": change.removed, "~": change.changed}
-        lines = [f"{mark} {name}" for mark, names in marks.items() for name in names]
-        console.out.print(console.bold(stage), *lines, sep="\n  ", highlight=False)
     if not changed:
         console.out.print("data/code lists exactly the source files that each stage runs")
+        return
+    rows = (
+        [stage, *map(str, (new.files, len(new.added), len(new.removed), len(new.changed)))]
+        for stage, new in changed.items()
+    )
+    console.show_table("Source files", ["stage", "files", "added", "removed", "changed"], rows)

@@ -15,7 +15,7 @@ from gotowce_dagster.comparison.contenders import Against, Contender
 from gotowce_dagster.comparison.footage import Sample
 from gotowce_dagster.comparison.fresh import Run, run_fresh
 from gotowce_dagster.comparison.job import Job, Limits
-from gotowce_dagster.config.params import ComparisonParams
+from gotowce_dagster.config.params import MeasuringParams
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress
@@ -119,7 +119,7 @@ class Comparison:
 def compare(
     contenders: Sequence[Contender],
     sample: Sample,
-    params: ComparisonParams,
+    params: MeasuringParams,
     folder: Path,
     start: Callable[[str], Progress],
 ) -> Comparison:
@@ -152,7 +152,7 @@ def compare(
 
 
 def summarize(
-    contenders: Sequence[Contender], sample: Sample, runs: Mapping[str, Run], params: ComparisonParams
+    contenders: Sequence[Contender], sample: Sample, runs: Mapping[str, Run], params: MeasuringParams
 ) -> Comparison:
     """Compute scores, intervals, differences and agreement of finished runs."""
     bootstrap = accuracy.Bootstrap(params.bootstrap, params.interval, params.seed)
@@ -185,7 +185,7 @@ def summarize(
     )
 
 
-def _job(contender: Contender, sample: Sample, params: ComparisonParams) -> Job:
+def _job(contender: Contender, sample: Sample, params: MeasuringParams) -> Job:
     return Job(
         maker=contender.maker,
         name=contender.name,
@@ -206,7 +206,7 @@ def _row(
     run: Run,
     cases: Sequence[Case],
     bootstrap: accuracy.Bootstrap,
-    params: ComparisonParams,
+    params: MeasuringParams,
 ) -> dict[str, Any]:
     scores = accuracy.with_intervals(accuracy.Tally.of(cases), bootstrap) if cases else {}
     # A segmenter has no confidence threshold.

@@ -9,11 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 from gotowce_dagster.config import engines
 from gotowce_dagster.config.detector_settings import DetectorSettings, Online
 from gotowce_dagster.config.engine_spec import EngineSpec
-from gotowce_dagster.config.params import ComparisonParams, MasksParams
+from gotowce_dagster.config.params import MasksParams, MeasuringParams
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.core.validation import in_words
-from gotowce_dagster.detectors import registry
+from gotowce_dagster.detectors import obstacles, registry
 
 ALL = "all"
 Against = Literal["designator", "object"]
@@ -34,7 +34,7 @@ class Contender:
 
 
 def detectors(
-    names: Sequence[str], known: Mapping[str, DetectorSettings], params: ComparisonParams, send: bool = False
+    names: Sequence[str], known: Mapping[str, DetectorSettings], params: MeasuringParams, send: bool = False
 ) -> list[Contender]:
     """Build the contenders for detectors by name.
 
@@ -55,7 +55,7 @@ def detectors(
 
 
 def _named(
-    name: str, known: Mapping[str, DetectorSettings], params: ComparisonParams, send: bool
+    name: str, known: Mapping[str, DetectorSettings], params: MeasuringParams, send: bool
 ) -> Contender:
     spec = EngineSpec.parse(name)
     if spec.weights and name not in known and spec.name in registry.KINDS:
@@ -69,26 +69,27 @@ def _named(
         settings = registry.settings_of(name, known)
     if send and isinstance(settings, Online):
         settings = settings.model_copy(update={"send": True})
-    return detector(name, settings, _against(name, settings.kind, params))
+    return detector(name, settings, target_of(name, settings.kind, params))
 
 
 def _named_or_not(
-    name: str, known: Mapping[str, DetectorSettings], params: ComparisonParams, send: bool
+    name: str, known: Mapping[str, DetectorSettings], params: MeasuringParams, send: bool
 ) -> Contender:
     """Like _named, but a kind that needs more settings becomes a contender with this obstacle."""
     try:
         return _named(name, known, params, send)
     except InputError as error:
-        return Contender(name, "detector", "", {}, _against(name, name, params), obstacle=str(error))
+        return Contender(name, "detector", "", {}, target_of(name, name, params), obstacle=str(error))
 
 
-def _against(name: str, kind: str, params: ComparisonParams) -> Against:
+def target_of(name: str, kind: str, params: MeasuringParams) -> Against:
+    """The ground truth that a detector of this name or kind is evaluated against."""
     return params.truth_of.get(name, params.truth_of.get(kind, params.truth))
 
 
 def detector(name: str, settings: DetectorSettings, against: Against) -> Contender:
     """Build the contender of a detector; its weights are fetched now, not during measurement."""
-    obstacle = registry.obstacle(settings) or _fetch(settings.needs)
+    obstacle = obstacles.obstacle(settings) or _fetch(settings.needs)
     dumped = settings.model_dump(mode="json")
     maker = "gotowce_dagster.comparison.subjects:detector"
     return Contender(name, "detector", maker, dumped, against, _needs_profile(dumped), obstacle)

@@ -7,6 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.comparison.cells import (
+    breakable,
+    duration,
+    interval,
+    money,
+    number,
+    share,
+    whole,
+    with_interval,
+)
 from gotowce_dagster.comparison.compare import BOXES, TABLE, Comparison
 from gotowce_dagster.comparison.pictures import scatter, side_by_side, worst_sheet
 from gotowce_dagster.config.params import ComparisonParams
@@ -78,13 +88,13 @@ def _overview(comparison: Comparison, params: ComparisonParams, drawn: np.ndarra
     headings = ["", "target", "frames", *unanswered, "ground truth", "found", *_MEASURES.values(), "best F1"]
     rows = [
         [
-            _breakable(row["name"]) + ("" if row["status"] == "ran" else f" ({row['status']})"),
+            breakable(row["name"]) + ("" if row["status"] == "ran" else f" ({row['status']})"),
             row["truth"],
             row["scored_frames"],
-            *(_share(row["unanswered_frames"], row["frames"]) for _ in unanswered),
+            *(share(row["unanswered_frames"], row["frames"]) for _ in unanswered),
             row["truths"],
             row["boxes"],
-            *(_with_interval(row, measure) for measure in _MEASURES),
+            *(with_interval(row, measure) for measure in _MEASURES),
             "–" if pd.isna(row["best_f1_50"]) else f"{row['best_f1_50']:.2f} at {row['best_confidence']:.2f}",
         ]
         for row in (table.to_dict("records") if table["scored_frames"].any() else ())
@@ -130,15 +140,15 @@ def _cost(table: pd.DataFrame) -> Section:
     for row in table[table["frames"] > 0].to_dict("records"):
         rows.append(
             [
-                _breakable(row["name"]),
-                *(_number(row[name]) for name in ("median_s", "p95_s", "images_per_s", "best_batch")),
-                *(_number(row[name]) for name in ("load_s", "warm_up_s")),
-                *(_whole(row[name]) for name in ("memory_mb", "gpu_memory_mb", "weights_mb")),
-                _number(row["money_per_1000"]),
-                _whole((row["tokens_in"] + row["tokens_out"]) / row["frames"]),
+                breakable(row["name"]),
+                *(number(row[name]) for name in ("median_s", "p95_s", "images_per_s", "best_batch")),
+                *(number(row[name]) for name in ("load_s", "warm_up_s")),
+                *(whole(row[name]) for name in ("memory_mb", "gpu_memory_mb", "weights_mb")),
+                number(row["money_per_1000"]),
+                whole((row["tokens_in"] + row["tokens_out"]) / row["frames"]),
                 "–" if pd.isna(row["invalid_share"]) else f"{row['invalid_share']:.0%}",
-                _whole(row["retries"]),
-                _whole(row["failed_frames"]),
+                whole(row["retries"]),
+                whole(row["failed_frames"]),
             ]
         )
     text = (
@@ -151,7 +161,7 @@ def _cost(table: pd.DataFrame) -> Section:
 
 def _budget(table: pd.DataFrame, params: ComparisonParams) -> Section:
     rows = [
-        [_breakable(row["name"]), _duration(row["budget_hours"]), _money(row["budget_money"])]
+        [breakable(row["name"]), duration(row["budget_hours"]), money(row["budget_money"])]
         for row in table[table["budget_hours"].notna()].sort_values("budget_hours").to_dict("records")
     ]
     text = (
@@ -161,24 +171,14 @@ def _budget(table: pd.DataFrame, params: ComparisonParams) -> Section:
     return Section("Budget", text, tables=[Table(["", "time", "money"], rows)])
 
 
-def _duration(hours: float) -> str:
-    if hours < 1:
-        return f"{60 * hours:.0f} minutes"
-    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
-
-
-def _money(dollars: float) -> str:
-    return "unknown" if pd.isna(dollars) else f"$ {dollars:,.2f}"
-
-
 def _differences(comparison: Comparison) -> Section:
     rows = [
         [
-            _breakable(row["first"]),
-            _breakable(row["second"]),
+            breakable(row["first"]),
+            breakable(row["second"]),
             row["truth"],
             row["frames"],
-            f"{row['difference']:+.2f}" + _interval(row["low"], row["high"], "+.2f"),
+            f"{row['difference']:+.2f}" + interval(row["low"], row["high"], "+.2f"),
             f"{row['first_better']:.0%}",
         ]
         for row in comparison.pairs.to_dict("records")
@@ -198,7 +198,7 @@ def _differences(comparison: Comparison) -> Section:
 def _agreement(comparison: Comparison) -> Section:
     matrix = comparison.agreement
     rows = [
-        [name, *(_number(value) for value in values)]
+        [name, *(number(value) for value in values)]
         for name, values in zip(matrix.index, matrix.to_numpy(), strict=True)
     ]
     text = (
@@ -247,7 +247,7 @@ def _worst(
 def _made_with(table: pd.DataFrame) -> Section:
     rows: list[Sequence[Value]] = [
         [
-            _breakable(row["name"]),
+            breakable(row["name"]),
             row["what"],
             row["status"],
             row["weights"] or "none",
@@ -257,31 +257,3 @@ def _made_with(table: pd.DataFrame) -> Section:
         for row in table.to_dict("records")
     ]
     return Section("What ran", tables=[Table(["", "", "status", "weights", "device", "reason"], rows)])
-
-
-def _breakable(name: str) -> str:
-    """Allow a line break after a colon or a slash in a name, because tables are wide."""
-    return name.replace(":", ":\u200b").replace("/", "/\u200b")
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.0%}" if part else "–"
-
-
-def _with_interval(row: dict, measure: str) -> str:
-    value = row[measure]
-    if pd.isna(value):
-        return "–"
-    return f"{value:.2f}" + _interval(row[f"{measure}_low"], row[f"{measure}_high"])
-
-
-def _interval(low: float, high: float, shape: str = ".2f") -> str:
-    return "" if pd.isna(low) or pd.isna(high) else f" ({low:{shape}}–\u2060{high:{shape}})"
-
-
-def _number(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.3g}"
-
-
-def _whole(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:,.0f}"

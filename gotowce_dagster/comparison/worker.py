@@ -6,7 +6,6 @@ It writes results line by line, so that a killed process loses nothing it has me
 import json
 import os
 import pkgutil
-import resource
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from gotowce_dagster.comparison.job import EVENTS, JOB, Job, Picture
 from gotowce_dagster.comparison.subjects import Subject, size_mb
 from gotowce_dagster.core.detections import confidences
 from gotowce_dagster.core.errors import GotowceError
+from gotowce_dagster.core.memory import peak_mb
 from gotowce_dagster.core.redact import redact, secrets_of_environment
 from gotowce_dagster.detectors.base import invalid_boxes
 from gotowce_dagster.pictures.read import read_rgb
@@ -168,16 +168,7 @@ def _batches(subject: Subject, job: Job, usual_s: float) -> Iterator[Event]:
 
 def _memory() -> dict[str, float]:
     """Peak memory so far in megabytes: of the process, and of torch on the GPU."""
-    return {"memory_mb": _peak_mb(), "gpu_memory_mb": _gpu_peak_mb()}
-
-
-def _peak_mb() -> float:
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not ru_maxrss: on Linux it starts at the peak of the parent process.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {"memory_mb": peak_mb(), "gpu_memory_mb": _gpu_peak_mb()}
 
 
 def _gpu_peak_mb() -> float:

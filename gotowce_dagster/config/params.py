@@ -1,6 +1,7 @@
 """params.yaml, typed. The only source of anything that changes an output, and the only place that reads it.
 
-One section a stage. What a number means stands beside it in params.yaml.
+One section per stage; params.yaml explains each number beside it. The sections about training, review and
+studies have files of their own.
 """
 
 import os
@@ -8,22 +9,76 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from gotowce_dagster.config.detector_settings import DescriberSettings, DetectorSettings, OpenSettings
+from gotowce_dagster.config.detector_settings import DetectorSettings
+from gotowce_dagster.config.review_params import (
+    DoubtParams,
+    RankingParams,
+    ReviewAssistParams,
+    ReviewAuditParams,
+    ReviewParams,
+    ReviewSensorParams,
+    ReviewTasksParams,
+    ReviewVideoParams,
+)
+from gotowce_dagster.config.settings import Section
+from gotowce_dagster.config.study_params import (
+    ComparisonParams,
+    CropSensitivityParams,
+    DialogueParams,
+    MarkColoursParams,
+    MeasuringParams,
+    PromptInputsParams,
+    SegmentEverythingParams,
+    VocabularyParams,
+)
+from gotowce_dagster.config.training_params import (
+    CropParams,
+    DatasetParams,
+    EvaluationParams,
+    RoundsParams,
+    TrainingParams,
+)
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.safe_names import ClassName, ReadablePath
+from gotowce_dagster.core.safe_names import ClassName
 from gotowce_dagster.core.validation import in_words
 from gotowce_dagster.core.yaml_files import read_yaml
 
-
-class Section(BaseModel):
-    """A part of params.yaml: unknown keys are refused, values cannot change, numbers are finite.
-
-    Strict: text such as ``yes`` is no truth value and ``"2"`` no number, as DVC reads them.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+__all__ = [
+    "ComparisonParams",
+    "ConsensusParams",
+    "CropParams",
+    "CropSensitivityParams",
+    "DatasetParams",
+    "DetectionsParams",
+    "DialogueParams",
+    "DoubtParams",
+    "EvaluationParams",
+    "FramesParams",
+    "GateParams",
+    "LabelsParams",
+    "MarkColoursParams",
+    "MasksParams",
+    "MeasuringParams",
+    "Params",
+    "PromptInputsParams",
+    "PropagationParams",
+    "RankingParams",
+    "ReviewAssistParams",
+    "ReviewAuditParams",
+    "ReviewParams",
+    "ReviewSensorParams",
+    "ReviewTasksParams",
+    "ReviewVideoParams",
+    "RoundsParams",
+    "RuleParams",
+    "Section",
+    "SegmentEverythingParams",
+    "TrainingParams",
+    "VocabularyParams",
+    "read_params",
+]
 
 
 class FramesParams(Section):
@@ -38,7 +93,7 @@ class FramesParams(Section):
 
 
 class ConsensusParams(Section):
-    """How several detectors agree; see labels/consensus.py."""
+    """Consensus of several detectors; see detectors/consensus.py."""
 
     iou: float = Field(gt=0, le=1)
     quorum: int = Field(ge=1)
@@ -53,7 +108,7 @@ class DetectionsParams(Section):
     @field_validator("detectors")
     @classmethod
     def _not_our_own_output(cls, detectors: dict[str, DetectorSettings]) -> dict[str, DetectorSettings]:
-        """The model is made from these detections, so they must not depend on it in turn."""
+        """The fine-tuned model depends on these detections, so they must not depend on it."""
         for name, settings in detectors.items():
             for weights in _all_weights(settings):
                 parts = Path(os.path.normpath(weights)).parts
@@ -77,7 +132,7 @@ class DetectionsParams(Section):
 
 
 def _all_weights(settings: DetectorSettings) -> tuple[str, ...]:
-    """Those of a detector, and of the one that it looks around."""
+    """Weights of a detector, and of the one around whose boxes it crops."""
     crop = settings.input.crop if settings.input else None
     return (*settings.needs, *(_all_weights(crop.around) if crop and crop.around else ()))
 
@@ -128,7 +183,7 @@ class MasksParams(Section):
 
 
 class RuleParams(Section):
-    """One rule of labels/rules.py: whether it counts, from which score on, and what failing it means."""
+    """One rule of labels/rules.py: whether it is applied, its threshold, and the verdict if it fails."""
 
     mode: Literal["off", "score", "on"]
     threshold: float = Field(ge=0, le=1)
@@ -138,239 +193,6 @@ class RuleParams(Section):
 
 class LabelsParams(Section):
     rules: dict[str, RuleParams]
-
-
-class DatasetParams(Section):
-    seed: int
-    split_by: Literal["auto", "recording", "blocks"]
-    shares: dict[str, float]
-    cycle_s: float = Field(gt=0)
-    gap_s: float = Field(ge=0)
-    near_duplicate_bits: int = Field(ge=0, le=64)
-    negative_share: float = Field(ge=0, lt=1)
-    unknown_frames: int = Field(ge=0)
-    polygons: bool
-
-    @field_validator("shares")
-    @classmethod
-    def _whole(cls, shares: dict[str, float]) -> dict[str, float]:
-        whole = set(shares) == {"train", "val", "test"} and abs(sum(shares.values()) - 1) < 1e-6
-        if not whole or min(shares.values()) <= 0:
-            raise ValueError(f"expected train, val and test, each above 0, together 1, not {shares}")
-        return shares
-
-
-class CropParams(Section):
-    """Training on crops around targets at native scale; see training/crops.py."""
-
-    px: int = Field(ge=64, multiple_of=32)
-    count: int = Field(ge=8)
-    per_frame: int = Field(ge=1)
-    erased: float = Field(ge=0, le=1)
-    away: float = Field(ge=0, le=1)
-    standouts: int = Field(ge=0)
-    pasted: Annotated[tuple[int, int], Field(strict=False)]
-    paste_scale: Annotated[tuple[float, float], Field(strict=False)]
-    foreign: float = Field(ge=0, le=1)
-    marked: float = Field(ge=0, le=1)
-    stretch: float = Field(ge=1)
-    turn_deg: float = Field(ge=0, le=180)
-    recolour: float = Field(ge=0, le=1)
-    brightness: float = Field(ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "CropParams":
-        for name, (low, high) in {"pasted": self.pasted, "paste_scale": self.paste_scale}.items():
-            if low > high or low < 0 or (name == "paste_scale" and low <= 0):
-                raise ValueError(f"{name}: expected the smallest first, none negative, got {[low, high]}")
-        return self
-
-
-class RoundsParams(Section):
-    """Self-training: a model labels what nobody has marked, and the next one learns from that."""
-
-    count: int = Field(ge=0)
-    least_gain: float = Field(ge=0)
-    frames: int = Field(ge=1)
-    hold: int = Field(ge=2)
-    adopt: float = Field(gt=0, le=1)
-    doubt: float = Field(gt=0, le=1)
-    box_iou: float = Field(ge=0, le=1)
-    smallest: float = Field(ge=0)
-    small: float = Field(ge=0)
-
-
-_FOLDERS = {
-    "rfdetr": "a folder such as Roboflow/rf-detr-nano",
-    "dfine": "a folder such as ustc-community/dfine-nano-coco",
-}
-"""What the engines of transformers start from."""
-
-
-class TrainingParams(Section):
-    engine: Literal["yolo", "rfdetr", "dfine"]
-    weights: list[str] = Field(min_length=1)
-    seed: int
-    epochs: int = Field(ge=1)
-    patience: int = Field(ge=1)
-    imgsz: int = Field(ge=32, multiple_of=32)
-    crops: CropParams | None
-    rounds: RoundsParams
-    tile_px: int = Field(ge=0, multiple_of=32)
-    batch: int = Field(ge=1)
-    learning_rate: float = Field(gt=0, lt=1)
-    freeze: int = Field(ge=0)
-    mosaic: float = Field(ge=0, le=1)
-    close_mosaic: int = Field(ge=0)
-    scale: float = Field(ge=0, lt=1)
-    workers: int = Field(ge=0)
-    least_map50: float = Field(ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _of_one_engine(self) -> "TrainingParams":
-        """The engines of transformers start from folders, and do not combine images."""
-        is_yolo = self.engine == "yolo"
-        if wrong := [name for name in self.weights if name.endswith((".pt", ".yaml")) != is_yolo]:
-            other = (
-                "a .pt file or a .yaml architecture, such as yolo26n.pt" if is_yolo else _FOLDERS[self.engine]
-            )
-            raise ValueError(f"weights: {wrong[0]} is not of the engine {self.engine}; name {other}")
-        if not is_yolo and (self.mosaic or self.close_mosaic):
-            raise ValueError(f"mosaic: only the engine yolo combines images; set it to 0 for {self.engine}")
-        return self
-
-
-class EvaluationParams(Section):
-    confidence: float = Field(ge=0, le=1)
-    max_truth_frames: int = Field(ge=1)
-    videos_shown: int = Field(ge=0)
-    worst_shown: int = Field(ge=0)
-    pictures_mb: float = Field(gt=0)
-
-
-class DoubtParams(Section):
-    """How much each kind of doubt weighs in review/choose.py."""
-
-    verdict: float = Field(ge=0)
-    quality: float = Field(ge=0)
-    disagreement: float = Field(ge=0)
-    temporal: float = Field(ge=0)
-
-
-class RankingParams(Section):
-    frames: int = Field(ge=1)
-    seconds: float = Field(gt=0)
-    confidence: float = Field(gt=0, le=1)
-    iou: float = Field(gt=0, le=1)
-    box_iou: float = Field(ge=0, le=1)
-
-
-class ReviewTasksParams(Section):
-    project: str = Field(min_length=3)
-    select: Literal["all", "doubtful"]
-    doubtful: int = Field(ge=0)
-    audit_share: float = Field(ge=0, le=1)
-    seed: int
-    verdicts: list[Literal["accept", "review", "reject"]] = Field(min_length=1)
-    doubt: DoubtParams
-    disagreement: list[str]
-    temporal: list[str]
-    masks: Literal["bitmask", "polygon"]
-    polygon_px: float = Field(gt=0)
-    classes: list[ClassName]
-    batch: int = Field(ge=1, le=1000)
-    ranking: RankingParams
-
-
-class ReviewAuditParams(Section):
-    interval: float = Field(gt=0, lt=1)
-    error_px: float = Field(ge=0)
-    error_mask_iou: float = Field(ge=0, le=1)
-
-
-class ReviewAssistParams(Section):
-    click_px: int = Field(ge=8)
-    remembered: int = Field(ge=2)
-
-
-class ReviewVideoParams(Section):
-    tolerance_px: float = Field(ge=0)
-
-
-class ReviewSensorParams(Section):
-    every_s: int = Field(ge=5)
-    at_least: int = Field(ge=1)
-    max_error_rate: float = Field(ge=0, le=1)
-
-
-class ReviewParams(Section):
-    """What concerns people who review: see review/."""
-
-    tasks: ReviewTasksParams
-    audit: ReviewAuditParams
-    assist: ReviewAssistParams
-    video: ReviewVideoParams
-    sensor: ReviewSensorParams
-
-
-class SegmentEverythingParams(Section):
-    frames: int = Field(ge=1)
-    input_px: int = Field(ge=64, multiple_of=32)
-    points_per_side: int = Field(ge=2)
-    least_predicted_iou: float = Field(ge=0, le=1)
-    least_stability: float = Field(ge=0, le=1)
-    superpixels: int = Field(ge=2)
-    compactness: float = Field(gt=0)
-
-
-class MarkColoursParams(Section):
-    frames: int = Field(ge=1)
-    background_px: int = Field(ge=100)
-    percentiles: list[Annotated[int, Field(ge=0, le=100)]] = Field(min_length=1)
-
-
-class CropSensitivityParams(Section):
-    describers: dict[str, DescriberSettings] = Field(min_length=1)
-    frames: int = Field(ge=1)
-    steps: int = Field(ge=2)
-    iterations: int = Field(ge=1)
-    words: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
-    least_share: float = Field(gt=0, le=1)
-    interval: float = Field(gt=0, lt=1)
-    neighbours: int = Field(ge=1)
-    language_model: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
-    seed: int
-
-
-class VocabularyParams(Section):
-    detectors: dict[str, OpenSettings]
-    phrases: list[Annotated[str, Field(min_length=1)]]
-    control: list[Annotated[str, Field(min_length=1)]]
-    nearest: int = Field(ge=1)
-    frames: int = Field(ge=1)
-    min_confidence: float = Field(ge=0, le=1)
-    lvis_categories: ReadablePath | None
-    text_encoder: ReadablePath
-    language_model: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
-
-
-class ComparisonParams(Section):
-    detectors: dict[str, DetectorSettings] = Field(min_length=1)
-    segmenters: list[str]
-    truth: Literal["designator", "object"]
-    truth_of: dict[str, Literal["designator", "object"]]
-    frames: int = Field(ge=1)
-    bootstrap: int = Field(ge=100)
-    interval: float = Field(gt=0, lt=1)
-    seed: int
-    timeout_s: float = Field(gt=0)
-    max_batch: int = Field(ge=1)
-    batch_s: float = Field(ge=0)
-    memory_mb: float = Field(gt=0)
-    budget_frames: int = Field(ge=1)
-    frames_shown: int = Field(ge=0)
-    worst_shown: int = Field(ge=0)
-    pictures_mb: float = Field(gt=0)
 
 
 _MOVED = {
@@ -398,6 +220,8 @@ class Params(Section):
     mark_colours: MarkColoursParams
     crop_sensitivity: CropSensitivityParams
     vocabulary: VocabularyParams
+    prompt_inputs: PromptInputsParams
+    dialogue: DialogueParams
 
     @model_validator(mode="before")
     @classmethod

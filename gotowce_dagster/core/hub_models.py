@@ -41,7 +41,7 @@ def load(model: str, processor: str, weights: str, device: str) -> tuple[Any, An
         weights: name of a folder in weights.py.
 
     Raises:
-        MissingWeightsError: the weights are neither here nor reachable, damaged, or of another model.
+        MissingWeightsError: the weights are missing and cannot be downloaded, damaged, or of another model.
     """
     built, prepare = load_folder(model, processor, require(weights))
     return built.to(device).eval(), prepare

@@ -1,6 +1,7 @@
 """Progress callbacks, which every stage takes."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,3 +20,18 @@ def tracked(items: Iterable[T], total: int, progress: Progress) -> Iterator[T]:
     for done, item in enumerate(items, start=1):
         yield item
         progress(done, total)
+
+
+def in_one_bar(progress: Progress, parts: int) -> Callable[[str], Progress]:
+    """Combine the progress of several parts into one, in hundredths of a part.
+
+    Returns:
+        Called with the name of the next part, it returns the callback of that part.
+    """
+    places = count()
+
+    def start(name: str) -> Progress:
+        place = next(places)
+        return lambda done, total: progress(100 * place + 100 * done // max(total, 1), 100 * parts)
+
+    return start

@@ -15,6 +15,8 @@ from gotowce_dagster.designators.profile import Designator
 RIGHT = np.array([False, True, False, True])
 BOTTOM = np.array([False, False, True, True])
 """The four kinds of corner, in the order top left, top right, bottom left, bottom right."""
+INWARD = np.stack((1 - 2 * RIGHT, 1 - 2 * BOTTOM), axis=-1)
+"""The step in x and in y from each kind of corner into the mark, (4, 2)."""
 
 MOST, PORTION = 16_000, 2_000
 """Places of one kind that are looked at in a frame at most, and at once."""
@@ -61,6 +63,9 @@ class Corners:
     """float (n,): mean length of its two arms."""
 
 
+NO_CORNERS = Corners(np.zeros((0, 2), int), np.zeros(0, int), np.zeros(0))
+
+
 def find_corners(ycrcb: np.ndarray, mask: np.ndarray, search: Search, limit: int = 64) -> Corners:
     """Find corners in a mask of 0 and 1.
 
@@ -76,76 +81,93 @@ def find_corners(ycrcb: np.ndarray, mask: np.ndarray, search: Search, limit: int
     """
     probe = search.probe
     needed = max(int(np.ceil(0.7 * search.fill)), 3)
-    rows, columns = _or_next(mask, axis=0), _or_next(mask, axis=1)
-    across, down = _box_sum(rows, probe, 1), _box_sum(columns, 1, probe)
+    # Most rows have nothing on. Those that matter are put one below the other, with empty ones between them.
+    level = _occupied(mask, probe + 1)
+    if not len(level):
+        return NO_CORNERS
+    packed = mask[level]
+    across = _box_sum(_or_next(packed, axis=0), probe, 1)
+    down = _box_sum(_or_next(packed, axis=1), 1, probe)
     points = cv2.findNonZero(cv2.threshold(across, needed - 1, 1, cv2.THRESH_BINARY)[1])
     if points is None:
-        return Corners(np.zeros((0, 2), int), np.zeros(0, int), np.zeros(0))
-    x, y = points.reshape(-1, 2).T.astype(np.intp)
-    steps = np.arange(max(search.longest, search.thickness + 2 + search.clear))
-    found = []
-    for kind, (right, bottom) in enumerate(zip(RIGHT, BOTTOM, strict=True)):
-        corner_x, corner_y = x + (probe - 1) * right, y + bottom
-        vertical = _at(down, corner_x - right, corner_y - (probe - 1) * bottom)
-        good = vertical >= needed
-        strength = across[y[good], x[good]] + vertical[good]
-        strongest = _strongest(np.c_[corner_x[good], corner_y[good]], strength)
-        over, along = (-steps if right else steps), (-steps if bottom else steps)
-        xy = np.zeros((0, 2), np.intp)
-        # In portions: where the ground has the mark's colour there are tens of thousands.
-        for start in range(0, min(len(strongest), MOST), PORTION):
-            part = strongest[start : start + PORTION]
-            part = part[_empty_inside(mask, part, over, along, search)]
-            part = part[_stand_out(ycrcb, part, search, right=bool(right), bottom=bool(bottom))]
-            xy = np.concatenate((xy, part))[:limit]
-            if len(xy) == limit:
-                break
-        arms = np.c_[
-            arm_lengths(_at(rows, xy[:, [0]] + over, xy[:, [1]] - bottom), probe),
-            arm_lengths(_at(columns, xy[:, [0]] - right, xy[:, [1]] + along), probe),
-        ]
-        same = alike(arms, arms.mean(axis=1, keepdims=True)).all(axis=1)
-        found.append((xy[same], np.full(int(same.sum()), kind), arms[same].mean(axis=1)))
-    return Corners(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        return NO_CORNERS
+    start = points.reshape(-1, 2).astype(np.intp)
+    # All four kinds at once: of the few places in most frames, calls cost more than what they compute.
+    kind = np.repeat(np.arange(4), len(start))
+    shift = np.stack((RIGHT * (probe - 1), BOTTOM), axis=-1)
+    xy = (start + shift[:, None]).reshape(-1, 2)
+    vertical = _at(down, xy[:, 0] - RIGHT[kind], xy[:, 1] - (probe - 1) * BOTTOM[kind])
+    good = np.flatnonzero(vertical >= needed)
+    strength = np.tile(across[start[:, 1], start[:, 0]].astype(int), 4)[good] + vertical[good]
+    xy, kind = (np.c_[start[:, 0], level[start[:, 1]]] + shift[:, None]).reshape(-1, 2)[good], kind[good]
+    best = _strongest(xy, kind, strength)
+    xy, kind = xy[best], kind[best]
+    rank = np.arange(len(kind)) - np.searchsorted(kind, kind)
+    found = np.zeros(0, np.intp)
+    # In portions: where the ground has the mark's colour there are tens of thousands.
+    for begin in range(0, min(int(rank.max(initial=-1)) + 1, MOST), PORTION):
+        lacking = np.bincount(kind[found], minlength=4) < limit
+        part = np.flatnonzero((rank >= begin) & (rank < min(begin + PORTION, MOST)) & lacking[kind])
+        part = part[_empty_inside(mask, xy[part], kind[part], search)]
+        part = part[_stand_out(ycrcb, xy[part], kind[part], search)]
+        found = np.sort(np.concatenate((found, part)))
+    found = found[np.arange(len(found)) - np.searchsorted(kind[found], kind[found]) < limit]
+    xy, kind = xy[found], kind[found]
+    reach = max(search.longest, search.thickness + 2 + search.clear)
+    inward = np.arange(reach) * INWARD[kind][:, :, None]
+    arms = np.stack(
+        (
+            arm_lengths(
+                _either(mask, xy[:, :1] + inward[:, 0], xy[:, 1:] - BOTTOM[kind][:, None], (0, 1)), probe
+            ),
+            arm_lengths(
+                _either(mask, xy[:, :1] - RIGHT[kind][:, None], xy[:, 1:] + inward[:, 1], (1, 0)), probe
+            ),
+        ),
+        axis=-1,
+    )
+    same = alike(arms, arms.mean(axis=1, keepdims=True)).all(axis=1)
+    return Corners(xy[same], kind[same], arms[same].mean(axis=1))
 
 
-def _empty_inside(
-    mask: np.ndarray, xy: np.ndarray, over: np.ndarray, along: np.ndarray, search: Search
-) -> np.ndarray:
-    """Whether the square inside each corner is empty but for a few pixels: bool (n,).
+def _occupied(mask: np.ndarray, above: int) -> np.ndarray:
+    """Rows with something on and the ``above`` rows before each, from the top: int (n,)."""
+    on = np.flatnonzero(mask.max(axis=1))
+    wanted = np.zeros(len(mask) + above, bool)
+    for back in range(above + 1):
+        wanted[on + above - back] = True
+    return np.flatnonzero(wanted[above:])
 
-    Args:
-        over, along: steps from the corner inwards, in x and in y.
-    """
-    inner = slice(search.thickness + 2, search.thickness + 2 + search.clear)
-    x, y = xy[:, 0, None, None] + over[None, inner, None], xy[:, 1, None, None] + along[None, None, inner]
-    return _at(mask, x, y).mean(axis=(1, 2)) <= 0.15
+
+def _empty_inside(mask: np.ndarray, xy: np.ndarray, kind: np.ndarray, search: Search) -> np.ndarray:
+    """Whether the square inside each corner is empty but for a few pixels: bool (n,)."""
+    inner = np.arange(search.thickness + 2, search.thickness + 2 + search.clear)
+    x, y = (xy[:, :, None] + INWARD[kind][:, :, None] * inner).transpose(1, 0, 2)
+    return _at(mask, x[:, :, None], y[:, None]).mean(axis=(1, 2)) <= 0.15
 
 
 def _stand_out(
-    ycrcb: np.ndarray, xy: np.ndarray, search: Search, *, right: bool, bottom: bool, least: float = 0.6
+    ycrcb: np.ndarray, xy: np.ndarray, kind: np.ndarray, search: Search, least: float = 0.6
 ) -> np.ndarray:
     """Whether both arms differ from what is inside them, and one also from what is outside: bool (n,).
 
     Only one, because text may touch the mark on one side.
     """
-    inward = np.array([-1 if right else 1, -1 if bottom else 1])
     along = np.linspace(0.5, 1, 4) * (search.probe - 1)
     across = np.array([0, 1, search.thickness + 2, -3])
-    differ = []
+    step = np.zeros((2, len(along), len(across), 2), int)
     for axis in range(2):
-        step = np.zeros((len(along), len(across), 2))
-        step[..., axis] = np.round(along)[:, None]
-        step[..., 1 - axis] = across
-        places = xy[:, None, None] + (step * inward).astype(int)
-        x = np.clip(places[..., 0], 0, ycrcb.shape[1] - 1)
-        y = np.clip(places[..., 1], 0, ycrcb.shape[0] - 1)
-        colours = ycrcb[y, x].astype(np.int16)
-        line, beside = colours[:, :, :2], colours[:, :, 2:]
-        contrast = (np.abs(line[:, :, :, None] - beside[:, :, None]) / CONTRAST).max(axis=-1)
-        # Of the line's two possible rows the better one, of the places along the arm the middle one.
-        differ.append(np.median(contrast.max(axis=2), axis=1))
-    inside, outside = np.stack(differ, axis=1).transpose(2, 0, 1)
+        step[axis, ..., axis] = np.round(along)[:, None]
+        step[axis, ..., 1 - axis] = across
+    places = xy[:, None, None, None] + step * INWARD[kind][:, None, None, None]
+    x = np.clip(places[..., 0], 0, ycrcb.shape[1] - 1)
+    y = np.clip(places[..., 1], 0, ycrcb.shape[0] - 1)
+    colours = ycrcb[y, x].astype(np.int16)
+    line, beside = colours[..., :2, :], colours[..., 2:, :]
+    contrast = (np.abs(line[..., :, None, :] - beside[..., None, :, :]) / CONTRAST).max(axis=-1)
+    # Of the line's two possible rows the better one, of the places along the arm the middle one.
+    ordered = np.sort(contrast.max(axis=-2), axis=2)
+    inside, outside = np.moveaxis((ordered[:, :, 1] + ordered[:, :, 2]) / 2, -1, 0)
     return (inside >= least).all(axis=1) & (outside >= least).any(axis=1)
 
 
@@ -186,7 +208,7 @@ def _or_next(mask: np.ndarray, axis: int) -> np.ndarray:
     """Each pixel or its neighbour further along ``axis``."""
     both = mask.copy()
     inner, ahead = (both[:-1], mask[1:]) if axis == 0 else (both[:, :-1], mask[:, 1:])
-    np.maximum(inner, ahead, out=inner)
+    cv2.max(inner, ahead, inner)
     return both
 
 
@@ -197,8 +219,13 @@ def _at(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(inside, values[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)], 0).astype(int)
 
 
-def _strongest(xy: np.ndarray, strength: np.ndarray, cell: int = 4) -> np.ndarray:
-    """Of the places in each ``cell`` x ``cell`` pixels the strongest, strongest of all first."""
-    xy = xy[np.argsort(-strength, kind="stable")]
-    _, first = np.unique((xy // cell) @ np.array([1, 1 << 20]), return_index=True)
-    return xy[np.sort(first)]
+def _either(mask: np.ndarray, x: np.ndarray, y: np.ndarray, step: tuple[int, int]) -> np.ndarray:
+    """Each pixel or the one a step further, as ``_or_next``: 0 outside the image; x and y broadcast."""
+    return np.maximum(_at(mask, x, y), _at(mask, x + step[0], y + step[1]))
+
+
+def _strongest(xy: np.ndarray, kind: np.ndarray, strength: np.ndarray, cell: int = 4) -> np.ndarray:
+    """Indices of the strongest of each kind in each ``cell`` x ``cell`` pixels, by kind, strongest first."""
+    order = np.lexsort((-strength, kind))
+    _, first = np.unique((xy[order] // cell) @ np.array([4, 1 << 22]) + kind[order], return_index=True)
+    return order[np.sort(first)]

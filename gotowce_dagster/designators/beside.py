@@ -29,7 +29,7 @@ from gotowce_dagster.designators.profile import BesideLook, Look
 CLOSE = 2
 """Gaps in pixels inside a sign that are closed."""
 MARGIN = 2
-"""Pixels around a sign that are compared as well: nothing of its colour may lie there."""
+"""Margin in pixels around a sign that is compared as well: it must not have the sign's colour."""
 FINEST = 48
 """Rows and columns that a kept picture has at most."""
 _SHIFT = 3
@@ -183,6 +183,24 @@ def _best_place(window: np.ndarray, picture: np.ndarray) -> tuple[int, int]:
     return x, y
 
 
+def _between(window: np.ndarray, picture: np.ndarray, x: int, y: int) -> np.ndarray:
+    """How far from the best whole pixel the picture differs least, x, y: each the vertex of a parabola."""
+    apart = cv2.matchTemplate(window, picture.astype(np.float32), cv2.TM_SQDIFF)
+    height, width = apart.shape
+    shift = np.zeros(2)
+    if 0 < x < width - 1:
+        shift[0] = _vertex(apart[y, x - 1 : x + 2])
+    if 0 < y < height - 1:
+        shift[1] = _vertex(apart[y - 1 : y + 2, x])
+    return shift
+
+
+def _vertex(values: np.ndarray) -> float:
+    """Where between -0.5 and 0.5 a parabola through values at -1, 0 and 1, the least at 0, is least."""
+    bend = float(values[0] - 2 * values[1] + values[2])
+    return float(np.clip((values[0] - values[2]) / (2 * bend), -0.5, 0.5)) if bend > 0 else 0.0
+
+
 def _compared(scene: Scene, piece: np.ndarray, sides: np.ndarray, look: BesideLook) -> Sighting:
     """The place at a piece of the mask that is most like the look's picture, drawn with these sides."""
     digits = np.array([[int(digit) for digit in row] for row in look.picture], np.float32) / 9
@@ -194,7 +212,7 @@ def _compared(scene: Scene, piece: np.ndarray, sides: np.ndarray, look: BesideLo
     near = _nearness(scene.ycrcb, window, look.colours)
     x, y = _best_place(near, picture)
     likeness = _likeness(near[y : y + picture.shape[0], x : x + picture.shape[1]], picture)
-    begin = window[:2] + np.array([x, y]) + MARGIN
+    begin = window[:2] + np.array([x, y]) + _between(near, picture, x, y) + MARGIN
     box = np.concatenate((begin, begin + np.array([width, height]))).astype(float)
     return Sighting(box, ramp(likeness, 0.6, 0.8))
 

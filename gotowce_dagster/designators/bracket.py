@@ -3,7 +3,7 @@
 The family of each designator decides how (designators/families.py); this file finds those of four corners.
 
 A frame becomes a mask of the mark's colours (evidence.py); corners found in it (arms.py) propose boxes
-in pairs (proposals.py); each proposal is measured on the frame (measures.py): are its arms there and all of
+in pairs (proposals.py); each proposal is measured on the frame (measures.py): are its arms visible and all of
 one length, is the middle of its sides empty, do the lines stand out from both sides. One or two corners may
 be hidden by a panel or the screen's edge.
 

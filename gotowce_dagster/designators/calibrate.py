@@ -1,7 +1,7 @@
 """Calibrate: example boxes in, a profile with a designator and what to expect of it out.
 
-Every family learns from the examples (choose.py), the best is kept, told where its targets stand
-(relation.py) and tried on frames without an example (selfcheck.py).
+Every family learns from the examples (choose.py); the best one learns where its targets stand
+(relation.py) and is tried on frames without an example (selfcheck.py).
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ class Calibration:
         """A sentence for each example that does not look like the others."""
         return [
             f"frame {fit.example.frame_index}: its mark is not recognised (confidence {fit.confidence:.2f}); "
-            f"is the box there right?"
+            f"is the box of that frame right?"
             for fit in self.fits
             if fit.confidence < _RECOGNISED
         ]

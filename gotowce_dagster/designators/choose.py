@@ -14,34 +14,40 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.designators import families
-from gotowce_dagster.designators.base import Draft, Scene, Sighting, blobs_of, closed, crop
-from gotowce_dagster.designators.bracket import STILL, inset, marks_of
+from gotowce_dagster.designators.base import Draft, Scene, Sighting, crop
+from gotowce_dagster.designators.bracket import inset, marks_of
 from gotowce_dagster.designators.colours import hypotheses
+from gotowce_dagster.designators.composed import with_limits
 from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.evidence import mark_mask, mask_of, to_ycrcb
 from gotowce_dagster.designators.examples import Example
-from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Designator
+from gotowce_dagster.designators.hud import NEARLY_ALL, is_at, is_moving, still, still_regions
+from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Designator, LearnedLook
 from gotowce_dagster.designators.rims import is_rim
 
 MOST_KNOWN = 24
 """Parts of the HUD that a designator remembers at most."""
 SURE = 0.5
 """Confidence from which a sighting counts."""
-PREFERRED = ("corners", "frame", "radial", "ground", "outline", "beside")
+PREFERRED = ("corners", *families.FAMILIES)
 """From the most special family to the most general: where two explain the examples alike, the first wins."""
 _PREFERENCE = 0.05
 _PIECES = 0.8
 """Share of it by which one line, ring or diamond, precedes pointers: pieces on a circle may be its arcs."""
 _CERTAIN = 0.85
 """Score of corners from which no other family is tried: nothing else looks like four of them."""
+GOOD = 0.85
+"""Score below which no family describes the mark well enough, and its own picture is learned too."""
+_SHORT = 0.9
+"""Share of the marks a frame of the examples below which what is found in other frames may be too little."""
 _FOUND_AT = 0.5
 """IoU from which a sighting is at an example."""
 _FAINT = 0.2
 """Confidence from which a part of the HUD may look like the mark in another frame."""
 
 
-_ALIKE, _NEARLY_ALL = 0.7, 0.8
-"""When a part of the HUD stands still: share of its pixels that two frames share, share of such frames."""
+_ALIKE = 0.7
+"""Share of the pixels of a part of the HUD that two frames share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +87,8 @@ def candidates(
         seconds: of this process; no new attempt is begun after so many, however busy the machine is.
     """
     deadline = time.process_time() + seconds
-    frames = [to_ycrcb(example.image) for example in examples]
+    converted = {id(example.image): to_ycrcb(example.image) for example in examples}
+    frames = [converted[id(example.image)] for example in examples]
     boxes = [example.box for example in examples]
     tried = [
         measured
@@ -95,11 +102,37 @@ def candidates(
         if time.process_time() > deadline and checked:
             break
         checked.append(_against_others(_left_out(candidate, frames, boxes), background, frames))
+    if not _good_enough(checked, frames):
+        draft = Draft(name, class_name, ())
+        learned = [_measure(look, frames, boxes) for look in _learned_mark(frames, boxes, draft)]
+        learned = [_against_others(_left_out(each, frames, boxes), background, frames) for each in learned]
+        checked = [*(_against_learned(each, learned) for each in checked), *learned]
     # Only now: a look that takes parts of the HUD for marks must not be preferred to one that does not.
     return [
         replace(each, designator=_knowing_hud(each.designator, [*frames, *background], boxes))
         for each in sorted(checked, key=_rank, reverse=True)
     ]
+
+
+def _good_enough(checked: Sequence[Candidate], frames: Sequence[np.ndarray]) -> bool:
+    """Whether the best of the classic families leaves nothing to be wished for."""
+    best = max(checked, key=_rank, default=None)
+    if best is None or best.score < GOOD:
+        return False
+    # Corners that fit are nothing else, however many frames show no mark.
+    return isinstance(best.designator, Designator) or best.unmarked >= _SHORT * _a_frame(frames)
+
+
+def _against_learned(candidate: Candidate, learned: Sequence[Candidate]) -> Candidate:
+    """A candidate, worth less if it finds fewer marks in other frames than the mark's own picture does."""
+    most = max((each.unmarked for each in learned if each.elsewhere == 0), default=0)
+    missed = 1 - candidate.unmarked / most if most else 0
+    return replace(candidate, score=candidate.score - 0.5 * max(missed, 0))
+
+
+def _a_frame(frames: Sequence[np.ndarray]) -> float:
+    """How many examples a frame has."""
+    return len(frames) / sum(not any(_same(frame, f) for f in frames[:k]) for k, frame in enumerate(frames))
 
 
 def _rank(candidate: Candidate) -> float:
@@ -122,7 +155,7 @@ def _learned(
             return found
     parts, places = _parts(frames, boxes)
     for colours in hypotheses(frames, boxes):
-        for family in families.FAMILIES:
+        for family in families.CLASSIC:
             if time.process_time() < deadline:
                 found += [
                     look
@@ -130,6 +163,17 @@ def _learned(
                     if _explains(look, parts, places) and not _only_rims(look, parts, places)
                 ]
     return found
+
+
+def _learned_mark(
+    frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray], draft: Draft
+) -> list[AnyDesignator]:
+    """The mark's own picture, with its limits; none if the examples have nothing in common."""
+    parts, places = _parts(frames, boxes)
+    looks = _learn_family("learned", parts, places, draft)
+    if not any(_explains(look, parts, places) for look in looks):
+        return []
+    return [with_limits(look, frames, boxes) for look in looks if isinstance(look, LearnedLook)]
 
 
 def _parts(
@@ -169,7 +213,10 @@ def _only_rims(look: AnyDesignator, parts: Sequence[np.ndarray], places: Sequenc
 def _learn_family(
     family: str, parts: Sequence[np.ndarray], places: Sequence[np.ndarray], draft: Draft
 ) -> list[AnyDesignator]:
-    scenes = [Scene(part, mask_of(part, draft.colours)) for part in parts]
+    scenes = [
+        Scene(part, mask_of(part, draft.colours) if draft.colours else np.zeros(part.shape[:2], np.uint8))
+        for part in parts
+    ]
     return list(families.FAMILIES[family].learn(scenes, places, draft))
 
 
@@ -193,7 +240,7 @@ def _measure(
     distinct = [k for k, frame in enumerate(frames) if not any(_same(frame, f) for f in frames[:k])]
     known = still([[s.box for s in elsewhere[k]] for k in distinct], boxes)
     false = float(
-        np.mean([sum(s.confidence >= SURE and not _at(s.box, known) for s in odd) for odd in elsewhere])
+        np.mean([sum(s.confidence >= SURE and not is_at(s.box, known) for s in odd) for odd in elsewhere])
     )
     if known:
         places = tuple(tuple(round(float(v), 1) for v in box) for box in known[:MOST_KNOWN])
@@ -209,30 +256,6 @@ def _measure(
     )
 
 
-def still(found: Sequence[Sequence[np.ndarray]], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Boxes found at one place in most frames, where the marks of the examples move.
-
-    Args:
-        found: boxes xyxy (4,) of each frame.
-        boxes: of the examples.
-    """
-    if len(found) < 3 or not _moving(boxes):
-        return []
-    places: list[tuple[np.ndarray, set[int]]] = []
-    for number, frame in enumerate(found):
-        for box in frame:
-            near = [seen for place, seen in places if np.abs(place - box).max() <= STILL]
-            if near:
-                near[0].add(number)
-            else:
-                places.append((box, {number}))
-    return [place for place, seen in places if len(seen) >= max(3, 0.5 * len(found))]
-
-
-def _moving(boxes: Sequence[np.ndarray]) -> bool:
-    return bool(np.ptp(np.stack(boxes), axis=0).max() > 12)
-
-
 def _knowing_hud(
     designator: AnyDesignator, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
 ) -> AnyDesignator:
@@ -246,7 +269,7 @@ def _knowing_hud(
         boxes: of the examples; what overlaps one of them in any frame may be a mark.
     """
     distinct = [frame for k, frame in enumerate(frames) if not any(_same(frame, f) for f in frames[:k])]
-    if len(distinct) < 3 or len({frame.shape for frame in distinct}) > 1 or not _moving(boxes):
+    if len(distinct) < 3 or len({frame.shape for frame in distinct}) > 1 or not is_moving(boxes):
         return designator
     found = [marks(frame, designator, _FAINT) for frame in distinct]
     masks = [mark_mask(frame, designator).astype(bool) for frame in distinct]
@@ -254,52 +277,17 @@ def _knowing_hud(
     for sightings, mask in zip(found, masks, strict=True):
         for sighting in sightings:
             box = sighting.box
-            if _ious(np.stack(boxes), [sighting]).max() > 0 or _at(box, fixed):
+            if _ious(np.stack(boxes), [sighting]).max() > 0 or is_at(box, fixed):
                 continue
             (x1, y1), (x2, y2) = np.maximum(np.floor(box[:2]), 0).astype(int), np.ceil(box[2:]).astype(int)
             own = mask[y1:y2, x1:x2]
             others = [other[y1:y2, x1:x2] for other in masks]
             alike = [(own & other).sum() >= _ALIKE * (own | other).sum() for other in others]
-            if own.any() and np.mean(alike) >= _NEARLY_ALL:
+            if own.any() and np.mean(alike) >= NEARLY_ALL:
                 fixed.append(box)
-    fixed += [box for box in still_regions(masks, boxes) if not _at(box, fixed)]
+    fixed += [box for box in still_regions(masks, boxes) if not is_at(box, fixed)]
     places = tuple(tuple(round(float(v), 1) for v in box) for box in fixed)
     return designator.model_copy(update={"not_marks": (*designator.not_marks, *places)[:MOST_KNOWN]})
-
-
-def still_regions(
-    masks: Sequence[np.ndarray], boxes: Sequence[np.ndarray], join: int = 12, most: float = 0.08
-) -> list[np.ndarray]:
-    """Boxes xyxy (4,) of bars and text near the screen's edges that stand still in nearly all frames, the
-    largest first.
-
-    Args:
-        masks: bool (H, W) of each frame.
-        boxes: of the examples; a region that touches one of them may be the mark's.
-        join: pixels up to which letters and bars are of one region.
-        most: share of a frame that a region covers at most.
-    """
-    fixed = np.mean(masks, axis=0) >= _NEARLY_ALL
-    height, width = fixed.shape
-    joined = closed(fixed.astype(np.uint8), join)
-    blobs = blobs_of(joined, least=200)
-    found = []
-    for row in np.argsort(-blobs.area, kind="stable"):
-        box = blobs.boxes[row]
-        area = float(np.prod(box[2:] - box[:2]))
-        # What is hollow is the border of a panel or of the screen, in which marks move.
-        dense = blobs.area[row] >= 0.5 * area
-        apart = all(((box[2:] < own[:2]) | (own[2:] < box[:2])).any() for own in boxes)
-        # Elsewhere it may be the scene of a camera that stands still.
-        across, down = box[[0, 2]] / width, box[[1, 3]] / height
-        aside = min(across[1], 1 - across[0]) <= 0.25 or min(down[1], 1 - down[0]) <= 0.2
-        if dense and apart and aside and area <= most * fixed.size:
-            found.append(box)
-    return found[:8]
-
-
-def _at(box: np.ndarray, known: Sequence[np.ndarray]) -> bool:
-    return any(np.abs(box - place).max() <= STILL for place in known)
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
@@ -324,7 +312,9 @@ def _left_out(candidate: Candidate, frames: Sequence[np.ndarray], boxes: Sequenc
         kept = [k for k in range(len(boxes)) if k != left]
         looks = _learn_family(designator.family, [parts[k] for k in kept], [places[k] for k in kept], draft)
         ious = [
-            float(_ious(places[left][None], marks(parts[left], look, SURE)).max(initial=0))
+            float(
+                _ious(places[left][None], marks(parts[left], _as_sure(look, designator), SURE)).max(initial=0)
+            )
             for look in looks
             if _same_kind(look, designator)
         ]
@@ -338,6 +328,13 @@ def _left_out(candidate: Candidate, frames: Sequence[np.ndarray], boxes: Sequenc
     )
 
 
+def _as_sure(look: AnyDesignator, designator: AnyDesignator) -> AnyDesignator:
+    """A look with the limits of confidence that the designator has from whole frames."""
+    if isinstance(look, LearnedLook) and isinstance(designator, LearnedLook):
+        return look.model_copy(update={"likeness": designator.likeness})
+    return look
+
+
 def _same_kind(look: AnyDesignator, designator: AnyDesignator) -> bool:
     kinds = ("family", "shape", "pointers")
     return all(getattr(look, kind, None) == getattr(designator, kind, None) for kind in kinds)
@@ -349,8 +346,6 @@ def _against_others(
     """The candidate, worth less if it finds many more marks in other frames than the examples have."""
     if not background:
         return candidate
-    distinct = [k for k, frame in enumerate(frames) if not any(_same(frame, f) for f in frames[:k])]
-    usual = len(frames) / len(distinct)
     unmarked = float(np.mean([len(marks(frame, candidate.designator, SURE)) for frame in background]))
-    excess = max(unmarked - 1.25 * usual - 0.25, 0.0)
+    excess = max(unmarked - 1.25 * _a_frame(frames) - 0.25, 0.0)
     return replace(candidate, score=candidate.score - 0.25 * min(excess, 4), unmarked=unmarked)

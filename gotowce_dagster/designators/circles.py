@@ -128,8 +128,8 @@ def line_seen(
         thickness: of the line in pixels.
 
     Returns:
-        Share of the directions in which the line is there, and share of these in which nothing is some
-        pixels inside and outside of it; text may touch it in a few, and ticks may stand on it.
+        Share of the directions in which the line is drawn, and share of these in which the pixels just
+        inside and outside of it are empty; text may touch it in a few, and ticks may stand on it.
     """
     angle = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     circle = np.c_[np.cos(angle), np.sin(angle)]
@@ -143,9 +143,9 @@ def line_seen(
     height, width = mask.shape
     inside = (at[..., 0] >= 0) & (at[..., 1] >= 0) & (at[..., 0] < width) & (at[..., 1] < height)
     on = mask[np.clip(at[..., 1], 0, height - 1), np.clip(at[..., 0], 0, width - 1)].astype(bool) & inside
-    there = on[:, 3:8].any(axis=1)
+    drawn = on[:, 3:8].any(axis=1)
     clear = ~(on[:, :3].any(axis=1) | on[:, 8:].any(axis=1))
-    return float(there.mean()), float((there & clear).sum() / max(there.sum(), 1))
+    return float(drawn.mean()), float((drawn & clear).sum() / max(drawn.sum(), 1))
 
 
 def alone(mask: np.ndarray, centre: np.ndarray, radii: tuple[float, float]) -> float:
@@ -186,7 +186,7 @@ def _sectors(offset: np.ndarray) -> np.ndarray:
 
 
 def line_width(mask: np.ndarray, centre: np.ndarray, radii: tuple[float, float], fill: float) -> float:
-    """Mean width in pixels of an ellipse's line of which a share ``fill`` is there."""
+    """Mean width in pixels of an ellipse's line of which a share ``fill`` is drawn."""
     y, x = np.nonzero(mask)
     away = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1])
     near = np.abs(away - 1) * min(radii) <= max(4.0, 0.12 * min(radii))

@@ -31,7 +31,7 @@ _REACHES = (24.0, 8.0)
 """Pixels from the corner in which its arms are looked for after half the side: where little of a side is arm,
 much of it is ground."""
 _DECOYS = ((0.37, 0.0), (0.0, 0.37), (0.63, 0.63), (-0.41, 0.0), (0.0, -0.41), (-0.63, -0.63))
-"""Where beside a box there is no mark, in sides of the box."""
+"""Strip beside a box that contains no mark, in sides of the box."""
 _SMALLER = 0.45
 """Sides down to this times the smallest example's are looked for."""
 _SQUARE, _SHAPES = 0.07, 2.5
@@ -39,7 +39,7 @@ _SQUARE, _SHAPES = 0.07, 2.5
 _COLOURED = 12.0
 """Distance from grey in Cr and Cb from which a mark counts as coloured."""
 _SMALLEST = 9.0
-"""Side in pixels below which no corners can be told apart."""
+"""Side in pixels below which corners cannot be distinguished."""
 _HARMLESS = 0.3
 """Confidence up to which something else than the mark may be found in an example."""
 _OFF = 2
@@ -253,7 +253,7 @@ def _learn_shape(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray], draf
     fitted, arms, rounding, thickness = (np.array(column) for column in zip(*shapes, strict=True))
     size = fitted[:, 2:] - fitted[:, :2]
     share = arms / np.maximum(size.mean(axis=1), 1)  # a wrong box may have no size at all
-    # A wrong box among right ones must not spoil what is learned; the caller tells of it.
+    # A wrong box among right ones must not spoil what is learned; the caller reports it.
     good = (arms >= 3) & (share <= 0.45) & (size.min(axis=1) >= 6)
     if good.sum() < MIN_EXAMPLES:
         raise ValueError(
@@ -300,7 +300,7 @@ def _with_vividness(
 
 
 def _arm_law(arms: np.ndarray, sides: np.ndarray) -> Literal["fixed", "proportional", "either"]:
-    """Whether arms in pixels stay the same at every side, grow with it, or cannot be told."""
+    """Whether arms keep their length in pixels, grow with the side, or the examples cannot decide."""
     if sides.max() < 1.3 * sides.min():
         return "either"
     as_pixels, as_share = arms.std() / arms.mean(), (arms / sides).std() / (arms / sides).mean()

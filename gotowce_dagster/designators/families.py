@@ -12,6 +12,7 @@ from gotowce_dagster.designators.beside import Beside
 from gotowce_dagster.designators.evidence import mark_mask
 from gotowce_dagster.designators.frame import Frame
 from gotowce_dagster.designators.ground import Ground
+from gotowce_dagster.designators.learned import Learned
 from gotowce_dagster.designators.outline import Outline
 from gotowce_dagster.designators.profile import Look
 from gotowce_dagster.designators.radial import Radial
@@ -22,8 +23,12 @@ FAMILIES: dict[str, Family] = {
     "ground": Ground(),
     "outline": Outline(),
     "beside": Beside(),
+    "learned": Learned(),
 }
 """In the order in which calibration prefers them where several fit alike: the more special first."""
+
+CLASSIC = tuple(family for family in FAMILIES if family != "learned")
+"""Families that describe a mark by its colours and form."""
 
 FLOODED = 0.12
 """A mask that fills more of a frame than this is the scene's ground, in which nothing is looked for."""
@@ -41,7 +46,7 @@ def find(ycrcb: np.ndarray, look: Look, min_confidence: float) -> list[Sighting]
         ycrcb: uint8 (H, W, 3).
     """
     scene = scene_of(ycrcb, look)
-    if scene.mask.mean() > FLOODED:
+    if look.family in CLASSIC and scene.mask.mean() > FLOODED:
         return []
     found = [s for s in FAMILIES[look.family].find(scene, look) if s.confidence >= min_confidence]
     return [Sighting(drawn(s.box, look), s.confidence) for s in distinct(found)]

@@ -72,7 +72,7 @@ class Ground:
 def _ellipses(
     mask: np.ndarray, look: GroundLook, *, measure: bool = False
 ) -> list[tuple[Sighting, float, float]]:
-    """Ellipses, the share of their line that is there, and its width where it is to be measured."""
+    """Ellipses, the share of their line that is drawn, and its width if ``measure``."""
     flat = float(np.sqrt(look.aspect[0] * look.aspect[1]))
     # Shrunk across rather than stretched upright: fewer pixels.
     factor = 1 / flat
@@ -87,8 +87,8 @@ def _ellipses(
         box = np.array([(x - r) / factor, y - r, (x + r + 1) / factor, y + r + 1])
         middle, line = np.array([(x + 0.5) / factor - 0.5, y]), (circle.line / factor, circle.line)
         fill, clean = line_seen(mask, middle, line, look.thickness_px)
-        there = ramp(fill, 0.55 * look.fill, 0.85 * look.fill)
-        there *= alone(mask, middle, line)
+        drawn = ramp(fill, 0.55 * look.fill, 0.85 * look.fill)
+        drawn *= alone(mask, middle, line)
         width = line_width(mask, middle, line, fill) if measure else look.thickness_px
-        found.append((Sighting(box, there * ramp(clean, 0.45, 0.75)), fill, width))
+        found.append((Sighting(box, drawn * ramp(clean, 0.45, 0.75)), fill, width))
     return found

@@ -1,4 +1,4 @@
-"""What a frame says about one proposed box, and how sure that makes of a designator."""
+"""Measurements of one proposed box in a frame, and the confidence that it is a designator."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from gotowce_dagster.designators.proposals import SHORT, corner_places
 OUTSIDE, INSIDE = 4, 8
 """Pixels looked at on either side of a box's edge."""
 VISIBLE = 0.6
-"""A corner counts as visible when this share of its probes is there."""
+"""A corner counts as visible when this share of its probes is on."""
 STEP = 30.0
 """A rise or fall of luma along a side that can be the border of a panel which hides the corner behind it."""
 SIGHT = {2: 0.75, 3: 0.9, 4: 1.0}
@@ -29,12 +29,12 @@ CROWDED = {2: 2.5, 3: 2.0, 4: 1.5}
 
 @dataclass(frozen=True)
 class Measured:
-    """What a frame says about one box; per corner in the order of arms.RIGHT."""
+    """Measurements of one box in a frame; per corner in the order of arms.RIGHT."""
 
     box: np.ndarray
     """float (4,): the box with its edges moved onto the outside of the lines."""
     coverage: np.ndarray
-    """float (4, 2): share of each arm's probe that is there, 0 to 1; the horizontal arm first."""
+    """float (4, 2): share of each arm's probe that is on, 0 to 1; the horizontal arm first."""
     arms: np.ndarray
     """float (4, 2): lengths in pixels."""
     gap_on: np.ndarray
@@ -189,7 +189,7 @@ def judge(measured: Measured, designator: Designator) -> float:
     visible = measured.visible
     count = int(visible.sum())
     diagonal = count == 2 and visible[0] == visible[3]
-    # Of a mark of any shape two corners tell one side; the other must be off the frame or show an arm.
+    # Two corners of a mark of any shape define one side; the other must be off the frame or show an arm.
     resting = measured.outside | (measured.coverage.max(axis=1) >= 0.9)
     made_up = designator.free_aspect and count == 2 and not resting[~visible].any()
     slack = 1.5 if designator.free_aspect and count < 4 else 2.5
@@ -214,7 +214,7 @@ def judge(measured: Measured, designator: Designator) -> float:
         _mean_of_best(measured.coverage[visible], SPARED[count]),
         _mean_of_best(alike(arms, typical, slack), SPARED[count]),
         _mean_of_best(1 - measured.gap_on[visible], SPARED[count]),
-        # Text may touch the mark on one side, so the middle arm speaks for all.
+        # Text may touch the mark on one side, so the middle arm stands for all.
         np.median(measured.contrast[visible]),
         max(1 - off_aspect / 4, 0.0),
         _vivid_enough(measured.vividness[visible], designator.vividness if designator.free_aspect else 0.0),

@@ -17,6 +17,7 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_file, read_toml
 from gotowce_dagster.core.safe_names import ClassName, SafeName
 from gotowce_dagster.core.validation import in_words
+from gotowce_dagster.designators.picture import read as read_picture
 
 Number = Annotated[float, Field(strict=True)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
@@ -67,8 +68,8 @@ class Designator(_Part):
     gap: tuple[Fraction, Fraction]
     """Length of the empty middle over the side, shortest and longest."""
     arm_law: Literal["fixed", "proportional", "either"] | None = None
-    """How arms grow with the side: not at all, in proportion, or either where the examples were of too much
-    one size to tell. None, in profiles of before: ``arm_px`` and ``arm`` alone decide."""
+    """How arms grow with the side: not at all, in proportion, or either, where the examples are too similar
+    in size to decide. None, in older profiles: ``arm_px`` and ``arm`` alone decide."""
     arm_longest_px: Number = Field(default=0, ge=0, le=500)
     """Longest arm in pixels of the examples; read where ``arm_law`` is fixed or either."""
     rounding: Number = Field(default=0, ge=0, le=0.7)
@@ -86,7 +87,7 @@ class Designator(_Part):
     so that found boxes agree with boxes of the same hand."""
     target: Target = Target()
     not_marks: tuple[tuple[float, float, float, float], ...] = ()
-    """Boxes xyxy of parts of the HUD that look like the mark and stand still: what is found there is none."""
+    """Boxes xyxy of static parts of the HUD that look like the mark; detections in them are dropped."""
 
     @property
     def shortest_arm_px(self) -> float:
@@ -122,7 +123,7 @@ class Designator(_Part):
 
     @property
     def free_aspect(self) -> bool:
-        """Whether marks take the shape of their targets, so that two corners on one side tell no box."""
+        """Whether marks take the shape of their targets, so that two corners on one side define no box."""
         return self.aspect[1] > 1.3 * self.aspect[0]
 
     @property
@@ -170,7 +171,7 @@ class _Look(_Part):
     """How far inside the found box each drawn edge x1, y1, x2, y2 lies, as the examples were drawn."""
     target: Target = Target()
     not_marks: tuple[tuple[float, float, float, float], ...] = ()
-    """Boxes xyxy of parts of the HUD that look like the mark and stand still: what is found there is none."""
+    """Boxes xyxy of static parts of the HUD that look like the mark; detections in them are dropped."""
 
     @model_validator(mode="after")
     def _ranges(self) -> "_Look":
@@ -197,7 +198,7 @@ class RadialLook(_Look):
     family: Literal["radial"] = "radial"
     shape: Literal["ring", "diamond", "pointers"]
     fill: Fraction = 1
-    """Share of the ring's or diamond's line that is there."""
+    """Share of the ring's or diamond's line that is drawn."""
     dash_gap_px: float = Field(default=0, ge=0, le=60)
     """Of a diamond: longest gap between two dashes in pixels."""
     pointers: int = Field(default=0, ge=0, le=16)
@@ -237,7 +238,27 @@ class GroundLook(_Look):
 
     family: Literal["ground"] = "ground"
     fill: Fraction
-    """Share of the ellipse's line that is there."""
+    """Share of the ellipse's line that is drawn."""
+
+
+class LearnedLook(_Look):
+    """A mark that no other family describes, by its own picture."""
+
+    family: Literal["learned"] = "learned"
+    picture: tuple[str, ...] = Field(min_length=1)
+    """Cut out of the examples: base64 of a PNG of Y, Cr, Cb and opacity (designators/picture.py)."""
+    likeness: tuple[Fraction, Fraction]
+    """How like the picture a place is, at confidence 0 and at confidence 1."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "LearnedLook":
+        try:
+            read_picture(self.picture)
+        except ValueError as error:
+            raise ValueError(f"picture: {error}") from None
+        if self.likeness[0] >= self.likeness[1]:
+            raise ValueError(f"likeness: the smaller comes first, got {list(self.likeness)}")
+        return self
 
 
 def _family(content: object) -> str:
@@ -246,14 +267,15 @@ def _family(content: object) -> str:
     return str(getattr(content, "family", "corners"))
 
 
-Look = FrameLook | RadialLook | BesideLook | OutlineLook | GroundLook
+Look = FrameLook | RadialLook | BesideLook | OutlineLook | GroundLook | LearnedLook
 AnyDesignator = Annotated[
     Annotated[Designator, Tag("corners")]
     | Annotated[FrameLook, Tag("frame")]
     | Annotated[RadialLook, Tag("radial")]
     | Annotated[BesideLook, Tag("beside")]
     | Annotated[OutlineLook, Tag("outline")]
-    | Annotated[GroundLook, Tag("ground")],
+    | Annotated[GroundLook, Tag("ground")]
+    | Annotated[LearnedLook, Tag("learned")],
     Discriminator(_family),
 ]
 """A designator of any family; one that names none is of corners, as all profiles once were."""
@@ -305,4 +327,4 @@ def write_profile(profile: Profile, path: Path) -> None:
     # tomli_w gives every number of a list its own line.
     content = re.sub(r"\[\s+([^\[\]=]+?),\s+\]", lambda m: f"[{' '.join(m[1].split())}]", content)
     with fresh_file(path) as new:
-        new.write_text(f"# What each field means is told in docs/profiles.md.\n{content}", encoding="utf-8")
+        new.write_text(f"# docs/profiles.md explains each field.\n{content}", encoding="utf-8")

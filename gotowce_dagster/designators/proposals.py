@@ -1,10 +1,8 @@
 """Boxes that pairs of corners propose."""
 
-from itertools import combinations
-
 import numpy as np
 
-from gotowce_dagster.designators.arms import BOTTOM, RIGHT, Corners, alike
+from gotowce_dagster.designators.arms import BOTTOM, INWARD, RIGHT, Corners, alike
 from gotowce_dagster.designators.profile import Designator
 
 SHORT = 0.8
@@ -21,7 +19,7 @@ def propose(corners: Corners, designator: Designator, mask: np.ndarray, limit: i
     Returns:
         float (n, 4) xyxy, exclusive end, at most ``limit``.
     """
-    pairs = [_pair_boxes(corners, one, other, designator) for one, other in combinations(range(4), 2)]
+    pairs = [_pair_boxes(corners, designator)]
     if designator.free_aspect:
         pairs += [
             _closed_by_arms(corners, one, other, mask) for one, other in ((0, 1), (2, 3), (0, 2), (1, 3))
@@ -47,36 +45,29 @@ def propose(corners: Corners, designator: Designator, mask: np.ndarray, limit: i
     return boxes[:limit]
 
 
-def _pair_boxes(
-    corners: Corners, one: int, other: int, designator: Designator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes with these two kinds of corner, (n, 4), and the mean length of their arms, (n,).
+def _pair_boxes(corners: Corners, designator: Designator) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes with two corners of different kinds, (n, 4), and the mean length of their arms, (n,).
 
     Two corners on one side say nothing of the other side, which follows from the aspect.
     """
-    first, second = np.flatnonzero(corners.kind == one), np.flatnonzero(corners.kind == other)
-    i, j = (grid.ravel() for grid in np.meshgrid(first, second, indexing="ij"))
-    a, b = corners.xy[i], corners.xy[j]
-    across, down = (b - a).T
-    width, height = np.abs(across) + 1.0, np.abs(down) + 1.0
-    aspect = designator.typical_aspect
-    possible = np.ones(len(a), bool)
-    if RIGHT[one] == RIGHT[other]:
-        possible &= np.abs(across) <= 2
-        width = height * aspect
-    else:
-        possible &= across > 0 if RIGHT[other] else across < 0
-    if BOTTOM[one] == BOTTOM[other]:
-        possible &= np.abs(down) <= 2
-        height = width / aspect
-    else:
-        possible &= down > 0
-    arms = np.c_[corners.arm[i], corners.arm[j]]
+    i, j = np.nonzero(corners.kind[:, None] < corners.kind)
+    order = np.argsort(4 * corners.kind[i] + corners.kind[j], kind="stable")
+    i, j = i[order], j[order]
+    one, other = corners.kind[i], corners.kind[j]
+    across, down = (corners.xy[j] - corners.xy[i]).T
+    same_x, same_y = RIGHT[one] == RIGHT[other], BOTTOM[one] == BOTTOM[other]
+    possible = np.where(same_x, np.abs(across) <= 2, across * INWARD[one, 0] > 0)
+    possible &= np.where(same_y, np.abs(down) <= 2, down > 0)
+    arms = np.stack((corners.arm[i], corners.arm[j]), axis=-1)
     possible &= alike(arms, arms.mean(axis=1, keepdims=True)).all(axis=1)
-    x1 = a[:, 0] + 1 - width if RIGHT[one] else a[:, 0]
-    y1 = a[:, 1] + 1 - height if BOTTOM[one] else a[:, 1]
-    boxes = np.c_[x1, y1, x1 + width, y1 + height].astype(float)
-    return boxes[possible], arms[possible].mean(axis=1)
+    i, one, arms = i[possible], one[possible], arms[possible]
+    same_x, same_y = same_x[possible], same_y[possible]
+    width, height = np.abs(across[possible]) + 1.0, np.abs(down[possible]) + 1.0
+    aspect = designator.typical_aspect
+    width, height = np.where(same_x, height * aspect, width), np.where(same_y, width / aspect, height)
+    x, y = corners.xy[i].T
+    x1, y1 = np.where(RIGHT[one], x + 1 - width, x), np.where(BOTTOM[one], y + 1 - height, y)
+    return np.stack((x1, y1, x1 + width, y1 + height), axis=-1), arms.mean(axis=1)
 
 
 def _closed_by_arms(

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.designators.profile import AnyDesignator, Profile, Target
+from gotowce_dagster.designators.picture import read
+from gotowce_dagster.designators.profile import AnyDesignator, LearnedLook, Profile, Target
 
 _BOX = ["x1", "y1", "x2", "y2"]
 
@@ -23,6 +24,17 @@ USUAL: dict[str, Target] = {
     "ground": Target(where="on", box=(0, -1.5, 1, 1)),
 }
 """Where the target of each family is, for want of boxes of targets."""
+_THROUGH = 0.2
+"""Mean opacity of its middle up to which a learned mark shows the target through it."""
+
+
+def usual_target(designator: AnyDesignator) -> Target:
+    """Where the target of a designator is, for want of boxes of targets."""
+    if not isinstance(designator, LearnedLook):
+        return USUAL[designator.family]
+    opacity = read(designator.picture).opacity
+    y, x = (max(side // 4, 1) for side in opacity.shape)
+    return USUAL["corners" if opacity[y:-y, x:-x].mean() <= _THROUGH else "beside"]
 
 
 def with_target(
@@ -34,7 +46,7 @@ def with_target(
         boxes: of the marks, float (4,) xyxy.
         targets: of their targets; None where none is given.
     """
-    usual = USUAL[designator.family]
+    usual = usual_target(designator)
     pairs = [(box, target) for box, target in zip(boxes, targets, strict=True) if target is not None]
     if not pairs:
         return designator.model_copy(update={"target": usual})

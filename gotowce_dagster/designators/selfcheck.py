@@ -12,8 +12,9 @@ import numpy as np
 
 from gotowce_dagster.designators.base import Sighting
 from gotowce_dagster.designators.bracket import STILL
-from gotowce_dagster.designators.choose import SURE, Candidate, marks, still
+from gotowce_dagster.designators.choose import SURE, Candidate, marks
 from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.hud import still
 
 _CLEAR = 0.8
 """Confidence from which a finding is sure."""
@@ -60,6 +61,8 @@ class SelfCheck:
         candidate = self.candidate
         shape = getattr(candidate.designator, "shape", "")
         family = candidate.designator.family + (f" ({shape})" if shape else "")
+        if family == "learned":
+            family = "no family of marks fits, so the mark's own picture was learned"
         recall = f"{candidate.recall:.2f}"
         precision = f"{sure / max(sure + suspicious, 1):.2f}" if sure + suspicious else "unknown"
         return (

@@ -1,4 +1,4 @@
-"""Models that describe pictures in words, with a cache of their answers."""
+"""Models that describe images in words, with a cache of their responses."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,16 +9,17 @@ from gotowce_dagster.config.detector_settings import CaptionerSettings, Describe
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.digests import content_sha256
 from gotowce_dagster.designators.profile import Profile
-from gotowce_dagster.detectors import registry
+from gotowce_dagster.detectors import obstacles, registry
 from gotowce_dagster.detectors.base import Cost
 from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache, image_hash, question_key
 from gotowce_dagster.detectors.local.captioner import Captioner
+from gotowce_dagster.detectors.local.florence2 import Florence2
 from gotowce_dagster.detectors.local.kosmos2 import Kosmos2
 from gotowce_dagster.detectors.local.moondream import Moondream
 
 
 class Describer(Protocol):
-    """Describes pictures."""
+    """Describes images."""
 
     name: str
     cost: Cost
@@ -29,7 +30,7 @@ class Describer(Protocol):
 
 
 class _Captions:
-    """The captions of Kosmos-2, without what it names."""
+    """The captions of Kosmos-2, without its boxes."""
 
     def __init__(self, model: Kosmos2) -> None:
         self.name, self.cost, self._model = model.name, model.cost, model
@@ -39,7 +40,7 @@ class _Captions:
 
 
 class _OneByOne:
-    """Moondream, which describes one picture at a time."""
+    """Moondream, which describes one image at a time."""
 
     def __init__(self, model: Moondream) -> None:
         self.name, self.cost, self._model = model.name, model.cost, model
@@ -50,15 +51,15 @@ class _OneByOne:
     def _one(self, image: np.ndarray) -> str | None:
         try:
             return self._model.describe(image)
-        except ValueError:  # the answer is not of the form
+        except ValueError:  # the response is malformed
             return None
 
 
 class Remembered:
-    """A describer that is asked only about pictures that it has not described before.
+    """A describer that runs only on images that are not in its cache.
 
     Args:
-        about: everything its answers depend on, beside the picture.
+        about: everything its responses depend on, except the image.
     """
 
     def __init__(self, describer: Describer, cache: AnswerCache, **about: object) -> None:
@@ -66,7 +67,7 @@ class Remembered:
         self._inside, self._cache, self._about = describer, cache, about
 
     def describe(self, images: Sequence[np.ndarray]) -> Sequence[str | None]:
-        """See Describer. Pictures without a usable answer are asked about again."""
+        """See Describer. Images without a usable response are described again."""
         keys = [question_key(way="describe", image=image_hash(image), **self._about) for image in images]
         kept = {key: answer["text"] for key in keys if (answer := self._cache.get(key)) is not None}
         asked = {key: image for key, image in zip(keys, images, strict=True) if key not in kept}
@@ -78,21 +79,21 @@ class Remembered:
 
 
 def obstacle(settings: DescriberSettings) -> str | None:
-    """Why a describer cannot run here and what to do about it; None if it can."""
+    """Why a describer cannot run on this machine and how to fix it; None if it can."""
     if isinstance(settings, CaptionerSettings):
         return weights.obstacle(settings.weights)
-    return registry.obstacle(settings)
+    return obstacles.obstacle(settings)
 
 
 def build_describer(name: str, settings: DescriberSettings, cache: AnswerCache | None = None) -> Describer:
-    """A describer, loaded and ready to run, with its cache of answers.
+    """Load a describer with its cache of responses.
 
     Raises:
         MissingExtraError: an optional dependency of its kind is not installed.
-        MissingWeightsError: its weights are neither here nor reachable.
+        MissingWeightsError: its weights are missing and cannot be downloaded.
     """
     describer = _bare(name, settings)
-    if isinstance(settings, Online):  # servers keep their own answers
+    if isinstance(settings, Online):  # hosted models have a cache of their own
         return describer
     digests = [content_sha256(weights.require(needed)) for needed in settings.needs]
     return Remembered(
@@ -108,7 +109,11 @@ def _bare(name: str, settings: DescriberSettings) -> Describer:
         return _Captions(detector)
     if isinstance(detector, Moondream):
         return _OneByOne(detector)
-    from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer  # needs an extra
+    if isinstance(detector, Florence2):
+        return detector
+    # These need an extra, which build_detector has required.
+    from gotowce_dagster.detectors.hosted.moondream_server import MoondreamServer
+    from gotowce_dagster.detectors.hosted.vision_llm import Hosted
 
-    assert isinstance(detector, MoondreamServer)
+    assert isinstance(detector, Hosted | MoondreamServer)
     return detector

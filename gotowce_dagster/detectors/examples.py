@@ -1,4 +1,4 @@
-"""Example boxes for detectors that are shown what to look for."""
+"""Example boxes for detectors that are prompted with images."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ _COLUMNS = ("picture", "class_name", *BOX)
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One picture and its boxes of one class."""
+    """One image and its boxes of one class."""
 
     image: np.ndarray
     """RGB uint8 (H, W, 3)."""
@@ -25,13 +25,13 @@ class Example:
 
 
 def read_examples(file: str) -> list[Example]:
-    """Read the example boxes of a CSV, one entry for each picture and class, in order of the classes' names.
+    """Read the example boxes of a CSV, one entry per image and class, sorted by class name.
 
     Args:
         file: path, relative to the project.
 
     Raises:
-        InputError: the file or a picture is missing or malformed, or a box is empty or outside its picture.
+        InputError: the file or an image is missing or malformed, or a box is empty or outside its image.
     """
     path = project_root() / file
     rows = read_rows(path, _COLUMNS)
@@ -66,6 +66,6 @@ def by_class(examples: list[Example]) -> dict[str, list[Example]]:
 
 
 def prompt_of(examples: list[Example]) -> str:
-    """What a detection says it was found by."""
+    """The ``prompt`` of a detection that was found by examples."""
     count = sum(len(example.boxes) for example in examples)
     return f"{count} example box" + ("es" if count > 1 else "")

@@ -67,7 +67,6 @@ class InPieces:
         self._around = around
         self._settings = settings
         self._marks = colours
-        self._colours = colours if settings.only_colours == "profile" else settings.only_colours
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
@@ -86,18 +85,29 @@ class InPieces:
 
     def _cut(self, images: Sequence[np.ndarray], seen: Sequence[sv.Detections | None]) -> list[list[Piece]]:
         return [
-            self._cut_one(image, None if centre is None else centre.xyxy)
+            prepared(image, self._settings, self._marks, None if centre is None else centre.xyxy)
             for image, centre in zip(images, seen, strict=True)
         ]
 
-    def _cut_one(self, image: np.ndarray, around: np.ndarray | None) -> list[Piece]:
-        threshold = self._settings.threshold
-        if threshold == "auto":
-            threshold = automatic(image, self._marks)
-            if threshold is None:
-                return []
-        shown = image if threshold is None else thresholded(image, threshold)
-        return cut(shown, self._settings, self._colours, around)
+
+def prepared(
+    image: np.ndarray, settings: InputSettings, marks: Sequence[Colour], around: np.ndarray | None = None
+) -> list[Piece]:
+    """The pieces of a frame that a model sees; none if its marks have no colours to keep.
+
+    Args:
+        image: RGB uint8 (H, W, 3); not modified.
+        marks: the colours of the video's designators, for ``only_colours: profile`` and ``threshold: auto``.
+        around: xyxy (n, 4) in pixels, for ``crop.around``.
+    """
+    threshold = settings.threshold
+    if threshold == "auto":
+        threshold = automatic(image, marks)
+        if threshold is None:
+            return []
+    shown = image if threshold is None else thresholded(image, threshold)
+    colours = marks if settings.only_colours == "profile" else settings.only_colours
+    return cut(shown, settings, colours, around)
 
 
 def cut(

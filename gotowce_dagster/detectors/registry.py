@@ -1,4 +1,4 @@
-"""The detectors by kind. A new one needs a file, settings in config/detector_settings.py, and a line here."""
+"""The detectors by kind. A new one needs a file, its settings in config/, and a line here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,24 +8,12 @@ from pydantic import TypeAdapter, ValidationError
 from gotowce_dagster.config.detector_settings import (
     KINDS,
     BracketSettings,
-    Common,
     DetectorSettings,
-    Florence2Settings,
     HostedSettings,
-    Kosmos2Settings,
     MoondreamServerSettings,
-    MoondreamSettings,
-    Owlv2Settings,
-    RfDetrSettings,
-    Sam3Settings,
-    YoloeSettings,
-    YoloSettings,
-    YoloWorldSettings,
-    ZeroShotSettings,
 )
-from gotowce_dagster.core import extras, weights
+from gotowce_dagster.core import extras
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.trust import untrusted
 from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.inputs import InPieces
@@ -54,23 +42,20 @@ def _hosted(name: str, settings: HostedSettings) -> Detector:
     return Hosted(name, settings)
 
 
-_MODELS: dict[type[Common], Callable[[str, Any], Detector]] = {
-    YoloSettings: Yolo,
-    YoloWorldSettings: YoloWorld,
-    RfDetrSettings: RfDetr,
-    ZeroShotSettings: ZeroShot,
-    Sam3Settings: Sam3,
-    Owlv2Settings: Owlv2,
-    YoloeSettings: Yoloe,
-    Florence2Settings: Florence2,
-    Kosmos2Settings: Kosmos2,
-    MoondreamSettings: Moondream,
-    MoondreamServerSettings: _moondream_server,
-    HostedSettings: _hosted,
+_MODELS: dict[str, Callable[[str, Any], Detector]] = {
+    "yolo": Yolo,
+    "yolo_world": YoloWorld,
+    "rfdetr": RfDetr,
+    "zero_shot": ZeroShot,
+    "sam3": Sam3,
+    "owlv2": Owlv2,
+    "yoloe": Yoloe,
+    "florence2": Florence2,
+    "kosmos2": Kosmos2,
+    "moondream": Moondream,
+    "moondream_server": _moondream_server,
+    "hosted": _hosted,
 }
-
-_WHOLE_MODELS = YoloSettings | YoloWorldSettings | YoloeSettings | MoondreamSettings
-"""Kinds whose weights can contain code: the user must trust them (core/trust.py)."""
 
 
 def settings_of(name: str, known: Mapping[str, DetectorSettings]) -> DetectorSettings:
@@ -119,45 +104,9 @@ def _bare(name: str, settings: DetectorSettings, profile: Profile) -> Detector:
         extras.require(settings.extra, f"{name} (kind {settings.kind})")
     if isinstance(settings, BracketSettings):
         return Bracket(profile, settings.min_confidence, name)
-    return _MODELS[type(settings)](name, settings)
+    return _MODELS[settings.kind](name, settings)
 
 
 def build_detectors(known: Mapping[str, DetectorSettings], profile: Profile) -> list[Detector]:
     """Load several detectors; see build_detector."""
     return [build_detector(name, settings, profile) for name, settings in known.items()]
-
-
-def missing_extras(known: Mapping[str, DetectorSettings]) -> list[str]:
-    """One sentence for each detector whose optional dependency is not installed."""
-    lacking = {name: extras.obstacle(settings.extra) for name, settings in known.items() if settings.extra}
-    return [f"{name} (kind {known[name].kind}) {reason}" for name, reason in lacking.items() if reason]
-
-
-def obstacle(settings: Common, responds: Callable[[str], bool] | None = None) -> str | None:
-    """Why a detector cannot run on this machine and how to fix it, without loading it; None if it can.
-
-    Args:
-        responds: whether the official address of weights responds; default: send it a request.
-    """
-    lacking = extras.obstacle(settings.extra) if settings.extra else None
-    if reason := lacking or settings.obstacle():
-        return reason
-    around = settings.input.crop.around if settings.input and settings.input.crop else None
-    if around and (reason := obstacle(around, responds)):
-        return f"{around.kind}, the detector of its crops: {reason}"
-    absent = [name for name in settings.needs if not weights.find(name)]
-    if problems := [problem for name in absent for problem in weights.faults(name)]:
-        return f"{'; '.join(problems)}; remove the file to download it again"
-    searched = " and ".join(map(str, weights.folders()))
-    missing = [name for name in absent if not (responds or weights.reachable)(name)]
-    if missing:
-        urls = [w.url for name in missing if (w := weights.WEIGHTS.get(name)) and w.url]
-        them = "it" if len(missing) == 1 else "them"
-        fetch = f"download {them} from {' and '.join(urls)}, " if urls else ""
-        return (
-            f"{' and '.join(missing)} not in {searched}, and not downloadable; {fetch}put {them} into a "
-            f"folder and set GOTOWCE_WEIGHTS_DIR to that folder"
-        )
-    if isinstance(settings, _WHOLE_MODELS) and (file := weights.find(settings.weights)):
-        return untrusted(file)
-    return None

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
 
+from gotowce_dagster.config.detector_settings import kinds_with
 from gotowce_dagster.config.engines import (
     every_engine,
     extra_of,
@@ -18,7 +19,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import extras, weights
 from gotowce_dagster.core.errors import GotowceError, InputError
 from gotowce_dagster.core.sources import not_pulled, tracked_files
-from gotowce_dagster.detectors import registry
+from gotowce_dagster.detectors import obstacles
 from gotowce_dagster.diagnosis import machine
 from gotowce_dagster.diagnosis.deadline import Questions
 from gotowce_dagster.diagnosis.finding import Finding, Level
@@ -74,11 +75,12 @@ def weights_finding(name: str, responds: Responds | None = None) -> Finding:
 
 
 def by_hand_finding(name: str) -> Finding:
-    """Weights that are not downloaded by gotowce: where they are, or how to get them."""
+    """Weights that are not downloaded by gotowce: what they are for, where they are, or how to get them."""
+    use = "".join(f"for the detector kind {kind}: " for kind in kinds_with(name))
     if path := weights.find(name):
-        return Finding(name, True, f"{path} (no known digest)")
+        return Finding(name, True, f"{use}{path} (no known digest)")
     searched = " nor in ".join(map(str, weights.folders()))
-    return Finding(name, False, f"not in {searched}; download it yourself", get_command(name))
+    return Finding(name, False, f"{use}not in {searched}; download it yourself", get_command(name))
 
 
 def get_command(name: str) -> str:
@@ -180,7 +182,7 @@ def _remedy(engine: str) -> str:
         return "choose another engine in params.yaml"
     if name in weights.WEIGHTS or name in weights.BY_HAND:
         return get_command(name)
-    return f"put {name} into {weights.folders()[0]}, or `gotowce trust` it if it is there"
+    return f"put {name} into {weights.folders()[0]}, or run `gotowce trust` if it is in place"
 
 
 def _detectors(project: Project, responds: Responds) -> Iterator[Finding]:
@@ -190,7 +192,7 @@ def _detectors(project: Project, responds: Responds) -> Iterator[Finding]:
         ("detector_comparison", params.detector_comparison.detectors, Level.HINT),
     ):
         for name, settings in detectors.items():
-            reason = registry.obstacle(settings, responds)
+            reason = obstacles.obstacle(settings, responds)
             what = f"{section}: {name}"
             if reason is None:
                 yield Finding(what, True, "available")

@@ -61,9 +61,10 @@ def gpu_memory(engines: dict[str, str], available_gb: float | None = None) -> It
     for part, engine in engines.items():
         name = weights_of(engine)
         file = weights.find(name) if name else None
-        if file is None or not file.is_file():
+        if file is None:
             continue
-        needed = _GPU_GB + _GPU_PER_WEIGHTS * file.stat().st_size / 1e9
+        parts = [file] if file.is_file() else [part for part in file.rglob("*") if part.is_file()]
+        needed = _GPU_GB + _GPU_PER_WEIGHTS * sum(part.stat().st_size for part in parts) / 1e9
         fits = needed < available_gb
         result = f"{engine} needs about {needed:.1f} GB of the GPU's {available_gb:.1f}"
         do = "" if fits else "choose smaller weights in params.yaml, then run `gotowce sync --refresh`"

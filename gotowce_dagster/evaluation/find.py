@@ -5,6 +5,7 @@ from functools import cache
 import pandas as pd
 
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.digests import content_sha256
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress, tracked
 from gotowce_dagster.core.tables import LABELS, PROVENANCE, empty, read_table
@@ -20,11 +21,13 @@ from gotowce_dagster.evaluation.evaluate import (
 )
 from gotowce_dagster.evaluation.measures import MEASURES, Findings
 from gotowce_dagster.evaluation.recalls import UNMEASURED, Seen, figures_by_group, look_at_test_split
+from gotowce_dagster.evaluation.threshold import own_threshold
 from gotowce_dagster.evaluation.without_marks import is_apart, look_at_video
 from gotowce_dagster.labelling.known import Wanted, label_in_project
 from gotowce_dagster.labels.in_force import checked_and_reviewed
 from gotowce_dagster.segmenters.registry import build_segmenter
 from gotowce_dagster.training.model import remembered
+from gotowce_dagster.training.model_folder import model_file
 
 
 def find(project: Project, progress: Progress) -> Findings:
@@ -89,5 +92,12 @@ def find(project: Project, progress: Progress) -> Findings:
         seen += look_at_test_split(paths.dataset, provenance, predict)
     recalls = figures_by_group(seen, seen_apart, project.params.evaluation.confidence)
     notes += [] if "complete_frames" in recalls["all"] else [UNMEASURED]
-    made = pd.concat([part for part in labels if len(part)] or labels)
-    return Findings(cases, made, notes, recalls, truth_of, by_measure)
+    return Findings(
+        cases,
+        pd.concat([part for part in labels if len(part)] or labels),
+        notes,
+        recalls,
+        truth_of,
+        own_threshold(seen, seen_apart, project.params.evaluation, content_sha256(model_file(paths.model))),
+        by_measure,
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from gotowce_dagster.evaluation.scoring import Case, scores, worst
+from gotowce_dagster.evaluation.threshold import Threshold
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class Findings:
     """Output of recalls.figures for ``all`` frames, those ``apart`` from training data, and each profile."""
     recalls_of: str = ""
     """Source of the ground truth of the recalls."""
+    threshold: Threshold | None = None
+    """The model's own threshold, where complete truth near training data allows one."""
     reviewed: Mapping[str, Set[tuple[str, int]]] = field(default_factory=dict)
     """By the name of the measure, the (video, frame_index) whose ground truth was reviewed."""
 

@@ -78,7 +78,7 @@ def report(
     params = project.params.evaluation
     curves = training_curves(pd.read_csv(project.paths.model / "results.csv"))
     sections = [
-        _without_marks(findings),
+        _without_marks(findings, params.confidence),
         _results(findings, scored, plots),
         *(_measured(project, findings, name, scored[name]) for name in MEASURES if scored[name]),
         _review(project, reviewed),
@@ -101,15 +101,15 @@ def report(
     return render_report("Report", summary, sections, round(params.pictures_mb * 1e6))
 
 
-def _without_marks(findings: Findings) -> Section:
+def _without_marks(findings: Findings, confidence: float) -> Section:
     """Whether the model sees targets or their marks."""
-    columns = list(dict.fromkeys(name for figures in findings.recalls.values() for name in figures))
-    names = {"all": "all frames", "apart": "frames outside training data"}
-    rows: list[list[Value]] = [
-        [names.get(group, group), *(figures.get(column) for column in columns)]
-        for group, figures in findings.recalls.items()
-        if figures
-    ]
+    tables = _recalls(findings.recalls, f"Boxes with a confidence of at least {confidence:g}")
+    if own := findings.threshold:
+        tables += _recalls(
+            own.recalls,
+            f"Boxes with a confidence of at least {own.confidence:.2f}, the model's own threshold, chosen on "
+            "complete frames that are not outside training data",
+        )
     notes = [] if "complete_frames" in findings.recalls.get("all", {}) else [UNMEASURED]
     return Section(
         "Does the model see the target or its mark?",
@@ -118,8 +118,20 @@ def _without_marks(findings: Findings) -> Section:
         f"boxed. Targets below {SMALL_PX} pixels are also matched by their centres. "
         f"Ground truth: {findings.recalls_of}.",
         notes=notes,
-        tables=[Table(["", *(column.replace("_", " ") for column in columns)], rows)] if rows else [],
+        tables=tables,
     )
+
+
+def _recalls(groups: Mapping[str, Mapping[str, float]], caption: str) -> list[Table]:
+    """A table with a row per group of frames; none without figures."""
+    columns = list(dict.fromkeys(name for figures in groups.values() for name in figures))
+    names = {"all": "all frames", "apart": "frames outside training data"}
+    rows: list[list[Value]] = [
+        [names.get(group, group), *(figures.get(column) for column in columns)]
+        for group, figures in groups.items()
+        if figures
+    ]
+    return [Table(["", *(column.replace("_", " ") for column in columns)], rows, caption)] if rows else []
 
 
 def _results(findings: Findings, scored: Scored, plots: Mapping[str, np.ndarray]) -> Section:

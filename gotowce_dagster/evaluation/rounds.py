@@ -56,7 +56,7 @@ def round_by_round(project: Project, progress: Progress) -> pd.DataFrame:
         kept = project.paths.work("rounds") / f"{_digest(project, file)}.json"
         if not kept.exists():
             require_trusted(file, project.paths.root)
-            # Loaded only where there is something to look at.
+            # Loaded only for videos with frames to evaluate.
             load = cache(lambda file=file: load_trained(folder, file))
             measured = _measure(project, lambda image, load=load: load()(image))
             kept.parent.mkdir(parents=True, exist_ok=True)

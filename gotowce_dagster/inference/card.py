@@ -33,26 +33,38 @@ def model_card(model: Path, evaluation: Path) -> str:
     training = read_text(model / "MODEL_CARD.md", "run finetuned_model first").rstrip()
     metrics = read_json(evaluation / "metrics.json", _ADVICE)
     try:
-        measured = _metrics(metrics["recalls"])
+        measured = _metrics(metrics["recalls"], metrics.get("threshold"))
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"{evaluation / 'metrics.json'}: has no recalls; {_ADVICE}") from None
     return "\n\n".join([training, measured, _USE, _licences(start)]) + "\n"
 
 
-def _metrics(recalls: Mapping[str, Any]) -> str:
-    groups = {name: group for name, group in recalls.items() if isinstance(group, dict)}
+def _metrics(recalls: Mapping[str, Any], own: Mapping[str, Any] | None) -> str:
+    """The figures at evaluation.confidence, and at the model's own threshold where there is one."""
     lines = [
         "## Metrics",
         "",
         f"Measured on {recalls['truth']}. `all` includes frames close to training frames; `apart` does not.",
         "",
-        "| figure | " + " | ".join(groups) + " |",
-        "|---|" + "---|" * len(groups),
+        *_table(recalls),
     ]
+    if own is not None:
+        lines += [
+            "",
+            f"At the model's own threshold, with boxes of a confidence of {own['confidence']:.2f} or more:",
+            "",
+            *_table(own),
+        ]
+    return "\n".join(lines)
+
+
+def _table(recalls: Mapping[str, Any]) -> list[str]:
+    groups = {name: group for name, group in recalls.items() if isinstance(group, dict)}
+    lines = ["| figure | " + " | ".join(groups) + " |", "|---|" + "---|" * len(groups)]
     for name, (title, counted) in _FIGURES.items():
         cells = [_cell(group.get(name), group.get(counted), counted) for group in groups.values()]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return lines
 
 
 def _cell(value: float | None, count: int | None, counted: str) -> str:

@@ -86,17 +86,17 @@ class Exported:
 
 def obstacle(format_name: str) -> str | None:
     """Why a format cannot be exported and checked on this machine, and what to do; None if it can."""
-    told = FORMATS[format_name]
-    if told.system and platform.system() != told.system:
+    traits = FORMATS[format_name]
+    if traits.system and platform.system() != traits.system:
         return f"{format_name}: runs on macOS only, so its boxes cannot be compared here; export it there"
-    if told.device == "cuda" and best_device() != "cuda":
+    if traits.device == "cuda" and best_device() != "cuda":
         return f"{format_name}: needs an NVIDIA GPU, for which it is built; export it on that machine"
-    if told.extra:
-        reason = extras.obstacle(told.extra)
+    if traits.extra:
+        reason = extras.obstacle(traits.extra)
         return f"{format_name}: {reason}" if reason else None
-    missing = [module for module in told.modules if find_spec(module) is None]
+    missing = [module for module in traits.modules if find_spec(module) is None]
     if missing:
-        return f"{format_name}: needs {', '.join(missing)}; run `pip install {told.packages}`"
+        return f"{format_name}: needs {', '.join(missing)}; run `pip install {traits.packages}`"
     return None
 
 

@@ -9,7 +9,7 @@ belong to the version of the package that the project was made with; only `gotow
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,6 +29,8 @@ _MODULES = f"{PACKAGE}.stages"
 class Change:
     """What differs between the list of a stage and the code."""
 
+    files: int
+    """Number of source files that the stage runs now."""
     added: list[str]
     removed: list[str]
     changed: list[str]
@@ -79,6 +81,7 @@ def change_of(before: str, after: str) -> Change:
     """Compare two lists of one stage."""
     old, new = _digests(before), _digests(after)
     return Change(
+        files=len(new),
         added=sorted(set(new) - set(old)),
         removed=sorted(set(old) - set(new)),
         changed=sorted(name for name in set(new) & set(old) if new[name] != old[name]),
@@ -151,7 +154,8 @@ def require(paths: Paths, stage: str | None = None) -> None:
     wrong = [name for name in changes if stage in {None, name}]
     if not wrong:
         return
-    files = sorted({file for name in wrong for part in asdict(changes[name]).values() for file in part})
+    each = (changes[name] for name in wrong)
+    files = sorted({file for change in each for file in (*change.added, *change.removed, *change.changed)})
     what = f"{files[0]} and {len(files) - 1} more" if len(files) > 1 else files[0]
     if has_source(paths):
         raise InputError(

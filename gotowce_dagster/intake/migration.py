@@ -157,7 +157,7 @@ def replace_source_files(paths: Paths, repo: DvcRepo) -> None:
 
 
 def _dvc_digest(path: Path) -> str | None:
-    """The digest that DVC records of a file or a folder; None if it is not there."""
+    """The digest that DVC records of a file or a folder; None if it does not exist."""
     if path.is_file():
         return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     if not path.is_dir():

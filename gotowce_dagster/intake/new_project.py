@@ -28,8 +28,8 @@ def create(folder: Path) -> list[str]:
     for place in (root, *root.parents):
         if (place / "params.yaml").exists():
             raise InputError(f"{place}: a project already; another version: `gotowce upgrade`")
-    if there := [name for name in shipped.FILES if (root / name).exists()]:
-        raise InputError(f"{root}: has {', '.join(there)} already; choose another folder")
+    if existing := [name for name in shipped.FILES if (root / name).exists()]:
+        raise InputError(f"{root}: has {', '.join(existing)} already; choose another folder")
     paths = Paths(root)
     _init_git_and_dvc(root)
     for name in shipped.FILES:

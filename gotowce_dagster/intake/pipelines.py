@@ -76,7 +76,7 @@ def write_pipelines(paths: Paths, videos: Mapping[str, Video]) -> None:
     for key, video in videos.items():
         settings = {"key": key, "file": video.file, "profile": video.profile, "points": video.points}
         _write(paths.pipeline(key) / SETTINGS, _HEADER + dump_yaml(settings))
-        # Last, because DVC takes the folder for a pipeline as soon as it is there.
+        # Last, because DVC takes the folder for a pipeline as soon as this file exists.
         _write(paths.pipeline(key) / PIPELINE, text)
 
 

@@ -64,7 +64,7 @@ def content(name: str) -> bytes:
     """
     path = root() / name
     if not path.is_file():
-        raise InputError(f"{path}: not there; install gotowce-dagster again, from a wheel or a clone")
+        raise InputError(f"{path}: missing; install gotowce-dagster again, from a wheel or a clone")
     if name == "README.md":
         return _readme(path.read_text(encoding="utf-8")).encode()
     if name == ".gitignore":

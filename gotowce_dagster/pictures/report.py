@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gotowce_dagster.pictures.embed import data_uri
@@ -18,6 +19,12 @@ class Table:
     headings: Sequence[str]
     rows: Sequence[Sequence[Value]]
     caption: str = ""
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, caption: str = "") -> "Table":
+        """The rows of a DataFrame, with its columns as headings; NaN is shown as a dash."""
+        rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+        return cls([name.replace("_", " ") for name in table.columns], rows, caption)
 
 
 @dataclass(frozen=True, eq=False)

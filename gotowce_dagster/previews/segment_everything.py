@@ -15,6 +15,6 @@ def preview(project: Project) -> Preview:
     folder = project.paths.study(NAME)
     cuts, fits = pd.read_csv(folder / CUTS), pd.read_csv(folder / FITS)
     numbers: dict[str, float | int | str] = {"frames": len(cuts.drop_duplicates(["video", "frame_index"]))}
-    for method, row in by_method(cuts, fits).iterrows():
+    for method, row in by_method(cuts, fits, project.params.segment_everything).iterrows():
         numbers |= {f"{method}: {name}": float(value) for name, value in row.items() if pd.notna(value)}
     return Preview(numbers, read_rgb(folder / PICTURE))

@@ -12,10 +12,10 @@ NAME = "vocabulary"
 def preview(project: Project) -> Preview:
     """Phrases that are in a vocabulary, the highest confidence of each role, and the advice."""
     folder = project.paths.study(NAME)
-    told, matches, shown = (pd.read_csv(folder / file) for file in (ADVICE, MATCHES, BEHAVIOUR))
+    advice, matches, shown = (pd.read_csv(folder / file) for file in (ADVICE, MATCHES, BEHAVIOUR))
     known = matches[matches["match"] != "near"]["phrase"].nunique()
-    numbers: dict[str, float | int | str] = {"phrases": len(told), "in a vocabulary": int(known)}
+    numbers: dict[str, float | int | str] = {"phrases": len(advice), "in a vocabulary": int(known)}
     highest = shown.groupby(["detector", "role"], sort=False)["highest"].max()
     for place, (detector, role) in enumerate(highest.index.tolist()):
         numbers[f"{detector}: {role}, highest confidence"] = float(highest.iloc[place])
-    return Preview(numbers, notes=told["advice"].tolist())
+    return Preview(numbers, notes=advice["advice"].tolist())

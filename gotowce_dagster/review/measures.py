@@ -6,6 +6,7 @@ from statistics import median
 
 from gotowce_dagster.config.params import Params, ReviewAuditParams
 from gotowce_dagster.config.paths import Paths
+from gotowce_dagster.core.intervals import wilson
 from gotowce_dagster.core.sources import require_pulled, tracked_files
 from gotowce_dagster.core.tables import LABELS, read_table
 from gotowce_dagster.labels.reviews import Change, Review, ReviewedFrame, ReviewedVideo, read_reviewed
@@ -28,17 +29,12 @@ def error_rate(frames: Iterable[ReviewedFrame], params: ReviewAuditParams) -> Er
     A frame counts once, however many of its labels are wrong, because labels of one frame fail together. The
     interval is Wilson's (1927), which holds for few frames and for zero errors too.
     """
-    from scipy.stats import binomtest
-
     judged = [frame.decision for frame in frames if frame.sample == "audit"]
     verdicts = [is_wrong(review, params) for review in judged if review]
     if not verdicts:
         return None
-    found = binomtest(sum(verdicts), len(verdicts))
-    interval = found.proportion_ci(params.interval, method="wilson")
-    return ErrorRate(
-        len(verdicts), sum(verdicts), sum(verdicts) / len(verdicts), float(interval.low), float(interval.high)
-    )
+    count, wrong = len(verdicts), sum(verdicts)
+    return ErrorRate(count, wrong, wrong / count, *wilson(wrong, count, params.interval))
 
 
 def is_wrong(review: Review, params: ReviewAuditParams) -> bool:

@@ -129,7 +129,7 @@ def _row(describer: str, sample: Sample, text: str | None) -> dict[str, object]:
 
 
 def _sheet(samples: list[Sample], descriptions: pd.DataFrame) -> np.ndarray:
-    """Some crops from the tightest to the widest, with what was said of each."""
+    """Some crops from the tightest to the widest, with their descriptions."""
     order = np.argsort([sample.max_offset for sample in samples], kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int)]
     texts = descriptions["description"].tolist()

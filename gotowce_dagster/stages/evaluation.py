@@ -34,8 +34,9 @@ def run(project: Project, progress: Progress) -> None:
     reviewed = reviewed_so_far(project.paths, project.videos, project.params)
     reviews = {"review": reviewed} if reviewed["frames_reviewed"] else {}
     recalls = {"recalls": {"truth": findings.recalls_of, **findings.recalls}}
+    threshold = {"threshold": findings.threshold.as_json()} if findings.threshold else {}
     with fresh_dir(project.paths.evaluation) as new:
-        written = json.dumps(recalls | metrics | reviews, indent=1)
+        written = json.dumps(recalls | threshold | metrics | reviews, indent=1)
         (new / "metrics.json").write_text(written + "\n", encoding="utf-8")
         (new / "notes.json").write_text(json.dumps([*findings.notes, *findings.missing()], indent=1), "utf-8")
         (new / "plots").mkdir()

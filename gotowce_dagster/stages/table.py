@@ -19,8 +19,16 @@ def _run(name: str) -> Callable[..., None]:
 
 _OF_VIDEOS = ("extracted_frames", "designator_detections", "masks", "cleaned_labels")
 _OF_PROJECT = ("yolo_dataset", "finetuned_model", "evaluation")
-_STUDIES = ("segment_everything", "detector_comparison", "mark_colours", "crop_sensitivity", "vocabulary")
-_NEED_MODELS = ("crop_sensitivity",)
+_STUDIES = (
+    "segment_everything",
+    "detector_comparison",
+    "mark_colours",
+    "crop_sensitivity",
+    "vocabulary",
+    "prompt_inputs",
+    "dialogue",
+)
+_NEED_MODELS = ("crop_sensitivity", "dialogue")
 
 STAGES = {
     stage.name: stage

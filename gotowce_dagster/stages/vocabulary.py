@@ -9,7 +9,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress, silent
-from gotowce_dagster.detectors.registry import obstacle
+from gotowce_dagster.detectors.obstacles import obstacle
 from gotowce_dagster.pictures.report import Section, Table, render_report
 from gotowce_dagster.studies.vocabulary import (
     advice,
@@ -27,7 +27,7 @@ REPORT = "report.html"
 _TEXT = (
     "Is a prompt among the words that detectors were trained on? Phrases are looked up in the categories "
     "and synonyms of four data sets, as they are and by lemma. Detectors answer on sample frames: a word "
-    "that they know has far higher confidence than others, whether or not the thing is there."
+    "that they know has far higher confidence than others, whether or not the object is in the frame."
 )
 
 
@@ -65,19 +65,21 @@ def run(project: Project, progress: Progress = silent) -> None:
         answers.append(behaviour(name, settings, words, images, params.min_confidence))
         progress(done, len(able))
     shown = pd.concat(answers) if answers else pd.DataFrame(columns=COLUMNS)
-    told = pd.DataFrame({"phrase": phrases, "advice": [advice(p, matches, shown) for p in phrases]})
+    advised = pd.DataFrame({"phrase": phrases, "advice": [advice(p, matches, shown) for p in phrases]})
     with fresh_dir(project.paths.study(NAME)) as new:
-        for file, table in {MATCHES: matches, NEAREST: near, BEHAVIOUR: shown, ADVICE: told}.items():
+        for file, table in {MATCHES: matches, NEAREST: near, BEHAVIOUR: shown, ADVICE: advised}.items():
             table.to_csv(new / file, index=False)
         tables = [
-            _table(matches, "Categories that a phrase is, or shares words with"),
-            _table(near, "Nearest categories by text embedding"),
+            Table.of(_filled(matches), "Categories that a phrase is, or shares words with"),
+            Table.of(near, "Nearest categories by text embedding"),
         ]
         sections = [
-            Section("Conclusion", _TEXT, [*told["advice"], *notes]),
+            Section("Conclusion", _TEXT, [*advised["advice"], *notes]),
             Section("Vocabularies", tables=[table for table in tables if table.rows]),
-            Section("What detectors answer", tables=[_table(shown, "Confidences on the sample frames")]),
         ]
+        if len(shown):
+            tables = [Table.of(shown, "Confidences on the sample frames")]
+            sections.append(Section("What detectors answer", tables=tables))
         numbers = {
             "phrases": len(phrases),
             "in a vocabulary": int(matches[matches["match"] != "near"]["phrase"].nunique()),
@@ -85,6 +87,15 @@ def run(project: Project, progress: Progress = silent) -> None:
             "detectors that ran": len(able),
         }
         (new / REPORT).write_text(render_report("Vocabulary", numbers, sections, 100_000), encoding="utf-8")
+
+
+def _filled(matches: pd.DataFrame) -> pd.DataFrame:
+    """Without the columns that only LVIS's own file fills, if it was not read."""
+    is_filled = {
+        name: matches[name].astype(str).str.len().gt(0).any() for name in ("definition", "frequency")
+    }
+    is_filled["images"] = matches["images"].notna().any()
+    return matches.drop(columns=[name for name, is_any in is_filled.items() if not is_any])
 
 
 def _images(project: Project) -> list[np.ndarray]:
@@ -96,8 +107,3 @@ def _images(project: Project) -> list[np.ndarray]:
         some = np.unique(((np.arange(wanted) + 0.5) * frames / max(wanted, 1)).astype(int)).tolist()
         images += [frame.rgb() for frame in read_frames(project.raw(video), some)] if some else []
     return images
-
-
-def _table(table: pd.DataFrame, caption: str) -> Table:
-    rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
-    return Table([name.replace("_", " ") for name in table.columns], rows, caption)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.core.intervals import wilson
 from gotowce_dagster.studies.words import Language, Word
 
 ANY = "any of them"
@@ -48,8 +49,6 @@ def shares(found: pd.DataFrame, interval: float) -> pd.DataFrame:
         Columns ``describer``, ``word``, ``max_offset``, ``descriptions``, ``with_word``, ``share``, ``low``,
         ``high``, and ``side``, the median longer side of the crops in pixels.
     """
-    from scipy.stats import binomtest
-
     rows = []
     sided = found.assign(side=found[["width", "height"]].max(axis=1))
     for describer in sided["describer"].unique():
@@ -58,9 +57,8 @@ def shares(found: pd.DataFrame, interval: float) -> pd.DataFrame:
             for offset in sorted(mine["max_offset"].unique()):
                 here = mine[mine["max_offset"] == offset]
                 count, hits = len(here), int(here["found"].sum())
-                bounds = binomtest(hits, count).proportion_ci(interval, method="wilson")
                 side = float(here["side"].median())
-                ends = (float(bounds.low), float(bounds.high))
+                ends = wilson(hits, count, interval)
                 rows.append((describer, word, int(offset), count, hits, hits / count, *ends, side))
     columns = ["describer", "word", "max_offset", "descriptions", "with_word", "share", "low", "high", "side"]
     return pd.DataFrame(rows, columns=columns)

@@ -34,6 +34,9 @@ def shares_figure(shares: pd.DataFrame, describer: str, least: float) -> np.ndar
         curve.plot(row["max_offset"], row["share"], label=word, **style)
     curve.axhline(least, color="grey", linestyle="--")
     curve.set(xscale="log", ylim=(-0.02, 1.02), xlabel="maximum offset, px", ylabel="share of descriptions")
+    offsets = sorted(mine["max_offset"].unique())
+    curve.set_xticks(offsets, offsets, rotation=60)
+    curve.set_xticks([], minor=True)
     curve.set_title(describer)
     curve.legend(fontsize=7)
     of_any = mine[mine["word"] == ANY]
@@ -41,7 +44,10 @@ def shares_figure(shares: pd.DataFrame, describer: str, least: float) -> np.ndar
     histogram.bar(places, of_any["descriptions"], color="#cccccc", label="all descriptions")
     histogram.bar(places, of_any["with_word"], color="#d55e00", label="with a searched word")
     histogram.set_xticks(places, of_any["max_offset"], rotation=60)
-    histogram.set(xlabel="maximum offset, px", ylabel="descriptions")
+    # Room above the bars for the legend.
+    top = 1.25 * max(of_any["descriptions"].max(), 1) if len(of_any) else 1
+    histogram.set(xlabel="maximum offset, px", ylabel="descriptions", ylim=(0, top))
+    histogram.yaxis.get_major_locator().set_params(integer=True)
     histogram.legend(fontsize=8)
     return painted(figure)
 
@@ -69,18 +75,13 @@ def report(
             neighbours[neighbours["describer"] == describer].drop(columns="describer").head(_MOST_NEIGHBOURS)
         )
         tables = [
-            _table(mine[mine["word"] == ANY].drop(columns="word"), "Descriptions with any of the words"),
-            _table(
+            Table.of(mine[mine["word"] == ANY].drop(columns="word"), "Descriptions with any of the words"),
+            Table.of(
                 beside, "Content words beside the searched ones, most frequent first; offsets and sizes in px"
             ),
-            _table(mine[mine["word"] != ANY], "Each word"),
         ]
-        pictures = [("", figures[describer]), ("Crops and what was said of them", sheets[describer])]
-        sections.append(Section(describer, tables=tables, pictures=pictures))
+        pictures = [("", figures[describer]), ("Crops with their descriptions", sheets[describer])]
+        each = Section("Each word", tables=[Table.of(mine[mine["word"] != ANY])])
+        sections.append(Section(describer, tables=tables, pictures=pictures, parts=[each]))
     numbers = {"describers": len(answers), "did not run": len(not_run)}
     return render_report("Crop sensitivity", numbers, sections, 4_000_000)
-
-
-def _table(table: pd.DataFrame, caption: str) -> Table:
-    rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
-    return Table([name.replace("_", " ") for name in table.columns], rows, caption)

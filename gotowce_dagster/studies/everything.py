@@ -1,25 +1,24 @@
 """Segment everything: segmentation of an image without prompts, and the fit of its segments to ground truth.
 
-There are two methods: SAM 2's automatic mask generator (Kirillov et al., Segment Anything, 2023, section 4: a
-grid of points, filtered by predicted IoU and stability), and SLIC superpixels (Achanta et al., TPAMI 2012).
+There are two methods: a model prompted at many points (everything_tiles.py), and SLIC superpixels (Achanta et
+al., TPAMI 2012).
 """
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import supervision as sv
 
-from gotowce_dagster.config.params import SegmentEverythingParams
-from gotowce_dagster.core import extras, rle
+from gotowce_dagster.config.study_params import SegmentEverythingParams
+from gotowce_dagster.core import extras
 from gotowce_dagster.core.crops import Crop
+from gotowce_dagster.core.memory import forget_peak, peak_mb
 
-_POINTS_AT_ONCE = 16
-"""Batch size of points; each needs memory for three masks of the whole image."""
+DUPLICATE_IOU = 0.7
+"""Segments whose boxes have a higher IoU are one, as in Segment Anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +28,8 @@ class Piece:
     window: Crop
     mask: np.ndarray
     """bool (h, w) of the window."""
+    score: float = 0.0
+    """The model's own estimate of its quality; 0 without a model."""
 
     @classmethod
     def of(cls, mask: np.ndarray) -> "Piece | None":
@@ -48,6 +49,8 @@ class Cut:
     method: str
     pieces: Sequence[Piece]
     seconds: float
+    memory_mb: float = 0.0
+    """Peak resident memory of the process meanwhile; see memory.peak_mb."""
 
     @property
     def boxes(self) -> np.ndarray:
@@ -56,43 +59,19 @@ class Cut:
 
 
 def cut_up(method: str, cutter: Cutter, image: np.ndarray) -> Cut:
-    """Segment an image and measure the time."""
+    """Segment an image and measure time and memory."""
+    forget_peak()
     start = time.perf_counter()
     pieces = cutter(image)
-    return Cut(method, pieces, time.perf_counter() - start)
+    return Cut(method, pieces, time.perf_counter() - start, peak_mb())
 
 
-def sam2_generator(predictor: Any, params: SegmentEverythingParams) -> Cutter:
-    """Build SAM 2's automatic mask generator.
-
-    Args:
-        predictor: Predictor of the sam2 package, from segmenters.sam2.predictor_of.
-    """
-    from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
-
-    from gotowce_dagster.core.device import inference
-
-    with warnings.catch_warnings():
-        # The package compiles its transforms with torch.jit.script, which torch has deprecated.
-        warnings.simplefilter("ignore", FutureWarning)
-        generator = SAM2AutomaticMaskGenerator(
-            predictor.model,
-            points_per_side=params.points_per_side,
-            points_per_batch=_POINTS_AT_ONCE,
-            pred_iou_thresh=params.least_predicted_iou,
-            stability_score_thresh=params.least_stability,
-            output_mode="coco_rle",
-        )
-    # The generator's own predictor assumes an input of 1024 pixels.
-    generator.predictor = predictor
-
-    def cut(image: np.ndarray) -> list[Piece]:
-        with inference(str(predictor.device)):
-            found = generator.generate(image)
-        masks = (rle.decode(one["segmentation"]["counts"], *image.shape[:2]) for one in found)
-        return [piece for mask in masks if (piece := Piece.of(mask)) is not None]
-
-    return cut
+def merged(method: str, finer: Cut, coarser: Cut) -> Cut:
+    """The segments of two cuts of one image; of duplicates the finer one's, as in Segment Anything."""
+    overlap = sv.box_iou_batch(coarser.boxes, finer.boxes).max(axis=1, initial=0)
+    new = [piece for piece, iou in zip(coarser.pieces, overlap, strict=True) if iou <= DUPLICATE_IOU]
+    seconds = finer.seconds + coarser.seconds
+    return Cut(method, [*finer.pieces, *new], seconds, max(finer.memory_mb, coarser.memory_mb))
 
 
 def superpixels(params: SegmentEverythingParams) -> Cutter:
@@ -121,15 +100,17 @@ def best_fit(cut: Cut, objects: np.ndarray) -> pd.DataFrame:
         objects: Ground-truth boxes, xyxy (n, 4).
 
     Returns:
-        One row per object: ``box_iou`` of the best segment's box, ``covered``, the share of the object's box
-        that this segment covers, and ``piece``, its index; 0, 0 and -1 if there are no segments.
+        One row per object: ``size``, the square root of its box's area in pixels; ``box_iou`` of the best
+        segment's box; ``covered``, the share of the object's box that this segment covers; and ``piece``, its
+        index. The last three are 0, 0 and -1 if there are no segments.
     """
+    size = np.sqrt(np.prod(objects[:, 2:] - objects[:, :2], axis=1))
     if not len(cut.pieces) or not len(objects):
-        return pd.DataFrame({"box_iou": np.zeros(len(objects)), "covered": 0.0, "piece": -1})
+        return pd.DataFrame({"size": size, "box_iou": 0.0, "covered": 0.0, "piece": -1})
     iou = sv.box_iou_batch(objects, cut.boxes)
     best = iou.argmax(axis=1)
     covered = [_covered(cut.pieces[piece], box) for piece, box in zip(best, objects, strict=True)]
-    return pd.DataFrame({"box_iou": iou.max(axis=1), "covered": covered, "piece": best})
+    return pd.DataFrame({"size": size, "box_iou": iou.max(axis=1), "covered": covered, "piece": best})
 
 
 def _covered(piece: Piece, box: np.ndarray) -> float:

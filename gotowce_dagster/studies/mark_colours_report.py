@@ -99,12 +99,14 @@ def report(
         thresholds[thresholds["video"] != ALL].groupby(["profile", "designator", "video"], sort=False).head(1)
     )
     sections = [
-        Section("Conclusion", text, conclusions(percentiles, thresholds, moves), tables=[_table(moves, "")]),
+        Section(
+            "Conclusion", text, conclusions(percentiles, thresholds, moves), tables=[Table.of(moves, "")]
+        ),
         Section(
             "Thresholds",
             tables=[
-                _table(of_all, "Each channel's best threshold, all recordings"),
-                _table(of_each, "The best threshold of each recording"),
+                Table.of(of_all, "Each channel's best threshold, all recordings"),
+                Table.of(of_each, "The best threshold of each recording"),
             ],
             pictures=figures,
         ),
@@ -113,7 +115,7 @@ def report(
             "Left the frame, right what passes; the rest is darkened here, and black for a detector.",
             pictures=[("", sheet)],
         ),
-        Section("Percentiles", tables=[_table(shown, "Values of each channel, 0 to 255; hue 0 to 179")]),
+        Section("Percentiles", tables=[Table.of(shown, "Values of each channel, 0 to 255; hue 0 to 179")]),
     ]
     numbers = {
         "designators": len(moves),
@@ -126,8 +128,3 @@ def report(
 def _pixels(percentiles: pd.DataFrame, kind: str) -> float:
     of_all = percentiles[(percentiles["video"] == ALL) & (percentiles["of"] == kind)]
     return of_all.loc[of_all["channel"] == CHANNELS[0], "pixels"].sum()
-
-
-def _table(table: pd.DataFrame, caption: str) -> Table:
-    rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
-    return Table([name.replace("_", " ") for name in table.columns], rows, caption)

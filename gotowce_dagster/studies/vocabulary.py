@@ -74,7 +74,7 @@ def read_lvis(path: Path) -> list[Category]:
         listed = content["categories"] if isinstance(content, dict) else content
         return [_of_lvis(one) for one in listed]
     except FileNotFoundError:
-        raise InputError(f"{path}: not there; correct vocabulary.lvis_categories in params.yaml") from None
+        raise InputError(f"{path}: missing; correct vocabulary.lvis_categories in params.yaml") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not a list of LVIS categories with name and synonyms ({error!r}); use "
@@ -199,7 +199,9 @@ def advice(phrase: str, matches: pd.DataFrame, behaviour: pd.DataFrame) -> str:
         near = (
             mine.sort_values("shared", ascending=False, kind="stable")["category"].drop_duplicates().head(5)
         )
-        sentence = f"{phrase!r} is in no vocabulary; near to it are {_list(near, quote=True)}: try those"
+        them = "is {}: try that" if len(near) == 1 else "are {}: try those"
+        near_to_it = them.format(_list(near, quote=True))
+        sentence = f"{phrase!r} is in no vocabulary; near to it {near_to_it}"
     else:
         sentence = f"{phrase!r} is in no vocabulary, nor is any of its words: try other words for it"
     own = behaviour[behaviour["word"] == phrase]["highest"].dropna()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from gotowce_dagster.core import extras
 from gotowce_dagster.core.errors import InputError
@@ -11,8 +11,7 @@ from gotowce_dagster.core.errors import InputError
 _CONTENT = frozenset(["NOUN", "PROPN", "ADJ", "VERB", "ADV", "NUM"])
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """A word of a text."""
 
     lemma: str

@@ -1,11 +1,11 @@
-"""Training crops: small pictures at native scale around targets, with and without their marks.
+"""Training crops: small images at native scale around targets, with and without their marks.
 
-Whole frames teach a detector three wrong things: that a target wears a mark, that what nobody marked is
-background, and, shrunk to fit, that targets are smaller than they are. A crop around a target contains
-little that nobody has looked at; in most crops the mark is erased; and targets cut out along their masks are
-pasted at other places of frames of the same game, so that few labels show many targets without marks
-(Ghiasi et al., Simple Copy-Paste, CVPR 2021). Regions that may hold a target nobody vouches for are painted
-over rather than taught as background.
+Whole frames teach a detector three wrong things: that a target has a mark, that unmarked objects are
+background, and, when resized, that targets are smaller than they are. A crop around a target contains little
+unreviewed area; in most crops the mark is erased; and targets cut out along their masks are pasted elsewhere
+in frames of the same game, so that few labels give many targets without marks (Ghiasi et al., Simple
+Copy-Paste, CVPR 2021). Regions that may contain an unreviewed target are painted over instead of being
+background.
 """
 
 from collections.abc import Mapping
@@ -36,26 +36,26 @@ from gotowce_dagster.training.pasting import (
 from gotowce_dagster.training.standouts import standouts, usual_picture
 
 _VISIBLE = 0.5
-"""A target with a smaller share of its box inside a crop is painted over rather than taught."""
+"""A target with a smaller share of its box inside a crop is painted over instead of labelled."""
 _MEDIAN_OF = 25
 """Frames of a video that tell what its places usually show."""
 _LEAST_VAL = 16
-"""Validation crops, at least."""
+"""Minimum number of validation crops."""
 _REMEMBERED = 64
-"""Pictures kept in memory."""
+"""Images kept in memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Proposed:
-    """What an earlier model proposes in one frame, beyond its labels."""
+    """Proposals of an earlier model in one frame, beside its labels."""
 
     boxes: np.ndarray = field(default_factory=no_boxes)
-    """xyxy (n, 4): sure enough to be learned from."""
+    """xyxy (n, 4): confident enough to be labels."""
     classes: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     doubtful: np.ndarray = field(default_factory=no_boxes)
-    """xyxy (m, 4): not sure enough to be learned, nor to be taught as background."""
+    """xyxy (m, 4): neither confident enough to be labels nor to be background."""
     still: np.ndarray = field(default_factory=no_boxes)
-    """xyxy (k, 4): part of the HUD, for it keeps its place; to be taught as background."""
+    """xyxy (k, 4): static, so part of the HUD and background."""
 
 
 Proposals = Mapping[tuple[str, int], Proposed]
@@ -65,8 +65,7 @@ Proposals = Mapping[tuple[str, int], Proposed]
 def crop_scene(scene: Scene, x: int, y: int, px: int) -> Scene:
     """The square of ``px`` pixels a side whose top left corner is at (x, y).
 
-    Doubtful regions, and targets that it cuts in pieces, are painted over; where one overlaps a target that
-    stays, it is left as it is.
+    Doubtful regions and truncated targets are painted over, except where they overlap a target that stays.
     """
     image = scene.image[y : y + px, x : x + px].copy()
     size = np.array([image.shape[1], image.shape[0]] * 2)
@@ -107,7 +106,7 @@ def write_crops(
 ) -> pd.DataFrame:
     """Write crops of the train and val splits as a dataset that ultralytics reads.
 
-    Validation crops have no pasted targets and no proposals: they show what the labels say.
+    Validation crops have no pasted targets and no proposals, only labels.
 
     Args:
         dataset: folder with images, labels, cutouts and unknown frames; only read.
@@ -115,7 +114,7 @@ def write_crops(
         target: folder to fill; data.yaml is not written.
 
     Returns:
-        A row a crop: image, split, video, frame_index, kind, x, y, labelled, proposed and pasted targets.
+        One row per crop: image, split, video, frame_index, kind, x, y, labelled, proposed and pasted targets.
     """
     known = dict(proposals or {})
     maker = _Maker(dataset, provenance, params, known)
@@ -127,11 +126,11 @@ def write_crops(
         rng = np.random.default_rng([seed, split == "val"])
         frames = maker.frames(split)
         for number in range(count):
-            crop, told = maker.make(frames, number, split, rng)
+            crop, record = maker.make(frames, number, split, rng)
             image = f"images/{split}/{number:06d}.jpg"
             write_picture(crop.image, target / image, quality=95)
             label_file(target, image).write_text(_lines(crop), encoding="utf-8")
-            rows.append({"image": image, "split": split, **told})
+            rows.append({"image": image, "split": split, **record})
     return pd.DataFrame(rows)
 
 
@@ -157,7 +156,7 @@ class _Maker:
         self._marks = read_marks(dataset, provenance) if params.marked else {}
 
     def frames(self, split: str) -> dict[str, list[list[dict]]]:
-        """Frames of a split by profile and video: each profile and each video counts alike."""
+        """Frames of a split by profile and video, so that profiles and videos are drawn with equal weight."""
         rows = self._rows[(self._rows["split"] == split) & (self._rows["kind"] != "erased")]
         if split == "val":
             rows = rows[rows["kind"] == "as-is"]
@@ -169,13 +168,13 @@ class _Maker:
     def make(
         self, frames: dict[str, list[list[dict]]], number: int, split: str, rng: np.random.Generator
     ) -> tuple[Scene, dict]:
-        """One crop, and what it is made of."""
+        """One crop, and its row of crops.csv."""
         params, trains = self._params, split == "train"
         profile = list(frames)[number % len(frames)]
         away = trains and rng.random() < params.away
         videos = frames[profile]
         if not away:
-            # Around a target, so of frames that have one.
+            # Around a target, so from frames with one.
             videos = [some for rows in videos if (some := [row for row in rows if self._has_target(row)])]
             videos = videos or frames[profile]
         rows = videos[rng.integers(len(videos))]
@@ -206,12 +205,12 @@ class _Maker:
         if trains and profile in self._cutouts:
             for _ in range(rng.integers(params.pasted[0], params.pasted[1] + 1)):
                 crop = self._marked(profile, paste(crop, self._cutout(profile, rng), params, rng, hud), rng)
-        told = {"video": row["video"], "frame_index": row["frame_index"], "kind": kind, "x": x, "y": y}
-        told |= {"labels": before, "pasted": len(crop.boxes) - before}
-        return crop, told
+        record = {"video": row["video"], "frame_index": row["frame_index"], "kind": kind, "x": x, "y": y}
+        record |= {"labels": before, "pasted": len(crop.boxes) - before}
+        return crop, record
 
     def _marked(self, profile: str, crop: Scene, rng: np.random.Generator) -> Scene:
-        """The crop with, at times, a mark in another colour, around a target or around nothing."""
+        """The crop, sometimes with a mark in another colour around a target or around nothing."""
         if profile not in self._marks or rng.random() >= self._params.marked:
             return crop
         marks = self._marks[profile]
@@ -230,7 +229,7 @@ class _Maker:
         return own
 
     def _stand_out(self, row: Mapping) -> np.ndarray:
-        """What may be a target in a frame that no model has looked at, xyxy (n, 4)."""
+        """Possible targets in a frame that no model has searched, xyxy (n, 4)."""
         video, key = row["video"], (row["video"], row["frame_index"])
         if not self._params.standouts:
             return no_boxes()
@@ -241,7 +240,7 @@ class _Maker:
                 self._usual[video] = usual_picture(
                     [read_rgb(self._dataset / image) for image in rows["image"].iloc[some]]
                 )
-            # Without its marks, or they would stand out.
+            # Without its marks, which would stand out.
             image = read_rgb(self._dataset / self._erased.get(key, row["image"]))
             self._standouts[key] = standouts(
                 image,
@@ -283,14 +282,13 @@ def target_sides(dataset: Path, provenance: pd.DataFrame) -> dict[str, tuple[flo
 
 
 def _one_of(groups: list[list[Cutout]], rng: np.random.Generator) -> Cutout:
-    """A cutout at random: each video counts alike."""
+    """A random cutout; videos are drawn with equal weight."""
     of_video = groups[rng.integers(len(groups))]
     return of_video[rng.integers(len(of_video))]
 
 
 def _corner(scene: Scene, px: int, around: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-    """Where a crop begins: so that one of some boxes, chosen at random, lies anywhere in it; without any,
-    anywhere."""
+    """A random top left corner of a crop that contains one of the boxes; without boxes, anywhere."""
     height, width = scene.image.shape[:2]
     low, high = np.zeros(2), np.array([width - px, height - px], float)
     if len(around):

@@ -1,4 +1,4 @@
-"""The images of a dataset: as recorded, without their marks, cutouts of targets, and frames nobody knows."""
+"""The images of a dataset: as recorded, with marks erased, cutouts of targets, and unreviewed frames."""
 
 import shutil
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from gotowce_dagster.training.targets_and_marks import cutouts, marks_in, withou
 
 
 def image_path(frame: Mapping) -> str:
-    """Where the image of a frame lies below the dataset folder; frame: video, frame_index, split, unknown."""
+    """Path of a frame's image below the dataset folder; frame: video, frame_index, split, unknown."""
     folder = "unknown" if frame["unknown"] else f"images/{frame['split']}"
     return f"{folder}/{frame['video']}_{frame['frame_index']:06d}.jpg"
 
@@ -34,10 +34,10 @@ def write_images(
     numbers: Mapping[str, int],
     progress: Progress,
 ) -> list[dict]:
-    """Write images and labels, the images again without their marks, cutouts and unknown frames.
+    """Write images and labels, the images with marks erased, cutouts and unreviewed frames.
 
     Returns:
-        The rows of those images that are without their marks.
+        The rows of the images with marks erased.
     """
     paths = project.paths
     profiles = {name: read_profile(paths.profile(name)) for name in sorted(set(used["profile"]))}
@@ -76,7 +76,7 @@ def _of_frame(rows: pd.DataFrame, frame: Mapping) -> pd.DataFrame:
 
 
 def _neighbours(frame: Mapping, kept: pd.DataFrame, count: int = 2) -> list[str]:
-    """The pictures of the kept frames of the same shot nearest in time, nearest first."""
+    """The images of the kept frames of the same shot, nearest in time first."""
     rows = kept[(kept["video"] == frame["video"]) & (kept["shot"] == frame["shot"]) & ~kept["damaged"]]
     rows = rows[rows["frame_index"] != frame["frame_index"]]
     return rows.loc[(rows["time_s"] - frame["time_s"]).abs().sort_values().index[:count], "file"].tolist()

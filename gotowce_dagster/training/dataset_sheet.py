@@ -1,4 +1,4 @@
-"""Images of a dataset with their labels on them."""
+"""Contact sheet of a dataset: images with their labels drawn."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _SHOWN = 12
 
 
 def dataset_sheet(folder: Path) -> np.ndarray:
-    """Some images of the dataset in a folder, close up where they have objects: RGB uint8 (H, W, 3).
+    """Draw some images of a dataset, as close-ups where they have objects: RGB uint8 (H, W, 3).
 
     Raises:
         InputError: its provenance or one of the images is missing or damaged.
@@ -31,7 +31,7 @@ def dataset_sheet(folder: Path) -> np.ndarray:
 
 
 def _before_and_after(folder: Path, image: str) -> np.ndarray:
-    """An image around its first target with its boxes, beside the same place with marks erased."""
+    """A close-up of the first target with its boxes, beside the same crop with marks erased."""
     picture, objects = read_objects(folder, image)
     if not len(objects):
         return picture

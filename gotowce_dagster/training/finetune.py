@@ -1,9 +1,9 @@
-"""Fine-tuning a detector so that a kill at any moment costs one epoch at most.
+"""Fine-tune a detector, so that an interruption at any moment costs at most one epoch.
 
-Everything happens in a work folder named by a fingerprint of the dataset, the parameters and the starting
-weights. After each epoch the engine (engines/) writes a checkpoint into a folder of its own, whole or not at
-all, and only then removes the one before it. A later run with the same fingerprint goes on from there, and
-one that was finished is not trained again.
+Training runs in a work folder named by a fingerprint of the dataset, the parameters and the starting weights.
+After each epoch the engine (engines/) writes a checkpoint atomically into a folder of its own, and only then
+removes the previous one. A later run with the same fingerprint resumes from it, and a finished training is
+not repeated.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from gotowce_dagster.training.engines.registry import ENGINES
 _log = logging.getLogger(__name__)
 
 _LINE_EVERY_S = 8.0
-"""Seconds between lines about an epoch that is not done."""
+"""Seconds between progress lines within an epoch."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Trained:
     weights: Path
     """The best epoch's model."""
     history: pd.DataFrame
-    """One row an epoch."""
+    """One row per epoch."""
     arguments: dict[str, Any]
-    """The engine's settings, without the names of this machine's folders."""
+    """The engine's settings, without folder names of this machine."""
     state: State
     device: str
 
@@ -54,17 +54,17 @@ def finetune(
     progress: Progress,
     on_epoch: OnEpoch,
 ) -> Trained:
-    """Train, or go on training, until the epochs are done or nothing improves any more.
+    """Train, or resume training, until all epochs are done or the metrics stop improving.
 
     Args:
         dataset: folder with data.yaml; only read.
         weights: weights of the engine to start from, or for yolo the name of an architecture (.yaml): random
             weights.
-        work: folder for unfinished work; what is there of other datasets or parameters is removed at the end.
-        progress: told epochs.
+        work: folder for unfinished work; that of other datasets or parameters is removed at the end.
+        progress: called with the epochs done.
 
     Raises:
-        InputError: the weights to start from, or a checkpoint to go on from, are damaged or something else.
+        InputError: the starting weights, or a checkpoint to resume from, are damaged or of another model.
     """
     engine = ENGINES[params.engine]
     place = work / fingerprint(dataset, weights, params)
@@ -105,11 +105,11 @@ def finetune(
 
 
 def fingerprint(dataset: Path, weights: str | Path, params: TrainingParams) -> str:
-    """What decides a training's outcome, as 16 hex digits: every byte of the dataset among it."""
-    # Crops and rounds decide the dataset, which counts by itself: a further round leaves the others done.
-    told = params.model_dump(exclude={"weights", "least_map50", "workers", "crops", "rounds", "tile_px"})
+    """Digest of all inputs of a training, including every byte of the dataset, as 16 hex digits."""
+    # Crops and rounds determine the dataset, which is part of the digest; another round keeps earlier ones.
+    settings = params.model_dump(exclude={"weights", "least_map50", "workers", "crops", "rounds", "tile_px"})
     library = version(ENGINES[params.engine].libraries[0])
-    digest = hashlib.blake2b(json.dumps([told, library]).encode(), digest_size=8)
+    digest = hashlib.blake2b(json.dumps([settings, library]).encode(), digest_size=8)
     files = sorted(path for path in dataset.rglob("*") if path.is_file())
     for path in files:
         digest.update(path.relative_to(dataset).as_posix().encode() + b"\0")
@@ -120,7 +120,7 @@ def fingerprint(dataset: Path, weights: str | Path, params: TrainingParams) -> s
 
 
 def _lines(epochs: int) -> OnBatch:
-    """Log how far an epoch is, every few seconds."""
+    """Log the progress of an epoch every few seconds."""
     last = time.monotonic()
 
     def line(epoch: int, done: int, images: int, loss: float) -> None:

@@ -1,4 +1,4 @@
-"""What of a game's screen is HUD: panels that stand still in all its videos."""
+"""The parts of a game's screen that are HUD: panels that are static in all its videos."""
 
 from pathlib import Path
 
@@ -10,25 +10,25 @@ from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.training.standouts import panels, share_inside, stand_still, usual_picture
 
 _MEDIAN_OF, _LEAST_FRAMES = 25, 5
-"""Frames of a video, most and fewest, that tell what its places usually show."""
+"""Most and fewest frames of a video from which the usual picture is computed."""
 _STANDING = 0.1
-"""Share of labelled targets that stand still, above which standing still says nothing."""
+"""Share of stationary labelled targets above which a stationary box is no evidence for HUD."""
 
 
 def some_frames(frames: pd.DataFrame) -> pd.DataFrame:
-    """At most so many rows of a video as tell what it usually shows, evenly spaced."""
+    """Select evenly spaced rows of a video, at most as many as the usual picture needs."""
     return frames.iloc[np.unique(np.linspace(0, len(frames) - 1, _MEDIAN_OF).astype(int))]
 
 
 def usual_of(dataset: Path, frames: pd.DataFrame) -> np.ndarray | None:
-    """What the places of a video usually show, where that tells the HUD from the scene.
+    """The median picture of a video, if it separates the HUD from the scene.
 
     Args:
         frames: rows of tables.PROVENANCE of one video.
 
     Returns:
-        RGB uint8 (H, W, 3). None for a few frames, and where labelled targets stand still too: there the
-        camera does.
+        RGB uint8 (H, W, 3). None for too few frames, and where labelled targets are stationary too, because
+        then the camera is.
     """
     if len(frames) < _LEAST_FRAMES:
         return None
@@ -43,11 +43,10 @@ def usual_of(dataset: Path, frames: pd.DataFrame) -> np.ndarray | None:
 
 
 def hud_panels(dataset: Path, provenance: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The HUD of each game, by profile: bool (H, W), what is a panel in each of its videos.
+    """The HUD of each game, by profile: bool (H, W), the panels that all of its videos share.
 
-    A nebula stands still in one video, where the camera does, but hardly at the same place in the next. A
-    game without an entry has no panels, videos of several sizes, or labelled targets inside of what would be
-    panels.
+    A nebula is static in one video, where the camera is, but hardly at the same position in another. A game
+    without an entry has no panels, videos of different sizes, or labelled targets inside the panels.
 
     Args:
         provenance: rows of tables.PROVENANCE.

@@ -1,8 +1,8 @@
-"""Marks around other targets and around nothing: a mark says nothing about a target.
+"""Paste marks around other targets and around nothing, so that a mark is no evidence for a target.
 
-A game draws few kinds of marks, in few colours. Where a training picture is there as recorded and without
-its marks, the difference is the mark alone. It is drawn around pasted targets, in another colour, and where
-nothing is, so that its corners are background and a target inside one of another colour is a target.
+A game draws few kinds of marks, in few colours. Where the dataset has a training picture both as recorded
+and with its marks erased, the difference is the mark alone. It is drawn around pasted targets, in another
+colour, and around nothing, so that the model learns its corners as background.
 """
 
 from dataclasses import dataclass, replace
@@ -18,20 +18,20 @@ from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.training.pasting import Scene
 
 _MARKS = 40
-"""Marks taken from each game, at most, from frames evenly spaced."""
+"""Maximum number of marks per game, from evenly spaced frames."""
 _AROUND_PX, _AROUND = 64, 2.0
-"""Half a side of the surroundings in which a target's mark lies: pixels, and long sides of it, at least."""
+"""Half a side of the region that contains a target's mark: at least so many pixels, and long sides of it."""
 _DRAWN = 40
-"""Levels by which a mark's pixel differs from the same pixel without the mark, at least; less is JPEG."""
+"""Minimum difference in levels of a mark's pixel from the erased one; less is JPEG noise."""
 _LEAST_PIXELS = 24
-"""A mark of fewer pixels is a remainder."""
+"""A mark with fewer pixels is a leftover."""
 _RESIZED = 0.5, 3.0
-"""Least and most that a mark is resized by."""
+"""Minimum and maximum factor by which a mark is resized."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """A mark without what is inside it or behind it."""
+    """A mark without its inside and its background."""
 
     image: np.ndarray
     """RGB uint8 (h, w, 3)."""
@@ -61,14 +61,14 @@ def read_marks(dataset: Path, provenance: pd.DataFrame) -> dict[str, list[Mark]]
 
 
 def mark_of(image: np.ndarray, without: np.ndarray, target: np.ndarray) -> Mark | None:
-    """The mark of a target: where its surroundings differ from the same picture without marks.
+    """The mark of a target: the pixels around it that differ from the image with marks erased.
 
     Args:
         image: RGB uint8 (H, W, 3); ``without`` likewise.
         target: xyxy (4,).
 
     Returns:
-        None if hardly a pixel differs.
+        None if too few pixels differ.
     """
     middle, half = (target[:2] + target[2:]) / 2, max(_AROUND_PX, _AROUND * (target[2:] - target[:2]).max())
     height, width = image.shape[:2]
@@ -91,10 +91,10 @@ def recoloured(mark: Mark, rng: np.random.Generator) -> Mark:
 
 
 def draw_mark(scene: Scene, mark: Mark, box: np.ndarray) -> Scene:
-    """The scene with a mark around a place; what it teaches stays the same.
+    """The scene with a mark around a box; its labels stay the same.
 
     Args:
-        box: xyxy (4,): the place of the target to mark, or one without a target.
+        box: xyxy (4,) of the target to mark, or a box without a target.
     """
     sides = [(some[2:] - some[:2]).max() for some in (box, mark.target)]
     scale = float(np.clip(sides[0] / max(sides[1], 1), *_RESIZED))

@@ -1,4 +1,4 @@
-"""A fine-tuned model as a function of pictures."""
+"""A fine-tuned model as a function of images."""
 
 import hashlib
 from collections.abc import Callable
@@ -20,22 +20,21 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0, *, enlarge: bool = T
     """A fine-tuned model as a function.
 
     Args:
-        weights: a file or folder, as an engine of the training keeps its models.
-        imgsz: long side of the model's input for a whole frame, pixels.
-        tile_px: side of the overlapping tiles in which larger frames are searched instead, at native scale;
-            0: never.
+        weights: a file or folder of a training engine.
+        imgsz: long side in pixels of the model's input for a whole frame.
+        tile_px: side of the overlapping tiles into which larger frames are cut, at native scale; 0: no tiles.
         enlarge: whether smaller images are enlarged to ``imgsz``, as in training on whole frames; a model
             that was trained on crops knows targets at their native scale.
 
     Raises:
-        InputError: the weights are damaged, or no model of a training engine.
+        InputError: the weights are damaged, or not of a training engine.
     """
     look = engine_of(weights).load(weights)
 
     def predict(image: np.ndarray) -> sv.Detections:
         if not tile_px or max(image.shape[:2]) <= tile_px:
             return look(image, imgsz if enlarge or not tile_px else tile_px, enlarge)
-        # Targets at a tile's edge are whole in the next one; of both boxes the surer stays.
+        # A target truncated by a tile is complete in the next one; the more confident box is kept.
         slicer = sv.InferenceSlicer(
             callback=lambda tile: look(tile, tile_px, False),
             slice_wh=tile_px,
@@ -48,7 +47,7 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0, *, enlarge: bool = T
 
 
 def load_trained(folder: Path, weights: Path) -> Predict:
-    """A model with the settings it was trained with.
+    """Load a model with the settings of its training.
 
     Args:
         folder: folder of the stage finetuned_model.
@@ -57,12 +56,14 @@ def load_trained(folder: Path, weights: Path) -> Predict:
     Raises:
         InputError: there is no finished model, or it is damaged.
     """
-    told = read_arguments(folder)
-    return load_model(weights, told["imgsz"], told.get("tile_px", 0), enlarge="crop_px" not in told)
+    arguments = read_arguments(folder)
+    return load_model(
+        weights, arguments["imgsz"], arguments.get("tile_px", 0), enlarge="crop_px" not in arguments
+    )
 
 
 def remembered(predict: Predict) -> Predict:
-    """The same function, which looks at an image once however often it is asked."""
+    """The same function, which caches its result for the last images."""
     found: dict[bytes, sv.Detections] = {}
 
     def look(image: np.ndarray) -> sv.Detections:

@@ -1,4 +1,4 @@
-"""What a model was made of, in words, to lie beside its weights."""
+"""The model card: what a model was trained on and how well it does, as text beside its weights."""
 
 import platform
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _TEMPLATES = Environment(
 def model_card(
     trained: Trained, best: Mapping[str, Any], provenance: pd.DataFrame, classes: list[str], engine: str
 ) -> str:
-    """Markdown: what the model finds, where it began, what it saw, how well it did, what it ran on.
+    """Markdown: classes, starting weights, training data, scores and environment of a model.
 
     Args:
         best: the best epoch's row of the history.

@@ -1,4 +1,4 @@
-"""The folder of a finished training: its model, scores and settings, read without any library of a model."""
+"""The folder of a finished training: its model, scores and settings, read without a model library."""
 
 import json
 from pathlib import Path
@@ -40,5 +40,5 @@ def model_file(folder: Path, stem: str = "best") -> Path:
 
 
 def has_no_weights(engine: str | Path) -> bool:
-    """Whether what a training starts from is an architecture without weights."""
+    """Whether a training starts from an architecture without weights."""
     return Path(engine).suffix == ".yaml"

@@ -1,6 +1,6 @@
-"""Pasting: targets cut out along their masks, put at other places of pictures of the same game.
+"""Copy-paste: targets cut out along their masks and pasted elsewhere in images of the same game.
 
-Few labels so show many targets without marks (Ghiasi et al., Simple Copy-Paste, CVPR 2021).
+So few labels give many targets without marks (Ghiasi et al., Simple Copy-Paste, CVPR 2021).
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.training.standouts import share_inside
 
 _LEAST_PX = 8
-"""Long side of a pasted target, at least: a smaller one is a star."""
+"""Minimum long side of a pasted target; a smaller one looks like a star."""
 _ON_HUD = 0.2
-"""A pasted target has no larger share of its box on panels of the HUD."""
+"""Maximum share of a pasted target's box on panels of the HUD."""
 GAP = 3
-"""Pixels between a pasted target and any other."""
+"""Minimum distance in pixels between a pasted target and others."""
 _TRIES = 8
-"""Places tried for a pasted target before it is left out."""
+"""Positions tried for a pasted target before it is left out."""
 
 
 def no_boxes() -> np.ndarray:
@@ -29,7 +29,7 @@ def no_boxes() -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture and what is known about it."""
+    """An image and its objects."""
 
     image: np.ndarray
     """RGB uint8 (H, W, 3)."""
@@ -38,7 +38,7 @@ class Scene:
     classes: np.ndarray
     """int (n,)."""
     doubtful: np.ndarray = field(default_factory=no_boxes)
-    """xyxy float (m, 4) of what may be a target."""
+    """xyxy float (m, 4) of possible targets."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Cutout:
 
     @property
     def long_px(self) -> int:
-        """Its long side in pixels, of what it shows, not of its picture."""
+        """Long side in pixels of its opaque part."""
         y, x = np.nonzero(self.alpha > 0.5)
         return int(max(np.ptp(y), np.ptp(x)) + 1) if len(y) else 1
 
@@ -65,12 +65,12 @@ def paste(
     rng: np.random.Generator,
     hud: np.ndarray | None = None,
 ) -> Scene:
-    """The scene with a target pasted at a random place, turned, stretched and recoloured at random.
+    """The scene with a target pasted at a random position, randomly rotated, stretched and recoloured.
 
-    Without a free place it is the scene itself.
+    Without a free position, the scene itself.
 
     Args:
-        hud: bool (H, W) of the scene's image: panels, on which nothing is pasted; None: none are known.
+        hud: bool (H, W), the panels of the scene, where nothing is pasted; None: unknown.
     """
     image, alpha = _varied(cutout, params, rng)
     height, width = alpha.shape
@@ -110,11 +110,11 @@ def read_cutouts(dataset: Path) -> dict[str, list[Cutout]]:
 def of_other_games(
     cutouts: Mapping[str, list[list[Cutout]]], profile: str, like: Cutout
 ) -> list[list[Cutout]]:
-    """Cutouts of other games than one, by video, that are of the class of one of its own and not smaller.
+    """Cutouts of the other games, by video, with a class that this game has and not smaller.
 
     Args:
         cutouts: by profile and video.
-        like: a cutout of the game. Dots of another game, enlarged, would teach that a shot is a target.
+        like: a cutout of the game. An enlarged dot of another game would look like a shot.
     """
     every = [some for other, groups in cutouts.items() if other != profile for some in groups]
     alike = [
@@ -145,12 +145,12 @@ def shrunk(cutout: Cutout, long_px: int) -> Cutout:
 
 
 def _varied(cutout: Cutout, params: CropParams, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The cutout stretched, turned, mirrored, scaled and recoloured: RGB float (h, w, 3) and alpha (h, w)."""
+    """The cutout stretched, rotated, mirrored, scaled, recoloured: RGB float (h, w, 3) and alpha (h, w)."""
     image, alpha = cutout.image, cutout.alpha
     if rng.random() < 0.5:
         image, alpha = image[:, ::-1], alpha[:, ::-1]
     if params.stretch > 1:
-        # One side longer, the other shorter: ships of other kinds have other proportions.
+        # One side longer, the other shorter, because other kinds of ships have other proportions.
         ratio = params.stretch ** rng.uniform(-0.5, 0.5)
         size = (max(round(image.shape[1] * ratio), 2), max(round(image.shape[0] / ratio), 2))
         image, alpha = cv2.resize(image, size), cv2.resize(alpha, size)
@@ -175,6 +175,6 @@ def _varied(cutout: Cutout, params: CropParams, rng: np.random.Generator) -> tup
 
 
 def touches(box: np.ndarray, boxes: np.ndarray, gap: float) -> np.ndarray:
-    """bool (n,): whether a box comes nearer than ``gap`` to each of the others."""
+    """bool (n,): whether a box is nearer than ``gap`` to each of the others."""
     apart = (box[None, :2] >= boxes[:, 2:] + gap) | (box[None, 2:] <= boxes[:, :2] - gap)
     return np.logical_not(np.any(apart, axis=1))

@@ -1,14 +1,15 @@
-"""What a model proposes in frames that nobody has labelled completely, judged by two looks and by time.
+"""Proposals of a model in frames that are not completely labelled, confirmed by a second pass and by time.
 
-A frame is looked at as it is, and the surroundings of what is surely found there mirrored: a detector that
-is wrong about a nebula is rarely wrong about its mirror image in the same way. What is found is linked
-through the frames of a video, together with the labels. A box is adopted as a label if it was found surely
-in both looks, or if its track was, or was labelled, in enough frames around it. The rest is painted over in
-training, so that it is taught neither as a target nor as background; a track among it that holds is a
-question for reviewers. What lies in a panel of the HUD, or keeps its place on the screen where no panels
-are known, is background, as is what is far smaller than any target. What is somewhat smaller than any target
-is adopted only if its track holds, and background if it is seen in one frame only, though the frames around
-it were searched: shots are as sure as targets, but fly by.
+A frame is searched as it is, and again mirrored around each confident detection: a detector that
+is wrong about a nebula is rarely wrong about its mirror image in the same way. Detections are linked through
+the frames of a video, together with the labels. A box is adopted as a label if both passes found it with high
+confidence, or if its track was found so, or labelled, in enough frames around it. The rest is painted over in
+training, so that it is neither a target nor background; its persistent tracks are questions for reviewers.
+Boxes in a panel of the HUD are background, or static boxes where no panels are known, and boxes far smaller
+than any target. A box somewhat smaller than any target is adopted only if its track persists, and is
+background if it is in one frame only although the frames around it were searched: shots are detected as
+confidently as targets, but fly by. Faint boxes that do not persist are background too: if all of them were
+painted over, a model could never learn that a star is no target.
 """
 
 from collections.abc import Callable
@@ -30,15 +31,15 @@ from gotowce_dagster.training.model import Predict
 from gotowce_dagster.training.standouts import share_inside, stand_still
 
 _ONE_OBJECT = 0.3
-"""IoU from which a proposal and a label are of one object."""
+"""IoU from which a proposal and a label are the same object."""
 _AROUND_PX, _AROUND = 256, 3
-"""Side of the surroundings that are looked at twice: pixels, and long sides of the box, at least."""
+"""Side of the region of the second pass: at least so many pixels, and long sides of the box."""
 _INSIDE = 0.5
 """Share of a box inside a panel of the HUD from which it belongs to the HUD."""
 _GAP_S, _SPEED = 2.0, 8.0
-"""A track ends after so many seconds unseen; its speed in its own sides per second, at most."""
+"""A track ends after so many seconds without a box; its maximum speed in own sides per second."""
 _LIKELY = 0.5
-"""Share of ``adopt`` from which a box that holds over time is worth a question."""
+"""Share of ``adopt`` from which a persistent box is a question for reviewers."""
 _KEY = ["video", "frame_index"]
 PROPOSED_COLUMNS = [*_KEY, "class_id", *BOX, "confidence", "use", "track", "held"]
 """use: ``adopted``, ``painted over`` or ``background``; held: number of frames with a box of its track."""
@@ -51,13 +52,13 @@ def propose(
     params: RoundsParams,
     progress: Progress = silent,
 ) -> tuple[Proposals, pd.DataFrame]:
-    """What a model sees in the training frames, and in frames without marks, that has no label.
+    """Propose labels for unlabelled objects in the training frames and in frames without marks.
 
     Args:
         progress: called with frames searched.
 
     Returns:
-        By (video, frame_index) what is adopted and what is doubtful, an entry for each frame that was
+        By (video, frame_index) the adopted and the doubtful boxes, with an entry for each frame that was
         searched; and the same as a table of PROPOSED_COLUMNS.
     """
     frames = searched_frames(provenance, params.frames, params.hold)
@@ -83,15 +84,15 @@ def propose(
 
 
 def judged(seen: pd.DataFrame, frames: pd.DataFrame, params: RoundsParams) -> pd.DataFrame:
-    """Link boxes through time, and say of each what it is used for.
+    """Link boxes through time, and decide how each is used.
 
     Args:
-        seen: video, frame_index, class_id, x1 ... y2, and bool: is_label, sure, still, and small (somewhat
-            smaller than any target).
+        seen: video, frame_index, class_id, x1 ... y2, confidence, and bool: is_label, sure, still, and small
+            (somewhat smaller than any target).
         frames: rows of tables.PROVENANCE of the frames.
 
     Returns:
-        The rows with track (empty for what stands still), held and use, which means nothing for labels.
+        The rows with track (empty for static boxes), held and use, which is meaningless for labels.
     """
     seen = seen.assign(track="", held=0)
     times = frames[[*_KEY, "time_s"]].assign(shot=frames["block"])
@@ -100,14 +101,16 @@ def judged(seen: pd.DataFrame, frames: pd.DataFrame, params: RoundsParams) -> pd
         seen.loc[rows.index, "track"] = f"{video}/" + names
     of_track = seen[seen["track"] != ""].groupby("track")
     seen.loc[seen["track"] != "", "held"] = of_track["frame_index"].transform("nunique")
-    is_shot = seen["small"] & (seen["held"] == 1) & _has_neighbour(seen, times)
+    has_neighbour = _has_neighbour(seen, times)
+    is_shot = seen["small"] & (seen["held"] == 1) & has_neighbour
+    is_faint = (seen["confidence"] < params.faint) & (seen["held"] < params.hold) & has_neighbour
     vouched = seen["sure"] & ~seen["still"] & ~(seen["small"] & (seen["held"] < params.hold))
-    # A weak model sees something nearly everywhere, so that a track goes on through what is none: it is
-    # believed only between frames in which it was surely found.
+    # A weak model has false positives nearly everywhere, so a track may continue through them: it is
+    # trusted only between frames with high confidence.
     frame = seen["frame_index"].where(vouched).groupby(seen["track"])
     is_between = seen["frame_index"].between(frame.transform("min"), frame.transform("max"))
     believed = vouched | (is_between & (frame.transform("nunique") >= params.hold) & (seen["track"] != ""))
-    is_background = seen["still"] | (is_shot & ~believed)
+    is_background = seen["still"] | ((is_shot | is_faint) & ~believed)
     use = np.where(is_background, "background", np.where(believed, "adopted", "painted over"))
     return seen.assign(use=use)
 
@@ -122,7 +125,7 @@ def _has_neighbour(seen: pd.DataFrame, times: pd.DataFrame) -> pd.Series:
 
 
 def as_proposals(table: pd.DataFrame, frames: pd.DataFrame) -> Proposals:
-    """A table of proposals by frame, with an entry for every frame that was searched."""
+    """Proposals by frame, with an entry for every frame that was searched."""
     by_frame = dict(list(table.groupby(_KEY)))
 
     def of(rows: pd.DataFrame, use: str) -> tuple[np.ndarray, np.ndarray]:
@@ -140,9 +143,9 @@ def as_proposals(table: pd.DataFrame, frames: pd.DataFrame) -> Proposals:
 
 
 def questions(table: pd.DataFrame, params: RoundsParams) -> pd.DataFrame:
-    """The proposals that hold over time though the model is not sure of them: for reviewers.
+    """The persistent proposals of low confidence, for reviewers.
 
-    Only those of at least half the confidence of a label: nobody wants to look at the rest.
+    Only those with at least half the confidence of a label, so that reviews are worth their time.
     """
     is_likely = table["confidence"] >= _LIKELY * params.adopt
     return table[(table["use"] == "painted over") & (table["held"] >= params.hold) & is_likely]
@@ -219,7 +222,7 @@ def _look(
     params: RoundsParams,
     classes: dict[str, int],
 ) -> pd.DataFrame:
-    """The labels of one frame and what the model sees beside them: the columns that ``judged`` takes."""
+    """The labels of one frame and the model's other boxes, with the columns that ``judged`` takes."""
     if frame["kind"] == "unknown":
         image, known, numbers = read_rgb(dataset / frame["image"]), np.zeros((0, 4)), np.zeros(0, int)
     else:
@@ -231,8 +234,8 @@ def _look(
     if len(known) and len(found):
         is_new = sv.box_iou_batch(found.xyxy, known).max(axis=1) < _ONE_OBJECT
     boxes = found.xyxy[is_new]
-    # An icon of the HUD may look like a target, but keeps its place: it is background for certain, and worth
-    # learning as such. Nor is a shot a target: it is smaller than any that the game has marked.
+    # An icon of the HUD may look like a target, but is static: a certain and valuable piece of background.
+    # Nor is a shot a target: it is smaller than any target that the game has marked.
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
     still = sides < params.smallest * smallest_px
     if hud is not None:

@@ -1,11 +1,10 @@
-"""Training in rounds: a first model proposes what nobody marked, and the next one learns from that.
+"""Training in rounds: a model proposes labels for unlabelled objects, and the next one is trained on them.
 
-The first round learns from labels alone. Its model then searches the frames it was trained on, and those
-without any mark (proposals.py); the next round starts from that model and learns from what it proposed.
-Rounds end when the gain does: when a model adopts hardly more labels than the one before.
+The first round is trained on labels alone. Its model then searches the frames it was trained on and those
+without marks (proposals.py); the next round starts from that model and is trained on its proposals too.
+Rounds end when a model adopts hardly more labels than the one before.
 
-Everything unfinished lies in the work folder, models and proposals alike, so a run that was killed goes on
-where it stopped.
+Unfinished models and proposals are in the work folder, so an interrupted run resumes where it stopped.
 """
 
 import hashlib
@@ -40,18 +39,18 @@ from gotowce_dagster.training.proposals import (
 
 @dataclass(frozen=True, eq=False)
 class InRounds:
-    """A training in rounds that is finished."""
+    """A finished training in rounds."""
 
     trained: Trained
     """Of the last round; its history has all rounds."""
     crops: pd.DataFrame
-    """A row a crop of the last round: what it shows, and of which frame."""
+    """One row per crop of the last round: its frame and its content."""
     proposed: pd.DataFrame
-    """round and PROPOSED_COLUMNS: what each round after the first learned beyond the labels."""
+    """round and PROPOSED_COLUMNS: the proposals that each round after the first was trained on."""
     models: list[Path]
     """The weights of each round."""
     rounds: pd.DataFrame
-    """A row a round: what it learned from, by origin, how it did on the validation crops, and its seconds."""
+    """One row per round: its training boxes by origin, scores on the validation crops, and seconds."""
 
 
 def train_on_crops(
@@ -64,10 +63,10 @@ def train_on_crops(
     progress: Progress,
     on_epoch: OnEpoch,
 ) -> InRounds:
-    """Train on crops, in rounds; a run that was killed goes on at the epoch it had reached.
+    """Train on crops, in rounds; an interrupted run resumes at the epoch it had reached.
 
     Args:
-        dataset: folder as stages.yolo_dataset writes it; only read.
+        dataset: folder written by stages.yolo_dataset; only read.
         provenance: rows of tables.PROVENANCE of it.
         weights: weights to start from, or the name of an architecture (.yaml).
         params: with ``crops``.
@@ -134,7 +133,7 @@ def train_on_crops(
 
 
 def write_rounds(done: InRounds, dataset: Path, provenance: pd.DataFrame, folder: Path) -> dict[str, float]:
-    """Write what the rounds learned from, found and scored; returns their numbers.
+    """Write the training boxes, proposals and scores of the rounds; returns their numbers.
 
     Args:
         provenance: rows of tables.PROVENANCE of the dataset.
@@ -152,11 +151,11 @@ def write_rounds(done: InRounds, dataset: Path, provenance: pd.DataFrame, folder
 
 
 def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> pd.DataFrame:
-    """Every box that a training learned from, with its origin: rows of tables.TAUGHT.
+    """All boxes of a training, with their origin: rows of tables.TAUGHT.
 
     Args:
         provenance: rows of tables.PROVENANCE of the dataset.
-        proposed: as InRounds has it.
+        proposed: as in InRounds.
     """
     names = class_names(dataset)
     rows = []
@@ -195,17 +194,17 @@ def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> p
 
 
 def rejected_proposals(dataset: Path) -> pd.DataFrame:
-    """What reviewers say is no target: split, video, frame_index, class_name and the box.
+    """Boxes that reviewers rejected: split, video, frame_index, class_name and the box.
 
-    Rejected proposals, what they called ``other``, and what they called ``unsure``.
+    Rejected proposals, and boxes of the classes ``other`` and ``unsure``.
     """
     return pd.read_csv(dataset / "rejected.csv", dtype={"video": str, "class_name": str})
 
 
 def refused_proposals(dataset: Path) -> dict[tuple[str, int], Proposed]:
-    """What reviewers rejected, by frame: background, or painted over where they are unsure.
+    """Boxes that reviewers rejected, by frame: background, or painted over if they are unsure.
 
-    These frames are reviewed, so nothing else is proposed there.
+    These frames are reviewed, so they get no other proposals.
     """
     rows = rejected_proposals(dataset)
     return {
@@ -226,10 +225,10 @@ def _search(
     *,
     tile_px: int,
 ) -> Path:
-    """The file in the work folder with what a round's model proposes, written unless it is there."""
-    told = [params.rounds.model_dump(exclude={"count", "least_gain"}), params.imgsz, tile_px]
+    """The file in the work folder with the proposals of a round's model; written unless it exists."""
+    settings = [params.rounds.model_dump(exclude={"count", "least_gain"}), params.imgsz, tile_px]
     shown = provenance[["image", "phash", "split", "kind", "reviewed"]].to_csv(index=False)
-    key = f"{told}{shown}{content_sha256(weights)}"
+    key = f"{settings}{shown}{content_sha256(weights)}"
     digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
     file = work / f"proposed-{digest}.parquet"
     if not file.exists():

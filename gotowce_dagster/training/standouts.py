@@ -1,8 +1,8 @@
-"""What stands out in a frame and moves on the screen: candidates for targets that nobody marked.
+"""Objects that stand out in a frame and move on the screen: candidates for unlabelled targets.
 
-No model is needed: a target differs from what is around it, is about as large as the labelled ones, and does
-not keep its place on the screen as panels of the HUD do. Most candidates are shots and debris. So they are
-not learned as targets; but they are not taught as background either, until a model has looked at them.
+No model is needed: a target differs from its surroundings, is about as large as the labelled ones, and moves
+on the screen, unlike panels of the HUD. Most candidates are shots and debris, so they are no labels; but they
+are no background either until a model has searched the frame.
 """
 
 from collections.abc import Sequence
@@ -11,31 +11,31 @@ import cv2
 import numpy as np
 
 _STEP = 2
-"""Frames are looked at in 1 / so many of their size."""
+"""Factor by which frames are reduced before the search."""
 _CONTRAST = 24
-"""Levels by which a target differs from its surroundings in some channel, at least."""
+"""Minimum difference in levels between a target and its surroundings in some channel."""
 _MOVED = 12
-"""Levels by which a pixel differs from what its place usually shows, at least, for it to have moved."""
+"""Minimum difference in levels from the usual picture of a pixel that has moved."""
 _SIZES = 0.8, 2.0
-"""Long side of a candidate, over that of the smallest and of the largest labelled targets."""
+"""Long side of a candidate relative to that of the smallest and of the largest labelled targets."""
 _LEAST_PX = 6
-"""Nor is a candidate smaller than this: stars would be candidates all over."""
+"""Minimum long side of a candidate; otherwise stars would be candidates everywhere."""
 _STILL_SHARE = 0.1
-"""Share of a box's pixels that may have moved in a place that shows what it usually shows."""
+"""Maximum share of moved pixels in a box that counts as static."""
 _TOUCHING = 3
-"""Pixels of the smaller picture that are bridged inside a candidate."""
+"""Gap in pixels of the reduced frame that is closed inside a candidate."""
 _EDGE = 12
-"""Change of brightness across a pixel of the smaller picture, in levels, at an edge of a panel."""
+"""Gradient in levels per pixel of the reduced frame at an edge of a panel."""
 _STILL_FRAMES = 0.8
-"""Share of frames in which a pixel of the HUD looks as usual."""
+"""Minimum share of frames in which a pixel of the HUD equals the usual picture."""
 _PANEL_PX = 15
-"""Gap between edges, in pixels of the smaller picture, that belongs to a panel."""
+"""Maximum gap between edges inside a panel, in pixels of the reduced frame."""
 _LEAST_PANEL_PX = 7
-"""Thinner edges are a star or a horizon in a camera that stands."""
+"""Minimum extent of a panel; thinner edges are a star or a horizon before a static camera."""
 
 
 def usual_picture(images: Sequence[np.ndarray]) -> np.ndarray:
-    """What each place of a video usually shows: the median of its frames, uint8 (H, W, 3).
+    """The usual picture of a video: the median of its frames, uint8 (H, W, 3).
 
     Raises:
         ValueError: there are no frames.
@@ -46,7 +46,7 @@ def usual_picture(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def stand_still(image: np.ndarray, usual: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """bool (n,): whether each box shows what its place usually shows, as icons of the HUD do.
+    """bool (n,): whether each box looks as in the usual picture, as icons of the HUD do.
 
     Args:
         boxes: xyxy float (n, 4).
@@ -62,10 +62,10 @@ def stand_still(image: np.ndarray, usual: np.ndarray, boxes: np.ndarray) -> np.n
 def panels(images: Sequence[np.ndarray]) -> np.ndarray:
     """The panels of the HUD, bool (H, W): edges that all frames share, and what they enclose.
 
-    The dots on a radar move, but its frame does not; so what lies inside is no target either.
+    The dots on a radar move, but its frame does not; they are no targets either.
 
     Args:
-        images: frames of one video, RGB uint8 (H, W, 3), far apart in time.
+        images: frames of one video far apart in time, RGB uint8 (H, W, 3).
 
     Raises:
         ValueError: there are no frames.
@@ -109,15 +109,15 @@ def standouts(
     limit: int,
     hud: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Boxes around what stands out and is no part of the HUD, xyxy float (n, 4), the largest first.
+    """Boxes around objects that stand out and are not part of the HUD, xyxy float (n, 4), largest first.
 
     Args:
         image: RGB uint8 (H, W, 3).
-        usual: as from usual_picture: what has not moved is HUD; None: nothing is known of the place, so all
-            counts as moved. Used where ``hud`` is None.
-        sides: long side of the smallest and largest labelled targets, pixels.
-        limit: at most so many.
-        hud: bool (H, W), the panels; None: they are not known.
+        usual: from usual_picture; static objects are HUD. None: unknown, so everything counts as moved. Used
+            where ``hud`` is None.
+        sides: long side in pixels of the smallest and largest labelled targets.
+        limit: maximum number of boxes.
+        hud: bool (H, W), the panels; None: unknown.
     """
     height, width = image.shape[0] // _STEP, image.shape[1] // _STEP
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
@@ -125,7 +125,7 @@ def standouts(
     around = cv2.medianBlur(small, max(kernel, 3))
     out = cv2.absdiff(small, around).max(axis=2) > _CONTRAST
     if hud is not None:
-        # A ship that keeps its place on the screen, as the player's does, is a candidate; a panel is none.
+        # A static ship, like the player's own, is a candidate; a panel is not.
         out &= ~cv2.resize(hud.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(
             bool
         )

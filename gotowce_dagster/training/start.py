@@ -1,4 +1,4 @@
-"""What a training starts from: the weights or the architecture that data/engines.yaml names."""
+"""The start of a training: the weights or the architecture that data/engines.yaml names."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from gotowce_dagster.training.model_folder import has_no_weights
 
 
 def starting_weights(project: Project) -> tuple[str, str | Path]:
-    """The name of what training starts from, and its file or folder; of an architecture, its name again.
+    """The name of the starting weights and their file or folder; of an architecture, its name twice.
 
     Raises:
         InputError: data/engines.yaml names another engine than params.yaml, or the weights are not trusted.
@@ -22,7 +22,7 @@ def starting_weights(project: Project) -> tuple[str, str | Path]:
     if has_no_weights(named):
         return named, named
     start = Path(weights.require(named))
-    # A folder holds tensors for an architecture of a library; a file of ultralytics holds a whole model.
+    # A folder contains tensors for an architecture of a library; a file of ultralytics contains code.
     if not start.is_dir():
         require_trusted(start, project.paths.root)
     return named, start

@@ -1,4 +1,4 @@
-"""Telling targets and their marks apart in the frames of a video: pictures without marks, targets cut out."""
+"""Separate targets from their marks: images with marks erased, and cutouts of targets."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ from gotowce_dagster.designators.erase import Erased, erase
 from gotowce_dagster.designators.profile import AnyDesignator, Profile
 
 _MARGIN = 2
-"""Pixels around a target that a cutout keeps, so that its edge can be blended."""
+"""Margin in pixels of a cutout, so that its edge can be blended."""
 
 
 def marks_in(detections: pd.DataFrame, profile: Profile) -> list[tuple[np.ndarray, AnyDesignator]]:
-    """The marks of one frame, as box (xyxy) and designator.
+    """The marks of one frame: box (xyxy) and designator.
 
     Args:
-        detections: rows of tables.DETECTIONS. Those of detectors that know no designator of the profile are
-            passed over: nobody knows what their marks look like.
+        detections: rows of tables.DETECTIONS. Those without a designator of the profile are skipped, because
+            the look of their marks is unknown.
     """
     known = {designator.name: designator for designator in profile.designators}
     return [
@@ -35,20 +35,20 @@ def without_marks(
     labels: pd.DataFrame,
     others: Sequence[np.ndarray] = (),
 ) -> Erased:
-    """A picture with its marks painted over and every target as it was.
+    """An image with its marks erased and every target unchanged.
 
     Args:
         image: RGB uint8 (H, W, 3).
-        labels: rows of tables.LABELS of the frame; rejected masks protect nothing, for they may be the mark.
+        labels: rows of tables.LABELS of the frame; rejected masks are not protected: they may be the mark.
         others: see designators.erase.erase.
     """
     return erase(image, marks, _targets(image.shape[:2], labels), others)
 
 
 def cutouts(image: np.ndarray, labels: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
-    """Every label's target cut out along its mask: its class and RGBA uint8 (h, w, 4).
+    """Cut out each labelled target along its mask: its class and RGBA uint8 (h, w, 4).
 
-    Labels without a mask give none: their box would bring its surroundings along.
+    Labels without a mask give none, because their box would contain the surroundings.
     """
     found = []
     for row in labels.to_dict("records"):
@@ -66,7 +66,7 @@ def cutouts(image: np.ndarray, labels: pd.DataFrame) -> list[tuple[str, np.ndarr
 
 
 def _targets(shape: tuple[int, int], labels: pd.DataFrame) -> np.ndarray:
-    """bool (H, W): the pixels of targets; the whole box where there is no mask."""
+    """bool (H, W): the pixels of targets; the whole box of a target without a mask."""
     targets = np.zeros(shape, bool)
     for row in labels[labels["verdict"] != "reject"].to_dict("records"):
         if isinstance(row["rle"], str):

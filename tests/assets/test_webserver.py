@@ -109,6 +109,7 @@ def test_every_file_exists_and_the_picture_is_shown(url: str, page: Page) -> Non
         "detector_comparison",
         "crop_sensitivity",
         "vocabulary",
+        "prompt_inputs",
     }
     assert [node["partition"] for node in assets["raw_videos"]["assetMaterializations"]] == ["duel"]
 

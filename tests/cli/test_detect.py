@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -35,14 +36,7 @@ def test_detect_leaves_the_threshold_to_the_detector(
     ],
     ids=["text for a number", "frame past the end", "unknown detector"],
 )
-def test_detect_refuses(
-    clone: Project,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
-    words: list[str],
-    message: str,
-) -> None:
+def test_detect_refuses(clone: Project, refusal: Callable[..., str], words: list[str], message: str) -> None:
     clip, profile = "data/samples/naev_hostile_sample.mp4", "data/profiles/naev.toml"
-    assert run(monkeypatch, "detect", clip, "--profile", profile, "--out", "o.csv", *words) == 2
-    assert message in capsys.readouterr().err
+    assert message in refusal("detect", clip, "--profile", profile, "--out", "o.csv", *words)
     assert not Path("o.csv").exists()

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -15,7 +16,7 @@ from tests.cli.running import run
 from tests.intake.test_videos import film
 
 HOSTED = {"kind": "hosted", "provider": "openai", "model": "eye"}
-SAYS = "needs the extra '{0}', which is not installed ({1}); run `pip install 'gotowce-dagster[{0}]'`"
+MESSAGE = "needs the extra '{0}', which is not installed ({1}); run `pip install 'gotowce-dagster[{0}]'`"
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def message(extra: str) -> str:
-    return SAYS.format(extra, ", ".join(EXTRAS[extra]))
+    return MESSAGE.format(extra, ", ".join(EXTRAS[extra]))
 
 
 def change(project: Project, section: str, **changes: object) -> None:
@@ -46,15 +47,10 @@ def change(project: Project, section: str, **changes: object) -> None:
     ],
     ids=lambda value: value.split()[0],
 )
-def test_a_command_refuses(
-    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, words: str, extra: str
-) -> None:
+def test_a_command_refuses(clone: Project, refusal: Callable[..., str], words: str, extra: str) -> None:
     change(clone, "designator_detections", detectors={"eye": HOSTED})
     words = words.replace("CLIP", "data/samples/naev_hostile_sample.mp4")
-    assert run(monkeypatch, *words.split()) == 2
-    error = capsys.readouterr().err
-    assert message(extra) in error
-    assert "Traceback" not in error
+    assert message(extra) in refusal(*words.split())
 
 
 @pytest.mark.integration
@@ -68,12 +64,11 @@ def test_sync_names_detectors_that_cannot_run(
 
 
 def test_only_engines_that_need_an_extra_are_an_error_of_input(
-    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    clone: Project, refusal: Callable[..., str]
 ) -> None:
     change(clone, "masks", segmenter=["edgetam:EdgeTAM-hf"])
-    assert run(monkeypatch, "sync") == 2
-    error = capsys.readouterr().err
-    assert f"masks: none of its engines can run here: edgetam:EdgeTAM-hf: {message('edgetam')}" in error
+    reason = f"masks: none of its engines can run here: edgetam:EdgeTAM-hf: {message('edgetam')}"
+    assert reason in refusal("sync")
 
 
 @pytest.mark.integration

@@ -1,6 +1,6 @@
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ ENGINE = "sam2_image_track:sam2_hiera_tiny_image.pt"
 
 
 @pytest.mark.parametrize(
-    ("row", "engine", "says"),
+    ("row", "engine", "message"),
     [
         ("99,a,5,5,1", ENGINE, "points.csv: row 2: the video ends with frame"),
         ("0,a,5,5,2", ENGINE, "points.csv: row 2: label must be 1"),
@@ -38,19 +38,18 @@ def test_segment_refuses(
     clone: Project,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
+    refusal: Callable[..., str],
     *,
     row: str,
     engine: str,
-    says: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(engines, "first_of", partial(engines.first_of, obstacle=lambda engine: None))
     points = tmp_path / "points.csv"
     points.write_text(f"frame_index,object_id,x,y,label\n{row}\n", encoding="utf-8")
     video, out = film(tmp_path / "duel.mp4"), tmp_path / "out"
     words = ("segment", str(video), "--points", str(points), "--out", str(out), "--engine", engine)
-    assert run(monkeypatch, *words) == 2
-    assert says in capsys.readouterr().err
+    assert message in refusal(*words)
     assert not (out / "masks.parquet").exists()
 
 
@@ -118,8 +117,8 @@ def test_segment_by_points_has_a_folder_of_its_own(
 
 
 def test_segment_needs_points_or_a_profile(
-    clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    clone: Project, tmp_path: Path, refusal: Callable[..., str]
 ) -> None:
-    assert run(monkeypatch, "segment", str(film(tmp_path / "stranger.mp4"))) == 2
-    assert "no profile matches stranger.mp4; give --profile or --points" in capsys.readouterr().err
+    error = refusal("segment", str(film(tmp_path / "stranger.mp4")))
+    assert "no profile matches stranger.mp4; give --profile or --points" in error
     assert not Path("segmented").exists()

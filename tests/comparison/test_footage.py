@@ -80,7 +80,7 @@ def test_missing_frames_are_reported(video: Path, tmp_path: Path) -> None:
         (2, "object", (1, 0)),
         (7, "object", None),
     ],
-    ids=["both", "half hidden", "none is there", "not looked at", "object", "an unmarked one may be there"],
+    ids=["both", "half hidden", "no object", "not looked at", "object", "there may be an unmarked one"],
 )
 def test_ground_truth_of_a_frame(
     video: Path, tmp_path: Path, frame: int, against: str, expected: tuple[int, int] | None

@@ -125,7 +125,7 @@ def test_bad_responses_are_counted_and_nothing_is_sent_without_yes(case: Case) -
             *(Turn(boxes(), delay_s=4), case.right(8)),
             Turn({}, status=307, headers=away),
             *(Turn({}, status=500), Turn({}, status=500)),
-            Turn(boxes()),  # nothing, and nothing is there
+            Turn(boxes()),  # no boxes, which is right
         ]
     )
     outcome = case.compare("--yes")

@@ -77,7 +77,7 @@ def test_ground_truth_is_white_and_unseen_frames_are_dark() -> None:
     (_, sheet), _ = side_by_side(IMAGES, found, truth)
     half, scale = sheet.shape[1] // 2, 642 / 200
     tile = sheet[6 : 6 + round(120 * scale)]
-    assert (tile[:, :half] == 255).all(axis=2).any(), "the white frame around what is there"
+    assert (tile[:, :half] == 255).all(axis=2).any(), "the white frame around the ground truth"
     second = sheet[-round(60 * scale) : -100]
     assert second[:, half + 50 : -50].mean() < second[:, 50 : half - 50].mean()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.stand_ins import build
-from tests.cli.test_main import run
+from tests.cli.running import run
 from tests.conftest import ROOT
 
 

@@ -14,7 +14,7 @@ def test_a_bare_name_stays_as_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("", "must not be empty"),
         ("  ", "must not be empty"),
@@ -32,8 +32,8 @@ def test_a_bare_name_stays_as_it_is(name: str) -> None:
         ("é" * 128, "longer than 255 bytes"),
     ],
 )
-def test_what_is_no_bare_name_is_refused(name: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_what_is_no_bare_name_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         safe_name(name)
 
 

@@ -89,7 +89,7 @@ def test_empty_table_round_trips(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"confidence": "high"}, "confidence"),
         ({"extra": 1}, "extra"),
@@ -98,9 +98,9 @@ def test_empty_table_round_trips(tmp_path: Path) -> None:
     ],
     ids=["wrong type", "unknown column", "null where none may be", "fraction where a whole number is due"],
 )
-def test_wrong_rows_are_refused_and_nothing_is_written(tmp_path: Path, change: dict, says: str) -> None:
+def test_wrong_rows_are_refused_and_nothing_is_written(tmp_path: Path, change: dict, message: str) -> None:
     path = tmp_path / "rows.parquet"
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         write_table(pd.DataFrame([DETECTION | change]), DETECTIONS, path)
     assert list(tmp_path.iterdir()) == []
 
@@ -128,7 +128,7 @@ class _Extent:
 
 
 @pytest.mark.parametrize(
-    ("rows", "says"),
+    ("rows", "message"),
     [
         ("a.mp4,1e308,1,2,3,4,object\n", "row 2: frame_index must be a whole number"),
         ("a.mp4,inf,1,2,3,4,object\n", "row 2: frame_index must be a whole number"),
@@ -157,12 +157,12 @@ class _Extent:
         "blank lines are counted", "a name of two lines", "a quote without end",
     ],
 )  # fmt: skip
-def test_invalid_ground_truth_is_refused_with_its_row(tmp_path: Path, rows: str, says: str) -> None:
+def test_invalid_ground_truth_is_refused_with_its_row(tmp_path: Path, rows: str, message: str) -> None:
     path = tmp_path / "truth.csv"
     path.write_text(HEADER + "a.mp4,5,1,2,3,4,object\n")
     assert len(read_truth(path, _Extent())) == 1
     path.write_text(HEADER + rows)
-    with pytest.raises(InputError, match=rf"truth\.csv: {says}"):
+    with pytest.raises(InputError, match=rf"truth\.csv: {message}"):
         read_truth(path, _Extent())
 
 
@@ -230,7 +230,7 @@ def test_any_bytes_are_ground_truth_or_refused_with_a_message(content: bytes) ->
 
 
 @pytest.mark.parametrize(
-    ("rows", "says"),
+    ("rows", "message"),
     [
         ("a.mp4,5,1,2,3,4,thing\n", "row 2: label must be one of"),
         ("a.mp4,5,1,2,3,4,object\na.mp4,-1,1,2,3,4,object\n", "row 3: frame_index"),
@@ -240,10 +240,10 @@ def test_any_bytes_are_ground_truth_or_refused_with_a_message(content: bytes) ->
     ],
     ids=["unknown label", "negative frame", "no width", "box missing", "text for a number"],
 )
-def test_error_names_the_bad_row(tmp_path: Path, rows: str, says: str) -> None:
+def test_error_names_the_bad_row(tmp_path: Path, rows: str, message: str) -> None:
     path = tmp_path / "truth.csv"
     path.write_text(HEADER + rows)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         read_truth(path)
 
 
@@ -264,7 +264,7 @@ def test_ground_truth_with_negative_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "row", "says"),
+    ("schema", "row", "message"),
     [
         (DETECTIONS, DETECTION | {"video": "../duel"}, "column video: '../duel' is a path"),
         (LABELS, LABEL | {"video": ".."}, "column video: '..' begins with a dot"),
@@ -275,12 +275,14 @@ def test_ground_truth_with_negative_frames(tmp_path: Path) -> None:
     ],
     ids=["video above", "video dots", "picture above", "absolute picture", "image above", "absolute image"],
 )
-def test_path_outside_the_folder_is_refused(tmp_path: Path, schema: pa.Schema, row: dict, says: str) -> None:
+def test_path_outside_the_folder_is_refused(
+    tmp_path: Path, schema: pa.Schema, row: dict, message: str
+) -> None:
     path = tmp_path / "rows.parquet"
     write_table(pd.DataFrame([row]), schema, path)
     with pytest.raises(InputError) as error:
         read_table(path, schema)
-    assert str(error.value).startswith(f"{path}: {says}")
+    assert str(error.value).startswith(f"{path}: {message}")
 
 
 COMPLETE = "clip,frame_index,x1,y1,x2,y2,label,marked\n"

@@ -23,7 +23,7 @@ class _Whole(_Part):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ({}, "part: is missing"),
         ({"part": {"shares": 1}}, "part.shares: there is no such field"),
@@ -40,10 +40,10 @@ class _Whole(_Part):
         ({"part": 3}, "part: expected a table of names and values, got 3"),
     ],
 )
-def test_each_fault_has_its_own_message(content: dict, says: str) -> None:
+def test_each_fault_has_its_own_message(content: dict, message: str) -> None:
     with pytest.raises(ValidationError) as error:
         _Whole.model_validate(content)
-    assert in_words(error.value).startswith(says)
+    assert in_words(error.value).startswith(message)
     assert "pydantic" not in in_words(error.value)
 
 

@@ -164,7 +164,7 @@ def test_a_file_of_yours_that_is_not_the_published_one_is_named_and_left_alone(
 BAD = [
     pytest.param({"body": CONTENT[:-1000], "length": len(CONTENT)}, r"\d+ of \d+ bytes", id="cut body"),
     pytest.param({"body": CONTENT[:-1000]}, "cut short", id="short, and so announced"),
-    pytest.param({"body": CONTENT[:-1000], "length": None}, "cut short", id="short, length untold"),
+    pytest.param({"body": CONTENT[:-1000], "length": None}, "cut short", id="short, unknown length"),
     pytest.param({"body": HTML}, "it is a web page", id="a page"),
     pytest.param({"body": HTML, "length": len(CONTENT)}, r"\d+ of \d+ bytes", id="a page of wrong length"),
     pytest.param({"body": b""}, "the file is empty", id="nothing"),

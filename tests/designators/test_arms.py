@@ -45,3 +45,24 @@ def test_no_corners_in_a_filled_block_or_an_empty_frame() -> None:
     for ycrcb in (empty, block):
         mask = mark_mask(ycrcb, TARGET)
         assert len(find_corners(ycrcb, mask, Search.of(TARGET, mask.shape)).xy) == 0
+
+
+@pytest.mark.parametrize("gap", [0, 1, 5, 40, 150])
+@pytest.mark.parametrize("edge", [False, True])
+def test_corners_do_not_depend_on_what_is_in_other_rows(gap: int, *, edge: bool) -> None:
+    """Rows without anything on are skipped: marks above and below must not run into each other."""
+    upper, lower = sky(), sky()
+    height = upper.shape[0]
+    top = height - 60 - gap - 60 if edge else 20
+    put_mark(upper, 120, top, 60)
+    put_mark(lower, 330, top + 60 + gap, 60)
+    masks = [mark_mask(to_ycrcb(image), TARGET) for image in (upper, lower)]
+    both = to_ycrcb(np.where((upper != sky()).any(axis=2, keepdims=True), upper, lower))
+
+    def places(mask: np.ndarray) -> set[tuple[int, int, int]]:
+        found = find_corners(both, mask, Search.of(TARGET, mask.shape))
+        return set(zip(*found.xy.T.tolist(), found.kind.tolist(), strict=True))
+
+    apart = places(masks[0]) | places(masks[1])
+    assert places(masks[0] | masks[1]) == apart
+    assert len(apart) >= 8

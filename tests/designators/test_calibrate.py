@@ -114,7 +114,7 @@ def test_another_designator_joins_an_existing_profile(clip: tuple[Path, Path]) -
 
 
 @pytest.mark.slow
-def test_wrong_example_is_told_of(clip: tuple[Path, Path]) -> None:
+def test_wrong_example_is_reported(clip: tuple[Path, Path]) -> None:
     video, boxes = clip
     rows = pd.read_csv(boxes)
     rows.loc[2, ["x1", "y1", "x2", "y2"]] = [20, 20, 70, 70]
@@ -144,7 +144,7 @@ def test_a_mark_that_none_of_its_examples_shows_is_refused_and_nothing_is_saved(
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         (lambda rows: rows.iloc[[0, 1, 5]], "2 boxes labelled `designator` on My Clip.mp4, at least 3"),
         (lambda rows: rows.assign(clip="other.mp4"), "clips in this file: other.mp4"),
@@ -156,10 +156,10 @@ def test_a_mark_that_none_of_its_examples_shows_is_refused_and_nothing_is_saved(
     ],
     ids=["two boxes", "another clip", "no such frame", "boxes of a larger picture"],
 )
-def test_bad_boxes_are_refused(clip: tuple[Path, Path], edit, said: str) -> None:
+def test_bad_boxes_are_refused(clip: tuple[Path, Path], edit, message: str) -> None:
     video, boxes = clip
     edit(pd.read_csv(boxes)).to_csv(boxes, index=False)
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         calibrate(video, boxes, profile_name="p")
     assert str(boxes) in str(error.value)
 

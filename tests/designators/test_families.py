@@ -12,10 +12,11 @@ from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Draft, Scene, Sighting
 from gotowce_dagster.designators.bracket import is_known
-from gotowce_dagster.designators.choose import SURE, candidates, marks, still, still_regions
+from gotowce_dagster.designators.choose import SURE, candidates, marks
 from gotowce_dagster.designators.circles import alone
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
+from gotowce_dagster.designators.hud import still, still_regions
 from gotowce_dagster.designators.outline import Outline
 from gotowce_dagster.designators.profile import (
     AnyDesignator,
@@ -159,7 +160,7 @@ def test_sightings_that_stand_still_while_marks_move_are_known() -> None:
     ]
     moving = [np.array([200.0 + 20 * k, 50, 240 + 20 * k, 90]) for k in range(4)]
     assert [box.tolist() for box in still(found, moving)] == [hud.tolist()]
-    assert still(found, [moving[0]] * 4) == []  # where the marks stand still too, nothing can be told
+    assert still(found, [moving[0]] * 4) == []  # where the marks are static too, nothing can be decided
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Pointers on a circle: learned from pieces that fill the box, told from letters and from each other."""
+"""Pointers on a circle: learned from pieces that fill the box, distinguished from letters and each other."""
 
 import cv2
 import numpy as np

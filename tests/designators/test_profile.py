@@ -28,7 +28,7 @@ tolerance = [51, 33, 13]
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("arm_px = 9", "arm_pix = 9", "designators.0.arm_pix: there is no such field"),
         ("arm_px = 9\n", "", "designators.0.arm_px: is missing"),
@@ -68,13 +68,13 @@ tolerance = [51, 33, 13]
         ('class_name = "ship"', 'class_name = " "', "designators.0.class_name: a name must hold"),
     ],
 )
-def test_bad_profile_is_refused_by_name(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_bad_profile_is_refused_by_name(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "game.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(InputError) as error:
         read_profile(path)
     assert str(path) in str(error.value)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_two_designators_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -2,24 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Colour, GroundLook, Profile
+from gotowce_dagster.designators.profile import AnyDesignator, Profile
 from gotowce_dagster.designators.relation import at_targets, regions, with_target
+from tests.designators.looks import CHEVRON, RING
 from tests.detectors.marks import TARGET
 
-COLOUR = Colour(ycrcb=(85, 190, 108), tolerance=(50, 48, 28))
-CHEVRON = BesideLook(
-    name="m",
-    class_name="s",
-    colours=(COLOUR,),
-    size_px=(10, 30),
-    aspect=(1, 2),
-    thickness_px=2,
-    picture=("99", "00"),
-    sides_px=(20, 10),
-)
-RING = GroundLook(
-    name="m", class_name="s", colours=(COLOUR,), size_px=(30, 90), aspect=(2, 3), thickness_px=2, fill=0.9
-)
 MARKS = [np.array([100.0, 50, 120, 60]), np.array([300.0, 80, 320, 90]), np.array([200.0, 10, 220, 20])]
 
 
@@ -35,22 +22,22 @@ MARKS = [np.array([100.0, 50, 120, 60]), np.array([300.0, 80, 320, 90]), np.arra
 def test_without_boxes_of_targets_the_family_says_where_they_are(
     designator: AnyDesignator, where: str, region: list[float]
 ) -> None:
-    told = with_target(designator, MARKS, [None] * 3)
-    assert (told.target.where, told.target.learned) == (where, False)
-    assert regions(told, MARKS[0][None])[0].tolist() == pytest.approx(region)
+    fitted = with_target(designator, MARKS, [None] * 3)
+    assert (fitted.target.where, fitted.target.learned) == (where, False)
+    assert regions(fitted, MARKS[0][None])[0].tolist() == pytest.approx(region)
 
 
 def test_place_is_learned_in_sizes_of_the_mark() -> None:
     targets = [box + np.array([-10, 20, 10, 60]) for box in MARKS]
-    told = with_target(CHEVRON, MARKS, [targets[0], None, targets[2]])
-    assert told.target.learned
-    assert told.target.box == (-0.5, 2.0, 1.5, 7.0)
-    assert regions(told, np.stack(MARKS)).tolist() == [t.tolist() for t in targets]
+    fitted = with_target(CHEVRON, MARKS, [targets[0], None, targets[2]])
+    assert fitted.target.learned
+    assert fitted.target.box == (-0.5, 2.0, 1.5, 7.0)
+    assert regions(fitted, np.stack(MARKS)).tolist() == [t.tolist() for t in targets]
 
 
 def test_brackets_with_targets_below_are_beside_them() -> None:
-    told = with_target(TARGET, MARKS, [box + np.array([0, 10, 0, 10]) for box in MARKS])
-    assert told.target.where == "beside"
+    fitted = with_target(TARGET, MARKS, [box + np.array([0, 10, 0, 10]) for box in MARKS])
+    assert fitted.target.where == "beside"
 
 
 def test_masks_are_asked_for_where_the_target_stands() -> None:

@@ -23,7 +23,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def vouching(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose people vouch for every stand-in."""
+    """A project that trusts every stand-in."""
     root = tmp_path_factory.mktemp("project")
     (root / "data").mkdir()
     (root / "params.yaml").touch()
@@ -37,7 +37,7 @@ def _in_the_project(vouching: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory, vouching: Path) -> Callable[..., Path]:
-    """Build a stand-in once, and trust it; give the folder it lies in, named after its builder."""
+    """Build a stand-in once, and trust it; gives its parent folder."""
     folder = tmp_path_factory.mktemp("standins")
 
     def make(build: Callable[..., Path], name: str, *arguments: object) -> Path:
@@ -47,6 +47,17 @@ def made(tmp_path_factory: pytest.TempPathFactory, vouching: Path) -> Callable[.
         return folder
 
     return make
+
+
+@pytest.fixture
+def placed(made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, offline: None) -> Callable[..., str]:
+    """Build a stand-in once and make its folder the one for weights; gives the name of the weights."""
+
+    def place(build: Callable[..., Path], name: str, *arguments: object) -> str:
+        monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(build, name, *arguments)))
+        return name
+
+    return place
 
 
 @pytest.fixture

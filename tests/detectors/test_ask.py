@@ -6,7 +6,7 @@ import pytest
 
 from gotowce_dagster.config.detector_settings import HostedSettings
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.detectors.ask import Way, ask
+from gotowce_dagster.detectors.ask import Way, ask, has_places, plain
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.hosted.vision_llm import Hosted
 from gotowce_dagster.detectors.local.moondream import Moondream
@@ -30,15 +30,30 @@ __all__ = ["model", "writes"]
 def test_moondream_answers(
     model: Moondream, picture: np.ndarray, way: Way, words: str | None, expected: object
 ) -> None:
-    assert ask(model, [picture, picture], way, words) == [expected, expected]
+    answers = ask(model, [picture, picture], way, words)
+    assert [plain(answer) for answer in answers] == [expected, expected]
 
 
 def test_kosmos2_locates_the_objects_it_names(writes: Callable[..., Detector], picture: np.ndarray) -> None:
-    (description,) = ask(writes(CAPTION), [picture], "describe")
+    (answer,) = ask(writes(CAPTION), [picture], "describe")
+    description = plain(answer)
     assert description["caption"] == "a red square ship"
     (named,) = description["named"]
     assert named["phrase"] == "red square"
+    assert description["caption"][slice(*named["span"])] == "red square"
     assert np.abs(np.array(named["boxes"]) - BOX).max() < 0.01
+
+
+def test_every_detector_finds_boxes_of_its_phrases(picture: np.ndarray) -> None:
+    (answer,) = ask(Fixed("eye", (10, 20, 40, 50, 0.5)), [picture], "boxes")
+    assert plain(answer) == [{"class": "target", "prompt": "eye", "confidence": 0.5, "box": [10, 20, 40, 50]}]
+
+
+def test_which_answers_have_places(model: Moondream, writes: Callable[..., Detector]) -> None:
+    assert has_places(model, "point")
+    assert not has_places(model, "describe")
+    assert has_places(writes(CAPTION), "describe")
+    assert has_places(Fixed("eye"), "boxes")
 
 
 @pytest.mark.parametrize(
@@ -47,8 +62,8 @@ def test_kosmos2_locates_the_objects_it_names(writes: Callable[..., Detector], p
         (Fixed("bracket"), "describe", "bracket cannot describe; it only finds boxes"),
         (
             Hosted("eye", HostedSettings(provider="anthropic", model="claude-haiku-4-5")),
-            "query",
-            "eye cannot query; it can count",
+            "point",
+            "eye cannot point; it can describe and query and count",
         ),
     ],
     ids=["no words at all", "other words"],

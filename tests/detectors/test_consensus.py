@@ -15,7 +15,7 @@ from gotowce_dagster.detectors.consensus import BOX, agree, who_found
 from gotowce_dagster.detectors.detect import detect_frames
 from tests.detectors.fixed import Fixed
 
-TOLD = ConsensusParams(iou=0.5, quorum=1, weights={})
+PARAMS = ConsensusParams(iou=0.5, quorum=1, weights={})
 Found = tuple[str, float, float, float, float, float, str]
 
 
@@ -28,11 +28,11 @@ def rows(*found: Found) -> pd.DataFrame:
 
 
 def params(**other: Any) -> ConsensusParams:
-    return TOLD.model_copy(update=other)
+    return PARAMS.model_copy(update=other)
 
 
 def test_boxes_are_means_weighted_by_confidence() -> None:
-    made = agree(rows(("a", 0, 0, 100, 100, 0.9, "x"), ("b", 10, 0, 110, 100, 0.3, "x")), ["a", "b"], TOLD)
+    made = agree(rows(("a", 0, 0, 100, 100, 0.9, "x"), ("b", 10, 0, 110, 100, 0.3, "x")), ["a", "b"], PARAMS)
     (one,) = made.rows.to_dict("records")
     assert [one[side] for side in BOX] == pytest.approx([2.5, 0, 102.5, 100])
     assert one["confidence"] == pytest.approx(0.6)
@@ -78,12 +78,12 @@ def test_a_quorum_decides_what_stays_and_the_rest_is_counted(quorum: int, kept: 
 
 def test_a_detector_has_one_vote_per_object() -> None:
     boxes = rows(("a", 0, 0, 100, 100, 0.9, "x"), ("a", 5, 0, 105, 100, 0.8, "x"))
-    made = agree(boxes, ["a", "b"], TOLD)
+    made = agree(boxes, ["a", "b"], PARAMS)
     assert made.rows["detector"].tolist() == ["a", "a"]
 
 
 def test_no_boxes_give_no_objects() -> None:
-    made = agree(rows(), ["a", "b"], TOLD)
+    made = agree(rows(), ["a", "b"], PARAMS)
     assert made.rows.empty
     assert "votes" in made.rows
     assert made.short == 0
@@ -116,7 +116,7 @@ def test_the_order_of_rows_and_detectors_changes_nothing(
 
 @given(st.lists(row, max_size=9))
 def test_every_box_is_a_vote_for_one_object_that_lies_among_its_votes(found: list[Found]) -> None:
-    made = agree(rows(*found), list("abc"), TOLD).rows
+    made = agree(rows(*found), list("abc"), PARAMS).rows
     votes = [vote for kept in made["votes"] for vote in kept]
     assert sorted((v["detector"], *(v[s] for s in BOX)) for v in votes) == sorted(r[:5] for r in found)
     for one in made.to_dict("records"):
@@ -135,7 +135,7 @@ def test_the_table_of_detections_keeps_the_votes(tmp_path: Path) -> None:
         Fixed("right", (12, 10, 52, 50, 0.7)),
     ]
     image = np.zeros((200, 400, 3), np.uint8)
-    table = detect_frames("clip", [(3, image), (7, image)], detectors, TOLD).rows
+    table = detect_frames("clip", [(3, image), (7, image)], detectors, PARAMS).rows
     write_table(table, DETECTIONS, tmp_path / "clip.parquet")
     kept = read_table(tmp_path / "clip.parquet", DETECTIONS)
     assert kept["detector"].tolist() == ["left+right", "left"] * 2
@@ -144,7 +144,7 @@ def test_the_table_of_detections_keeps_the_votes(tmp_path: Path) -> None:
     strict = detect_frames("clip", [(3, image), (7, image)], detectors, params(quorum=2))
     assert (strict.rows["detector"].tolist(), strict.notes()) == (["left+right"] * 2, {"short": 2})
     write_table(kept, DETECTIONS, tmp_path / "again.parquet")
-    one = detect_frames("clip", [(3, image)], detectors[:1], TOLD).rows
+    one = detect_frames("clip", [(3, image)], detectors[:1], PARAMS).rows
     apart = detect_frames("clip", [(3, image)], detectors).rows
     assert (len(one), len(apart)) == (2, 3)
     assert one["votes"].isna().all()
@@ -156,7 +156,7 @@ def test_detectors_without_a_response_are_not_counted_as_missing() -> None:
     box = (10.0, 10.0, 50.0, 50.0, 0.8)
     for unanswered, confidence in (("no answer in time", 0.8), ("", 0.4)):
         detectors = [Fixed("left", box), Fixed("right", unanswered=unanswered)]
-        (row,) = detect_frames("clip", [(0, image)], detectors, TOLD).rows.to_dict("records")
+        (row,) = detect_frames("clip", [(0, image)], detectors, PARAMS).rows.to_dict("records")
         assert row["confidence"] == pytest.approx(confidence)
 
 
@@ -174,7 +174,7 @@ def test_impossible_parameters_are_refused(count: int, consensus: dict[str, Any]
     content = {
         "detectors": {f"d{n}": {"kind": "bracket"} for n in range(count)},
         "max_per_frame": 4,
-        "consensus": TOLD.model_dump() | consensus,
+        "consensus": PARAMS.model_dump() | consensus,
     }
     if match is None:
         assert DetectionsParams.model_validate(content).consensus
@@ -195,7 +195,7 @@ def _fused_by_the_package(
         [part["confidence"].tolist() for part in parts],
         [[0] * len(part) for part in parts],
         weights=[weights.get(name, 1.0) for name in detectors],
-        iou_thr=TOLD.iou,
+        iou_thr=PARAMS.iou,
     )
     return sorted(zip(confidence.tolist(), *(boxes.T * 1000).tolist(), strict=True))
 
@@ -221,7 +221,7 @@ def test_consensus_is_that_of_ensemble_boxes(seed: int, weights: dict[str, float
 
 def test_unlike_ensemble_boxes_a_detector_votes_once() -> None:
     found = rows(("a", 0, 0, 100, 100, 0.9, "x"), ("a", 5, 0, 105, 100, 0.8, "x"))
-    assert len(agree(found, ["a", "b"], TOLD).rows) == 2
+    assert len(agree(found, ["a", "b"], PARAMS).rows) == 2
     assert len(_fused_by_the_package(found, ["a", "b"], {})) == 1
 
 

@@ -12,7 +12,8 @@ from gotowce_dagster.config.params import DetectionsParams
 from gotowce_dagster.core import trust
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.designators.profile import Profile
-from gotowce_dagster.detectors.registry import build_detector, build_detectors, obstacle, settings_of
+from gotowce_dagster.detectors.obstacles import obstacle
+from gotowce_dagster.detectors.registry import build_detector, build_detectors, settings_of
 from tests.detectors import standins
 
 NONE = Profile(name="none")
@@ -22,7 +23,7 @@ LOCAL = ("bracket", "yolo", "yolo_world", "zero_shot", "kosmos2", "moondream")
 
 @pytest.fixture
 def nothing_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No weights, and homes that do not answer."""
+    """No weights, and hubs that do not respond."""
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path / "mine"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("gotowce_dagster.core.weights.reachable", lambda name: False)

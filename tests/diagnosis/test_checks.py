@@ -151,4 +151,7 @@ def test_weights_downloaded_by_hand_have_a_row_and_a_command(
     assert rows["facebook/sam3"].ok
     lacking = rows["Roboflow/rf-detr-nano"]
     assert not lacking.ok
+    assert lacking.result.startswith("for the detector kind rfdetr: not in ")
+    assert rows["florence-community/Florence-2-base"].result.startswith("for the detector kind florence2: ")
+    assert rows["facebook/sam3"].result.startswith("for the detector kind sam3: ")
     assert lacking.do == f"hf download Roboflow/rf-detr-nano --local-dir {tmp_path}/Roboflow/rf-detr-nano"

@@ -42,6 +42,11 @@ def test_gpu_memory_is_compared_with_the_chosen_engines(
         file.truncate(500_000_000)
     engines = {"masks": "sam2:mine.safetensors", "propagation": "unused", "finetuned_model": "elsewhere.pt"}
     (found,) = machine.gpu_memory(engines, available_gb)
+    (folder / "hub").mkdir()
+    with (folder / "hub" / "model.safetensors").open("wb") as file:
+        file.truncate(500_000_000)
+    (of_folder,) = machine.gpu_memory({"masks": "edgetam:hub"}, available_gb)
+    assert of_folder.result == f"edgetam:hub needs about 3.0 GB of the GPU's {available_gb}"
     assert (found.what, found.level) == ("GPU memory for masks", level)
     assert found.result == f"sam2:mine.safetensors needs about 3.0 GB of the GPU's {available_gb}"
 

@@ -62,7 +62,7 @@ def _case(found: sv.Detections, truth: sv.Detections, ignored: tuple[float, ...]
         "on an ignored box",
         "0.6 on an ignored box",
         "0.4 on an ignored box",
-        "a truth goes before an ignored box",
+        "a truth takes precedence over an ignored box",
     ],
 )
 def test_matches(found: tuple, truth: tuple, ignored: tuple, iou: float, expected: list[int]) -> None:

@@ -296,12 +296,12 @@ class Campaign:
         if different := sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n)):
             self.report.problems.append(f"{way}: not as undisturbed: {', '.join(different)}")
         targets = _LABELS if self.labels_only else ()
-        for words, says in (
+        for words, message in (
             (("dvc", "status", *targets), "up to date"),
             ((*_CLI, "repair"), "nothing to repair"),
         ):
             code, text = runner.run(words)
-            if code or says not in text:
+            if code or message not in text:
                 self.report.problems.append(f"{way}: {words[1]}: {text[-600:]}")
         if way == "dagster":
             with dg.DagsterInstance.from_config(str(root / ".dagster")) as instance:

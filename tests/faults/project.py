@@ -19,7 +19,7 @@ _SMALL = small_params(
     finetuned_model={"epochs": 2, "imgsz": 64, "crops": {"px": 64, "count": 16}, "rounds": {"frames": 4}},
     segment_everything={"frames": 1, "superpixels": 20},
 )
-TIMED = ("finetuned_model", "evaluation", "segment_everything", "detector_comparison")
+TIMED = ("finetuned_model", "evaluation", "segment_everything", "detector_comparison", "prompt_inputs")
 """Stages whose outputs tell seconds: no two runs of them are equal by hash."""
 
 

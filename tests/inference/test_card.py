@@ -43,6 +43,15 @@ def test_card(tmp_path: Path, start: str, message: str) -> None:
     assert "## Intended use" in card
 
 
+def test_the_card_has_the_figures_at_the_own_threshold(tmp_path: Path) -> None:
+    model, evaluation = _project(tmp_path, "yolo26n.pt")
+    own = {"confidence": 0.41, "model": "a", "all": {"complete_frames": 3, "precision": 0.9}}
+    (evaluation / "metrics.json").write_text(json.dumps({"recalls": RECALLS, "threshold": own}))
+    card = model_card(model, evaluation)
+    assert "own threshold, with boxes of a confidence of 0.41 or more" in card
+    assert "| precision in frames in which every object is boxed | 0.900 (3 frames) |" in card
+
+
 def test_a_model_that_was_not_evaluated_has_no_card(tmp_path: Path) -> None:
     model, evaluation = _project(tmp_path, "yolo26n.pt")
     (evaluation / "metrics.json").unlink()

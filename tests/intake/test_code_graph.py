@@ -1,6 +1,8 @@
 """DVC and Dagster watch exactly the files that a stage's code reaches."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -163,6 +165,24 @@ def test_a_caption_makes_no_stage_stale_and_code_does(
     assert code_digests.write(clone.paths) == {}
 
 
+def test_sync_counts_the_files_of_each_stage(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(clone.paths.code("masks").parent, ignore_errors=True)
+    monkeypatch.setattr(sys, "argv", ["gotowce", "sync", "--code"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    lists = code_digests.listings(clone.paths)
+    rows = [re.findall(r"\w+", line) for line in capsys.readouterr().out.splitlines()]
+    for stage, files in lists.items():
+        count = str(len(files.splitlines()))
+        assert [stage, count, count, "0", "0"] in rows
+    assert len(rows) < len(lists) + 8, "counts, no names of files"
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "lists exactly" in capsys.readouterr().out
+
+
 @pytest.mark.integration
 def test_a_plain_dvc_repro_lists_the_code_first_and_a_stage_refuses_old_lists(clone: Project) -> None:
     root = clone.paths.root
@@ -172,7 +192,7 @@ def test_a_plain_dvc_repro_lists_the_code_first_and_a_stage_refuses_old_lists(cl
     assert "up to date" in _dvc(root, "repro", masks).stdout
     _replace(root, "segmenters/choose.py", '"""', '"""Changed. ')
     done = _dvc(root, "repro", "--single-item", masks)
-    assert "up to date" in done.stdout, "as a user who asks for one stage alone is told"
+    assert "up to date" in done.stdout, "the answer to a user who asks for one stage alone"
     with pytest.raises(InputError, match=r"not of the code of masks.*segmenters/choose\.py.*sync --code"):
         code_digests.require(clone.paths, "masks")
     code_digests.require(clone.paths, "extracted_frames")

@@ -239,7 +239,7 @@ with make_lock(".dvc/tmp/lock"):
 """
 
 
-def test_who_must_not_wait_is_told_that_the_lock_is_busy(repo: DvcRepo) -> None:
+def test_a_caller_that_must_not_wait_gets_an_error_if_the_lock_is_busy(repo: DvcRepo) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER],
         cwd=repo.root,

@@ -80,8 +80,8 @@ def test_repro_finds_nothing_to_do_after_commits(repo: DvcRepo) -> None:
         double(repo, item)
         repo.commit(f"double@{item}")
     assert repo.stale() == []
-    told = subprocess.run([*DVC, "repro"], cwd=repo.root, check=True, capture_output=True, text=True).stdout
-    assert "Running stage" not in told
+    output = subprocess.run([*DVC, "repro"], cwd=repo.root, check=True, capture_output=True, text=True).stdout
+    assert "Running stage" not in output
 
 
 def test_another_input_gives_another_fingerprint_even_with_the_same_output(repo: DvcRepo) -> None:
@@ -139,7 +139,7 @@ def test_stage_names(video: str | None, name: str, address: str, folder: str) ->
     assert split_address(address) == (folder, "evaluation")
 
 
-def test_a_name_that_no_file_gives_is_told(repo: DvcRepo) -> None:
+def test_an_undefined_name_is_refused_with_the_remedy(repo: DvcRepo) -> None:
     (repo.root / "dvc.yaml").write_text(PIPELINE.replace("[a, b]", "${videos}"))
     with pytest.raises(InputError, match=r"(?s)Could not find 'videos'.*gotowce sync"):
         repo.stale()

@@ -51,14 +51,14 @@ BAD = {
 
 @pytest.mark.parametrize("name", list(BAD), ids=ascii)
 def test_a_bad_entry_is_reported_by_name_and_the_rest_goes_on(paths: Paths, name: str) -> None:
-    make, says = BAD[name]
+    make, message = BAD[name]
     make(paths.raw / name)
     film(paths.raw / "duel.mp4")
     found = look(paths)
     assert list(found.videos) == ["duel"]
     (problem,) = found.problems
     assert str(paths.raw / name) in problem
-    assert says in problem
+    assert message in problem
     assert (paths.raw / name).is_symlink() or (paths.raw / name).exists(), "nothing is renamed or removed"
 
 

@@ -44,10 +44,10 @@ TEXTS = (".dvc", ".csv", ".json", ".yaml", ".lock")
 
 
 def review(project: Project, video: str) -> None:
-    """What a human said of a frame and of the whole video, tracked as `gotowce review pull` does."""
-    said = Review(review_id="1@x", task="1/1@x", annotator=1, at=AT, state="done", verdict="accept")
+    """Reviews of a frame and of the whole video, tracked as `gotowce review pull` does."""
+    review = Review(review_id="1@x", task="1/1@x", annotator=1, at=AT, state="done", verdict="accept")
     frame = ReviewedFrame(
-        frame_index=6, frame_hash="0" * 16, width=640, height=360, sample="audit", reviews=(said,)
+        frame_index=6, frame_hash="0" * 16, width=640, height=360, sample="audit", reviews=(review,)
     )
     write_reviewed(project.paths.reviewed(video), ReviewedVideo(video=video, frames=(frame,)))
     track = Track(
@@ -185,9 +185,9 @@ def test_a_renamed_video_keeps_reviews_and_results(copy: Callable[[str], Project
     assert (tracked.video, len(tracked.reviews)) == ("scene_9", 1)
 
     repro = ["dvc", "repro", "--recursive", "videos"]
-    told = subprocess.run(repro, cwd=paths.root, check=True, capture_output=True, text=True).stdout
-    assert "Running stage" not in told
-    assert "is cached" not in told
+    output = subprocess.run(repro, cwd=paths.root, check=True, capture_output=True, text=True).stdout
+    assert "Running stage" not in output
+    assert "is cached" not in output
     subprocess.run(["dvc", "checkout", "-q", "--allow-missing"], cwd=paths.root, check=True)
     assert state(Project(paths)) == after
 
@@ -232,21 +232,21 @@ def test_a_removed_video_is_gone_and_comes_back(copy: Callable[[str], Project]) 
     assert read_reviewed(folder / "data" / "reviewed" / "scene_1.json").frames
     subprocess.run(["dvc", "checkout", "-q", "--allow-missing"], cwd=paths.root, check=True)
     assert read_reviewed(folder / "data" / "reviewed" / "scene_1.json").frames, "DVC leaves the trash alone"
-    told = subprocess.run(
+    output = subprocess.run(
         ["git", "status", "--short", "--untracked-files=all", "data/.trash"],
         cwd=paths.root,
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    assert told == ""
+    assert output == ""
 
     assert restore(Project(paths), folder.name) == "scene_1"
     intake.sync(Project(paths))
     assert state(Project(paths)) == before
     repro = ["dvc", "repro", "--recursive", "videos"]
-    told = subprocess.run(repro, cwd=paths.root, check=True, capture_output=True, text=True).stdout
-    assert "Running stage" not in told
+    output = subprocess.run(repro, cwd=paths.root, check=True, capture_output=True, text=True).stdout
+    assert "Running stage" not in output
     assert not folder.exists()
 
 
@@ -262,7 +262,7 @@ def test_removing_and_restoring_survive_kills(copy: Callable[[str], Project]) ->
 
 
 @pytest.mark.parametrize(
-    ("arrange", "old", "new", "says"),
+    ("arrange", "old", "new", "message"),
     [
         pytest.param(None, "ghost", "b", "no video named 'ghost'", id="unknown"),
         pytest.param(None, "scene_1", "scene_2", "another video has this name", id="taken"),
@@ -278,13 +278,13 @@ def test_removing_and_restoring_survive_kills(copy: Callable[[str], Project]) ->
     ],
 )
 def test_a_rename_that_cannot_be_done_changes_nothing(
-    copy: Callable[[str], Project], arrange: Callable[[Paths], None] | None, old: str, new: str, says: str
+    copy: Callable[[str], Project], arrange: Callable[[Paths], None] | None, old: str, new: str, message: str
 ) -> None:
     project = copy("a")
     if arrange:
         arrange(project.paths)
     before = state(project)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         rename(project, old, new)
     assert state(project) == before
     intake.sync(Project(project.paths))

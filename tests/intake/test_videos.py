@@ -158,7 +158,7 @@ def test_sync_without_news_writes_nothing(clone: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arrange", "says"),
+    ("arrange", "message"),
     [
         (
             lambda p: (film(p.paths.raw / "duel.mp4"), profile(p, "one", "due*"), profile(p, "two", "d*el")),
@@ -167,9 +167,9 @@ def test_sync_without_news_writes_nothing(clone: Project) -> None:
     ],
     ids=["two profiles for one video"],
 )
-def test_sync_refuses_what_is_ambiguous(clone: Project, arrange, says: str) -> None:
+def test_sync_refuses_what_is_ambiguous(clone: Project, arrange, message: str) -> None:
     arrange(clone)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         intake.sync(clone)
 
 
@@ -236,7 +236,7 @@ def test_whatever_decodes_goes_through_add_sync_and_extraction(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("spoil", "message"),
     [
         (lambda p: p.paths.params.write_text("a: [", encoding="utf-8"), "params.yaml: not valid YAML"),
         (lambda p: (p.paths.root / "dvc.yaml").unlink(), "dvc.yaml: does not exist"),
@@ -244,11 +244,11 @@ def test_whatever_decodes_goes_through_add_sync_and_extraction(
     ],
     ids=["params.yaml", "dvc.yaml", "engines.yaml"],
 )
-def test_a_project_that_is_wrong_is_told_before_anything_is_copied(
-    clone: Project, tmp_path: Path, spoil, says: str
+def test_an_invalid_project_is_refused_before_anything_is_copied(
+    clone: Project, tmp_path: Path, spoil, message: str
 ) -> None:
     spoil(clone)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         intake.add(clone, film(tmp_path / "duel.mp4"))
     assert [file.name for file in clone.paths.raw.iterdir()] == [".keep"]
 

@@ -83,7 +83,7 @@ def test_yolo(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         (
             {"annotations": [{"id": 5, "image_id": 1, "category_id": 9, "bbox": [0, 0, -1, 4]}]},
@@ -98,8 +98,8 @@ def test_yolo(tmp_path: Path) -> None:
         ({"images": [], "annotations": []}, "no image belongs to the clip"),
     ],
 )
-def test_bad_coco_is_named(tmp_path: Path, changes: dict, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_bad_coco_is_named(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         read_any_truth(_coco(tmp_path, **changes), "duel.mp4", VIDEO)
 
 

@@ -9,24 +9,15 @@ import pytest
 
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.core.tables import DETECTIONS, MASKS, empty
-from gotowce_dagster.designators.profile import AnyDesignator, OutlineLook, Profile
+from gotowce_dagster.designators.profile import AnyDesignator, Profile
 from gotowce_dagster.designators.relation import with_target
 from gotowce_dagster.labelling.segment import segment
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.prompts import point
-from tests.designators.test_relation import CHEVRON, COLOUR, RING
+from tests.designators.looks import CHEVRON, OUTLINE, RING
 from tests.detectors.marks import TARGET
 from tests.shipped import masks_params
 
-OUTLINE = OutlineLook(
-    name="m",
-    class_name="s",
-    colours=(COLOUR,),
-    size_px=(20, 90),
-    aspect=(0.3, 3),
-    thickness_px=2,
-    enclosed=(0.3, 0.9),
-)
 BOX = np.array([140.0, 90, 170, 105])
 
 

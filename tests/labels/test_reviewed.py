@@ -268,7 +268,7 @@ def test_a_video_without_a_decision_has_no_reviews(state: str) -> None:
         ((10.75, 20, 50.75, 60), "ship", "review", (10.25, False, 3, ["none"]), "its mask was in doubt"),
         ((10.75, 20, 50.75, 60), "tug", "accept", (10.25, True, 3, ["changed"]), "another class"),
         ((12, 20, 50.75, 60), "ship", "accept", (12, False, None, ["added", "deleted"]), "moved"),
-        ((12, 20, 50.75, 60), "ship", "reject", (12, False, None, ["added"]), "nothing was there before"),
+        ((12, 20, 50.75, 60), "ship", "reject", (12, False, None, ["added"]), "there was nothing before"),
     ],
 )
 def test_an_unmoved_box_keeps_its_label(

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -28,8 +28,7 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(NamedTuple):
     """The server, and the project it belongs to: it serves the images below that project's data."""
 
     server: Server

@@ -233,12 +233,12 @@ def test_requests_without_the_token_are_refused(
 
 
 @pytest.mark.parametrize(
-    "told_as",
+    "header",
     ["Basic", "Basic !!", pytest.param(f"Bearer {PASSWORD}", id="Bearer"), "Basic Z290b3djZQ==", "\xff"],
 )
-def test_malformed_authorization_is_refused(backend: TestClient, told_as: str) -> None:
+def test_malformed_authorization_is_refused(backend: TestClient, header: str) -> None:
     with TestClient(backend.app, base_url="http://127.0.0.1") as stranger:
-        answer = stranger.get("/health", headers={b"Authorization": told_as.encode("latin-1")})
+        answer = stranger.get("/health", headers={b"Authorization": header.encode("latin-1")})
     assert answer.status_code == 401
 
 

@@ -36,14 +36,14 @@ def project(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_every_crop_is_described_once(project: Project, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    crop_sensitivity.run(project, lambda *now: told.append(now))
+    reports: list[tuple[int, int]] = []
+    crop_sensitivity.run(project, lambda *now: reports.append(now))
     folder = project.paths.study("crop_sensitivity")
     descriptions = pd.read_csv(folder / "descriptions.csv")
     # Two frames of the marked video; the other has no detection.
     assert descriptions.groupby("max_offset").size().to_dict() == {1: 4, 18: 4, 319: 4}
     assert set(descriptions["video"]) == {"marked"}
-    assert told[-1] == (12, 12)
+    assert reports[-1] == (12, 12)
     widest = descriptions.groupby("max_offset")["width"].max()
     assert widest[1] < widest[18] < widest[319] <= 320
     shares = pd.read_csv(folder / "shares.csv")

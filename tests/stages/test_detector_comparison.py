@@ -16,7 +16,7 @@ from gotowce_dagster.core.tables import read_table
 from gotowce_dagster.designators.profile import write_profile
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.stages import detector_comparison
-from tests.cli.test_main import run
+from tests.cli.running import run
 from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE
 from tests.support.synthetic import Scene, write_scene

@@ -50,10 +50,10 @@ def make(root: Path, **sections: Mapping[str, object]) -> Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = make(tmp_path_factory.mktemp("coloured"), mark_colours={"frames": 3, "background_px": 5000})
-    told: list[tuple[int, int]] = []
-    mark_colours.run(made, lambda *now: told.append(now))
-    assert told[0] == (0, 3)
-    assert told[-1] == (3, 3)
+    reports: list[tuple[int, int]] = []
+    mark_colours.run(made, lambda *now: reports.append(now))
+    assert reports[0] == (0, 3)
+    assert reports[-1] == (3, 3)
     return made
 
 

@@ -54,7 +54,7 @@ def test_objects_are_measured_where_they_are_known(project: Project) -> None:
 
 def test_the_report_lists_what_did_not_run(project: Project) -> None:
     page = (folder(project) / "report.html").read_text(encoding="utf-8")
-    assert "SAM 2 was not run: the masks engine of this project is grabcut" in page
+    assert "No model was run: the masks engine of this project is grabcut" in page
     assert "<img src=" in page
 
 

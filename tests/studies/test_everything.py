@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
 
-from gotowce_dagster.core import weights
-from gotowce_dagster.studies.everything import Cut, Piece, best_fit, cut_up, sam2_generator, superpixels
-from gotowce_dagster.studies.everything_pictures import with_pieces
+from gotowce_dagster.studies.everything import Cut, Piece, best_fit, cut_up, merged, superpixels
+from gotowce_dagster.studies.everything_pictures import closeup_of, with_pieces
 from tests.shipped import params
 
-WEIGHTS = "sam2_hiera_tiny_image.pt"
 OBJECT = np.array([[40.0, 20, 100, 70]])
 
 
@@ -38,8 +36,19 @@ def test_the_best_piece_for_each_object() -> None:
     objects = np.array([[40.0, 20, 100, 70], [120.0, 90, 150, 110], [0.0, 110, 10, 120]])
     fit = best_fit(cut, objects)
     assert fit["piece"].tolist() == [1, 2, 0]
+    assert fit["size"].tolist() == pytest.approx([np.sqrt(3000), np.sqrt(600), 10])
     assert fit["box_iou"].tolist() == pytest.approx([0.5, 1, 100 / 19200])
     assert fit["covered"].tolist() == pytest.approx([0.5, 1, 1])
+
+
+def test_of_duplicates_in_two_cuts_the_finer_one_stays() -> None:
+    finer = Cut("tiles", [piece(40, 20, 100, 70), piece(0, 0, 5, 5)], 2.0, 300.0)
+    coarser = Cut("whole", [piece(41, 20, 100, 70), piece(120, 90, 150, 110)], 1.0, 400.0)
+    both = merged("both", finer, coarser)
+    assert both.boxes.tolist() == [[40, 20, 100, 70], [0, 0, 5, 5], [120, 90, 150, 110]]
+    assert (both.seconds, both.memory_mb) == (3.0, 400.0)
+    assert len(merged("both", Cut("tiles", [], 0.0), coarser).pieces) == 2
+    assert len(merged("both", finer, Cut("whole", [], 0.0)).pieces) == 2
 
 
 def test_nothing_found_and_nothing_known() -> None:
@@ -57,19 +66,6 @@ def test_superpixels_cover_the_picture_once_and_keep_to_its_edges() -> None:
     assert best_fit(cut, np.array([[120.0, 90, 150, 110]]))["box_iou"][0] > 0.8
 
 
-@pytest.mark.weights
-def test_sam2_finds_both_blocks_without_a_prompt() -> None:
-    if weights.find(WEIGHTS) is None:
-        pytest.skip(f"needs the weights {WEIGHTS}: set GOTOWCE_WEIGHTS_DIR")
-    from gotowce_dagster.segmenters.sam2 import predictor_of
-
-    changed = params().segment_everything.model_copy(update={"points_per_side": 6})
-    cut = cut_up("SAM 2", sam2_generator(predictor_of(WEIGHTS, 224), changed), picture())
-    fit = best_fit(cut, np.array([[40.0, 20, 100, 70], [120.0, 90, 150, 110]]))
-    assert fit["box_iou"].min() > 0.85
-    assert 2 <= len(cut.pieces) <= 12
-
-
 def test_best_pieces_are_outlined_and_the_picture_kept() -> None:
     image = picture()
     shown = with_pieces(image, Cut("drawn", [piece(40, 20, 100, 70)], 0.0), OBJECT, [0])
@@ -77,3 +73,15 @@ def test_best_pieces_are_outlined_and_the_picture_kept() -> None:
     assert (image == picture()).all()
     assert (shown[45, 70] != image[45, 70]).any()
     assert (shown[5, 5] == image[5, 5]).all()
+
+
+def test_the_smallest_object_is_shown_large() -> None:
+    image = picture()
+    objects = np.array([[40.0, 20, 100, 70], [120.0, 90, 150, 110]])
+    cut = Cut("drawn", [piece(40, 20, 100, 70), piece(120, 90, 150, 110)], 0.0)
+    shown = closeup_of(image, cut, objects, best_fit(cut, objects))
+    assert shown.shape == (400, 400, 3)
+    # Of 120 pixels of the frame, moved inward at its right and lower edges: 3.3 times as large.
+    assert np.abs(shown[int(100 * 400 / 120), int((135 - 40) * 400 / 120)] - [90.0, 200, 120]).max() < 3
+    assert (shown == (255, 80, 200)).all(axis=2).any()
+    assert (shown == 255).all(axis=2).any()

@@ -91,7 +91,7 @@ def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
     file.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match="not a list of LVIS categories"):
         read_categories(file)
-    with pytest.raises(InputError, match="not there"):
+    with pytest.raises(InputError, match="missing"):
         read_categories(tmp_path / "gone.json")
 
 

@@ -37,7 +37,7 @@ def drawn_project(
     params["masks"]["propagation"] |= propagation
     for folder in (paths.raw, paths.profiles, paths.points("none").parent):
         folder.mkdir(parents=True)
-    paths.params.write_text(yaml.safe_dump(params), encoding="utf-8")
+    paths.params.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     paths.videos.write_text("videos:\n  drawn: {file: drawn.mp4, profile: drawn}\n", encoding="utf-8")
     paths.engines.write_text(yaml.safe_dump(dict(engines)), encoding="utf-8")
     shutil.copy(ROOT / "data/points/none.csv", paths.points("none"))

@@ -34,5 +34,11 @@ def small_params(**sections: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "bootstrap": 100,
             "max_batch": 1,
         },
+        "prompt_inputs": {
+            "detectors": {"bracket": {"kind": "bracket"}},
+            "inputs": {"raw": None, "thresholded": {"threshold": "auto"}},
+            "frames": 2,
+            "bootstrap": 100,
+        },
     }
     return {name: values | sections.get(name, {}) for name, values in small.items()}

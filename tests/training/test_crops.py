@@ -71,16 +71,16 @@ def test_cutouts_are_the_training_targets(project: Project) -> None:
 
 def test_crops_are_of_their_split_and_show_what_their_labels_say(project: Project, tmp_path) -> None:
     rows = _provenance(project)
-    told = write_crops(project.paths.dataset, rows, tmp_path, PARAMS, seed=1)
-    assert told["split"].value_counts().to_dict() == {"train": 40, "val": 16}
+    made = write_crops(project.paths.dataset, rows, tmp_path, PARAMS, seed=1)
+    assert made["split"].value_counts().to_dict() == {"train": 40, "val": 16}
     for split in ("train", "val"):
         of_split = set(rows.loc[rows["split"] == split, "frame_index"].astype(int))
-        assert set(told.loc[told["split"] == split, "frame_index"]) <= of_split
-    val = told[told["split"] == "val"]
+        assert set(made.loc[made["split"] == split, "frame_index"]) <= of_split
+    val = made[made["split"] == "val"]
     assert (val["pasted"] == 0).all()
-    assert told.loc[told["split"] == "train", "pasted"].sum() >= 20
+    assert made.loc[made["split"] == "train", "pasted"].sum() >= 20
     (tmp_path / "data.yaml").write_text("names: {0: hostile, 1: neutral}\n")
-    for row in told.to_dict("records"):
+    for row in made.to_dict("records"):
         picture, objects = read_objects(tmp_path, row["image"])
         assert picture.shape == (64, 64, 3)
         assert len(objects) == row["labels"] + row["pasted"]
@@ -88,7 +88,7 @@ def test_crops_are_of_their_split_and_show_what_their_labels_say(project: Projec
             for x1, y1, x2, y2 in objects.xyxy.round().astype(int):
                 assert picture[y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].max(axis=2).mean() > 150
     again = write_crops(project.paths.dataset, rows, tmp_path / "again", PARAMS, seed=1)
-    assert again.equals(told)
+    assert again.equals(made)
     one, two = (next((tmp_path / some).glob("images/train/000007.jpg")) for some in (".", "again"))
     assert one.read_bytes() == two.read_bytes()
 

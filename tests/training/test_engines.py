@@ -87,8 +87,12 @@ def test_the_model_is_a_folder_of_tensors_that_names_no_machine(project: Project
         "preprocessor_config.json",
     }
     assert engine_of(folder).name == project.params.finetuned_model.engine
-    told = read_arguments(project.paths.model)
-    assert (told["engine"], told["model"], told["imgsz"]) == (engine_of(folder).name, "small", 64)
+    arguments = read_arguments(project.paths.model)
+    assert (arguments["engine"], arguments["model"], arguments["imgsz"]) == (
+        engine_of(folder).name,
+        "small",
+        64,
+    )
     texts = [
         file.read_text()
         for file in project.paths.model.rglob("*")
@@ -127,7 +131,7 @@ class _KilledError(Exception):
 
 def test_killed_after_an_epoch_it_ends_as_if_it_were_not(project: Project, tmp_path: Path) -> None:
     params = project.params.finetuned_model
-    told: list[int] = []
+    epochs: list[int] = []
 
     def kill(epoch: int, metrics: object) -> None:
         if epoch == 2:
@@ -147,15 +151,15 @@ def test_killed_after_an_epoch_it_ends_as_if_it_were_not(project: Project, tmp_p
         train(kill)
     (place,) = (tmp_path / "work").iterdir()
     assert [path.name for path in place.glob("epoch-*")] == ["epoch-00002"]
-    weights = train(lambda epoch, metrics: told.append(epoch))
-    assert told == [3, 4]
+    weights = train(lambda epoch, metrics: epochs.append(epoch))
+    assert epochs == [3, 4]
     uninterrupted = model_file(project.paths.model) / "model.safetensors"
     assert (weights / "model.safetensors").read_bytes() == uninterrupted.read_bytes()
     train(lambda epoch, metrics: pytest.fail("a finished training was trained again"))
 
 
 @pytest.mark.parametrize(
-    ("harm", "says"),
+    ("harm", "message"),
     [
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no tensors"), "damaged"),
         (
@@ -165,10 +169,10 @@ def test_killed_after_an_epoch_it_ends_as_if_it_were_not(project: Project, tmp_p
     ],
     ids=["no tensors", "another model"],
 )
-def test_weights_of_something_else_are_refused(project: Project, tmp_path: Path, harm, says: str) -> None:
+def test_weights_of_something_else_are_refused(project: Project, tmp_path: Path, harm, message: str) -> None:
     engine = project.params.finetuned_model.engine
     harm(BUILDERS[engine](tmp_path / "small"))
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         ENGINES[engine].check(tmp_path / "small")
 
 
@@ -183,12 +187,12 @@ def test_a_model_trained_on_crops_in_rounds(tmp_path: Path, monkeypatch: pytest.
     }  # fmt: skip
     rounds = {
         "count": 1, "least_gain": 0.0, "frames": 4, "hold": 3, "adopt": 0.9, "doubt": 0.3, "box_iou": 0.6,
-        "smallest": 0.1, "small": 0.0,
+        "faint": 0.0, "smallest": 0.1, "small": 0.0,
     }  # fmt: skip
     project = _world(tmp_path / "project", "dfine", epochs=1, imgsz=160, crops=crops, rounds=rounds)
     finetuned_model.run(project, silent)
-    told = read_arguments(project.paths.model)
-    assert (told["imgsz"], told["crop_px"], told["tile_px"]) == (160, 64, 64)
+    arguments = read_arguments(project.paths.model)
+    assert (arguments["imgsz"], arguments["crop_px"], arguments["tile_px"]) == (160, 64, 64)
     assert [file.name for file in (project.paths.model / "rounds").iterdir()] == ["round-0"]
     image, _ = read_objects(project.paths.dataset, next(_pictures(project, "test")))
     found = fine_tuned(project.paths)(image)
@@ -204,7 +208,7 @@ def _pictures(project: Project, split: str):
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"engine": "rfdetr"}, r"weights: yolo26n\.pt is not of the engine rfdetr; .* Roboflow/rf-detr-nano"),
         ({"engine": "yolo", "weights": ["Roboflow/rf-detr-nano"]}, "not of the engine yolo"),
@@ -213,8 +217,8 @@ def _pictures(project: Project, split: str):
     ],
     ids=["yolo's weights", "a folder for yolo", "mosaic", "no such engine"],
 )
-def test_settings_of_another_engine_are_refused(tmp_path: Path, changes: dict, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_settings_of_another_engine_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         _ = make_world(tmp_path, {"a": ["hostile"]}, finetuned_model=changes).params
 
 
@@ -273,6 +277,6 @@ def _boxes(*rows: tuple[float, float, int]) -> sv.Detections:
     ids=["all", "one missed", "one found twice", "another class", "nothing"],
 )
 def test_scores(found: sv.Detections, precision: float, recall: float, map50: float) -> None:
-    told = scores([found, _boxes()], [_boxes((0, 1, 0), (50, 1, 0)), _boxes()])
-    assert (told["precision"], told["recall"]) == (precision, recall)
-    assert told["mAP50"] == pytest.approx(map50, abs=0.01)
+    measures = scores([found, _boxes()], [_boxes((0, 1, 0), (50, 1, 0)), _boxes()])
+    assert (measures["precision"], measures["recall"]) == (precision, recall)
+    assert measures["mAP50"] == pytest.approx(map50, abs=0.01)

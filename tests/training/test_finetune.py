@@ -94,7 +94,7 @@ def test_killed_after_an_epoch_it_goes_on_there(
     half.mkdir(parents=True)
     (half / "state.json").write_text("{", encoding="utf-8")
 
-    told: list[int] = []
+    epochs: list[int] = []
     steps: list[tuple[int, int]] = []
     trained = finetune(
         project.paths.dataset,
@@ -102,9 +102,9 @@ def test_killed_after_an_epoch_it_goes_on_there(
         _params(project),
         work,
         progress=lambda *step: steps.append(step),
-        on_epoch=lambda epoch, metrics: told.append(epoch),
+        on_epoch=lambda epoch, metrics: epochs.append(epoch),
     )
-    assert told == list(range(done + 1, 4))
+    assert epochs == list(range(done + 1, 4))
     assert steps[0] == (done, 3)
     assert steps[-1] == (3, 3)
     assert trained.history["epoch"].tolist() == [1, 2, 3]

@@ -36,6 +36,7 @@ PARAMS = RoundsParams(
     hold=2,
     adopt=0.5,
     doubt=0.05,
+    faint=0.0,
     box_iou=0.6,
     smallest=0.1,
     small=0.2,
@@ -84,7 +85,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         },
         "rounds": {
             "count": 1, "least_gain": 0.05, "frames": 6, "hold": 3,
-            "adopt": 0.9, "doubt": 0.001, "box_iou": 0.6, "smallest": 0.1, "small": 0.2,
+            "adopt": 0.9, "doubt": 0.001, "faint": 0.0, "box_iou": 0.6, "smallest": 0.1, "small": 0.2,
         },
     }  # fmt: skip
     made = make_world(
@@ -144,8 +145,8 @@ def test_training_in_rounds_keeps_the_origin_of_every_label(project: Project) ->
     assert [file.name for file in (folder / "rounds").iterdir()] == ["round-0.pt"]
     crops = pd.read_csv(folder / "crops.csv")
     assert (crops["split"] == "train").sum() == 16
-    told = read_arguments(folder)
-    assert (told["imgsz"], told["crop_px"], told["tile_px"]) == (160, 64, 0)
+    arguments = read_arguments(folder)
+    assert (arguments["imgsz"], arguments["crop_px"], arguments["tile_px"]) == (160, 64, 0)
 
 
 def _seen(*rows: tuple[int, float, bool, bool, bool]) -> pd.DataFrame:
@@ -208,6 +209,34 @@ def test_what_is_small_is_believed_only_if_it_holds(rows: list, times: list[floa
     small = _seen(*rows).assign(small=True)
     assert judged(small, frames, PARAMS.model_copy(update={"hold": 3}))["use"].tolist() == use
     assert "background" not in set(judged(small.assign(small=False), frames, PARAMS)["use"])
+
+
+@pytest.mark.parametrize(
+    ("confidence", "seen_in", "times", "use"),
+    [
+        (0.2, 1, [0, 0.5, 1.0], "background"),
+        (0.2, 2, [0, 0.5, 1.0], "background"),
+        (0.2, 3, [0, 0.5, 1.0], "painted over"),
+        (0.3, 1, [0, 0.5, 1.0], "painted over"),
+        (0.2, 1, [0, 9.0, 18.0], "painted over"),
+    ],
+    ids=[
+        "faint and gone",
+        "faint for a while",
+        "faint, but holds",
+        "not so faint",
+        "nobody looked around it",
+    ],
+)
+def test_what_is_faint_and_does_not_hold_is_background(
+    confidence: float, seen_in: int, times: list[float], use: str
+) -> None:
+    frames = pd.DataFrame({"video": "a", "frame_index": range(3), "time_s": times, "block": 0})
+    rows = _seen(*[(n, 9.0 * n, False, False, False) for n in range(seen_in)]).assign(confidence=confidence)
+    params = PARAMS.model_copy(update={"hold": 3, "faint": 0.25})
+    assert set(judged(rows, frames, params)["use"]) == {use}
+    assert set(judged(rows.assign(still=True), frames, params)["use"]) == {"background"}
+    assert set(judged(rows, frames, params.model_copy(update={"faint": 0.0}))["use"]) == {"painted over"}
 
 
 def test_a_frame_of_another_shot_is_no_witness() -> None:

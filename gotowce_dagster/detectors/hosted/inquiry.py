@@ -35,12 +35,27 @@ _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """An earlier question of a dialogue, and the text of its answer."""
+
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Question:
     """A question about an RGB uint8 image (H, W, 3); ``form`` is the kind of answer."""
 
     image: np.ndarray
     form: str
     prompt: str
+    before: tuple[Exchange, ...] = ()
+    """The dialogue so far about the same image."""
+
+    @property
+    def words(self) -> str:
+        """All texts that are sent."""
+        return "\n".join([*(text for one in self.before for text in (one.prompt, one.answer)), self.prompt])
 
 
 @dataclass(frozen=True)
@@ -192,7 +207,7 @@ class Inquiry:
             return
         pictures = len({id(question.image) for question in missing})
         height, width = missing[0].image.shape[:2]
-        quote = self.quote(pictures, (width, height), len(missing), missing[0].prompt)
+        quote = self.quote(pictures, (width, height), len(missing), missing[0].words)
         raise InputError(
             f"{quote}; nothing was sent. To allow it, set `send: true` in the detector's settings, or give "
             "`gotowce compare` or `gotowce ask` the option --yes"
@@ -221,12 +236,15 @@ class Inquiry:
 
     def _key_of(self, question: Question) -> str:
         settings = self.settings
+        # Without a dialogue the key is that of answers cached before there were any.
+        before = {"before": [vars(one) for one in question.before]} if question.before else {}
         return question_key(
             about=self._about,
             form=question.form,
             prompt=question.prompt,
             image=image_hash(question.image),
             sent=[settings.image_px, settings.image_format, settings.jpeg_quality],
+            **before,
         )
 
     async def _ask_all(self, missing: Mapping[str, Question], secret: str | None) -> dict[str, Outcome]:
@@ -256,7 +274,7 @@ class Inquiry:
 
     async def _ask_one(self, key: str, question: Question, ask: Ask) -> Outcome:
         picture = encode(question.image, self.settings)
-        most = self._most((picture.width, picture.height), question.prompt)
+        most = self._most((picture.width, picture.height), question.words)
         start, seen = time.perf_counter(), Trace()
         trace.set(seen)
         try:

@@ -1,4 +1,4 @@
-"""The ``moondream_server`` detector: Moondream behind its own protocol, on a local server or in its cloud.
+"""The ``moondream_server`` detector: Moondream through its own protocol, on a local server or in its cloud.
 
 It sends plain HTTP requests, because Moondream's client library depends on a complete inference engine. Each
 phrase is a question. Coordinates are fractions of the image's sides; there are no confidences, so every box
@@ -14,7 +14,7 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.config.detector_settings import MoondreamServerSettings
-from gotowce_dagster.detectors.base import Cost, found, tidied
+from gotowce_dagster.detectors.base import Cost, owned
 from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
 from gotowce_dagster.detectors.hosted.box_answers import (
     Fault,
@@ -111,13 +111,10 @@ class MoondreamServer:
         parsed = [self._read(o, p, sent) for o, p in zip(outcomes, self._phrases.asked, strict=True)]
         owners = [owner for one in parsed for owner in one.owners]
         boxes = np.concatenate([one.xyxy for one in parsed])
-        detections = tidied(
-            found(
-                boxes * np.tile([width / sent[0], height / sent[1]], 2),
-                np.concatenate([one.confidence for one in parsed]),
-                [name for name, _ in owners],
-                [phrase for _, phrase in owners],
-            ),
+        detections = owned(
+            boxes * np.tile([width / sent[0], height / sent[1]], 2),
+            np.concatenate([one.confidence for one in parsed]),
+            owners,
             image.shape,
             min_confidence=0,
             nms_iou=self.settings.nms_iou,

@@ -15,7 +15,7 @@ import supervision as sv
 from gotowce_dagster.config.detector_settings import HostedSettings
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.detectors.base import Cost, found, tidied
+from gotowce_dagster.detectors.base import Cost, owned
 from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
 from gotowce_dagster.detectors.hosted.box_answers import Answer, CountAnswer, Parsed, parse_boxes, parse_count
 from gotowce_dagster.detectors.hosted.inquiry import (
@@ -33,7 +33,7 @@ from gotowce_dagster.detectors.hosted.wire import Client, UnansweredError, trace
 from gotowce_dagster.detectors.phrases import Phrases
 
 if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.messages import BinaryContent, ModelMessage, ModelResponse
     from pydantic_ai.models import Model, ModelRequestParameters
     from pydantic_ai.settings import ModelSettings
 
@@ -57,6 +57,8 @@ _REFINE = "{first}\nYou answered before:\n{answer}\nLook again and correct the b
 _COUNT = "How many of these are in the picture: {what}? Give 0 if there is none."
 _Read = Parsed | UnansweredError | BudgetSpentError
 _FORMS = {"boxes": Answer, "count": CountAnswer}
+TEXT = "text"
+"""The form of an answer in words."""
 _SCHEMA_TOKENS = 700
 """Upper bound of the tokens of a schema and of the provider's own prompt around it."""
 
@@ -70,7 +72,7 @@ class Hosted:
     """
 
     version = "1"
-    ways = ("count",)
+    ways = ("describe", "query", "count")
     weights: tuple[str, ...] = ()
 
     def __init__(
@@ -88,7 +90,7 @@ class Hosted:
                 f"budget: no price is known for {settings.model!r} of {settings.provider}; "
                 "name a table that lists it as `prices`, or leave the budget out"
             )
-        self._inquiry = Inquiry(
+        self.inquiry = Inquiry(
             settings,
             settings.base_url or ADDRESSES[settings.provider],
             self._connect,
@@ -106,13 +108,13 @@ class Hosted:
             **waiting,
         )
         self._phrases = Phrases(settings.prompts)
-        self.bill, self.record = self._inquiry.bill, self._inquiry.record
+        self.bill, self.record = self.inquiry.bill, self.inquiry.record
         self.cost: Cost = self.bill
 
     def quote(self, pictures: int, size: tuple[int, int]) -> str:
         """One sentence on what detection in images of (width, height) pixels would send."""
         questions = pictures * (2 if self.settings.refine else 1)
-        return self._inquiry.quote(pictures, size, questions, self._find(size))
+        return self.inquiry.quote(pictures, size, questions, self._find(size))
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py.
@@ -125,23 +127,42 @@ class Hosted:
             parsed, sizes = self._ask(images)
         done = [self._detections(one, i, s) for one, i, s in zip(parsed, images, sizes, strict=True)]
         self.cost.frames += sum(one is not None for one in done)
-        self._stop_if_spent(parsed, done)
+        self.stop_if_spent(parsed, done)
         return [one for one in done if one is not None]
 
     def _ask(self, images: Sequence[np.ndarray]) -> tuple[list[_Read], list[tuple[int, int]]]:
         """The parsed response about each image, and the size at which it was sent."""
         sizes = [sent_size((image.shape[1], image.shape[0]), self.settings.image_px) for image in images]
         firsts = [Question(i, "boxes", self._find(size)) for i, size in zip(images, sizes, strict=True)]
-        outcomes = self._inquiry.answers(firsts)
+        outcomes = self.inquiry.answers(firsts)
         parsed = [self._read(outcome, size) for outcome, size in zip(outcomes, sizes, strict=True)]
         if self.settings.refine:
             again = [n for n, one in enumerate(parsed) if isinstance(one, Parsed) and len(one.xyxy)]
-            refined = self._inquiry.answers(
+            refined = self.inquiry.answers(
                 [Question(images[n], "boxes", self._again(firsts[n], parsed[n])) for n in again]
             )
             for n, outcome in zip(again, refined, strict=True):
                 parsed[n] = self._read(outcome, sizes[n])
         return parsed, sizes
+
+    def describe(self, images: Sequence[np.ndarray]) -> list[str | None]:
+        """Descriptions; see query."""
+        return self.query(images, self.settings.ask)
+
+    def query(self, images: Sequence[np.ndarray], question: str) -> list[str | None]:
+        """Answers in words; None without a usable answer.
+
+        Raises:
+            InputError: sending is not allowed, or the key is missing.
+            BudgetSpentError: the budget does not suffice; the answers so far are cached.
+        """
+        outcomes = self.inquiry.answers([Question(image, TEXT, question) for image in images])
+        self.stop_if_spent(outcomes)
+        texts = [o.text.strip() or None if isinstance(o, Reply) else None for o in outcomes]
+        self.cost.invalid += sum(
+            isinstance(o, Reply) and text is None for o, text in zip(outcomes, texts, strict=True)
+        )
+        return texts
 
     def count(self, images: Sequence[np.ndarray], what: str) -> list[int | None]:
         """Number of objects in each image; None without a usable answer.
@@ -150,15 +171,16 @@ class Hosted:
             InputError: sending is not allowed, or the key is missing.
             BudgetSpentError: the budget does not suffice; the answers so far are cached.
         """
-        outcomes = self._inquiry.answers([Question(i, "count", _COUNT.format(what=what)) for i in images])
-        self._stop_if_spent(outcomes)
+        outcomes = self.inquiry.answers([Question(i, "count", _COUNT.format(what=what)) for i in images])
+        self.stop_if_spent(outcomes)
         counts = [parse_count(o.text) if isinstance(o, Reply) else None for o in outcomes]
         self.cost.invalid += sum(
             isinstance(o, Reply) and n is None for o, n in zip(outcomes, counts, strict=True)
         )
         return counts
 
-    def _stop_if_spent(self, outcomes: Sequence[object], done: Sequence[sv.Detections | None] = ()) -> None:
+    def stop_if_spent(self, outcomes: Sequence[object], done: Sequence[sv.Detections | None] = ()) -> None:
+        """Raise BudgetSpentError if an outcome is one; ``done`` as in that error."""
         stops = [outcome for outcome in outcomes if isinstance(outcome, BudgetSpentError)]
         if stops:
             raise BudgetSpentError(
@@ -168,10 +190,22 @@ class Hosted:
             )
 
     def _find(self, size: tuple[int, int]) -> str:
+        return self.filled(_FIND, size)
+
+    def filled(self, prompt: str, size: tuple[int, int]) -> str:
+        """A prompt with the phrases for ``{phrases}``, and for ``{measure}`` the unit of coordinates.
+
+        Args:
+            size: (width, height) of the image that is sent.
+        """
         measure = _MEASURES[self.settings.coordinates].format(width=size[0], height=size[1])
-        return _FIND.format(
-            phrases="\n".join(f"- {phrase}" for phrase in self._phrases.asked), measure=measure
-        )
+        phrases = "\n".join(f"- {phrase}" for phrase in self._phrases.asked)
+        return prompt.replace("{phrases}", phrases).replace("{measure}", measure)
+
+    def boxes_of(self, outcome: Outcome, image: np.ndarray) -> sv.Detections | None:
+        """The boxes of an outcome about an image, as detect returns them; None if it was not sent."""
+        size = sent_size((image.shape[1], image.shape[0]), self.settings.image_px)
+        return self._detections(self._read(outcome, size), image, size)
 
     def _again(self, first: Question, parsed: object) -> str:
         assert isinstance(parsed, Parsed)
@@ -201,13 +235,10 @@ class Hosted:
         why = str(parsed) if isinstance(parsed, UnansweredError) else parsed.fault
         boxes = Parsed() if isinstance(parsed, UnansweredError) else parsed
         settings = self.settings
-        detections = tidied(
-            found(
-                boxes.xyxy * np.tile([image.shape[1] / size[0], image.shape[0] / size[1]], 2),
-                boxes.confidence,
-                [name for name, _ in boxes.owners],
-                [phrase for _, phrase in boxes.owners],
-            ),
+        detections = owned(
+            boxes.xyxy * np.tile([image.shape[1] / size[0], image.shape[0] / size[1]], 2),
+            boxes.confidence,
+            boxes.owners,
             image.shape,
             min_confidence=settings.min_confidence,
             nms_iou=settings.nms_iou,
@@ -220,7 +251,7 @@ class Hosted:
 
     def _connect(self, client: Client, key: str | None) -> Ask:
         from pydantic_ai.direct import model_request
-        from pydantic_ai.messages import BinaryContent, ModelRequest, UserPromptPart
+        from pydantic_ai.messages import BinaryContent
 
         model = build_model(self.settings, client, key)
         settings = self.settings
@@ -231,7 +262,7 @@ class Hosted:
             try:
                 response = await model_request(
                     model,
-                    [ModelRequest(parts=[UserPromptPart([prompt, shown])])],
+                    conversation(question, prompt, shown),
                     model_settings=limits(settings),
                     model_request_parameters=form,
                 )
@@ -243,6 +274,19 @@ class Hosted:
             return Reply(response_text(response), usage.input_tokens, usage.output_tokens)
 
         return ask
+
+
+def conversation(question: Question, prompt: str, shown: "BinaryContent") -> "list[ModelMessage]":
+    """The messages of a question: the dialogue so far, then the prompt; the image is in the first."""
+    from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, UserPromptPart
+
+    messages: list[ModelMessage] = []
+    for number, text in enumerate([*(one.prompt for one in question.before), prompt]):
+        content = [text, shown] if number == 0 else [text]
+        messages.append(ModelRequest(parts=[UserPromptPart(content)]))
+        if number < len(question.before):
+            messages.append(ModelResponse(parts=[TextPart(question.before[number].answer)]))
+    return messages
 
 
 def build_model(settings: HostedSettings, client: Client, key: str | None) -> "Model":
@@ -296,6 +340,8 @@ def wanted(settings: HostedSettings, question: Question) -> "tuple[str, ModelReq
     from pydantic_ai.output import OutputObjectDefinition
     from pydantic_ai.tools import ToolDefinition
 
+    if question.form == TEXT:
+        return question.prompt, ModelRequestParameters()
     schema = _FORMS[question.form].model_json_schema()
     if settings.answer == "tool":
         tool = ToolDefinition(

@@ -15,8 +15,8 @@ from gotowce_dagster.detectors.base import Cost
 class Bracket:
     """Finds the designators of a profile.
 
-    ``data["visible_corners"]`` of its detections says how many corners are seen, 2 to 4; None in families
-    without corners.
+    ``data["visible_corners"]`` of its detections is the number of visible corners, 2 to 4; None in
+    families without corners.
     """
 
     version = "1"

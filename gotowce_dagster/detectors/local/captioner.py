@@ -15,7 +15,7 @@ class Captioner:
     """The model, loaded once.
 
     Raises:
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     version = "1"

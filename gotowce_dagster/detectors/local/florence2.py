@@ -1,6 +1,6 @@
-"""The ``florence2`` detector: Florence-2 (Xiao et al. 2024), asked by task tokens for phrases or captions.
+"""The ``florence2`` detector: Florence-2 (Xiao et al. 2024), prompted with a task token and a phrase.
 
-Boxes come as places of a grid of 1000 by 1000, written as text; it gives no confidence.
+It writes boxes as text, in cells of a 1000 by 1000 grid, without confidences.
 """
 
 from collections.abc import Sequence
@@ -11,28 +11,27 @@ import supervision as sv
 from PIL import Image
 
 from gotowce_dagster.config.detector_settings import Florence2Settings
-from gotowce_dagster.detectors.base import batched, found, tidied
+from gotowce_dagster.detectors.base import batched
 from gotowce_dagster.detectors.local import hub
 
 _CAPTION = "<MORE_DETAILED_CAPTION>"
 _ALL = "<OD>"
-"""The task that is asked without a phrase."""
+"""The task without a phrase."""
 _PLACES = 1000
-"""Of the grid that boxes are written in; the processor would cut pixels down to whole ones."""
+"""Side of the grid that boxes are written in; the processor would truncate to whole pixels."""
 
 
-class Florence2(hub.Prompted):
+class Florence2(hub.Prompted[Florence2Settings]):
     """The model, loaded once.
 
     Raises:
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     ways = ("describe",)
 
     def __init__(self, name: str, settings: Florence2Settings) -> None:
         super().__init__(name, settings, "Florence2ForConditionalGeneration")
-        self._settings = settings
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
@@ -52,15 +51,15 @@ class Florence2(hub.Prompted):
             ]
 
     def describe(self, images: Sequence[np.ndarray], task: str = _CAPTION) -> list[str]:
-        """A caption of each image, RGB uint8 (H, W, 3).
+        """Caption each image, RGB uint8 (H, W, 3).
 
         Args:
-            task: a task token that is answered by text.
+            task: a task token whose response is a text.
         """
         return batched(images, self._settings.batch, lambda part: self._answers(part, task))
 
     def _answers(self, images: list[np.ndarray], task: str, phrase: str = "") -> list[Any]:
-        """What the processor makes of the model's answer to a task about each image."""
+        """The parsed response to a task for each image."""
         import torch
 
         inputs = self._processor(
@@ -69,7 +68,7 @@ class Florence2(hub.Prompted):
             padding=True,
             return_tensors="pt",
         ).to(self._device)
-        # Not in bfloat16: boxes are words, and the next best word may be far off.
+        # Not in bfloat16: coordinates are tokens, and the second-best token may be far off.
         with torch.inference_mode():
             written = self._model.generate(
                 **inputs,
@@ -96,14 +95,8 @@ class Florence2(hub.Prompted):
             self.cost.answers += 1
             self.cost.invalid += not response["bboxes"]
             for box, label in zip(response["bboxes"], labels, strict=True):
-                # Asked for one phrase, whatever it boxes is the answer to that.
+                # Prompted with one phrase, so every box is an answer to it.
                 owner = self._phrases.owner(phrase or str(label), self._settings.least_shared)
                 if owner:
-                    rows.append(((np.array(box) + 0.5) * size, *owner))
-        detections = found(
-            np.array([box for box, _, _ in rows]),
-            np.ones(len(rows)),
-            [name for _, name, _ in rows],
-            [prompt for _, _, prompt in rows],
-        )
-        return tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)
+                    rows.append(((np.array(box) + 0.5) * size, owner))
+        return self._found(np.array([box for box, _ in rows]), None, [owner for _, owner in rows], image)

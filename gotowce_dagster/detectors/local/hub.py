@@ -1,4 +1,6 @@
-"""Detectors of ``transformers`` that are asked by phrases."""
+"""Detectors of ``transformers`` that are prompted with phrases."""
+
+from typing import TypeVar
 
 from gotowce_dagster.config.detector_settings import (
     Florence2Settings,
@@ -6,34 +8,24 @@ from gotowce_dagster.config.detector_settings import (
     Sam3Settings,
     ZeroShotSettings,
 )
-from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.hub_models import load
-from gotowce_dagster.detectors.base import Cost
+from gotowce_dagster.detectors.local.model import Model
 from gotowce_dagster.detectors.phrases import Phrases
 
+Settings = TypeVar("Settings", bound=Florence2Settings | Kosmos2Settings | Sam3Settings | ZeroShotSettings)
 
-class Prompted:
-    """A model of ``transformers`` that is asked by phrases, loaded once.
+
+class Prompted(Model[Settings]):
+    """A model of ``transformers`` that is prompted with phrases, loaded once.
 
     Args:
         model, processor: names of its classes in ``transformers``.
 
     Raises:
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
-    version = "1"
-
-    def __init__(
-        self,
-        name: str,
-        settings: Florence2Settings | Kosmos2Settings | Sam3Settings | ZeroShotSettings,
-        model: str,
-        processor: str = "AutoProcessor",
-    ) -> None:
-        self.name = name
-        self.weights = settings.needs
-        self.cost = Cost()
+    def __init__(self, name: str, settings: Settings, model: str, processor: str = "AutoProcessor") -> None:
+        super().__init__(name, settings)
         self._phrases = Phrases(settings.prompts)
-        self._device = best_device()
         self._model, self._processor = load(model, processor, settings.weights, self._device)

@@ -1,6 +1,6 @@
-"""The ``kosmos2`` detector: Kosmos-2 (Peng et al. 2023) describes a picture and tells where what it names is.
+"""The ``kosmos2`` detector: Kosmos-2 (Peng et al. 2023) captions an image and boxes the objects it names.
 
-Boxes come as pairs of 32 by 32 places of the picture, so they are as coarse as that; it gives no confidence.
+Boxes are pairs of cells of a 32 by 32 grid, so they are coarse; there are no confidences.
 """
 
 from collections.abc import Sequence
@@ -13,41 +13,40 @@ from PIL import Image
 
 from gotowce_dagster.config.detector_settings import Kosmos2Settings
 from gotowce_dagster.core.device import inference
-from gotowce_dagster.detectors.base import batched, found, tidied
+from gotowce_dagster.detectors.base import batched
 from gotowce_dagster.detectors.local import hub
 
 
 @dataclass(frozen=True)
 class Entity:
-    """Something the model names."""
+    """An object in a caption."""
 
     phrase: str
     span: tuple[int, int]
-    """Where the phrase stands in the caption: first letter, and the one after the last."""
+    """Position of the phrase in the caption, first character and end, exclusive."""
     boxes: np.ndarray
-    """float (n, 4): xyxy in pixels of the picture."""
+    """float (n, 4): xyxy in pixels of the image."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What the model says of a picture."""
+    """A caption with its objects."""
 
     caption: str
     entities: tuple[Entity, ...]
 
 
-class Kosmos2(hub.Prompted):
+class Kosmos2(hub.Prompted[Kosmos2Settings]):
     """The model, loaded once.
 
     Raises:
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     ways = ("describe",)
 
     def __init__(self, name: str, settings: Kosmos2Settings) -> None:
         super().__init__(name, settings, "Kosmos2ForConditionalGeneration")
-        self._settings = settings
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
@@ -56,11 +55,11 @@ class Kosmos2(hub.Prompted):
             return [self._read(each, image) for *each, image in zip(*descriptions, images, strict=True)]
 
     def describe(self, images: Sequence[np.ndarray], question: str = "<grounding>") -> list[Description]:
-        """Let the model go on with a text about each image.
+        """Let the model complete a text about each image.
 
         Args:
             images: RGB uint8 (H, W, 3).
-            question: how the text begins.
+            question: the beginning of the text.
         """
         return batched(images, self._settings.batch, lambda part: self._describe(part, question))
 
@@ -78,7 +77,7 @@ class Kosmos2(hub.Prompted):
             images=pictures, text=[question] * len(images), padding=True, return_tensors="pt"
         ).to(self._device)
         with inference(self._device):
-            # The text half writes, and knows nothing of the generation settings of the whole.
+            # The text model generates, and does not inherit the generation settings of the whole model.
             written = self._model.generate(
                 **inputs,
                 generation_config=self._model.generation_config,
@@ -110,16 +109,10 @@ class Kosmos2(hub.Prompted):
         self.cost.answers += len(descriptions)
         self.cost.invalid += sum(not description.entities for description in descriptions)
         rows = [
-            (box, *owner)
+            (box, owner)
             for description in descriptions
             for entity in description.entities
             if (owner := self._phrases.owner(entity.phrase, self._settings.least_shared))
             for box in entity.boxes
         ]
-        detections = found(
-            np.array([box for box, _, _ in rows]),
-            np.ones(len(rows)),
-            [name for _, name, _ in rows],
-            [prompt for _, _, prompt in rows],
-        )
-        return tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)
+        return self._found(np.array([box for box, _ in rows]), None, [owner for _, owner in rows], image)

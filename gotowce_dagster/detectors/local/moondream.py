@@ -1,7 +1,7 @@
-"""The ``moondream`` detector: a small vision language model asked for boxes, one phrase after the other.
+"""The ``moondream`` detector: a small vision language model prompted for boxes, one phrase at a time.
 
-Its model class comes with its weights (``transformers`` has none of its own), so that code of the folder is
-run: only if the settings say so. It measures in shares of the picture's sides and gives no confidence.
+Its model class comes with its weights (``transformers`` has none), so code from that folder is run; the
+settings must allow it. Coordinates are fractions of the image's sides; there are no confidences.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.fetch import no_hub
 from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.core.weights import require
-from gotowce_dagster.detectors.base import Cost, found, tidied
+from gotowce_dagster.detectors.local.model import Model
 from gotowce_dagster.detectors.phrases import Phrases
 
 Relative = Annotated[float, Field(ge=-0.05, le=1.05, allow_inf_nan=False)]
-"""A share of the picture's width or height; a hair outside is rounding, more is nonsense."""
+"""A fraction of the image's width or height; slightly outside is rounding, more is invalid."""
 
 
 class _Box(BaseModel):
@@ -47,46 +47,42 @@ class _Points(BaseModel):
 
 
 def read_boxes(answer: object, shape: tuple[int, ...]) -> np.ndarray:
-    """The boxes of an answer to ``detect``: xyxy (n, 4) in pixels of an image (H, W, ...).
+    """Read the boxes of a ``detect`` response: xyxy (n, 4) in pixels of an image (H, W, ...).
 
     Raises:
-        ValueError: the answer is not of the form, or a box lies outside or has no area.
+        ValueError: the response is malformed, or a box lies outside the image or has no area.
     """
-    told = TypeAdapter(_Boxes).validate_python(answer).objects
-    boxes = np.array([[b.x_min, b.y_min, b.x_max, b.y_max] for b in told]).reshape(-1, 4)
+    found_boxes = TypeAdapter(_Boxes).validate_python(answer).objects
+    boxes = np.array([[b.x_min, b.y_min, b.x_max, b.y_max] for b in found_boxes]).reshape(-1, 4)
     if not (boxes[:, 2:] > boxes[:, :2]).all():
         raise ValueError(f"a box without area: {answer}")
     return np.clip(boxes, 0, 1) * [shape[1], shape[0], shape[1], shape[0]]
 
 
 def read_points(answer: object, shape: tuple[int, ...]) -> np.ndarray:
-    """The points of an answer to ``point``: xy (n, 2) in pixels of an image (H, W, ...).
+    """Read the points of a ``point`` response: xy (n, 2) in pixels of an image (H, W, ...).
 
     Raises:
-        ValueError: the answer is not of the form, or a point lies outside.
+        ValueError: the response is malformed, or a point lies outside the image.
     """
-    told = TypeAdapter(_Points).validate_python(answer).points
-    return np.clip(np.array([[p.x, p.y] for p in told]).reshape(-1, 2), 0, 1) * [shape[1], shape[0]]
+    found_points = TypeAdapter(_Points).validate_python(answer).points
+    return np.clip(np.array([[p.x, p.y] for p in found_points]).reshape(-1, 2), 0, 1) * [shape[1], shape[0]]
 
 
-class Moondream:
+class Moondream(Model[MoondreamSettings]):
     """The model, loaded once.
 
     Raises:
-        InputError: its code may not be run, or nobody vouches for the folder (trust.py).
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        InputError: its code may not be run, or the folder is not trusted (trust.py).
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
-    version = "1"
     ways = ("describe", "query", "point")
 
     def __init__(self, name: str, settings: MoondreamSettings) -> None:
         if not settings.trust_remote_code:
             raise InputError(f"{name}: {settings.obstacle()}")
-        self.name = name
-        self.weights = settings.needs
-        self.cost = Cost()
-        self._settings = settings
+        super().__init__(name, settings)
         self._phrases = Phrases(settings.prompts)
         self._model = _load(settings)
 
@@ -96,31 +92,31 @@ class Moondream:
             return [self._detect(image) for image in images]
 
     def point(self, image: np.ndarray, phrase: str) -> np.ndarray:
-        """Middles of what the phrase names: xy (n, 2) in pixels.
+        """Centres of the objects that the phrase names: xy (n, 2) in pixels.
 
         Raises:
-            ValueError: the answer is not of the form.
+            ValueError: the response is malformed.
         """
         return read_points(self._model.point(Image.fromarray(image), phrase), image.shape)
 
     def describe(self, image: np.ndarray) -> str:
-        """A caption.
+        """Caption an image.
 
         Raises:
-            ValueError: the answer is not of the form.
+            ValueError: the response is malformed.
         """
         return _text(self._model.caption(Image.fromarray(image), length="normal"), "caption")
 
     def query(self, image: np.ndarray, question: str) -> str:
-        """An answer to a question, in words.
+        """Answer a question in words.
 
         Raises:
-            ValueError: the answer is not of the form.
+            ValueError: the response is malformed.
         """
         return _text(self._model.query(Image.fromarray(image), question), "answer")
 
     def _detect(self, image: np.ndarray) -> sv.Detections:
-        # Encoded once for all phrases: that is most of the work.
+        # Encoded once for all phrases, because encoding is most of the work.
         encoded = self._model.encode_image(Image.fromarray(image))
         parts, unread = [], []
         for phrase in self._phrases.asked:
@@ -134,14 +130,12 @@ class Moondream:
             owner = self._phrases.owner(phrase)
             assert owner is not None, "every phrase that is asked has an owner"
             parts.append((boxes, [owner] * len(boxes)))
-        owners = [owner for _, group in parts for owner in group]
-        detections = found(
+        answer = self._found(
             np.concatenate([np.empty((0, 4)), *(boxes for boxes, _ in parts)]),
-            np.ones(len(owners)),
-            [name for name, _ in owners],
-            [prompt for _, prompt in owners],
+            None,
+            [owner for _, group in parts for owner in group],
+            image,
         )
-        answer = tidied(detections, image.shape, min_confidence=0, nms_iou=self._settings.nms_iou)
         answer.metadata = {"unanswered": "; ".join(unread)} if unread else {}
         return answer
 
@@ -159,7 +153,7 @@ def _load(settings: MoondreamSettings) -> Any:
     from transformers import AutoModelForCausalLM
 
     folder, device = require(settings.weights), best_device()
-    # Its code runs as it is: the settings allow code, the list of trusted files says which.
+    # Its code runs unmodified: the settings allow remote code, the list of trusted files allows this folder.
     require_trusted(folder)
     precision = torch.bfloat16 if half_precision(device) else torch.float32
     with hub_models.damage(folder), no_hub():

@@ -1,6 +1,6 @@
-"""The ``owlv2`` detector: OWLv2 (Minderer et al. 2023) asked by example boxes instead of phrases.
+"""The ``owlv2`` detector: OWLv2 (Minderer et al. 2023) prompted with example boxes instead of phrases.
 
-Of each example box the model's own token at that place is taken; a class is the mean of its tokens.
+Each example box gives the token whose predicted box overlaps it most; a class is the mean of its tokens.
 """
 
 from collections.abc import Sequence
@@ -11,42 +11,30 @@ import supervision as sv
 from PIL import Image
 
 from gotowce_dagster.config.detector_settings import Owlv2Settings
-from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.hub_models import load
-from gotowce_dagster.detectors.base import Cost, batched, found, tidied
 from gotowce_dagster.detectors.examples import Example, by_class, prompt_of, read_examples
+from gotowce_dagster.detectors.local.model import Batched
 
 
-class Owlv2:
-    """A model shown its examples once, when it is loaded.
+class Owlv2(Batched[Owlv2Settings]):
+    """A model that encodes its examples once, when it is loaded.
 
     Raises:
         InputError: the examples are missing or malformed.
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
-
-    version = "1"
 
     def __init__(self, name: str, settings: Owlv2Settings) -> None:
         import torch
 
-        self.name = name
-        self.weights = settings.needs
-        self.cost = Cost()
-        self._settings = settings
+        super().__init__(name, settings)
         examples = by_class(read_examples(settings.examples))
         self._classes = [(class_name, prompt_of(some)) for class_name, some in examples.items()]
-        self._device = best_device()
         self._model, self._processor = load(
             "Owlv2ForObjectDetection", "AutoProcessor", settings.weights, self._device
         )
         with torch.inference_mode():
             self._queries = torch.stack([self._query(some) for some in examples.values()])
-
-    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
-        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
-        with self.cost.of(len(images)):
-            return batched(images, self._settings.batch, self._ask)
 
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
         import torch
@@ -60,20 +48,13 @@ class Owlv2:
         return [self._read(*one) for one in zip(boxes, sure, images, strict=True)]
 
     def _read(self, boxes: np.ndarray, sure: np.ndarray, image: np.ndarray) -> sv.Detections:
-        settings = self._settings
-        rows, numbers = np.nonzero(sure >= settings.min_confidence)
-        detections = found(
-            boxes[rows],
-            sure[rows, numbers],
-            [self._classes[number][0] for number in numbers],
-            [self._classes[number][1] for number in numbers],
-        )
-        return tidied(
-            detections, image.shape, min_confidence=settings.min_confidence, nms_iou=settings.nms_iou
+        rows, numbers = np.nonzero(sure >= self._settings.min_confidence)
+        return self._found(
+            boxes[rows], sure[rows, numbers], [self._classes[number] for number in numbers], image
         )
 
     def _query(self, examples: Sequence[Example]) -> Any:
-        """The mean token of some example boxes, (d,)."""
+        """The mean token of example boxes, (d,)."""
         import torch
 
         shown = []
@@ -86,7 +67,7 @@ class Owlv2:
         return torch.nn.functional.normalize(each, dim=-1).mean(dim=0)
 
     def _look(self, images: list[np.ndarray]) -> tuple[Any, np.ndarray]:
-        """Tokens (n, k, d) of some images, and the box of each token, xyxy (n, k, 4) in pixels."""
+        """The tokens of images (n, k, d), and the box of each token, xyxy (n, k, 4) in pixels."""
         pictures = [Image.fromarray(image) for image in images]
         inputs = self._processor(images=pictures, return_tensors="pt").to(self._device)
         features, _ = self._model.image_embedder(pixel_values=inputs["pixel_values"])
@@ -95,6 +76,6 @@ class Owlv2:
         boxes = np.concatenate(
             [middle[..., :2] - middle[..., 2:] / 2, middle[..., :2] + middle[..., 2:] / 2], axis=-1
         )
-        # The model sees a square, the image at its top left.
+        # The model's input is a square with the image at its top left.
         sides = np.array([max(image.shape[:2]) for image in images], float)
         return tokens, boxes * sides[:, None, None]

@@ -1,6 +1,5 @@
-"""The ``rfdetr`` detector: RF-DETR, and D-FINE, detectors of fixed classes of ``transformers``."""
+"""The ``rfdetr`` detector: RF-DETR and D-FINE, closed-set detectors of ``transformers``."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,41 +7,29 @@ import supervision as sv
 from PIL import Image
 
 from gotowce_dagster.config.detector_settings import RfDetrSettings
-from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import read_json
 from gotowce_dagster.core.hub_models import DETECTORS, load_folder
 from gotowce_dagster.core.weights import require
-from gotowce_dagster.detectors.base import Cost, batched, found, tidied
-from gotowce_dagster.detectors.local.yolo import named, owners_of
+from gotowce_dagster.detectors.local.model import Batched
+from gotowce_dagster.detectors.local.yolo import owners_of
 
 
-class RfDetr:
-    """A model with classes of its own, loaded once.
+class RfDetr(Batched[RfDetrSettings]):
+    """A closed-set model, loaded once.
 
     Raises:
-        InputError: the settings name a class that the model does not have, or another kind of model.
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        InputError: the settings name a class that the model does not have, or its ``model_type`` is another.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
-    version = "1"
-
     def __init__(self, name: str, settings: RfDetrSettings) -> None:
-        self.name = name
-        self.weights = settings.needs
-        self.cost = Cost()
-        self._settings = settings
-        self._device = best_device()
+        super().__init__(name, settings)
         folder = require(settings.weights)
         model, self._processor = load_folder(*_classes_of(folder), folder)
         self._model = model.to(self._device).eval()
         names = {int(number): str(label) for number, label in self._model.config.id2label.items()}
         self._owners = owners_of(names, settings)
-
-    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
-        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
-        with self.cost.of(len(images)):
-            return batched(images, self._settings.batch, self._ask)
 
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
         import torch
@@ -65,14 +52,11 @@ class RfDetr:
     def _read(self, answer: dict, image: np.ndarray) -> sv.Detections:
         numbers = answer["labels"].cpu().numpy()
         kept = np.flatnonzero(np.isin(numbers, list(self._owners)))
-        detections = found(
+        return self._found(
             answer["boxes"].float().cpu().numpy()[kept],
             answer["scores"].float().cpu().numpy()[kept],
-            *named(numbers[kept], self._owners),
-        )
-        settings = self._settings
-        return tidied(
-            detections, image.shape, min_confidence=settings.min_confidence, nms_iou=settings.nms_iou
+            [self._owners[number] for number in numbers[kept].tolist()],
+            image,
         )
 
 
@@ -80,7 +64,7 @@ def _classes_of(folder: Path) -> tuple[str, str]:
     """The classes of a model and its processor in ``transformers``.
 
     Raises:
-        InputError: it is another kind of model.
+        InputError: the weights are of another kind.
     """
     config = read_json(folder / "config.json", "fetch it again")
     kind = str(config.get("model_type")) if isinstance(config, dict) else "unknown"

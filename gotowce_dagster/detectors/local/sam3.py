@@ -1,41 +1,33 @@
 """The ``sam3`` detector: SAM 3 (Meta 2025) finds every instance of what a short phrase names."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import supervision as sv
 from PIL import Image
 
 from gotowce_dagster.config.detector_settings import Sam3Settings
 from gotowce_dagster.core.errors import MissingWeightsError
-from gotowce_dagster.detectors.base import batched, found, tidied
 from gotowce_dagster.detectors.local import hub
+from gotowce_dagster.detectors.local.model import Batched
 
 
-class Sam3(hub.Prompted):
-    """A model asked by phrases, loaded once; an image is encoded once for all of them.
+class Sam3(hub.Prompted[Sam3Settings], Batched[Sam3Settings]):
+    """A model prompted with phrases, loaded once; an image is encoded once for all phrases.
 
     Raises:
-        MissingWeightsError: its weights are gated and not here, or damaged.
+        MissingWeightsError: its weights are gated and not on this machine, or damaged.
     """
 
     def __init__(self, name: str, settings: Sam3Settings) -> None:
         if reason := settings.obstacle():
             raise MissingWeightsError(reason)
         super().__init__(name, settings, "Sam3Model", "Sam3Processor")
-        self._settings = settings
-
-    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
-        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
-        with self.cost.of(len(images)):
-            return batched(images, self._settings.batch, self._ask)
 
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
         import torch
 
         pictures = [Image.fromarray(image) for image in images]
         sizes = [image.shape[:2] for image in images]
-        rows: list[list[tuple[np.ndarray, float, str, str]]] = [[] for _ in images]
+        rows: list[list[tuple[np.ndarray, float, tuple[str, str]]]] = [[] for _ in images]
         # Not in bfloat16: it moves boxes by pixels.
         with torch.inference_mode():
             seen = self._processor(images=pictures, return_tensors="pt").to(self._device)
@@ -53,19 +45,15 @@ class Sam3(hub.Prompted):
                 owner = self._phrases.owner(phrase)
                 assert owner, "every phrase asked has a class"
                 for place, answer in enumerate(answers):
-                    boxes, sure = (
-                        answer["boxes"].float().cpu().numpy(),
-                        answer["scores"].float().cpu().numpy(),
-                    )
-                    rows[place] += [(box, float(one), *owner) for box, one in zip(boxes, sure, strict=True)]
-        return [self._tidy(some, image) for some, image in zip(rows, images, strict=True)]
-
-    def _tidy(self, rows: list[tuple[np.ndarray, float, str, str]], image: np.ndarray) -> sv.Detections:
-        told = self._settings
-        detections = found(
-            np.array([box for box, _, _, _ in rows]),
-            np.array([sure for _, sure, _, _ in rows]),
-            [name for _, _, name, _ in rows],
-            [prompt for _, _, _, prompt in rows],
-        )
-        return tidied(detections, image.shape, min_confidence=told.min_confidence, nms_iou=told.nms_iou)
+                    boxes = answer["boxes"].float().cpu().numpy()
+                    scores = answer["scores"].float().cpu().numpy()
+                    rows[place] += [(box, float(one), owner) for box, one in zip(boxes, scores, strict=True)]
+        return [
+            self._found(
+                np.array([box for box, _, _ in some]),
+                np.array([score for _, score, _ in some]),
+                [owner for _, _, owner in some],
+                image,
+            )
+            for some, image in zip(rows, images, strict=True)
+        ]

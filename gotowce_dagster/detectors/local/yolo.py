@@ -1,4 +1,4 @@
-"""The ``yolo`` detector: any detection model of ultralytics, the fine-tuned one of an earlier round too."""
+"""The ``yolo`` detector: any detection model of ultralytics, also a fine-tuned one of an earlier round."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,64 +12,53 @@ from gotowce_dagster.config.detector_settings import (
     YoloSettings,
     YoloWorldSettings,
 )
-from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.core.offline import keep_offline
 from gotowce_dagster.core.trust import require_trusted
 from gotowce_dagster.core.weights import require
-from gotowce_dagster.detectors.base import Cost, batched, found, tidied
+from gotowce_dagster.detectors.local.model import Batched
 from gotowce_dagster.detectors.phrases import Phrases
 
 Owners = dict[int, tuple[str, str]]
-"""A model's class numbers that count -> our class, and the phrase or name it is asked by."""
+"""Class number of the model -> our class, and the phrase or name that stands for it; others are ignored."""
 
 
-class Yolo:
-    """A model with classes of its own, loaded once.
+class Yolo(Batched[YoloSettings | YoloWorldSettings | YoloeSettings]):
+    """A closed-set model, loaded once.
 
     Raises:
-        InputError: the settings name a class that the model does not have, or it finds no boxes.
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        InputError: the settings name a class that the model does not have, or it is not a detection model.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
-    version = "1"
     across_classes = False
-    """Whether of overlapping boxes of different classes, too, the surest alone stays."""
+    """Whether non-maximum suppression is applied across classes."""
 
     def __init__(self, name: str, settings: YoloSettings | YoloWorldSettings | YoloeSettings) -> None:
-        self.name = name
-        self.weights = settings.needs
-        self.cost = Cost()
-        self._settings = settings
-        self._device = best_device()
+        super().__init__(name, settings)
         self._model, self._owners = self._load(settings)
 
     def _load(self, settings: Any) -> tuple[Any, Owners]:
         model = load("YOLO", settings.weights)
         return model, owners_of(model.names, settings)
 
-    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
-        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
-        with self.cost.of(len(images)):
-            return batched(images, self._settings.batch, self._ask)
-
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
-        told = self._settings
+        settings = self._settings
         results = predict(
             self._model,
             images,
-            imgsz=told.imgsz,
-            conf=told.min_confidence,
-            iou=told.nms_iou,
+            imgsz=settings.imgsz,
+            conf=settings.min_confidence,
+            iou=settings.nms_iou,
             classes=list(self._owners),
             device=self._device,
         )
         return [
-            tidied(
-                found(xyxy, confidence, *named(classes, self._owners)),
-                image.shape,
-                min_confidence=told.min_confidence,
-                nms_iou=told.nms_iou,
+            self._found(
+                xyxy,
+                confidence,
+                [self._owners[number] for number in classes.tolist()],
+                image,
                 class_agnostic=self.across_classes,
             )
             for image, (xyxy, confidence, classes) in zip(images, results, strict=True)
@@ -77,15 +66,15 @@ class Yolo:
 
 
 def load(kind: str, weights: str, *, by_example: bool = False) -> Any:
-    """A model of ultralytics.
+    """Load a model of ultralytics.
 
     Args:
         kind: name of its class.
-        by_example: it is told its classes later.
+        by_example: its classes are set later, from example boxes.
 
     Raises:
-        InputError: it gives no boxes, or nobody vouches for the file (trust.py).
-        MissingWeightsError: the weights are neither here nor reachable, or damaged.
+        InputError: it is not a detection model, or the file is not trusted (trust.py).
+        MissingWeightsError: the weights are missing and cannot be downloaded, or are damaged.
     """
     path = require(weights)
     require_trusted(path)
@@ -95,7 +84,7 @@ def load(kind: str, weights: str, *, by_example: bool = False) -> Any:
     try:
         model = getattr(ultralytics, kind)(path)
     except Exception as error:
-        # What a damaged pickle raises is anything.
+        # A damaged pickle can raise anything.
         raise MissingWeightsError(
             f"{path}: damaged, or no {kind} weights ({error}); fetch it again"
         ) from None
@@ -126,9 +115,9 @@ def predict(
     classes: list[int] | None,
     device: str,
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Boxes of a batch: xyxy (n, 4), confidence (n,) and class numbers (n,) for each image.
+    """Predict a batch: xyxy (n, 4), confidence (n,) and class numbers (n,) for each image.
 
-    Not under bfloat16 as device.py has it: coordinates of eight bits are pixels off.
+    Not in bfloat16 (device.py): coordinates with eight bits of precision are off by pixels.
     """
     bgr = [np.ascontiguousarray(image[:, :, ::-1]) for image in images]
     results = model.predict(
@@ -146,7 +135,7 @@ def predict(
 
 
 def owners_of(names: Mapping[int, str], settings: YoloSettings | RfDetrSettings) -> Owners:
-    """The model's class numbers that count -> our class and the model's name for it."""
+    """Map the class numbers in use to our class and the model's name for it."""
     if not settings.prompts:
         return {number: (name, name) for number, name in names.items()}
     phrases = Phrases(settings.prompts)
@@ -158,9 +147,3 @@ def owners_of(names: Mapping[int, str], settings: YoloSettings | RfDetrSettings)
         )
     owned = {number: phrases.owner(name) for number, name in names.items() if name.lower() in phrases.asked}
     return {number: owner for number, owner in owned.items() if owner}
-
-
-def named(classes: np.ndarray, owners: Owners) -> tuple[list[str], list[str]]:
-    """Our class of each box, and the model's name for it."""
-    pairs = [owners[number] for number in classes.tolist()]
-    return [name for name, _ in pairs], [prompt for _, prompt in pairs]

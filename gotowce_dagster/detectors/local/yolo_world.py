@@ -1,8 +1,8 @@
-"""The ``yolo_world`` detector: YOLO-World (Cheng et al. 2024), asked by phrases.
+"""The ``yolo_world`` detector: YOLO-World (Cheng et al. 2024), prompted with phrases.
 
-Its scores for phrases it has hardly seen are low but well ordered, so it is asked with a very low least
-confidence, and of overlapping boxes of any phrases the surest stays. ultralytics would install a package
-and fetch CLIP to encode phrases; here ``transformers`` encodes them, with the same weights.
+Its confidences for rare phrases are low but well ordered, so its default threshold is very low, and
+non-maximum suppression is applied across classes. ultralytics would install a package and download CLIP to
+encode phrases; here ``transformers`` encodes them with the same weights.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ _BACKGROUND = ""
 
 
 class YoloWorld(Yolo):
-    """A model asked by phrases; they are encoded once, when it is loaded.
+    """A model prompted with phrases, which are encoded once, when it is loaded.
 
     Raises:
         InputError: the weights are not YOLO-World, or the text encoder is not the one they were made with.
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     across_classes = True
@@ -36,7 +36,7 @@ class YoloWorld(Yolo):
 
 
 def _teach(model: Any, weights: str, asked: list[str], embeddings: Any) -> None:
-    """Give the model its classes, as WorldModel.set_classes does once it has its embeddings."""
+    """Set the model's classes, as WorldModel.set_classes does from its own embeddings."""
     inner = model.model
     if not hasattr(inner, "txt_feats"):
         raise InputError(f"{weights}: not YOLO-World; use the kind yolo for other weights of ultralytics")
@@ -51,12 +51,12 @@ def _teach(model: Any, weights: str, asked: list[str], embeddings: Any) -> None:
 
 
 def embed(phrases: list[str], encoder: str) -> Any:
-    """A tensor (n, d) of unit length, one row a phrase."""
+    """Embed phrases: a tensor (n, d) of unit length, one row per phrase."""
     import torch
 
     model, tokenizer = hub_models.load("CLIPTextModelWithProjection", "CLIPTokenizer", encoder, "cpu")
     tokens = tokenizer(phrases, padding=True, truncation=True, return_tensors="pt")
     with torch.inference_mode():
         embedded = model(**tokens).text_embeds
-    # Ordinary tensors: the model moves and expands them outside of inference mode.
+    # Cloned into ordinary tensors, because the model modifies them outside of inference mode.
     return torch.nn.functional.normalize(embedded, dim=-1).clone()

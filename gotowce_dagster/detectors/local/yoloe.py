@@ -1,6 +1,6 @@
-"""The ``yoloe`` detector: YOLOE (Wang et al. 2025) asked by example boxes, ultralytics' visual prompts.
+"""The ``yoloe`` detector: YOLOE (Wang et al. 2025) prompted with example boxes, ultralytics' visual prompts.
 
-Every picture gives each of its classes an embedding; a class is the mean of them, weighted by its boxes.
+Each image gives each of its classes an embedding; a class is their mean, weighted by number of boxes.
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ from gotowce_dagster.detectors.local.yolo import Owners, Yolo, load
 
 
 class Yoloe(Yolo):
-    """A model shown its examples once, when it is loaded.
+    """A model that encodes its examples once, when it is loaded.
 
     Raises:
         InputError: the examples are missing or malformed, or the weights are not YOLOE.
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     def _load(self, settings: YoloeSettings) -> tuple[Any, Owners]:
@@ -50,7 +50,7 @@ class Yoloe(Yolo):
 
 
 def _embedding(model: Any, example: Example, imgsz: int, device: str) -> Any:
-    """Of the boxes in one picture, a tensor (1, d) of unit length."""
+    """Embed the boxes of one image: a tensor (1, d) of unit length."""
     import torch
     from ultralytics.models.yolo.yoloe import YOLOEVPDetectPredictor
 

@@ -1,40 +1,33 @@
-"""The ``zero_shot`` detector: what ``transformers`` has for zero-shot object detection.
+"""The ``zero_shot`` detector: the zero-shot object detection models of ``transformers``.
 
-Grounding DINO, MM Grounding DINO, OWLv2, OWL-ViT and OmDet-Turbo answer to one interface.
+Grounding DINO, MM Grounding DINO, OWLv2, OWL-ViT and OmDet-Turbo have a common interface.
 """
 
 import inspect
-from collections.abc import Sequence
 
 import numpy as np
 import supervision as sv
 from PIL import Image
 
 from gotowce_dagster.config.detector_settings import ZeroShotSettings
-from gotowce_dagster.detectors.base import batched, found, tidied
 from gotowce_dagster.detectors.local import hub
+from gotowce_dagster.detectors.local.model import Batched
 
 
-class ZeroShot(hub.Prompted):
-    """A model asked by phrases, loaded once.
+class ZeroShot(hub.Prompted[ZeroShotSettings], Batched[ZeroShotSettings]):
+    """A model prompted with phrases, loaded once.
 
     Raises:
-        MissingWeightsError: its weights are neither here nor reachable, or damaged.
+        MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
     def __init__(self, name: str, settings: ZeroShotSettings) -> None:
         super().__init__(name, settings, "AutoModelForZeroShotObjectDetection")
-        self._settings = settings
-
-    def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
-        """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""
-        with self.cost.of(len(images)):
-            return batched(images, self._settings.batch, self._ask)
 
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
         import torch
 
-        told = self._settings
+        settings = self._settings
         texts = [self._phrases.asked] * len(images)
         inputs = self._processor(
             images=[Image.fromarray(image) for image in images],
@@ -47,9 +40,9 @@ class ZeroShot(hub.Prompted):
             outputs = self._model(**inputs)
         read = self._processor.post_process_grounded_object_detection
         options = {
-            "threshold": told.min_confidence,
-            "text_threshold": told.text_confidence,
-            "nms_threshold": told.nms_iou,
+            "threshold": settings.min_confidence,
+            "text_threshold": settings.text_confidence,
+            "nms_threshold": settings.nms_iou,
             "text_labels": texts,
             "target_sizes": [image.shape[:2] for image in images],
         }
@@ -58,15 +51,12 @@ class ZeroShot(hub.Prompted):
         return [self._read(answer, image) for answer, image in zip(answers, images, strict=True)]
 
     def _read(self, answer: dict, image: np.ndarray) -> sv.Detections:
-        owners = [self._phrases.owner(said) for said in answer["text_labels"]]
-        # Words that no phrase has come of joined pieces of words; a box they name is nobody's.
+        owners = [self._phrases.owner(phrase) for phrase in answer["text_labels"]]
+        # Labels that match no phrase come from merged word pieces; their boxes are dropped.
         kept = [row for row, owner in enumerate(owners) if owner]
-        pairs = [owner for owner in owners if owner]
-        detections = found(
+        return self._found(
             answer["boxes"].float().cpu().numpy()[kept],
             answer["scores"].float().cpu().numpy()[kept],
-            [name for name, _ in pairs],
-            [prompt for _, prompt in pairs],
+            [owner for owner in owners if owner],
+            image,
         )
-        told = self._settings
-        return tidied(detections, image.shape, min_confidence=told.min_confidence, nms_iou=told.nms_iou)

@@ -23,25 +23,25 @@ OnBatch = Callable[[int, int, int, float], None]
 """Called after each batch with its epoch, from 1, the images done and in total, and the epoch's mean loss."""
 
 Look = Callable[[np.ndarray, int, bool], sv.Detections]
-"""A model: RGB uint8 (H, W, 3), the side of its input in pixels, and whether smaller images are enlarged to
-it, to boxes with confidence and ``data["class_name"]``."""
+"""A model as a function of an RGB uint8 image (H, W, 3), the side of its input in pixels, and whether smaller
+images are enlarged to it; returns boxes with confidence and ``data["class_name"]``."""
 
 
 @dataclass(frozen=True)
 class State:
-    """How far a training has come."""
+    """Progress of a training."""
 
     epoch: int = 0
     """Epochs done."""
     stopped: bool = False
-    """The last one is done, or the scores have not improved for ``patience`` epochs."""
+    """Whether all epochs are done, or the scores have not improved for ``patience`` epochs."""
     seconds: float = 0.0
     """Spent in training, over all runs."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What an engine trains on and reports to."""
+    """Inputs, folders and callbacks of a training."""
 
     dataset: Path
     """Folder with data.yaml, images and labels; only read."""
@@ -56,20 +56,20 @@ class Run:
     on_epoch: OnEpoch
     on_batch: OnBatch
     before: State = field(default_factory=State)
-    """Where to resume."""
+    """Progress at which to resume."""
 
 
 class Engine(Protocol):
-    """Trains a detector, keeps it, and runs it."""
+    """Trains, saves and runs a detector."""
 
     name: str
-    """As params.yaml calls it."""
+    """Its name in params.yaml."""
     libraries: tuple[str, ...]
-    """Packages whose versions decide the result, the engine's own first."""
+    """Packages whose versions affect the result, the engine's own first."""
     suffix: str
-    """Of a model: a file's, or empty if a model is a folder."""
+    """Suffix of a model's file; empty if a model is a folder."""
     fixed_scale: bool
-    """Whether a model that was trained on crops finds targets in inputs of their size only."""
+    """Whether a model that was trained on crops needs inputs of their size."""
 
     def check(self, weights: Path) -> None:
         """Raises: InputError: the weights are damaged, or not of this engine."""
@@ -80,7 +80,7 @@ class Engine(Protocol):
         ...
 
     def train(self, run: Run) -> None:
-        """Train from where ``run.before`` stands until the epochs are done or nothing improves.
+        """Train from ``run.before`` until all epochs are done or the scores stop improving.
 
         Raises:
             InputError: the weights or a checkpoint are damaged.
@@ -88,7 +88,7 @@ class Engine(Protocol):
         ...
 
     def save(self, checkpoint: Path, target: Path, arguments: Mapping[str, Any]) -> None:
-        """Copy a checkpoint's model as one to use, without dates and names of this machine's folders."""
+        """Copy a checkpoint's model for inference, without dates and folder names of this machine."""
         ...
 
     def load(self, weights: Path) -> Look:
@@ -102,6 +102,6 @@ def epoch_folder(place: Path, number: int) -> Path:
 
 
 def read_state(place: Path) -> State:
-    """How far the training in a work folder has come."""
+    """Progress of the training in a work folder."""
     done = sorted(place.glob("epoch-*/state.json"))
     return State(**json.loads(done[-1].read_text(encoding="utf-8"))) if done else State()

@@ -1,8 +1,8 @@
-"""What the engines of ``transformers`` share: detection transformers in a folder, as the hub has them.
+"""The common part of the engines of ``transformers``: detection transformers in the hub's folder format.
 
-Their boxes are shares of the input, so a model that was trained on crops finds targets in inputs of that size
-only: it searches larger frames in tiles. An epoch's order, variations and noise follow from the seed and its
-number, so that a training that was killed ends as one that was not.
+Their boxes are fractions of the input, so a model that was trained on crops finds targets only in inputs of
+that size: it searches larger frames in tiles. Order, augmentation and noise of an epoch follow from the seed
+and its number, so an interrupted training ends like an uninterrupted one.
 """
 
 import json
@@ -32,11 +32,11 @@ from gotowce_dagster.training.engines.varied import varied
 _GREY = 114
 _LEAST_CONFIDENCE = 0.001
 _BACKBONE = 0.1
-"""Learning rate of the backbone, relative to that of the rest."""
+"""Learning rate of the backbone relative to that of the other layers."""
 _WEIGHT_DECAY = 1e-4
 _LONGEST_GRADIENT = 0.1
 _LAST_RATE = 0.01
-"""Learning rate at the end, relative to the one set."""
+"""Final learning rate relative to the configured one."""
 
 
 class Detr(ABC):
@@ -116,7 +116,7 @@ class Detr(ABC):
                 return
 
     def _open(self, folder: Path, names: Mapping[int, str] | None = None) -> tuple[Any, Any]:
-        """The model and its processor; with other classes than it has, their layers are random.
+        """The model and its processor; for other classes than its own, their layers are random.
 
         Raises:
             InputError: the folder is damaged, or of another model.
@@ -134,7 +134,7 @@ class Detr(ABC):
         return model, processor
 
     def _epoch(self, run: Run, model: Any, processor: Any, optimizer: Any, number: int) -> dict[str, float]:
-        """Learn from each image once; the mean losses, and the last learning rate."""
+        """Train on each image once; returns the mean losses and the last learning rate."""
         import torch
 
         params = run.params
@@ -173,7 +173,7 @@ class Detr(ABC):
         return losses | {"lr": params.learning_rate * rate}
 
     def _parts(self, output: Any) -> dict[str, float]:
-        """The loss in parts that add up to it: of the last layer by kind, and of all others together."""
+        """The parts of the loss: those of the last layer by kind, and the sum of all others."""
         parts = {
             name: float(output.loss_dict[key].detach())
             for key, name in self.losses.items()
@@ -188,8 +188,8 @@ class Detr(ABC):
             picture, objects = read_objects(run.dataset, image)
             found.append(look(picture, run.params.imgsz, True))
             truth.append(objects)
-        told = scores(found, truth)
-        return {name: round(value, 6) for name, value in told.items()} | {"fitness": told["mAP50_95"]}
+        measures = scores(found, truth)
+        return {name: round(value, 6) for name, value in measures.items()} | {"fitness": measures["mAP50_95"]}
 
     def _look(self, model: Any, processor: Any, device: str) -> Look:
         import torch
@@ -219,7 +219,7 @@ class Detr(ABC):
         return look
 
     def _side(self, model: Any, side: int) -> int:
-        """The next side that the model takes."""
+        """The next larger side that the model accepts."""
         stride = self.stride(model.config)
         return -(-side // stride) * stride
 
@@ -245,7 +245,7 @@ def _batch(
     scale: float,
     rng: np.random.Generator,
 ) -> tuple[Any, list[dict[str, Any]]]:
-    """Varied images and their objects as a model learns them: boxes cx, cy, w, h in shares of the image."""
+    """Augmented images and their objects as training targets: boxes cx, cy, w, h, fractions of the image."""
     import torch
 
     pictures, labels = [], []
@@ -279,7 +279,7 @@ def _padded(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _optimizer(model: Any, params: TrainingParams) -> Any:
-    """AdamW, slower in the backbone, which does not learn at all where it is frozen."""
+    """AdamW with a lower learning rate in the backbone, and without its frozen layers."""
     import torch
 
     backbone, rest = [], []
@@ -295,7 +295,7 @@ def _optimizer(model: Any, params: TrainingParams) -> Any:
 
 
 def _rate(step: int, batches: int, params: TrainingParams) -> float:
-    """Learning rate of a step, relative to the one set: it rises in the first epoch and then falls."""
+    """Learning rate of a step relative to the configured one: it rises in the first epoch and then falls."""
     if step < batches and params.epochs > 1:
         return (step + 1) / batches
     return 1 - (1 - _LAST_RATE) * step / max(batches * params.epochs - 1, 1)
@@ -308,7 +308,7 @@ def _read_optimizer(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # What a damaged or rogue file raises is anything.
+        # A damaged or malicious file can raise anything.
         why = " ".join(str(error).split())
         raise InputError(
             f"{path}: damaged ({why}); remove its folder, and the training begins anew"
@@ -316,7 +316,7 @@ def _read_optimizer(path: Path) -> Any:
 
 
 def _best_epoch(rows: list[dict[str, float]]) -> int:
-    """The epoch of the highest fitness, the last of equals."""
+    """The epoch with the highest fitness, the last of equal ones."""
     return int(max(reversed(rows), key=lambda row: row["fitness"])["epoch"])
 
 

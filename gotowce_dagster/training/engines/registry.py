@@ -1,4 +1,4 @@
-"""The training engines by name. A new one is one file, its name in config/params.py, and one line here."""
+"""The training engines by name. A new one is a file, a name in config/training_params.py, and a line here."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def engine_of(weights: Path) -> Engine:
 
 
 def tile_side(params: TrainingParams, crop_px: int) -> int:
-    """Side of the tiles in which a trained model searches frames, pixels; 0: whole frames.
+    """Side in pixels of the tiles into which frames are cut for a trained model; 0: whole frames.
 
     Args:
         crop_px: side of the crops it was trained on; 0: it was trained on whole frames.

@@ -26,7 +26,7 @@ def scores(found: Sequence[sv.Detections], truth: Sequence[sv.Detections]) -> di
     return {
         "precision": precision,
         "recall": recall,
-        # -1 where nothing can be scored.
+        # -1 without ground truth.
         "mAP50": max(float(result.map50), 0.0),
         "mAP50_95": max(float(result.map50_95), 0.0),
     }
@@ -46,7 +46,7 @@ def _at_best_f1(found: Sequence[sv.Detections], truth: Sequence[sv.Detections]) 
 
 
 def _hits(found: sv.Detections, truth: sv.Detections) -> np.ndarray:
-    """Which boxes are right, bool (n,): each, the surest first, takes the free object it overlaps most."""
+    """True positives, bool (n,): each box, by confidence, takes the free object that it overlaps most."""
     hit = np.zeros(len(found), bool)
     if not len(found) or not len(truth):
         return hit

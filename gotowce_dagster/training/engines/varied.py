@@ -1,12 +1,12 @@
-"""Random variations of training images for engines without their own: flip, scale and colours."""
+"""Augmentation of training images for engines without their own: flip, scale and colours."""
 
 import cv2
 import numpy as np
 
 _GREY = (114, 114, 114)
-"""Colour outside a shrunken image."""
+"""Colour outside a reduced image."""
 _LEAST_LEFT = 0.1
-"""Share of a box below which it is dropped where the image ends."""
+"""Minimum share of a truncated box that is kept."""
 _HUE, _SATURATION, _VALUE = 0.015, 0.7, 0.4
 """Maximum relative changes, as in ultralytics."""
 
@@ -22,11 +22,11 @@ def varied(
         scale: maximum relative change of scale.
 
     Returns:
-        The image, the boxes that are left (k, 4), and which of the given ones they are, int (k,).
+        The image, the remaining boxes (k, 4), and their indices among the given ones, int (k,).
     """
     height, width = image.shape[:2]
     factor = 1 + scale * rng.uniform(-1, 1)
-    # A larger image is cut at a random place, a smaller one lies at a random place.
+    # A larger image is cropped at a random position, a smaller one placed at a random position.
     room = np.array([width, height]) * (1 - factor)
     shift = room * rng.random(2)
     sign = -1.0 if rng.random() < 0.5 else 1.0

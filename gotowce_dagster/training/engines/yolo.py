@@ -21,7 +21,7 @@ from gotowce_dagster.core.offline import keep_offline
 from gotowce_dagster.training.engines.base import Look, Run, State, epoch_folder
 
 _STRIDE = 32
-"""The model's input has a multiple of so many pixels a side."""
+"""Sides of the model's input are multiples of this, pixels."""
 
 _DATASET_SUFFIXES = frozenset({".txt", ".jpg", ".jpeg", ".png"})
 
@@ -39,7 +39,7 @@ class Yolo:
         _read_checkpoint(weights)
 
     def arguments(self, weights: str | Path, params: TrainingParams, device: str) -> dict[str, Any]:
-        """The arguments of ultralytics' trainer, without the names of this machine's folders."""
+        """The arguments of ultralytics' trainer, without folder names of this machine."""
         import torch
 
         is_random = str(weights).endswith(".yaml")
@@ -48,10 +48,10 @@ class Yolo:
             "epochs": params.epochs,
             "patience": params.patience,
             "batch": params.batch,
-            # ultralytics gathers gradients up to 64 images before a step: one step an epoch if there are few.
+            # By default, ultralytics accumulates gradients over 64 images: few images would give one step.
             "nbs": params.batch,
             "warmup_epochs": 1.0,
-            # Random layers must not be frozen: they would stay random.
+            # Random layers must not be frozen, because they would stay random.
             "freeze": None if is_random or not params.freeze else params.freeze,
             "close_mosaic": params.close_mosaic,
             "mosaic": params.mosaic,
@@ -67,11 +67,11 @@ class Yolo:
         }
 
     def train(self, run: Run) -> None:
-        """Run ultralytics' trainer from where ``run.before`` stands."""
+        """Run ultralytics' trainer from ``run.before``."""
         _train(run, self.arguments(run.weights, run.params, run.device))
 
     def save(self, checkpoint: Path, target: Path, arguments: Mapping[str, Any]) -> None:
-        """Copy a checkpoint as a model to use: half precision, without optimizer, dates and folder names."""
+        """Copy a checkpoint's model for inference: half precision, no optimizer, dates or folder names."""
         import torch
 
         keep_offline()
@@ -100,7 +100,7 @@ class Yolo:
         try:
             model = YOLO(weights)
         except Exception as error:
-            # What a damaged or rogue file raises is anything.
+            # A damaged or malicious file can raise anything.
             why = " ".join(str(error).split())
             raise InputError(f"{weights}: not a model of ultralytics ({why}); train it again") from None
         device = best_device()
@@ -120,7 +120,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint of ultralytics: tensors and classes it knows, nothing else is unpickled.
 
     Raises:
-        InputError: the file is damaged or holds something else.
+        InputError: the file is damaged or contains something else.
     """
     keep_offline()
     from ultralytics.nn.tasks import torch_safe_load
@@ -128,7 +128,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return torch_safe_load(str(path), safe_only=True)[0]
     except Exception as error:
-        # What a damaged or rogue file raises is anything.
+        # A damaged or malicious file can raise anything.
         why = " ".join(str(error).split())
         raise InputError(f"{path}: not a checkpoint of ultralytics ({why}); name another one") from None
 
@@ -138,7 +138,7 @@ def _train(run: Run, arguments: Mapping[str, Any]) -> None:
     from ultralytics.models.yolo.detect import DetectionTrainer
 
     class FineTuning(DetectionTrainer):
-        """Its name lacks "Trainer" on purpose: to those, ultralytics attaches every logger it finds."""
+        """Its name must not contain "Trainer", because to such classes ultralytics attaches its loggers."""
 
         def final_eval(self) -> None:
             """The best epoch's scores are known; validating it again would add nothing."""
@@ -202,19 +202,19 @@ def _train(run: Run, arguments: Mapping[str, Any]) -> None:
 
 
 def _row(trainer: Any) -> dict[str, float]:
-    """An epoch's numbers under names that need no quoting: train_box_loss, precision, mAP50, lr ..."""
-    told = {**trainer.label_loss_items(trainer.tloss), **trainer.metrics, "lr": trainer.lr["lr/pg0"]}
+    """The metrics of an epoch under names that need no quoting: train_box_loss, precision, mAP50, lr ..."""
+    measures = {**trainer.label_loss_items(trainer.tloss), **trainer.metrics, "lr": trainer.lr["lr/pg0"]}
     clean = {
         name.removeprefix("metrics/").replace("(B)", "").replace("/", "_").replace("-", "_"): float(value)
-        for name, value in told.items()
+        for name, value in measures.items()
     }
     return {name: round(value, 6) for name, value in clean.items()} | {"fitness": float(trainer.fitness)}
 
 
 def _view(dataset: Path, view: Path) -> Path:
-    """Lay the dataset out anew beside the work, for ultralytics writes its caches among the labels.
+    """Link the dataset's files into the work folder, because ultralytics writes its caches beside the labels.
 
-    Only what a dataset is made of comes along: ultralytics unpickles a cache that lies among the labels, and
+    Only images, labels and class names are taken over: ultralytics unpickles a cache beside the labels, and
     runs a ``download`` that data.yaml names.
 
     Returns:

@@ -69,11 +69,11 @@ def build(
     """Build a detector from the path of its examples, of each kind by turns."""
     if request.param == "owlv2":
         monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.owl, "owl")))
-        told = {"weights": "owl", "min_confidence": 0, "nms_iou": 1}
-        return lambda file: Owlv2("o", Owlv2Settings.model_validate(told | {"examples": file}))
+        usual = {"weights": "owl", "min_confidence": 0, "nms_iou": 1}
+        return lambda file: Owlv2("o", Owlv2Settings.model_validate(usual | {"examples": file}))
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(_lively_yoloe, "lively.pt")))
-    told = {"weights": "lively.pt", "min_confidence": 0, "nms_iou": 1, "imgsz": 160}
-    return lambda file: Yoloe("y", YoloeSettings.model_validate(told | {"examples": file}))
+    usual = {"weights": "lively.pt", "min_confidence": 0, "nms_iou": 1, "imgsz": 160}
+    return lambda file: Yoloe("y", YoloeSettings.model_validate(usual | {"examples": file}))
 
 
 def _same(one: sv.Detections, other: sv.Detections) -> bool:
@@ -106,8 +106,8 @@ def test_an_example_is_found_again(
     import torch
 
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.owl, "owl")))
-    told = {"weights": "owl", "min_confidence": 0, "nms_iou": 1}
-    everything = Owlv2("o", Owlv2Settings.model_validate(told | {"examples": examples(BOXES[0])}))
+    usual = {"weights": "owl", "min_confidence": 0, "nms_iou": 1}
+    everything = Owlv2("o", Owlv2Settings.model_validate(usual | {"examples": examples(BOXES[0])}))
     shown = np.ascontiguousarray(picture[:, :, ::-1])  # as the file of the fixture is read
     with torch.inference_mode():
         _, (boxes,) = everything._look([shown])
@@ -117,7 +117,7 @@ def test_an_example_is_found_again(
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("row", "message"),
     [
         (("a.png", "target", 20, 10, 20, 60), "row 2: the box is empty"),
         (("a.png", "target", 20, 10, 200, 60), "row 2: the box is not inside the picture of 160 by 90"),
@@ -127,9 +127,9 @@ def test_an_example_is_found_again(
     ],
     ids=["empty", "outside", "no number", "no class", "no picture"],
 )
-def test_malformed_examples_are_told(examples, row: tuple, says: str) -> None:
+def test_malformed_examples_are_refused(examples, row: tuple, message: str) -> None:
     file = examples(row)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         read_examples(file)
 
 
@@ -147,6 +147,6 @@ def test_weights_that_take_no_examples(
     made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, examples, offline: None
 ) -> None:
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.yolo, "plain.pt", "yolo11n.yaml", ["ship"])))
-    told = {"weights": "plain.pt", "examples": examples(*BOXES)}
+    usual = {"weights": "plain.pt", "examples": examples(*BOXES)}
     with pytest.raises(InputError, match="not YOLOE"):
-        Yoloe("y", YoloeSettings.model_validate(told))
+        Yoloe("y", YoloeSettings.model_validate(usual))

@@ -6,22 +6,24 @@ import pytest
 
 from gotowce_dagster.config.detector_settings import Florence2Settings
 from gotowce_dagster.detectors.ask import ask
+from gotowce_dagster.detectors.describe import build_describer
+from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
 from gotowce_dagster.detectors.local.florence2 import Florence2
 from tests.detectors import standins
 from tests.detectors.answers import classes, confidence, prompts
 
-SAYS = ["ship", "<loc_100>", "<loc_200>", "<loc_499>", "<loc_600>"]
+TOKENS = ["ship", "<loc_100>", "<loc_200>", "<loc_499>", "<loc_600>"]
 
 
 @pytest.fixture
 def mine(made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, offline: None) -> str:
-    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.florence2, "florence2", SAYS)))
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(standins.florence2, "florence2", TOKENS)))
     return "florence2"
 
 
-def _settings(weights: str, **told: object) -> Florence2Settings:
+def _settings(weights: str, **changes: object) -> Florence2Settings:
     usual = {"weights": weights, "prompts": {"target": ["ship"]}, "beams": 1, "max_tokens": 12}
-    return Florence2Settings.model_validate(usual | told)
+    return Florence2Settings.model_validate(usual | changes)
 
 
 @pytest.mark.parametrize("task", ["<OPEN_VOCABULARY_DETECTION>", "<OD>"])
@@ -43,6 +45,9 @@ def test_what_nobody_asked_for_is_left_out(mine: str, picture: np.ndarray) -> No
     assert len(answer) == 0
 
 
-def test_it_describes(mine: str, picture: np.ndarray) -> None:
+def test_it_describes(mine: str, picture: np.ndarray, tmp_path: Path) -> None:
     (caption,) = ask(Florence2("f", _settings(mine)), [picture], "describe")
+    assert isinstance(caption, str)
     assert caption.startswith("ship")
+    describer = build_describer("f", _settings(mine), AnswerCache(tmp_path))
+    assert describer.describe([picture]) == [caption]

@@ -74,7 +74,7 @@ def test_boxes_that_are_none(answer: object) -> None:
 
 
 def test_code_of_the_folder_is_run_only_if_allowed(made: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match="m: vikhyatk/moondream2 brings code of its own"):
+    with pytest.raises(InputError, match="m: vikhyatk/moondream2 contains code"):
         Moondream("m", MoondreamSettings())
 
 

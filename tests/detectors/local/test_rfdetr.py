@@ -14,19 +14,13 @@ MODELS = {"rfdetr": standins.rf_detr, "dfine": standins.d_fine}
 
 
 @pytest.fixture(params=MODELS)
-def mine(
-    request: pytest.FixtureRequest,
-    made: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-    offline: None,
-) -> str:
-    """RF-DETR and D-FINE by turns."""
-    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(made(MODELS[request.param], request.param)))
-    return request.param
+def mine(request: pytest.FixtureRequest, placed: Callable[..., str]) -> str:
+    """RF-DETR and D-FINE in turn."""
+    return placed(MODELS[request.param], request.param)
 
 
-def _settings(weights: str, **told: object) -> RfDetrSettings:
-    return RfDetrSettings.model_validate({"weights": weights, "min_confidence": 0, "nms_iou": 1} | told)
+def _settings(weights: str, **changes: object) -> RfDetrSettings:
+    return RfDetrSettings.model_validate({"weights": weights, "min_confidence": 0, "nms_iou": 1} | changes)
 
 
 def test_boxes_with_the_models_classes(mine: str, picture: np.ndarray) -> None:
@@ -61,7 +55,7 @@ def test_an_answer_does_not_depend_on_its_company(mine: str, picture: np.ndarray
         assert np.abs(np.sort(alone.xyxy, axis=0) - np.sort(answer.xyxy, axis=0)).max() < 0.05
 
 
-def test_damaged_weights_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None) -> None:
+def test_damaged_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None) -> None:
     (standins.rf_detr(tmp_path / "r") / "model.safetensors").write_bytes(b"no tensors")
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     with pytest.raises(MissingWeightsError, match="damaged"):

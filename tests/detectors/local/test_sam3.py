@@ -6,7 +6,7 @@ import pytest
 
 from gotowce_dagster.config.detector_settings import Sam3Settings
 from gotowce_dagster.core.errors import MissingWeightsError
-from gotowce_dagster.detectors import registry
+from gotowce_dagster.detectors import obstacles
 from gotowce_dagster.detectors.local.sam3 import Sam3
 from tests.detectors import standins
 from tests.detectors.answers import classes, confidence, prompts
@@ -20,9 +20,9 @@ def mine(made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, offline: No
     return "sam3"
 
 
-def _settings(weights: str, **told: object) -> Sam3Settings:
+def _settings(weights: str, **changes: object) -> Sam3Settings:
     usual = {"weights": weights, "prompts": PROMPTS, "min_confidence": 0, "nms_iou": 1}
-    return Sam3Settings.model_validate(usual | told)
+    return Sam3Settings.model_validate(usual | changes)
 
 
 def test_boxes_of_every_phrase(mine: str, picture: np.ndarray) -> None:
@@ -49,7 +49,7 @@ def test_gated_weights_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     settings = Sam3Settings()
-    says = r"gated: accept its licence .*hf download facebook/sam3 --revision 3c879f3"
-    with pytest.raises(MissingWeightsError, match=says):
+    message = r"gated: accept its licence .*hf download facebook/sam3 --revision 3c879f3"
+    with pytest.raises(MissingWeightsError, match=message):
         Sam3("s", settings)
-    assert "gated" in str(registry.obstacle(settings, lambda name: False))
+    assert "gated" in str(obstacles.obstacle(settings, lambda name: False))

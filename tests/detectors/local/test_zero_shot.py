@@ -15,16 +15,9 @@ MODELS = {"dino": standins.grounding_dino, "owl": standins.owl}
 
 
 @pytest.fixture(params=MODELS)
-def mine(
-    request: pytest.FixtureRequest,
-    made: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-    offline: None,
-) -> str:
-    """Grounding DINO and OWLv2 by turns."""
-    folder = made(MODELS[request.param], request.param)
-    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(folder))
-    return request.param
+def mine(request: pytest.FixtureRequest, placed: Callable[..., str]) -> str:
+    """Grounding DINO and OWLv2 in turn."""
+    return placed(MODELS[request.param], request.param)
 
 
 def _settings(weights: str, **changes: object) -> ZeroShotSettings:

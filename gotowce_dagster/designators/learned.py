@@ -1,0 +1,268 @@
+"""The learned mark, for what no other family describes: its own picture, searched for as a matched filter.
+
+The picture is cut out of the examples (cutout.py). A reduced copy of it is laid over reduced copies of a
+frame, one for each size, by cross-correlation; the best places are then looked at closely: how much of what
+differs from the surroundings there is what the mark, painted over these surroundings, would change.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from gotowce_dagster.core.colour import Colour
+from gotowce_dagster.designators.base import (
+    Draft,
+    Scene,
+    Sighting,
+    as_drawn,
+    fits_size,
+    ramp,
+    shape_of,
+    sizes,
+)
+from gotowce_dagster.designators.cutout import background, cut_out, window
+from gotowce_dagster.designators.evidence import CONTRAST
+from gotowce_dagster.designators.picture import Cutout, read, written
+from gotowce_dagster.designators.profile import LearnedLook, Look
+
+COARSE = 13
+"""Longer side in pixels of the reduced mark."""
+STEP = 1.15
+"""From one size that is searched for to the next."""
+_MARGIN = 4
+"""Pixels around the mark that are compared as well: it changes nothing there."""
+_PLACES = 16
+"""Places of a frame that are looked at closely."""
+_PROMISING = 0.35
+"""Correlation from which a place is looked at closely."""
+_MOST = 4.0
+"""Differences count up to so many times the contrast of a clear line."""
+_REACH = 3
+"""Pixels by which a place may lie beside where the reduced picture fits best."""
+_OPAQUE = 0.2
+"""Opacity from which a pixel belongs to the mark when it is erased."""
+USUAL_LIKENESS = (0.45, 0.7)
+
+
+class Learned:
+    """The family of what no other describes."""
+
+    def learn(self, scenes: Sequence[Scene], boxes: Sequence[np.ndarray], draft: Draft) -> list[Look]:
+        """See base.Family. The draft's colours are not looked at: the look gets those of the cut-out."""
+        cutout = cut_out([scene.ycrcb for scene in scenes], boxes)
+        if cutout is None:
+            return []
+        one_size = sizes(boxes).max(axis=1)
+        fixed = one_size.max() <= 1.12 * one_size.min()
+        look = LearnedLook(
+            name=draft.name,
+            class_name=draft.class_name,
+            colours=main_colours(cutout),
+            **shape_of(boxes, smaller=0.8 if fixed else 0.7, larger=1.25 if fixed else 1.4),
+            thickness_px=2,
+            picture=written(cutout),
+            likeness=(0.0, 1.0),
+        )
+        # Without a limit the surest of the sightings at an example is the one that fits it best.
+        fitted = as_drawn(self, [look], scenes, boxes)
+        return [each.model_copy(update={"likeness": USUAL_LIKENESS}) for each in fitted]
+
+    def find(self, scene: Scene, look: Look) -> list[Sighting]:
+        """See base.Family."""
+        assert isinstance(look, LearnedLook)
+        cutout, least = _picture(look.picture), max(look.likeness[0] - 0.15, 0.15)
+        found = []
+        for middle, size in _places(scene.ycrcb, cutout, _sizes(look)):
+            sighting = closely(scene.ycrcb, cutout, middle, cutout.sides * (size / cutout.sides.max()), least)
+            confidence = ramp(sighting.confidence, *look.likeness)
+            if confidence > 0.05 and fits_size(sighting.box, look, slack=2):
+                found.append(Sighting(sighting.box, confidence))
+        return found
+
+    def mark_pixels(self, mask: np.ndarray, box: np.ndarray, look: Look) -> np.ndarray:
+        """See base.Family. The mask is not looked at."""
+        assert isinstance(look, LearnedLook)
+        x1, y1, x2, y2 = np.round(box).astype(int)
+        found = np.zeros(mask.shape, bool)
+        if x2 <= x1 or y2 <= y1:
+            return found
+        own = _picture(look.picture).scaled(int(x2 - x1), int(y2 - y1)).opacity >= _OPAQUE
+        height, width = mask.shape
+        left, top, right, bottom = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
+        if left < right and top < bottom:
+            found[top:bottom, left:right] = own[top - y1 : bottom - y1, left - x1 : right - x1]
+        return found
+
+
+@lru_cache(maxsize=8)
+def _picture(lines: tuple[str, ...]) -> Cutout:
+    return read(lines)
+
+
+def _sizes(look: LearnedLook) -> np.ndarray:
+    """Longer sides in pixels that are searched for, evenly spaced by their logarithm."""
+    low, high = look.size_px
+    count = max(int(np.ceil(np.log(high / low) / np.log(STEP))), 1)
+    return np.geomspace(low, high, count + 1) if count > 1 else np.array([np.sqrt(low * high)])
+
+
+def _places(ycrcb: np.ndarray, cutout: Cutout, sizes: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Where to look closely: middles x, y and longer sides in pixels, at most _PLACES of them."""
+    found, shown = [], ycrcb
+    for size in sorted(sizes.tolist()):
+        factor = min(COARSE / size, 1.0)
+        small = [max(round(side * factor), 8) for side in ycrcb.shape[1::-1]]
+        # From the next larger one, which costs a fraction of reducing the frame itself.
+        shown = cv2.resize(shown, small, interpolation=cv2.INTER_AREA) if factor < 1 else ycrcb
+        scores, middles = _peaks(correlation(shown, _reduced(cutout, factor * size)))
+        scale = np.array(ycrcb.shape[1::-1]) / small
+        found += [(score, middle * scale, size) for score, middle in zip(scores, middles, strict=True)]
+    kept: list[tuple[np.ndarray, float]] = []
+    for _, middle, size in sorted(found, key=lambda place: -place[0]):
+        # A mark shows at neighbouring sizes too.
+        if all(np.abs(middle - other).max() > 0.3 * min(size, near) for other, near in kept):
+            kept.append((middle, size))
+        if len(kept) == _PLACES:
+            break
+    return kept
+
+
+def _peaks(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best local maxima of a correlation (H, W): scores (n,), middles x, y of their pixels (n, 2)."""
+    reach = COARSE // 2 | 1
+    peaks = (scores >= cv2.dilate(scores, np.ones((reach, reach), np.uint8))) & (scores >= _PROMISING)
+    y, x = np.nonzero(peaks)
+    best = np.argsort(-scores[y, x], kind="stable")[:_PLACES]
+    return scores[y[best], x[best]], np.c_[x[best], y[best]] + 0.5
+
+
+def _reduced(cutout: Cutout, longest: float) -> Cutout:
+    sides = np.maximum(np.round(cutout.sides * longest / cutout.sides.max()), 2).astype(int)
+    return cutout.scaled(int(sides[0]), int(sides[1])).padded(2)
+
+
+def correlation(ycrcb: np.ndarray, mark: Cutout) -> np.ndarray:
+    """How well what differs from its surroundings at each pixel agrees with a mark painted there: -1 to 1.
+
+    Args:
+        ycrcb: uint8 (H, W, 3).
+
+    Returns:
+        float32 (H, W), each value at the mark's middle.
+    """
+    unit = CONTRAST.astype(np.float32)
+    image = ycrcb.astype(np.float32) / unit
+    wide = 2 * max(mark.sides) + 1
+    ground = cv2.blur(image, (wide, wide), borderType=cv2.BORDER_REFLECT)
+    apart = np.clip(image - ground, -_MOST, _MOST)
+    opacity, paint = mark.opacity, mark.colour / unit
+    counted = cv2.dilate((opacity > 0.1).astype(np.float32), np.ones((3, 3), np.uint8))
+    # Sum of apart * opacity * (paint - ground), the ground that of each pixel.
+    total = _correlated(_summed(apart * ground), -opacity)
+    for channel, plane in enumerate(cv2.split(apart)):
+        total += _correlated(plane, opacity * paint[..., channel])
+    # Sum of (opacity * (paint - ground))^2, the ground that of the middle.
+    share = opacity**2
+    expected = share.sum() * _summed(ground**2) + float((share[..., None] * paint**2).sum())
+    expected -= cv2.transform(ground, 2 * (share[..., None] * paint).sum(axis=(0, 1))[None])
+    seen = _correlated(_summed(apart**2), counted)
+    return total / np.sqrt(np.maximum(expected, 1e-3) * np.maximum(seen, 0.02 * expected) + 1e-6)
+
+
+def _summed(planes: np.ndarray) -> np.ndarray:
+    """The sum over the channels of (H, W, 3)."""
+    return cv2.transform(planes, np.ones((1, 3), np.float32))
+
+
+def _correlated(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Cross-correlation of the size of the values; zeros where the kernel leaves them."""
+    if (np.array(values.shape) < kernel.shape).any():
+        return np.zeros(values.shape, np.float32)
+    full = cv2.matchTemplate(values, kernel.astype(np.float32), cv2.TM_CCORR)
+    top, left = kernel.shape[0] // 2, kernel.shape[1] // 2
+    below, right = values.shape[0] - full.shape[0] - top, values.shape[1] - full.shape[1] - left
+    return cv2.copyMakeBorder(full, top, below, left, right, cv2.BORDER_CONSTANT, value=0)
+
+
+def closely(
+    ycrcb: np.ndarray, cutout: Cutout, middle: np.ndarray, sides: np.ndarray, least: float = 0.15
+) -> Sighting:
+    """The place and size near these at which a frame is most like the mark; the confidence is its likeness.
+
+    Args:
+        middle: x, y.
+        sides: width and height.
+        least: likeness from which sizes beside the given one are tried.
+    """
+    reach = _REACH + int(np.ceil(0.6 * max(sides) / COARSE))
+    best = _at(ycrcb, cutout, middle, sides, reach)
+    for steps, reach in ((1.07, 2), (1.03, 1)):
+        if best.confidence < least:
+            break
+        start = best
+        for factor in (1 / steps, steps):
+            middle, sides = (start.box[:2] + start.box[2:]) / 2, start.box[2:] - start.box[:2]
+            sighting = _at(ycrcb, cutout, middle, sides * factor, reach)
+            best = max(best, sighting, key=lambda s: s.confidence)
+    return best
+
+
+def _at(ycrcb: np.ndarray, cutout: Cutout, middle: np.ndarray, sides: np.ndarray, reach: int) -> Sighting:
+    """The likeness at the best place up to ``reach`` pixels beside a middle, with these sides."""
+    box = np.concatenate((middle - sides / 2, middle + sides / 2))
+    part = window(ycrcb, box, cutout.sides, _MARGIN + reach)
+    mark = cutout.padded(_MARGIN)
+    unit = CONTRAST.astype(np.float32)
+    ground = np.median(part[::3, ::3].reshape(-1, 3), axis=0)
+    apart = np.clip((part - ground) / unit, -_MOST, _MOST)
+    pattern = (mark.opacity[..., None] * (mark.colour - ground) / unit).astype(np.float32)
+    fit = cv2.matchTemplate(apart, pattern, cv2.TM_CCORR)
+    energy = cv2.matchTemplate(_summed(apart**2), _support(mark), cv2.TM_CCORR)
+    _, _, _, (x, y) = cv2.minMaxLoc(fit / np.sqrt(np.maximum(energy, 1e-3)))
+    shown = part[y : y + mark.opacity.shape[0], x : x + mark.opacity.shape[1]]
+    shift = (np.array([x, y]) - reach) * sides / cutout.sides
+    return Sighting(box + np.tile(shift, 2), likeness(shown, mark))
+
+
+def _support(mark: Cutout) -> np.ndarray:
+    """What is compared: the mark and what is within _MARGIN of it, float32 (h, w)."""
+    side = _MARGIN + 1
+    return cv2.dilate((mark.opacity > 0.1).astype(np.float32), np.ones((side, side), np.uint8))
+
+
+def likeness(shown: np.ndarray, mark: Cutout) -> float:
+    """How much of what differs from the surroundings is what the mark would change: 1 all of it, 0 nothing.
+
+    Args:
+        shown: float32 (h, w, 3) YCrCb, of the padded mark's size.
+    """
+    unit = CONTRAST.astype(np.float32)
+    own = cv2.dilate((mark.opacity > 0.1).astype(np.float32), np.ones((3, 3), np.uint8))
+    ground = background(shown, own)
+    support = _support(mark)[..., None]
+    seen = ((shown - ground) / unit).clip(-_MOST, _MOST) * support
+    expected = (mark.opacity[..., None] * (mark.colour - ground) / unit).clip(-_MOST, _MOST) * support
+    seen, expected = seen.ravel(), expected.ravel()
+    return float(2 * (seen @ expected) / max(float(seen @ seen + expected @ expected), 1.0))
+
+
+def main_colours(cutout: Cutout, most: int = 4) -> tuple[Colour, ...]:
+    """The colours that most opaque pixels of a cut-out have."""
+    pixels = cutout.colour[cutout.opacity >= 0.5]
+    if not len(pixels):
+        pixels = cutout.colour[cutout.opacity >= 0.5 * cutout.opacity.max()]
+    near = np.array([30.0, 12, 12])
+    found, left = [], np.ones(len(pixels), bool)
+    while left.any() and len(found) < most:
+        rest = pixels[left]
+        alike = (np.abs(rest[:, None] - rest[None]) <= near).all(axis=-1)
+        middle = rest[alike[alike.sum(axis=1).argmax()]].mean(axis=0)
+        own = (np.abs(pixels - middle) <= 1.2 * near).all(axis=-1)
+        if (own & left).sum() < 0.08 * len(pixels) and found:
+            break
+        y, cr, cb = (int(value) for value in middle.round())
+        found.append(Colour(ycrcb=(y, cr, cb), tolerance=(36, 14, 14)))
+        left &= ~own
+    return tuple(found)

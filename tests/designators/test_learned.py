@@ -1,0 +1,186 @@
+"""Marks that no family describes: their picture, what finds it, and when calibration resorts to it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import supervision as sv
+
+from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.designators.base import Draft, Scene
+from gotowce_dagster.designators.choose import SURE, candidates, marks
+from gotowce_dagster.designators.composed import with_limits
+from gotowce_dagster.designators.cutout import cut_out
+from gotowce_dagster.designators.erase import mark_pixels
+from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.examples import Example
+from gotowce_dagster.designators.learned import Learned, likeness
+from gotowce_dagster.designators.picture import Cutout, read, written
+from gotowce_dagster.designators.profile import LearnedLook, Profile, read_profile, write_profile
+from gotowce_dagster.designators.relation import usual_target
+from tests.marks_scenes import MarkScene, decoded, examples_at
+
+SIDES = np.array([24.0, 20])
+OPACITY = 0.7
+
+
+def painted(ground: np.ndarray, x: int, y: int) -> np.ndarray:
+    """A frame with a mark of 24x20 px, red above and white below, partly transparent, around a hole.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
+    image = ground.astype(np.float32)
+    colour = np.zeros((20, 24, 3), np.float32)
+    colour[:10], colour[10:] = (220, 40, 40), (240, 240, 240)
+    share = np.full((20, 24, 1), OPACITY, np.float32)
+    share[6:14, 8:16] = 0
+    patch = image[y : y + 20, x : x + 24]
+    patch[:] = share * colour + (1 - share) * patch
+    return image.round().astype(np.uint8)
+
+
+def grounds() -> list[np.ndarray]:
+    """Rough grounds of different brightness: RGB uint8 (120, 160, 3)."""
+    rng = np.random.default_rng(7)
+    levels = (40, 90, 70, 150, 120, 60)
+    rough = [cv2.resize(rng.normal(0, 18, (15, 20, 3)), (160, 120)) for _ in levels]
+    return [(level + part).clip(0, 255).astype(np.uint8) for level, part in zip(levels, rough, strict=True)]
+
+
+def learned() -> tuple[LearnedLook, list[Scene], list[np.ndarray]]:
+    """What the first five grounds teach, their scenes, and where the mark is."""
+    places = [(30, 20), (100, 70), (60, 40), (20, 90), (120, 30)]
+    frames = [to_ycrcb(painted(g, *at)) for g, at in zip(grounds()[:5], places, strict=True)]
+    scenes = [Scene(frame, np.zeros(frame.shape[:2], np.uint8)) for frame in frames]
+    boxes = [np.array([x, y, x + 24, y + 20], float) for x, y in places]
+    [look] = Learned().learn(scenes, boxes, Draft("mark", "ship", ()))
+    assert isinstance(look, LearnedLook)
+    return look, scenes, boxes
+
+
+def test_cut_out_has_the_colours_the_opacity_and_the_hole_of_the_mark() -> None:
+    look, _, _ = learned()
+    cutout = read(look.picture)
+    assert cutout.opacity.shape == (20, 24)
+    own = np.ones((20, 24), bool)
+    own[4:16, 6:18] = False
+    own[9:11] = False  # the colours meet
+    assert np.median(cutout.opacity[own]) == pytest.approx(OPACITY, abs=0.15)
+    assert cutout.opacity[8:12, 10:14].max() == 0
+    red, white = cutout.colour[2, 2:22].mean(axis=0), cutout.colour[18, 2:22].mean(axis=0)
+    assert red == pytest.approx(to_ycrcb(np.full((1, 1, 3), (220, 40, 40), np.uint8))[0, 0], abs=16)
+    assert white == pytest.approx((240, 128, 128), abs=16)
+
+
+def test_examples_that_have_nothing_in_common_have_no_cut_out() -> None:
+    frames = [to_ycrcb(ground) for ground in grounds()[:5]]
+    boxes = [np.array([x, 40, x + 24, 60], float) for x in (20, 50, 80, 100, 120)]
+    assert cut_out(frames, boxes) is None
+
+
+def test_mark_is_found_on_an_unseen_ground_and_nothing_without_it() -> None:
+    look, scenes, boxes = learned()
+    look = with_limits(look, [scene.ycrcb for scene in scenes], boxes)
+    ground = grounds()[5]
+    shown = to_ycrcb(painted(ground, 77, 51))
+    [sighting] = marks(shown, look, SURE)
+    assert sighting.box == pytest.approx([77, 51, 101, 71], abs=1)
+    assert marks(to_ycrcb(ground), look, SURE) == []
+    # A mark of one of its colours alone is another mark.
+    white = ground.copy()
+    white[51:71, 77:101] = 240
+    assert marks(to_ycrcb(white), look, SURE) == []
+
+
+def test_likeness_of_the_mark_itself_and_of_an_empty_place() -> None:
+    colour = np.full((20, 24, 3), (80, 160, 120), np.float32)
+    mark = Cutout(colour, np.ones((20, 24), np.float32)).padded(6)
+    ground = np.full((32, 36, 3), (120, 128, 128), np.float32)
+    shown = np.where(mark.opacity[..., None] > 0, mark.colour, ground)
+    assert likeness(shown, mark) == pytest.approx(1, abs=0.02)
+    assert likeness(ground, mark) == pytest.approx(0, abs=1e-6)
+    opposite = np.where(mark.opacity[..., None] > 0, 2 * ground - mark.colour, ground)
+    assert likeness(opposite, mark) < -0.9
+
+
+def test_pixels_of_the_mark_are_erased_and_its_hole_is_not() -> None:
+    look, _, _ = learned()
+    image = painted(grounds()[5], 77, 51)
+    own = mark_pixels(image, np.array([77.0, 51, 101, 71]), look)
+    assert own[51:71, 77:101].mean() > 0.8
+    assert not own[60:62, 88:90].any()
+    assert own.sum() == own[45:77, 71:107].sum()
+    beyond = mark_pixels(image, np.array([150.0, 51, 174, 71]), look)  # half of it outside the frame
+    assert beyond[:, 148:].any()
+
+
+def test_learned_mark_is_written_and_read_with_its_picture(tmp_path: Path) -> None:
+    look, _, _ = learned()
+    profile = Profile(name="game", designators=(look,))
+    write_profile(profile, tmp_path / "game.toml")
+    assert read_profile(tmp_path / "game.toml") == profile
+    cutout = read(look.picture)
+    assert written(cutout) == look.picture
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("family = ", "likeness_of = 1\nfamily = ", "likeness_of"),
+        ("iVBOR", "xxxxx", "picture"),
+    ],
+    ids=["an unknown key", "no PNG"],
+)
+def test_learned_mark_with_a_damaged_picture_or_unknown_key_is_refused(
+    old: str, new: str, reason: str, tmp_path: Path
+) -> None:
+    look, _, _ = learned()
+    path = tmp_path / "game.toml"
+    write_profile(Profile(name="game", designators=(look,)), path)
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=reason):
+        read_profile(path)
+
+
+def test_target_of_a_learned_mark_is_inside_a_hollow_one_and_beside_a_filled_one() -> None:
+    look, _, _ = learned()
+    ring, disc = np.ones((24, 24), np.float32), np.ones((24, 24), np.float32)
+    ring[4:20, 4:20] = 0
+    colour = np.full((24, 24, 3), 128, np.float32)
+    places = [
+        usual_target(look.model_copy(update={"picture": written(Cutout(colour, opacity))})).where
+        for opacity in (ring, disc)
+    ]
+    assert places == ["inside", "beside"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["sigil", "plate"])
+def test_calibration_learns_the_picture_of_what_no_family_describes(variant: str, tmp_path: Path) -> None:
+    scene = MarkScene(
+        "learned", variant, seed=71, size=(640, 360), frames=12, marks=1, lock=True, clutter=True
+    )
+    images, chosen = decoded(scene, tmp_path), examples_at(scene)
+    examples = [Example(i, images[i], drawn.mark) for i in chosen for drawn in scene.truth(i)]
+    others = [image for i, image in enumerate(images) if i not in chosen]
+    best = candidates(examples, "mark", "ship", others)[0]
+    assert best.designator.family == "learned"
+    assert best.recall == 1
+    ious, wrong = [], 0
+    for index, image in enumerate(images):
+        if index in chosen:
+            continue
+        found = np.array([s.box for s in marks(to_ycrcb(image), best.designator, SURE)]).reshape(-1, 4)
+        drawn = np.array([d.mark for d in scene.truth(index) if d.whole]).reshape(-1, 4)
+        iou = sv.box_iou_batch(drawn, found) if len(found) else np.zeros((len(drawn), 0))
+        ious += iou.max(axis=1, initial=0).tolist()
+        wrong += int((iou.max(axis=0, initial=0) < 0.5).sum()) if len(drawn) else 0
+    assert len(ious) >= 6
+    assert min(ious) >= 0.75
+    assert np.mean(ious) >= 0.9
+    assert wrong == 0
+    empty = decoded(replace(scene, shown=False), tmp_path)
+    assert [marks(to_ycrcb(image), best.designator, SURE) for image in empty[::3]] == [[]] * 4
