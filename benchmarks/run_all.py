@@ -57,6 +57,7 @@ BENCHMARKS = (
         ("--seeds", "101,102", "--empty", "150"),
     ),
     Benchmark("image_masks", ("--quick",), (), _SAM2),
+    Benchmark("mask_engines", ("--quick",), (), (*_SAM2, "mobile_sam.pt")),
     Benchmark("image_track", ("FOOTAGE", "--plain-every", "50", "--most", "1"), ("FOOTAGE",), _SAM2),
     Benchmark("target_boxes", ("FOOTAGE", "grabcut"), ("FOOTAGE",), _SAM2),
     Benchmark("losses", ("--seeds", "1", "--ordeals", "turn"), (), _SAM2),

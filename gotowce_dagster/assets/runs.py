@@ -22,6 +22,7 @@ from gotowce_dagster.cluster.claims import claimed
 from gotowce_dagster.cluster.records import video_of
 from gotowce_dagster.cluster.slices import is_slice
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.background import in_background
 
 _logger = logging.getLogger(__name__)
 
@@ -37,22 +38,16 @@ def alive(instance: dg.DagsterInstance, run_id: str, every_s: float = _EVERY_S) 
     """
     _hold(_file(instance, run_id))
     release_dead_runs(instance)
-    stopped = threading.Event()
 
-    def watch() -> None:
+    def watch(stopped: threading.Event) -> None:
         while not stopped.wait(every_s):
             try:
                 release_dead_runs(instance)
             except Exception:
                 _logger.exception("check for killed runs failed; the next check is in %g s", every_s)
 
-    watcher = threading.Thread(target=watch, name="dead-runs", daemon=True)
-    watcher.start()
-    try:
+    with in_background(watch, "dead-runs"):
         yield
-    finally:
-        stopped.set()
-        watcher.join()
 
 
 def release_dead_runs(instance: dg.DagsterInstance) -> list[str]:

@@ -25,6 +25,12 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="Profile to write; an existing one is extended.")],
     designator: Annotated[str, typer.Option(help="Name of the designator.")] = "target",
     class_name: Annotated[str, typer.Option("--class", help="Class of its targets.")] = "target",
+    as_truth: Annotated[
+        bool,
+        typer.Option(
+            "--as-truth", help="Keep the boxes as ground truth too; the videos must be in the project."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Learn a game's designator from example boxes, and validate it on unseen frames.
@@ -45,6 +51,8 @@ def calibrate(
         safe_name(designator)
     except ValueError as error:
         raise InputError(f"--designator: {error}") from None
+    project = Project.find() if as_truth else None
+    keys = [intake.key_of(project.paths, video_file(each)) for each in video] if project else []
     into = read_profile(out) if out.exists() else None
     learned = learn(
         [video_file(each) for each in video],
@@ -61,6 +69,9 @@ def calibrate(
     unseen = out.with_name(f"{out.stem}_{designator}_unseen.png") if check and check.frames else None
     if check and unseen:
         write_picture(check_picture(check, class_name), unseen)
+    if project:
+        for key in keys:
+            intake.add_truth(project, key, boxes)
     if out.resolve().parent.parts[-2:] == ("data", "profiles"):
         intake.sync(Project.find(out.parent))
     if json:
@@ -81,5 +92,8 @@ def calibrate(
     if check and unseen:
         console.say(f"{check.expectation}: {unseen}")
         if check.proposed:
-            console.say(f"Frames in which another box would help most: {', '.join(map(str, check.proposed))}")
+            frames = ",".join(map(str, check.proposed))
+            console.say(f"Another box would help most in: gotowce mark {video[0]} --frames {frames}")
+    if keys:
+        console.say(f"Kept as ground truth of {', '.join(keys)}, where evaluation measures designators")
     console.say(f"Try it: gotowce detect {video[0]} --profile {out} --out boxes.csv")

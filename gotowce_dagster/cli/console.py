@@ -24,6 +24,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from gotowce_dagster.core.background import in_background
 from gotowce_dagster.core.progress import Progress
 
 # Text is printed literally, because a file may be named `[b]` or `:skull:`. Styled text is a Text.
@@ -106,19 +107,14 @@ def _log_shown() -> Generator[None]:
 
 @contextmanager
 def _progress_lines() -> Generator[Callable[[str], Progress]]:
-    lines, ended = _Lines(), threading.Event()
+    lines = _Lines()
 
-    def beat() -> None:
+    def beat(ended: threading.Event) -> None:
         while not ended.wait(_LINE_EVERY_S):
             lines.show_unfinished()
 
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
+    with in_background(beat, "progress"):
         yield lines.start
-    finally:
-        ended.set()
-        thread.join()
 
 
 @contextmanager

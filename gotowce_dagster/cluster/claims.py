@@ -16,6 +16,8 @@ from itertools import count
 
 from dagster import DagsterInstance
 
+from gotowce_dagster.core.background import in_background
+
 _logger = logging.getLogger(__name__)
 
 BEAT_S = 5.0
@@ -39,9 +41,8 @@ def claimed(
         storage.set_cursor_values({key: text})
 
     _wait_for_others(read, run_id, beat_s, lost_s)
-    stopped = threading.Event()
 
-    def beat() -> None:
+    def beat(stopped: threading.Event) -> None:
         for number in count():
             try:
                 write(json.dumps({"run": run_id, "host": socket.gethostname(), "beat": number}))
@@ -50,13 +51,10 @@ def claimed(
             if stopped.wait(beat_s):
                 return
 
-    thread = threading.Thread(target=beat, name="claim", daemon=True)
-    thread.start()
     try:
-        yield
+        with in_background(beat, "claim"):
+            yield
     finally:
-        stopped.set()
-        thread.join()
         write("")
 
 

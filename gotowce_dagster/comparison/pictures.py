@@ -75,18 +75,19 @@ def side_by_side(
     images: Mapping[tuple[str, int], np.ndarray],
     found: Mapping[str, Mapping[tuple[str, int], sv.Detections]],
     truth: Mapping[tuple[str, int], np.ndarray],
+    columns: int = _COLUMNS,
 ) -> list[tuple[str, np.ndarray]]:
-    """Draw the same frames for every detector: one row per frame, one column per detector, at most four a
-    sheet.
+    """Draw the same frames for every detector: one row per frame, one column per detector.
 
     Args:
         images: RGB uint8 (H, W, 3) by frame.
         found: detections by frame, by detector; a frame that a detector has not seen, or gave no response
             for, is marked.
         truth: ground truth boxes, xyxy (n, 4), drawn white.
+        columns: detectors per sheet.
 
     Returns:
-        Captions and sheets: for every four detectors the whole frames, then close-ups.
+        Captions and sheets: for the detectors of each sheet the whole frames, then close-ups.
     """
     names = list(found)
     # All detectors get the same close-up: ground truth, else the most confident detection of any of them.
@@ -96,8 +97,8 @@ def side_by_side(
     }
     with_focus = {frame: image for frame, image in images.items() if focus[frame] is not None}
     sheets = []
-    for start in range(0, len(names), _COLUMNS):
-        some = {name: found[name] for name in names[start : start + _COLUMNS]}
+    for start in range(0, len(names), columns):
+        some = {name: found[name] for name in names[start : start + columns]}
         sheets.append(("Whole frames", _sheet(images, some, truth, dict.fromkeys(images))))
         if with_focus:
             sheets.append(("Close up", _sheet(with_focus, some, truth, focus)))

@@ -18,8 +18,10 @@ from gotowce_dagster.comparison.cells import (
     with_interval,
 )
 from gotowce_dagster.comparison.compare import BOXES, TABLE, Comparison
+from gotowce_dagster.comparison.conclusion import conclusions
 from gotowce_dagster.comparison.pictures import scatter, side_by_side, worst_sheet
 from gotowce_dagster.config.params import ComparisonParams
+from gotowce_dagster.core.boxes import evenly
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.tables import write_table
 from gotowce_dagster.evaluation.scoring import worst
@@ -48,6 +50,7 @@ def _page(comparison: Comparison, params: ComparisonParams, drawn: np.ndarray | 
     images = {picture.frame: read_rgb(picture.file) for picture in comparison.sample.pictures}
     table = comparison.table
     sections = [
+        Section("Conclusion", notes=conclusions(table)),
         _overview(comparison, params, drawn),
         _cost(table),
         _budget(table, params) if table["budget_hours"].notna().any() else None,
@@ -215,9 +218,7 @@ def _frames(
     if not found or not params.frames_shown:
         return None
     frames = sorted(images)
-    positions = np.unique(
-        np.linspace(0, len(frames) - 1, min(params.frames_shown, len(frames))).round().astype(int)
-    )
+    positions = evenly(len(frames), params.frames_shown)
     shown = {frames[position]: images[frames[position]] for position in positions}
     sample = comparison.sample
     truth = {

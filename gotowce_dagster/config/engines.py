@@ -20,13 +20,14 @@ UNUSED = "unused"
 
 ENGINES = {
     "masks": ("sam2", "edgetam", "mobile_sam", "grabcut"),
-    "propagation": ("sam2", "edgetam", "sam2_image_track"),
+    "propagation": ("sam2", "edgetam", "sam3", "sam2_image_track"),
 }
 """The engines by name; segmenters/registry.py and propagation/registry.py build them."""
 
 _DEFAULTS = (
     "sam2:sam2.1_hiera_tiny.pt",
     "edgetam:EdgeTAM-hf",
+    "sam3:facebook/sam3",
     "sam2_image_track:sam2_hiera_tiny_image.pt",
     "mobile_sam:mobile_sam.pt",
     "grabcut",

@@ -64,6 +64,15 @@ def load_folder(model: str, processor: str, folder: Path, **settings: Any) -> tu
         prepare = getattr(transformers, processor).from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
+    return load_model(model, folder, **settings), prepare
+
+
+def load_model(model: str, folder: Path, **settings: Any) -> Any:
+    """Load a model without a processor from a folder; arguments and errors are those of load_folder."""
+    keep_offline()
+    import transformers
+
+    with damage(folder), no_hub():
         built, loading = getattr(transformers, model).from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, output_loading_info=True, **settings
         )
@@ -71,7 +80,7 @@ def load_folder(model: str, processor: str, folder: Path, **settings: Any) -> tu
         raise MissingWeightsError(
             f"{folder}: lacks {len(lacking)} tensors, as {min(lacking)}; fetch it again"
         )
-    return built, prepare
+    return built
 
 
 @contextmanager

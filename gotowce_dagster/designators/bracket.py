@@ -19,7 +19,7 @@ import supervision as sv
 
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.arms import Search, find_corners
-from gotowce_dagster.designators.evidence import mark_mask
+from gotowce_dagster.designators.evidence import mark_mask, shifted_mask
 from gotowce_dagster.designators.measures import judge, measure
 from gotowce_dagster.designators.profile import AnyDesignator, Designator
 from gotowce_dagster.designators.proposals import corner_places, propose
@@ -50,7 +50,7 @@ def find_marks(
     Args:
         small: look in addition for marks with arms shorter than those of the examples.
     """
-    mask = mark_mask(ycrcb, designator)
+    mask = mark_mask(ycrcb, designator) | shifted_mask(ycrcb, designator.colours)
     looks = [designator, designator.small] if small and designator.small else [designator]
     marks: list[Mark] = []
     for look in looks:

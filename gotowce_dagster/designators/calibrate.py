@@ -96,7 +96,8 @@ def calibrate(
     clips = [video] if isinstance(video, Path) else list(video)
     material = read_material(clips, boxes)
     examples, drawn = material.examples, [example.box for example in material.examples]
-    background = [image for _, image in material.unseen[:: max(len(material.unseen) // 6, 1)]]
+    some = material.unseen[:: max(len(material.unseen) // 6, 1)]
+    background = [image for _, image in [*material.empty, *some]]
     chosen = candidates(examples, name, class_name, background)
     if not chosen or chosen[0].score <= _WORTHLESS:
         raise InputError(f"{boxes}: {_why_none(examples, chosen)}; nothing is saved. {_NEXT}")
@@ -108,7 +109,7 @@ def calibrate(
     others_known = tuple(d for d in known.designators if d.name != name)
     profile = Profile(name=known.name, videos=videos, designators=(*others_known, designator))
     per_frame = len(examples) / len({id(example.image) for example in examples})
-    check = self_check(best, material.unseen, drawn, per_frame)
+    check = self_check(best, material.unseen, drawn, per_frame, empty=material.empty)
     calibration = Calibration(profile, designator, [_fit(example, designator) for example in examples], check)
     if not calibration.recognised:
         raise InputError(f"{boxes}: {_why_none(examples, chosen)}; nothing is saved. {_NEXT}")

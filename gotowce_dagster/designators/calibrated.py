@@ -5,6 +5,7 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.core.colour import Colour
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.designators.calibrate import Calibration, Fit
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
 from gotowce_dagster.designators.profile import AnyDesignator, Designator
@@ -39,7 +40,7 @@ def calibration_picture(calibration: Calibration) -> np.ndarray:
 
 def _close_ups(fit: Fit, designator: AnyDesignator) -> list[np.ndarray]:
     image = fit.example.image
-    boxes = sv.Detections(xyxy=fit.box[None], data={"class_name": np.array([designator.class_name])})
+    boxes = from_boxes(fit.box, class_name=[designator.class_name])
     pair = ((image, boxes, [""]), (_mask_picture(image, designator), sv.Detections.empty(), []))
     return [closeup(*arguments, box=fit.box, side=_SIDE, margin=_MARGIN) for arguments in pair]
 
@@ -99,7 +100,7 @@ def check_picture(check: SelfCheck, class_name: str, most: int = 8) -> np.ndarra
     for kind in _ORDER:
         found = [finding for finding in check.findings if finding.kind == kind]
         for finding in found[:: max(len(found) // most, 1)][:most]:
-            boxes = sv.Detections(xyxy=finding.box[None], data={"class_name": np.array([class_name])})
+            boxes = from_boxes(finding.box, class_name=[class_name])
             images.append(
                 closeup(finding.image, boxes, [""], box=finding.box, side=_SIDE, margin=max(_MARGIN, 0.8))
             )

@@ -45,6 +45,12 @@ def own_colour(ycrcb: np.ndarray, colours: Iterable[Colour]) -> np.ndarray | Non
     return found
 
 
+_GROUND = 9
+"""Side in pixels of halved chroma of the square that shows the ground beneath a thin line."""
+_TINT = 30
+"""Levels of the ground's tint in Cr and Cb that count at most, so that no ground gives grey a hue."""
+
+
 def to_ycrcb(image: np.ndarray) -> np.ndarray:
     """RGB uint8 (H, W, 3) to the colour space of profiles."""
     return cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
@@ -53,6 +59,35 @@ def to_ycrcb(image: np.ndarray) -> np.ndarray:
 def mark_mask(ycrcb: np.ndarray, designator: AnyDesignator) -> np.ndarray:
     """Pixels that have one of the mark's colours; see mask_of."""
     return mask_of(ycrcb, designator.colours)
+
+
+def shifted_mask(ycrcb: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
+    """Pixels that would have one of the colours on a grey ground: uint8 (H, W) of 0 and 1.
+
+    Halved chroma mixes thin lines with what is beneath: on red soil green lines are nearly grey. So half of
+    the ground's own tint is taken off, and what is left must still differ from the ground.
+    """
+    height, width = ycrcb.shape[:2]
+    moved, apart = [], np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
+    for channel in (1, 2):
+        chroma = np.ascontiguousarray(ycrcb[::2, ::2, channel])
+        ground = cv2.blur(chroma, (_GROUND, _GROUND))
+        apart = np.maximum(apart, cv2.absdiff(chroma, ground))
+        tint = np.clip(ground, 128 - _TINT, 128 + _TINT)
+        moved.append(cv2.addWeighted(chroma, 1, tint, -0.5, 64))
+    found = np.zeros((height, width), np.uint8)
+    for colour in colours:
+        low, high = colour.bounds
+        tinted = np.asarray(cv2.inRange(apart, int(CONTRAST[1]), 255))
+        for place, plane in zip((1, 2), moved, strict=True):
+            tinted = np.bitwise_and(tinted, np.asarray(cv2.inRange(plane, low[place], high[place])))
+        if not tinted.any():
+            continue
+        size = (2 * tinted.shape[1], 2 * tinted.shape[0])
+        grown = cv2.resize(tinted, size, interpolation=cv2.INTER_NEAREST)[:height, :width]
+        lit = np.asarray(cv2.inRange(np.ascontiguousarray(ycrcb[..., 0]), low[0], high[0]))
+        found |= np.bitwise_and(grown, lit)
+    return np.bitwise_and(found, 1, out=found)
 
 
 def mask_of(ycrcb: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.tables import read_truth
 from gotowce_dagster.video.decode import probe, read_frames
@@ -16,7 +17,6 @@ TARGETS = ("target", "object")
 """Labels of boxes around what stands in, under or beside a mark."""
 UNSEEN = 24
 """Frames without an example that a designator is tried on."""
-_BOX = ["x1", "y1", "x2", "y2"]
 _OFF = 2
 """Pixels by which a box may be off."""
 
@@ -41,6 +41,8 @@ class Material:
     """Box xyxy float (4,) of the target of each example, where one is drawn."""
     unseen: Sequence[tuple[int, np.ndarray]]
     """Frames without an example: frame_index, RGB uint8 (H, W, 3)."""
+    empty: Sequence[tuple[int, np.ndarray]] = ()
+    """Frames in which a human found no mark, likewise."""
 
 
 def read_material(clips: Sequence[Path], boxes: Path) -> Material:
@@ -49,12 +51,13 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
     Args:
         clips: the videos.
         boxes: CSV with the columns of tables.read_truth; rows of other clips and labels are passed over.
+            The label ``none`` names frames without a mark.
 
     Raises:
         InputError: fewer than three boxes on these videos, or frames or places that they do not have.
     """
     rows = _rows_of(clips, boxes)
-    examples, targets, unseen = [], [], []
+    examples, targets, unseen, empty = [], [], [], []
     for clip in clips:
         own = rows[rows["clip"].isin((clip.name, clip.stem))]
         marked = own[own["label"].eq("designator")]
@@ -62,13 +65,14 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
         frames = {f.index: f.rgb() for f in read_frames(clip, {*own["frame_index"], *others})}
         if missing := sorted(set(own["frame_index"]) - set(frames)):
             raise InputError(f"{boxes}: {clip.name} has no readable frame {', '.join(map(str, missing))}")
-        for index, box in zip(marked["frame_index"], marked[_BOX].to_numpy(float), strict=True):
+        for index, box in zip(marked["frame_index"], marked[BOX].to_numpy(float), strict=True):
             examples.append(Example(int(index), frames[index], box))
             targets.append(_target_of(own, int(index), box))
         unseen += [(i, frames[i]) for i in others if i in frames]
+        empty += [(i, frames[i]) for i in own["frame_index"][own["label"].eq("none")]]
     for example in examples:
         _refuse_outside(boxes, example)
-    return Material(examples, targets, unseen)
+    return Material(examples, targets, unseen, empty)
 
 
 def _spread_between(frames: int, taken: Collection[int], count: int) -> list[int]:
@@ -79,7 +83,7 @@ def _spread_between(frames: int, taken: Collection[int], count: int) -> list[int
 
 def _target_of(rows: pd.DataFrame, frame_index: int, box: np.ndarray) -> np.ndarray | None:
     """The box labelled ``target`` or ``object`` in a frame that is nearest to a mark, if there is one."""
-    drawn = rows[rows["frame_index"].eq(frame_index) & rows["label"].isin(TARGETS)][_BOX].to_numpy(float)
+    drawn = rows[rows["frame_index"].eq(frame_index) & rows["label"].isin(TARGETS)][BOX].to_numpy(float)
     if not len(drawn):
         return None
     apart = np.hypot(*((drawn[:, :2] + drawn[:, 2:]) / 2 - (box[:2] + box[2:]) / 2).T)
@@ -91,7 +95,7 @@ def _rows_of(videos: Sequence[Path], boxes: Path) -> pd.DataFrame:
     tables = [read_truth(boxes, probe(video), own) for video, own in names.items()]
     truth = pd.concat(tables).drop_duplicates()
     own = truth["clip"].isin([name for pair in names.values() for name in pair])
-    rows = truth[own & truth["label"].isin(("designator", *TARGETS))]
+    rows = truth[own & truth["label"].isin(("designator", "none", *TARGETS))]
     rows = rows.drop_duplicates(["clip", "frame_index", "x1", "y1", "label"])
     count = int(rows["label"].eq("designator").sum())
     if count < MIN_EXAMPLES:

@@ -10,10 +10,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.designators.picture import read
 from gotowce_dagster.designators.profile import AnyDesignator, LearnedLook, Profile, Target
-
-_BOX = ["x1", "y1", "x2", "y2"]
 
 USUAL: dict[str, Target] = {
     "corners": Target(where="inside", box=(0, 0, 1, 1)),
@@ -87,7 +86,7 @@ def at_targets(detections: pd.DataFrame, profile: Profile, room: float = 0.25) -
         if designator.target.where in ("inside", "enclosed"):
             continue  # the mark is the region, and its rim shows the background
         rows = detections["prompt"].eq(designator.name)
-        region = regions(designator, detections.loc[rows, _BOX].to_numpy(float))
+        region = regions(designator, detections.loc[rows, BOX].to_numpy(float))
         margin = room * np.tile(region[:, 2:] - region[:, :2], 2) * (-1, -1, 1, 1)
-        moved.loc[rows, _BOX] = region + margin
+        moved.loc[rows, BOX] = region + margin
     return moved

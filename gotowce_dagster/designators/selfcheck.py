@@ -78,7 +78,9 @@ def self_check(
     frames: Iterable[tuple[int, np.ndarray]],
     boxes: Sequence[np.ndarray],
     per_frame: float,
+    *,
     seconds: float = 12,
+    empty: Iterable[tuple[int, np.ndarray]] = (),
 ) -> SelfCheck:
     """Run a designator on unseen frames.
 
@@ -87,21 +89,23 @@ def self_check(
         boxes: of the examples, float (4,) xyxy.
         per_frame: examples a frame.
         seconds: no further frame is looked at after so long.
+        empty: frames in which a human found no mark, as ``frames``: what is found there is suspicious.
     """
     deadline = time.process_time() + seconds
     seen: list[tuple[int, np.ndarray, list[Sighting]]] = []
-    for frame_index, image in frames:
+    known_empty = list(empty)
+    for frame_index, image in [*known_empty, *frames]:
         seen.append((frame_index, image, marks(to_ycrcb(image), candidate.designator, _SHOWN)))
         if time.process_time() > deadline:
             break
     standing = still([[s.box for s in found if s.confidence >= SURE] for _, _, found in seen], boxes)
     findings = []
-    for frame_index, image, found in seen:
+    for place, (frame_index, image, found) in enumerate(seen):
         for rank, sighting in enumerate(found):
             odd = any(np.abs(sighting.box - box).max() <= STILL for box in standing)
             crowded = rank >= 3 * np.ceil(per_frame) + 1
             kind = "sure" if sighting.confidence >= _CLEAR else "doubtful"
-            if sighting.confidence >= SURE and (odd or crowded):
+            if sighting.confidence >= SURE and (odd or crowded or place < len(known_empty)):
                 kind = "suspicious"
             findings.append(Finding(frame_index, image, sighting.box, sighting.confidence, kind))
     return SelfCheck(
@@ -110,7 +114,7 @@ def self_check(
         frames=len(seen),
         frames_with=len({f.frame_index for f in findings if f.kind == "sure"}),
         findings=findings,
-        proposed=_proposed([(index, found) for index, _, found in seen], findings),
+        proposed=_proposed([(index, found) for index, _, found in seen[len(known_empty) :]], findings),
     )
 
 

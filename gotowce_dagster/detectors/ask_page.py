@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import supervision as sv
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.detections import confidences, from_boxes
 from gotowce_dagster.detectors.ask import Answer
 from gotowce_dagster.detectors.local.kosmos2 import Description
@@ -62,9 +63,13 @@ def page(title: str, images: Mapping[int, np.ndarray], answers: Mapping[int, Ans
     sections = []
     for index, image in images.items():
         answer = answers[index]
-        rows = [[name, span, *map(float, place.round(1))] for name, span, place in _rows(answer, words)]
-        places = ["x", "y"] if isinstance(answer, np.ndarray) else ["x1", "y1", "x2", "y2"]
-        headings = ["what", "characters of the text", *places]
+        is_text = isinstance(answer, Description)
+        rows = [
+            [name, *([span] if is_text else []), *map(float, place.round(1))]
+            for name, span, place in _rows(answer, words)
+        ]
+        places = ["x", "y"] if isinstance(answer, np.ndarray) else BOX
+        headings = ["what", *(["characters of the text"] if is_text else []), *places]
         table = [Table(headings, rows, "Places in pixels of the frame")] if rows else []
         picture = ("", picture_of(image, answer, words))
         sections.append(Section(f"Frame {index}", text_of(answer), tables=table, pictures=[picture]))

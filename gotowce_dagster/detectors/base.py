@@ -93,25 +93,9 @@ def found(
     return detections
 
 
-def owned(
-    xyxy: np.ndarray,
-    confidence: np.ndarray,
-    owners: Sequence[tuple[str, str]],
-    shape: tuple[int, ...],
-    *,
-    min_confidence: float,
-    nms_iou: float,
-    class_agnostic: bool = False,
-) -> sv.Detections:
-    """The detections of an image from a model's boxes; see ``found`` and ``tidied``.
-
-    Args:
-        owners: the class and the phrase of each box.
-    """
-    detections = found(xyxy, confidence, [name for name, _ in owners], [phrase for _, phrase in owners])
-    return tidied(
-        detections, shape, min_confidence=min_confidence, nms_iou=nms_iou, class_agnostic=class_agnostic
-    )
+def owned(xyxy: np.ndarray, confidence: np.ndarray, owners: Sequence[tuple[str, str]]) -> sv.Detections:
+    """Detections as from ``found``; ``owners`` has the class and the phrase of each box."""
+    return found(xyxy, confidence, [name for name, _ in owners], [phrase for _, phrase in owners])
 
 
 def tidied(

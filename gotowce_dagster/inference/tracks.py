@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import supervision as sv
 
+from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.core.extras import require
 
 
@@ -32,11 +33,11 @@ class Tracks:
 
     def number(self, detections: sv.Detections) -> np.ndarray:
         """Return the track id of each box, int (n,); -1 without a track."""
-        numbered = sv.Detections(
-            xyxy=detections.xyxy,
-            confidence=detections.confidence,
+        numbered = from_boxes(
+            detections.xyxy,
+            detections.confidence,
             class_id=np.zeros(len(detections), int),
-            data={"row": np.arange(len(detections))},
+            row=np.arange(len(detections)),
         )
         tracked = self._tracker.update(numbered)
         numbers = np.full(len(detections), -1)

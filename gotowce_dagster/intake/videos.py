@@ -86,6 +86,33 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
     return key
 
 
+def add_truth(project: Project, key: str, truth: Path) -> None:
+    """Write ground truth of a video that was added, in place of earlier rows of that kind.
+
+    Args:
+        truth: as in ``add``; its rows are those of the video's file in data/raw.
+
+    Raises:
+        InputError: the ground truth is malformed or has no row of this video.
+    """
+    video = project.raw(key)
+    _write_truth(project.paths, key, video.name, read_any_truth(truth, video.name, probe(video)))
+
+
+def key_of(paths: Paths, video: Path) -> str:
+    """The key of a video of the project, given its file in data/raw.
+
+    Raises:
+        InputError: the file is none of the project's videos.
+    """
+    for key, entry in listed_videos(paths).items():
+        if (paths.raw / entry.file).resolve() == video.resolve():
+            return key
+    raise InputError(
+        f"{video}: not a video of this project; run `gotowce add {video}` and name it by its key"
+    )
+
+
 def sync(project: Project, refresh: bool = False, leave: Collection[str] = ()) -> list[str]:
     """Write data/videos.yaml, data/engines.yaml and the pipeline of each video; track new videos and reviews.
 

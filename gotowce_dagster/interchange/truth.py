@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import read_json, read_text
 from gotowce_dagster.core.tables import (
@@ -203,15 +204,13 @@ def _rows(boxes: Mapping[int, Iterable[_Box]], clip: str) -> pd.DataFrame:
         frame = {"clip": clip, "frame_index": str(index)}
         listed = list(of_frame)
         if not listed:
-            rows.append(
-                frame | dict.fromkeys(("x1", "y1", "x2", "y2"), "") | {"label": "none", "marked": "no"}
-            )
+            rows.append(frame | dict.fromkeys(BOX, "") | {"label": "none", "marked": "no"})
         for box in listed:
-            sides = dict(zip(("x1", "y1", "x2", "y2"), map(repr, box.xyxy), strict=True))
+            sides = dict(zip(BOX, map(repr, box.xyxy), strict=True))
             is_kept = is_complete or box.class_name in TRUTH_LABELS
             label = box.class_name if is_kept else "object"
             rows.append(frame | sides | {"label": label, "marked": box.marked or ""})
-    columns = ["clip", "frame_index", "x1", "y1", "x2", "y2", "label", *(["marked"] if is_complete else [])]
+    columns = ["clip", "frame_index", *BOX, "label", *(["marked"] if is_complete else [])]
     return pd.DataFrame(rows, columns=columns, dtype=str)
 
 

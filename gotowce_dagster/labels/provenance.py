@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.tables import COMPLETE_IGNORED, DETECTIONS, MASKS, PROVENANCE, read_table
 from gotowce_dagster.labels.reviewed import ReviewedFrames, decision_of, is_usable
 from gotowce_dagster.labels.reviews import FIRST_PROPOSAL, Box, Review
@@ -75,7 +76,7 @@ def rejected_proposals(used: pd.DataFrame, reviews: Mapping[str, ReviewedFrames]
         if (frame := reviews[row["video"]].get(row["frame_index"])) and is_usable(decision_of(frame))
         for name, box in _no_targets(decision_of(frame))
     ]
-    columns = ["split", "video", "frame_index", "class_name", "x1", "y1", "x2", "y2"]
+    columns = ["split", "video", "frame_index", "class_name", *BOX]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-_COLOURS = [
+COLOURS = [
     "#0072b2",
     "#d55e00",
     "#009e73",
@@ -30,7 +30,7 @@ def training_curves(history: pd.DataFrame) -> np.ndarray:
     }
     figure, axes = figure_of(len(panels))
     for axis, (title, lines) in zip(axes, panels.items(), strict=True):
-        for (name, values), colour in zip(lines.items(), _COLOURS, strict=False):
+        for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
             axis.plot(
                 history["epoch"], values, label=name, color=colour, marker="." if len(values) < 40 else None
             )
@@ -48,7 +48,7 @@ def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.
         curves: recall and precision, each (n,), by name.
     """
     figure, (axis,) = figure_of(1)
-    for (name, (recall, precision)), colour in zip(curves.items(), _COLOURS * 3, strict=False):
+    for (name, (recall, precision)), colour in zip(curves.items(), COLOURS * 3, strict=False):
         axis.plot(recall, precision, label=name, color=colour, drawstyle="steps-pre")
     axis.set(
         xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02), title="precision over recall"
@@ -68,9 +68,7 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: st
     places = np.arange(len(groups))
     width = 0.8 / max(len(series), 1)
     for number, (name, values) in enumerate(series.items()):
-        drawn = axis.bar(
-            places + number * width, values, width * 0.95, label=name, color=_COLOURS[number % 6]
-        )
+        drawn = axis.bar(places + number * width, values, width * 0.95, label=name, color=COLOURS[number % 6])
         axis.bar_label(drawn, fmt="%.2f", fontsize=7)
     axis.set_xticks(places + width * (len(series) - 1) / 2, groups)
     axis.set(title=title, ylim=(0, 1.1))

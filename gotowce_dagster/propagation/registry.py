@@ -9,10 +9,12 @@ from gotowce_dagster.propagation.base import Propagator
 from gotowce_dagster.propagation.edgetam import EdgeTamPropagator
 from gotowce_dagster.propagation.image_track import ImageTrack
 from gotowce_dagster.propagation.sam2 import Sam2Propagator
+from gotowce_dagster.propagation.sam3 import Sam3Propagator
 
 PROPAGATORS: dict[str, Callable[[str, MasksParams], Propagator]] = {
     "sam2": Sam2Propagator,
     "edgetam": EdgeTamPropagator,
+    "sam3": Sam3Propagator,
     "sam2_image_track": ImageTrack,
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, NamedTuple, cast, get_args
 from urllib.parse import quote
 
 import pandas as pd
@@ -36,8 +36,7 @@ _MASK_COLOUR = Colour(86, 180, 233, 130)
 _BLIND = "Drawn at random. No hints here, so that the error rate is an honest one."
 
 
-@dataclass(frozen=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """A neighbouring frame, shown beside the one to review."""
 
     file: Path

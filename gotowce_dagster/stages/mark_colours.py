@@ -3,6 +3,7 @@
 import numpy as np
 
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import evenly
 from gotowce_dagster.core.files import fresh_dir
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import DETECTIONS, read_table
@@ -78,8 +79,7 @@ def _measured(
     for video in project.videos:
         detections = read_table(project.paths.detections(video), DETECTIONS)
         indices = np.unique(detections["frame_index"])
-        places = np.linspace(0, len(indices) - 1, min(params.frames, len(indices))).round().astype(int)
-        chosen[video] = detections, indices[places].tolist()
+        chosen[video] = detections, indices[evenly(len(indices), params.frames)].tolist()
     total = sum(len(indices) for _, indices in chosen.values())
     groups, shown, done = dict[Key, Counts](), dict[Key, tuple[int, np.ndarray]](), 0
     progress(0, total)

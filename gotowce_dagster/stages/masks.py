@@ -4,7 +4,9 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from gotowce_dagster.config.engines import UNUSED
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import remove, work_folder
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, MASKS, read_table, write_table
@@ -23,11 +25,16 @@ def run(project: Project, video: str, progress: Progress = silent) -> None:
     """Write data/masks/VIDEO.parquet, one row per target; an interrupted run resumes.
 
     Raises:
-        InputError: an earlier stage has not run yet, a frame cannot be decoded, or the point prompts are
-            invalid.
+        InputError: an earlier stage has not run yet, a frame cannot be decoded, the point prompts are
+            invalid, or no engine is chosen for the mode.
         MissingWeightsError: the engine's weights are neither on this machine nor downloadable.
     """
     paths, params, path = project.paths, project.params.masks, project.raw(video)
+    if params.mode == "video" and project.engines["propagation"] == UNUSED:
+        raise InputError(
+            f"{paths.engines}: masks.mode is video, but no engine of propagation is chosen yet; "
+            "run `gotowce sync`"
+        )
     frames = read_table(paths.frame_index(video), FRAMES)
     profile = read_profile(paths.profile(project.video(video).profile))
     detections = read_table(paths.detections(video), DETECTIONS)

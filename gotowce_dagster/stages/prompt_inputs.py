@@ -1,5 +1,6 @@
 """Study: what a detector should be shown: raw, thresholded, cropped or tiled frames."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +19,7 @@ from gotowce_dagster.core.progress import Progress, in_one_bar, silent
 from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.studies.prompt_inputs import conclusion, results, seen, variants
+from gotowce_dagster.studies.prompt_inputs import Variant, conclusion, results, seen, variants
 from gotowce_dagster.studies.prompt_inputs_report import (
     BOXES,
     PICTURE,
@@ -48,7 +49,7 @@ def run(project: Project, progress: Progress = silent) -> None:
         chosen = sample(footage, params.frames, Path(folder) / "frames")
         start = in_one_bar(progress, sum(contender.obstacle is None for contender in contenders))
         comparison = compare(contenders, chosen, params, Path(folder), start)
-        sheet, compared = _pictures(comparison, params)
+        sheet, compared = _pictures(comparison, shown, params)
     table = results(comparison, shown)
     failures = [
         f"{row['name']}: {row['status']}: {row['reason']}"
@@ -67,18 +68,22 @@ def run(project: Project, progress: Progress = silent) -> None:
 
 
 def _pictures(
-    comparison: Comparison, params: PromptInputsParams
-) -> tuple[np.ndarray | None, list[tuple[str, np.ndarray]]]:
-    """What detectors see in some frames, and what they find; none if no frame is to be shown."""
-    pictures = comparison.sample.pictures
+    comparison: Comparison, shown: Sequence[Variant], params: PromptInputsParams
+) -> tuple[np.ndarray | None, dict[str, list[tuple[str, np.ndarray]]]]:
+    """What detectors see in some frames, and what each finds; none if no frame is to be shown."""
+    sample = comparison.sample
+    truth = {
+        picture.frame: np.concatenate(
+            [sample.boxes(picture.frame, label) for label in ("designator", "object")]
+        )
+        for picture in sample.pictures
+    }
+    # Frames with something to find, if there are any.
+    pictures = [one for one in sample.pictures if len(truth[one.frame])] or sample.pictures
     some = [pictures[place] for place in evenly(len(pictures), params.frames_shown)]
     if not some:
-        return None, []
+        return None, {}
     images = {picture.frame: read_rgb(picture.file) for picture in some}
-    truth = {
-        frame: np.concatenate([comparison.sample.boxes(frame, label) for label in ("designator", "object")])
-        for frame in images
-    }
     rows = []
     for picture in some:
         profile = read_profile(picture.profile)
@@ -86,5 +91,13 @@ def _pictures(
             name: seen(images[picture.frame], settings, profile) for name, settings in params.inputs.items()
         }
         rows.append((f"{picture.video} frame {picture.frame_index}", pieces, truth[picture.frame]))
-    found = {name: run.found for name, run in comparison.runs.items() if run.frames}
-    return seen_sheet(rows), side_by_side(images, found, truth) if found else []
+    compared = {}
+    for name in params.detectors:
+        found = {
+            one.input: comparison.runs[one.name].found
+            for one in shown
+            if one.detector == name and comparison.runs[one.name].frames
+        }
+        if found:
+            compared[name] = side_by_side(images, found, truth, columns=len(found))
+    return seen_sheet(rows), compared

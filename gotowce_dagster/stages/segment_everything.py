@@ -50,7 +50,7 @@ def run(project: Project, progress: Progress = silent) -> None:
             made.append(cut_up(method, cutter, one.image))
             progress(place * len(cutters) + number, total)
         if of_model:
-            made.append(merged(f"{project.engines['masks']}, both", finer=made[1], coarser=made[0]))
+            made.insert(2, merged("whole frame and tiles", finer=made[1], coarser=made[0]))
         for cut in made:
             fit = best_fit(cut, one.objects)
             about = {"video": one.video, "frame_index": one.index, "method": cut.method}
@@ -63,13 +63,13 @@ def run(project: Project, progress: Progress = silent) -> None:
 
 def _of_model(project: Project) -> dict[str, Cutter]:
     """The methods of the masks engine: on the whole frame, then in tiles; none if it takes no points."""
-    params, engine = project.params.segment_everything, project.engines["masks"]
-    model = build_segmenter(engine, project.params.masks.model_copy(update={"input_px": params.input_px}))
+    params, masks = project.params.segment_everything, project.params.masks
+    model = build_segmenter(project.engines["masks"], masks.model_copy(update={"input_px": params.input_px}))
     if not isinstance(model, Interactive):
         return {}
     return {
-        f"{engine}, whole frame": generator(model, params),
-        f"{engine}, tiles of {params.tile_px} px": tiled_generator(model, params),
+        "whole frame": generator(model, params),
+        f"tiles of {params.tile_px} px": tiled_generator(model, params),
     }
 
 
@@ -104,5 +104,13 @@ def _write(
         fitted.to_csv(new / FITS, index=False)
         by_size(fitted, params).to_csv(new / SIZES, index=False)
         write_picture(close if near else whole, new / PICTURE)
-        page = report(cuts, fitted, params, [*sheets, ("", whole)], "" if is_of_model else missing)
+        engine = project.engines["masks"] if is_of_model else ""
+        page = report(
+            cuts,
+            fitted,
+            params,
+            [*sheets, ("", whole)],
+            engine=engine,
+            missing="" if engine else missing,
+        )
         (new / REPORT).write_text(page, encoding="utf-8")

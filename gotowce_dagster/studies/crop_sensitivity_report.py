@@ -5,13 +5,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from gotowce_dagster.core.boxes import evenly
+from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.curves import figure_of, painted
 from gotowce_dagster.pictures.report import Section, Table, render_report
+from gotowce_dagster.studies.crop_samples import Sample
 from gotowce_dagster.studies.crop_sensitivity import ANY
 
 DESCRIPTIONS, SHARES, NEIGHBOURS = "descriptions.csv", "shares.csv", "neighbours.csv"
 PICTURE, REPORT = "shares.png", "report.html"
 _MOST_NEIGHBOURS = 20
+_SHOWN = 12
 _TEXT = (
     "How well does a describing model notice the mark as the crop around it grows? The corners of each "
     "crop lie at random places outside the mark's box, at most the given offset away. A description counts "
@@ -85,3 +89,18 @@ def report(
         sections.append(Section(describer, tables=tables, pictures=pictures, parts=[each]))
     numbers = {"describers": len(answers), "did not run": len(not_run)}
     return render_report("Crop sensitivity", numbers, sections, 4_000_000)
+
+
+def sheet(samples: Sequence[Sample], descriptions: pd.DataFrame) -> np.ndarray:
+    """Some crops from the tightest to the widest, with their descriptions; RGB uint8."""
+    order = np.argsort([sample.max_offset for sample in samples], kind="stable")
+    chosen = order[evenly(len(order), _SHOWN)]
+    texts = descriptions["description"].tolist()
+    captions = [
+        f"{samples[n].max_offset} px\n{_wrapped(texts[n] or 'no usable description')}" for n in chosen
+    ]
+    return contact_sheet([samples[n].image for n in chosen], captions, columns=4)
+
+
+def _wrapped(text: str, width: int = 44) -> str:
+    return f"{text[:width]}\n{text[width : 2 * width]}"

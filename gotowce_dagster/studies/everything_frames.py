@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.boxes import xyxy
+from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.tables import COMPLETE_IGNORED, read_complete_truth, read_truth
 from gotowce_dagster.video.decode import probe, read_frames
 
@@ -57,7 +57,7 @@ def objects_of(project: Project, video: str) -> pd.DataFrame:
         rows = read_truth(truth, probe(project.raw(video)))
         known = rows["frame_index"].isin(found[0]["frame_index"]) if found else False
         found.append(rows[(rows["label"] == "object") & ~np.array(known)])
-    columns = ["frame_index", "x1", "y1", "x2", "y2"]
+    columns = ["frame_index", *BOX]
     return pd.concat(found)[columns] if found else pd.DataFrame(columns=columns, dtype=float)
 
 

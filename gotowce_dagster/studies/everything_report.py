@@ -9,7 +9,7 @@ import pandas as pd
 from gotowce_dagster.config.study_params import SegmentEverythingParams
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.intervals import wilson
-from gotowce_dagster.pictures.curves import figure_of, painted
+from gotowce_dagster.pictures.curves import COLOURS, figure_of, painted
 from gotowce_dagster.pictures.report import Section, Table, render_report
 from gotowce_dagster.studies.everything import Cut
 
@@ -101,7 +101,7 @@ def sizes_figure(sizes: pd.DataFrame) -> np.ndarray:
         mine = shown[shown["method"] == method]
         places = np.array([labels.index(size) for size in mine["size"]]) + (number + 0.5) * width - 0.4
         ends = np.array([mine["share"] - mine["low"], mine["high"] - mine["share"]]).clip(min=0)
-        axis.bar(places, mine["share"], width * 0.9, label=method)
+        axis.bar(places, mine["share"], width * 0.9, label=method, color=COLOURS[number % len(COLOURS)])
         axis.errorbar(places, mine["share"], ends, fmt="none", ecolor="black", capsize=3, linewidth=1)
         for place, (_, row) in zip(places, mine.iterrows(), strict=True):
             axis.text(place, 1.04, f"{row['found']}/{row['targets']}", ha="center", fontsize=7)
@@ -123,12 +123,15 @@ def report(
     fits: pd.DataFrame,
     params: SegmentEverythingParams,
     pictures: Sequence[tuple[str, np.ndarray]],
+    *,
+    engine: str,
     missing: str,
 ) -> str:
     """Render the report page as HTML.
 
     Args:
         pictures: captions and contact sheets, RGB uint8.
+        engine: the model of the methods on the whole frame and in tiles; empty if there is none.
         missing: why a method did not run; empty if all did.
     """
     methods, sizes = by_method(cuts, fits, params), by_size(fits, params)
@@ -143,7 +146,11 @@ def report(
     sections.append(
         Section("Frames", "White boxes: ground truth. Thick outlines: the best segments.", pictures=pictures)
     )
-    numbers = {"device": best_device(), "frames": len(cuts.drop_duplicates(["video", "frame_index"]))}
+    numbers = {
+        "engine": engine or None,
+        "device": best_device(),
+        "frames": len(cuts.drop_duplicates(["video", "frame_index"])),
+    }
     return render_report("Segment everything", numbers, sections, 4_000_000)
 
 

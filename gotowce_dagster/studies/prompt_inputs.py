@@ -56,8 +56,9 @@ def results(comparison: Comparison, shown: Sequence[Variant]) -> pd.DataFrame:
         gain = dict.fromkeys(("gain", "gain_low", "gain_high", "better", "slower"), np.nan)
         if (first.name, one.name) in pairs.index:
             pair = pairs.loc[(first.name, one.name)]
-            gain["gain"], gain["better"] = -pair["difference"], 1 - pair["first_better"]
-            gain["gain_low"], gain["gain_high"] = -pair["high"], -pair["low"]
+            # Not -x, which makes a negative zero.
+            gain["gain"], gain["better"] = 0 - pair["difference"], 1 - pair["first_better"]
+            gain["gain_low"], gain["gain_high"] = 0 - pair["high"], 0 - pair["low"]
         seconds = table.loc[[first.name, one.name], "median_s"].astype(float).tolist()
         if one is not first and seconds[0] > 0:
             gain["slower"] = seconds[1] / seconds[0]

@@ -6,7 +6,15 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.comparison.cells import breakable, duration, interval, money, number, with_interval
+from gotowce_dagster.comparison.cells import (
+    breakable,
+    duration,
+    interval,
+    money,
+    number,
+    whole,
+    with_interval,
+)
 from gotowce_dagster.config.detector_settings import InputSettings
 from gotowce_dagster.config.params import PromptInputsParams
 from gotowce_dagster.core.boxes import centres
@@ -21,6 +29,10 @@ _TEXT = (
     "colour, a crop around a detection, or tiles? Every detector is shown the same frames in each form; its "
     "boxes are mapped back to the frame and evaluated there. Differences are between an input and the "
     "baseline, by paired bootstrap over the frames."
+)
+_ACCURACY = (
+    "If ground truth of objects boxes only the marked targets, every other object that is found counts as a "
+    "false positive: then compare recall, not precision, F1 and AP."
 )
 _MEASURES = {
     "f1_50": "F1",
@@ -61,12 +73,14 @@ def seen_sheet(
 
 
 def _telling(pieces: Sequence[Piece], truth: np.ndarray) -> Piece:
-    """The first piece with the centre of a ground-truth box, else the first of all."""
+    """The piece that shows the centre of a ground-truth box farthest from its own edges."""
     middles = centres(truth)
-    for piece in pieces:
-        if ((middles >= piece.box[:2]) & (middles < piece.box[2:])).all(axis=1).any():
-            return piece
-    return pieces[0]
+
+    def inside(piece: Piece) -> float:
+        margins = np.hstack([middles - piece.box[:2], piece.box[2:] - middles])
+        return float(margins.min(axis=1).max(initial=-np.inf))
+
+    return max(pieces, key=inside)
 
 
 def _drawn(piece: Piece, truth: np.ndarray, width: int) -> np.ndarray:
@@ -86,7 +100,7 @@ def report(
     params: PromptInputsParams,
     *,
     seen: np.ndarray | None,
-    compared: Sequence[tuple[str, np.ndarray]],
+    compared: Mapping[str, Sequence[tuple[str, np.ndarray]]],
 ) -> str:
     """Render the report page as HTML.
 
@@ -95,20 +109,20 @@ def report(
         notes: where the ground truth is from, and what could not run.
         table: from prompt_inputs.results.
         seen: from seen_sheet.
-        compared: captions and pictures of the boxes.
+        compared: captions and pictures of the boxes, by detector.
     """
+    tables = [_accuracy(table, params), _cost(table, params), _inputs(params)]
     sections = [
         Section("Conclusion", _TEXT, [*conclusions, *notes]),
-        Section(
-            "Accuracy and cost", tables=[_accuracy(table, params), _cost(table, params), _inputs(params)]
-        ),
+        Section("Accuracy and cost", _ACCURACY, tables=tables),
     ]
     if seen is not None:
         text = "White: ground truth. Of several pieces, one that shows ground truth."
         sections.append(Section("What the detector sees", text, pictures=[("", seen)]))
     if compared:
         text = "White: ground truth of designators and objects."
-        sections.append(Section("What it finds", text, pictures=compared))
+        parts = [Section(name, pictures=pictures) for name, pictures in compared.items()]
+        sections.append(Section("What it finds", text, parts=parts))
     ran = table[table["frames"] > 0]
     numbers = {
         "detectors": table["detector"].nunique(),
@@ -152,7 +166,7 @@ def _cost(table: pd.DataFrame, params: PromptInputsParams) -> Table:
     rows = []
     for row in table[table["frames"] > 0].to_dict("records"):
         prices = [number(row["money_per_1000"]), money(row["budget_money"])] if paid else []
-        cells = [number(row[name]) for name in ("median_s", "slower", "memory_mb")]
+        cells = [number(row["median_s"]), number(row["slower"]), whole(row["memory_mb"])]
         hours = "–" if pd.isna(row["budget_hours"]) else duration(row["budget_hours"])
         rows.append([breakable(row["detector"]), row["input"], *cells, hours, *prices])
     return Table(headings, rows, "Cost of one frame at a time; a tiled frame is one frame")
@@ -166,6 +180,4 @@ def _inputs(params: PromptInputsParams) -> Table:
 def _in_words(settings: InputSettings | None) -> str:
     if settings is None:
         return "nothing"
-    return (
-        settings.model_dump_json(exclude_defaults=True).replace('"', "").replace(",", ", ").replace(":", ": ")
-    )
+    return settings.model_dump_json(exclude_unset=True).replace('"', "").replace(",", ", ").replace(":", ": ")

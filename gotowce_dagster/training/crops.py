@@ -21,7 +21,7 @@ from gotowce_dagster.labels.export import label_file, read_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.write import write_picture
 from gotowce_dagster.training.hud import hud_panels
-from gotowce_dagster.training.marks_pasted import draw_mark, read_marks, recoloured
+from gotowce_dagster.training.marks_pasted import draw_mark, read_marks, recoloured, room_around
 from gotowce_dagster.training.pasting import (
     GAP,
     Cutout,
@@ -43,6 +43,8 @@ _LEAST_VAL = 16
 """Minimum number of validation crops."""
 _REMEMBERED = 64
 """Images kept in memory."""
+_AROUND_TARGET = 0.7
+"""Share of the marks that are drawn around a target; the others surround nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +217,8 @@ class _Maker:
             return crop
         marks = self._marks[profile]
         mark = recoloured(marks[rng.integers(len(marks))], rng)
-        if len(crop.boxes) and rng.random() < 0.5:
-            return draw_mark(crop, mark, crop.boxes[-1])
+        if len(crop.boxes) and rng.random() < _AROUND_TARGET:
+            return draw_mark(crop, mark, crop.boxes[-1], room_around(rng))
         size = mark.target[2:] - mark.target[:2]
         corner = rng.uniform(-size / 2, np.array(crop.image.shape[1::-1]) - size / 2)
         return draw_mark(crop, mark, np.concatenate([corner, corner + size]))

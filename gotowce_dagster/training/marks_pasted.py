@@ -27,6 +27,11 @@ _LEAST_PIXELS = 24
 """A mark with fewer pixels is a leftover."""
 _RESIZED = 0.5, 3.0
 """Minimum and maximum factor by which a mark is resized."""
+_ROOM = 0.9, 2.0
+"""Minimum and maximum size of a drawn mark relative to its target's, over that of the recorded one: many
+marks have a minimum size."""
+_VIVID = 0.4, 1.3
+"""Minimum and maximum factor of a drawn mark's saturation and brightness: thin lines of a video are dull."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,20 +89,27 @@ def mark_of(image: np.ndarray, without: np.ndarray, target: np.ndarray) -> Mark 
 
 
 def recoloured(mark: Mark, rng: np.random.Generator) -> Mark:
-    """The mark in another hue."""
-    colours = cv2.cvtColor(mark.image, cv2.COLOR_RGB2HSV).astype(np.int32)
+    """The mark in another hue, and more or less vivid."""
+    colours = cv2.cvtColor(mark.image, cv2.COLOR_RGB2HSV).astype(np.float32)
     colours[..., 0] = (colours[..., 0] + rng.integers(180)) % 180
+    colours[..., 1:] = np.clip(colours[..., 1:] * rng.uniform(*_VIVID, 2), 0, 255)
     return replace(mark, image=cv2.cvtColor(colours.astype(np.uint8), cv2.COLOR_HSV2RGB))
 
 
-def draw_mark(scene: Scene, mark: Mark, box: np.ndarray) -> Scene:
+def room_around(rng: np.random.Generator) -> float:
+    """Draw at random how much larger a mark is, relative to its target, than the recorded one."""
+    return float(np.exp(rng.uniform(*np.log(_ROOM))))
+
+
+def draw_mark(scene: Scene, mark: Mark, box: np.ndarray, room: float = 1.0) -> Scene:
     """The scene with a mark around a box; its labels stay the same.
 
     Args:
         box: xyxy (4,) of the target to mark, or a box without a target.
+        room: size of the mark relative to its target's, over that of the recorded one.
     """
     sides = [(some[2:] - some[:2]).max() for some in (box, mark.target)]
-    scale = float(np.clip(sides[0] / max(sides[1], 1), *_RESIZED))
+    scale = float(np.clip(room * sides[0] / max(sides[1], 1), *_RESIZED))
     height, width = mark.alpha.shape
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     image, alpha = cv2.resize(mark.image, size), cv2.resize(mark.alpha, size)

@@ -47,3 +47,19 @@ def test_calibrate_then_detect_on_a_sample(
     assert set(found["class_name"]) == {"ship"}
     sides = ["x1", "y1", "x2", "y2"]
     assert np.abs(found[sides].to_numpy() - rows[sides].to_numpy()).max() <= 2
+
+
+@pytest.mark.integration
+def test_boxes_serve_as_ground_truth_of_a_video_of_the_project(
+    clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    clip, truth = "data/samples/naev_hostile_sample.mp4", "data/samples/truth.csv"
+    words = ["--boxes", truth, "--out", "mine.toml", "--designator", "hostile", "--as-truth"]
+    assert run(monkeypatch, "calibrate", clip, *words) == 2
+    assert "not a video of this project; run `gotowce add" in capsys.readouterr().err
+    assert not Path("mine.toml").exists()
+    assert run(monkeypatch, "add", clip) == 0
+    assert run(monkeypatch, "calibrate", "naev_hostile_sample", *words) == 0
+    kept = read_truth(clone.paths.truth("naev_hostile_sample"))
+    drawn = read_truth(Path(truth)).query("clip == 'naev_hostile_sample.mp4'")
+    assert kept.to_numpy().tolist() == drawn.to_numpy().tolist()

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,42 @@ def test_page_is_named_after_its_video_and_leaves_that_of_another(
     pages = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.html")}
     assert sorted(pages) == ["one.mark.html", "two.mark.html"]
     assert all(name.replace(".mark.html", ".mp4") in page for name, page in pages.items())
+
+
+@pytest.mark.parametrize(
+    ("options", "frames"),
+    [
+        (["--frames", "3,1"], [1, 3]),
+        (["--count", "2"], [2, 7]),
+        (["--count", "2", "--start", "0.5"], [6, 8]),
+        (["--count", "3", "--start", "0.2", "--end", "0.4"], [2, 3, 4]),
+    ],
+)
+def test_frames_are_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], frames: list[int]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "mark", str(film(tmp_path / "one.mp4")), *options) == 0
+    page = (tmp_path / "one.mark.html").read_text(encoding="utf-8")
+    assert [int(found) for found in re.findall(r'figure data-index="(\d+)"', page)] == frames
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--frames", "5,99"], "no readable frame 99 of 10"),
+        (["--start", "30"], "--start and --end"),
+        (["--start", "0.5", "--end", "0.1"], "--start and --end"),
+    ],
+)
+def test_frames_that_do_not_exist_are_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    problem: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "mark", str(film(tmp_path / "one.mp4")), *options) == 2
+    assert problem in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.html"))

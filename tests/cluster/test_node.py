@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -21,6 +22,14 @@ from tests.test_second_person import run
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 FIRST, REST = ["raw_videos", "extracted_frames", "designator_detections"], ["masks", "cleaned_labels"]
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An instance with the partition of one video."""
+    with dg.DagsterInstance.ephemeral() as made:
+        made.add_dynamic_partitions("videos", ["scene_1"])
+        yield made
 
 
 def test_two_nodes_share_a_video_and_the_driver_records_it(
@@ -67,27 +76,23 @@ def test_two_nodes_share_a_video_and_the_driver_records_it(
 
 
 def test_a_changed_parameter_is_computed_again_on_any_node(
-    clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clone: Project, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = make_driver(clone, tmp_path, videos=1)
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("videos", ["scene_1"])
-        on_node(driver, "scene_1", tmp_path / "a", instance, monkeypatch)
-        change(driver, designator_detections={"max_per_frame": 7.0})
-        hows = on_node(Project(driver.paths), "scene_1", tmp_path / "b", instance, monkeypatch)
+    on_node(driver, "scene_1", tmp_path / "a", instance, monkeypatch)
+    change(driver, designator_detections={"max_per_frame": 7.0})
+    hows = on_node(Project(driver.paths), "scene_1", tmp_path / "b", instance, monkeypatch)
     assert hows["extracted_frames"] == CURRENT
     assert hows["designator_detections"] == COMPUTED
 
 
 def test_an_entry_made_from_other_inputs_is_not_current(
-    clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clone: Project, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DVC's --allow-missing takes a missing input for an unchanged one."""
     driver = make_driver(clone, tmp_path, videos=1)
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("videos", ["scene_1"])
-        on_node(driver, "scene_1", tmp_path / "a", instance, monkeypatch)
-        entries = recorded(instance, "scene_1")
+    on_node(driver, "scene_1", tmp_path / "a", instance, monkeypatch)
+    entries = recorded(instance, "scene_1")
     repo, name = SharedRepo(driver.paths.root), stage_address("designator_detections", "scene_1")
     assert not repo.has_current_entry(name)
     repo.replace_entries("videos/scene_1", (), entries)

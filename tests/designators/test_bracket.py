@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gotowce_dagster.core.colour import Colour
+from gotowce_dagster.designators.evidence import shifted_mask
 from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.local.bracket import Bracket
 from tests.detectors.marks import PROFILE, RED, TARGET, compressed, confidences, corners, put_mark, sky
@@ -37,6 +38,26 @@ def test_mark_of_any_size_is_found(side: int, thickness: int) -> None:
     assert corners(found) == [4]
     assert list(found.data["class_name"]) == ["ship"]
     assert list(found.data["prompt"]) == ["target"]
+
+
+def test_thin_green_corners_on_red_soil_are_found_where_halved_chroma_mixes_both() -> None:
+    # As learned from such corners on grey ground: green, with half of the ground in it.
+    colour = Colour(ycrcb=(134, 62, 82), tolerance=(45, 39, 29))
+    thin = TARGET.model_copy(update={"colours": (colour,), "thickness_px": 1.0, "vividness": 51.0})
+    soil = cv2.cvtColor(np.full((240, 320, 3), (110, 168, 105), np.uint8), cv2.COLOR_YCrCb2RGB)
+    box = put_mark(soil, 200, 60, 60, Look(colour=(0, 255, 0), thickness=1))
+    found = detect(compressed(soil), Profile(name="p", designators=(thin,)))
+    assert len(found) == 1
+    assert iou(found, box) >= 0.9
+
+
+def test_what_is_grey_beside_red_has_no_green() -> None:
+    colour = Colour(ycrcb=(134, 62, 82), tolerance=(45, 39, 29))
+    ycrcb = np.full((81, 100, 3), (120, 128, 128), np.uint8)
+    ycrcb[:, 50:] = (120, 240, 90)
+    assert not shifted_mask(ycrcb, (colour,)).any()
+    ycrcb[40, 20:30] = ycrcb[41, 20:30] = (120, 70, 90)
+    assert shifted_mask(ycrcb, (colour,))[40:42, 21:29].all()
 
 
 def test_rounded_corners_of_a_fixed_size_are_found_on_larger_marks() -> None:

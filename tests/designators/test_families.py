@@ -27,6 +27,7 @@ from gotowce_dagster.designators.profile import (
     write_profile,
 )
 from gotowce_dagster.detectors.local.bracket import Bracket
+from tests.designators.accuracy import accuracy
 from tests.marks_scenes import MarkScene, decoded, examples_at
 
 SMALL = (640, 360)
@@ -61,15 +62,7 @@ def test_family_is_chosen_and_finds_its_marks(
     designator, images, chosen = learned(scene, tmp_path)
     assert designator.family == family
     assert getattr(designator, "shape", None) == shape
-    ious, wrong = [], 0
-    for index, image in enumerate(images):
-        if index in chosen:
-            continue
-        found = np.array([s.box for s in marks(to_ycrcb(image), designator, SURE)]).reshape(-1, 4)
-        drawn = np.array([d.mark for d in scene.truth(index) if d.whole]).reshape(-1, 4)
-        iou = sv.box_iou_batch(drawn, found) if len(found) else np.zeros((len(drawn), 0))
-        ious += iou.max(axis=1, initial=0).tolist()
-        wrong += int((iou.max(axis=0, initial=0) < 0.5).sum()) if len(drawn) else 0
+    ious, wrong = accuracy(scene, designator, images, chosen)
     assert len(ious) >= 6
     assert min(ious) >= 0.7
     assert wrong == 0

@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import supervision as sv
 
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.designators.base import Draft, Scene
@@ -20,6 +19,7 @@ from gotowce_dagster.designators.learned import Learned, likeness
 from gotowce_dagster.designators.picture import Cutout, read, written
 from gotowce_dagster.designators.profile import LearnedLook, Profile, read_profile, write_profile
 from gotowce_dagster.designators.relation import usual_target
+from tests.designators.accuracy import accuracy
 from tests.marks_scenes import MarkScene, decoded, examples_at
 
 SIDES = np.array([24.0, 20])
@@ -169,15 +169,7 @@ def test_calibration_learns_the_picture_of_what_no_family_describes(variant: str
     best = candidates(examples, "mark", "ship", others)[0]
     assert best.designator.family == "learned"
     assert best.recall == 1
-    ious, wrong = [], 0
-    for index, image in enumerate(images):
-        if index in chosen:
-            continue
-        found = np.array([s.box for s in marks(to_ycrcb(image), best.designator, SURE)]).reshape(-1, 4)
-        drawn = np.array([d.mark for d in scene.truth(index) if d.whole]).reshape(-1, 4)
-        iou = sv.box_iou_batch(drawn, found) if len(found) else np.zeros((len(drawn), 0))
-        ious += iou.max(axis=1, initial=0).tolist()
-        wrong += int((iou.max(axis=0, initial=0) < 0.5).sum()) if len(drawn) else 0
+    ious, wrong = accuracy(scene, best.designator, images, chosen)
     assert len(ious) >= 6
     assert min(ious) >= 0.75
     assert np.mean(ious) >= 0.9

@@ -46,6 +46,18 @@ def test_calibration_says_what_to_expect_from_unseen_frames(tmp_path: Path) -> N
     assert not used & {finding.frame_index for finding in check.findings}
 
 
+def test_what_is_found_where_a_human_saw_no_mark_is_suspicious(tmp_path: Path) -> None:
+    scene = MarkScene("beside", "chevron", seed=81, size=(640, 360), frames=24, background="soil")
+    video = encoded(scene, tmp_path)
+    boxes = boxes_of(scene, video)
+    wrong = next(index for index in range(24) if index not in examples_at(scene) and scene.truth(index))
+    with boxes.open("a") as file:
+        file.write(f"{video.name},{wrong},,,,,none\n")
+    check = calibrate(video, boxes, profile_name="game").check
+    assert check is not None
+    assert {f.frame_index for f in check.findings if f.kind == "suspicious"} == {wrong}
+
+
 def test_boxes_that_no_family_recognises_are_refused_with_the_next_step(tmp_path: Path) -> None:
     video = tmp_path / "empty.mp4"
     write_video(video, [sky(320, 180, seed=k) for k in range(6)], options={"crf": "20"})

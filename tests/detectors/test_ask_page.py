@@ -81,5 +81,5 @@ def test_the_page_has_text_spans_and_boxes() -> None:
 def test_the_page_of_points() -> None:
     html = page("moon", {0: blank()}, {0: POINTS}, "ship")
     headings = re.findall(r"<th>([^<]*)</th>", html)
-    assert headings == ["what", "characters of the text", "x", "y"]
+    assert headings == ["what", "x", "y"]
     assert "ship 2" in html

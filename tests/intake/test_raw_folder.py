@@ -9,7 +9,7 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.intake import raw_folder
 from gotowce_dagster.intake.raw_folder import look
 from gotowce_dagster.video.encode import write_video
-from tests.video.test_decode import shades, write_sound
+from tests.video.films import shades, write_sound
 
 
 @pytest.fixture

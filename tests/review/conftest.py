@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from starlette.testclient import TestClient
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.labels.reviews import ReviewedFrame, read_reviewed
+from gotowce_dagster.review.assist import Assistant
+from gotowce_dagster.review.assist_server import application
 from gotowce_dagster.review.connection import Room, connect
 from gotowce_dagster.review.frames import frames_to_review, rule_messages
 from gotowce_dagster.review.pull import Pulled, pull
 from gotowce_dagster.review.push import Pushed, push
 from gotowce_dagster.review.room import find_project, list_tasks
 from gotowce_dagster.review.server import Server, install, running
+from tests.review.assisting import AUTH, PASSWORD
+from tests.review.clicking import Flood
 from tests.worlds import ROOT, make_world
 
 
@@ -98,3 +103,26 @@ def desk(label_studio: Running, tmp_path: Path) -> Desk:
     world = make_world(root, {"duel": ["hostile", "hostile", None, "neutral", "hostile", "hostile"]})
     connection = label_studio.server.connection
     return Desk(connect(connection), connection.token, world, tmp_path.name)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Project:
+    return make_world(tmp_path, {"duel": ["hostile", "hostile", None]})
+
+
+@pytest.fixture
+def model() -> Flood:
+    return Flood()
+
+
+@pytest.fixture
+def logged() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def backend(world: Project, model: Flood, logged: list[str]) -> Iterator[TestClient]:
+    app = application(Assistant(world, model), logged.append, PASSWORD)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        client.auth = AUTH
+        yield client

@@ -110,6 +110,8 @@ def test_boxes_and_differences_are_kept(project: Project) -> None:
 def test_the_page_shows_all(project: Project) -> None:
     page = (folder(project) / "report.html").read_text(encoding="utf-8")
     for words in (
+        "Detectors against ground-truth designators: ",
+        "Segmenters against ground-truth objects: grabcut has the highest F1",
         "gone: cannot run",
         "Differences",
         "The same frames",

@@ -22,7 +22,7 @@ from gotowce_dagster.stages import extracted_frames
 from gotowce_dagster.video.decode import read_frames
 from gotowce_dagster.video.encode import write_video
 from tests.support.synthetic import Scene, Target, write_scene
-from tests.video.test_decode import write_sound
+from tests.video.films import write_sound
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "data" / "samples"

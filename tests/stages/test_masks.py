@@ -160,3 +160,11 @@ def test_preview_counts_and_shows(world: Project) -> None:
     assert shown.numbers["without_mask"] == 0
     assert shown.picture is not None
     assert shown.picture.dtype == np.uint8
+
+
+def test_mode_video_without_an_engine_for_it_is_refused_before_any_mask_is_made(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", {"a": ["hostile"]}, is_filmed=True, masks={"mode": "video"})
+    world.paths.masks("a").unlink()
+    with pytest.raises(InputError, match=r"no engine of propagation is chosen yet; run `gotowce sync`"):
+        masks.run(world, "a")
+    assert not world.paths.masks("a").exists()

@@ -95,8 +95,9 @@ def test_page_and_preview(project: Project) -> None:
     for words in (conclusion, "Evaluated against ground truth.", "gone, raw: cannot run", "threshold: auto"):
         assert words in page
     assert ">nan" not in page
-    # What detectors see; whole frames and close-ups of five inputs, four a sheet.
-    assert page.count("<img src=") == 5
+    # What detectors see; whole frames and close-ups of the one that ran.
+    assert page.count("<img src=") == 3
+    assert "around: {kind: bracket}" in page
     preview = preview_of(project, "prompt_inputs", None)
     assert preview.picture is not None
     assert preview.numbers["bracket, corner: F1"] == 0
@@ -135,7 +136,7 @@ def test_without_truth_the_accepted_labels_are_the_reference(tmp_path: Path) -> 
 
 
 def test_the_baseline_is_one_of_the_inputs(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="baseline: 'whole' is none of the inputs raw, thresholded"):
+    with pytest.raises(InputError, match="baseline: 'whole' is none of the inputs corner, cropped, raw"):
         _ = make(tmp_path, baseline="whole").params
 
 

@@ -60,7 +60,9 @@ def test_the_conclusion_has_the_numbers() -> None:
 
 def test_without_truth_only_segments_are_counted() -> None:
     none = FITS.iloc[:0]
-    page = report(CUTS, none, SETTINGS, [("", np.zeros((20, 30, 3), np.uint8))], "no model")
+    page = report(
+        CUTS, none, SETTINGS, [("", np.zeros((20, 30, 3), np.uint8))], engine="", missing="no model"
+    )
     assert "No frame has ground-truth objects" in page
     assert "no model" in page
     assert "Share found over size" not in page

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.training.marks_pasted import draw_mark, mark_of, read_marks, recoloured
+from gotowce_dagster.training.marks_pasted import draw_mark, mark_of, read_marks, recoloured, room_around
 from gotowce_dagster.training.pasting import Scene
 
 TARGET = np.array([90.0, 70, 110, 82])
@@ -66,6 +66,25 @@ def test_a_mark_is_drawn_around_a_box_at_its_size(scale: int) -> None:
     assert abs((y.min() + y.max()) / 2 - 80) <= 3
     x1, y1, x2, y2 = box.astype(int)
     assert drawn.image[y1:y2, x1:x2].max() == 0
+
+
+def test_a_mark_with_more_room_is_larger_around_the_same_place() -> None:
+    image, without = _recorded()
+    mark = mark_of(image, without, TARGET)
+    assert mark is not None
+    box = np.array([70.0, 74, 90, 86])
+    drawn = draw_mark(_empty(), mark, box, room=1.5)
+    y, x = np.nonzero(drawn.image.max(axis=2) > 100)
+    assert abs(np.ptp(x) - 60) <= 6
+    assert abs((x.min() + x.max()) / 2 - 80) <= 3
+    assert abs((y.min() + y.max()) / 2 - 80) <= 3
+
+
+def test_the_room_of_marks_varies_around_more_than_the_recorded_one() -> None:
+    rng = np.random.default_rng(1)
+    rooms = np.array([room_around(rng) for _ in range(500)])
+    assert rooms.min() < 1 < 1.8 < rooms.max()
+    assert np.median(rooms) > 1.2
 
 
 @pytest.mark.parametrize("corner", [(-15.0, -15.0), (150.0, 150.0), (500.0, 500.0)])

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import httpx2
@@ -34,8 +34,7 @@ USUAL_TOKENS = 300
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(NamedTuple):
     """An earlier question of a dialogue, and the text of its answer."""
 
     prompt: str
@@ -237,7 +236,7 @@ class Inquiry:
     def _key_of(self, question: Question) -> str:
         settings = self.settings
         # Without a dialogue the key is that of answers cached before there were any.
-        before = {"before": [vars(one) for one in question.before]} if question.before else {}
+        before = {"before": [one._asdict() for one in question.before]} if question.before else {}
         return question_key(
             about=self._about,
             form=question.form,

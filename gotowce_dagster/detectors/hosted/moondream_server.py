@@ -14,7 +14,7 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.config.detector_settings import MoondreamServerSettings
-from gotowce_dagster.detectors.base import Cost, owned
+from gotowce_dagster.detectors.base import Cost, owned, tidied
 from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
 from gotowce_dagster.detectors.hosted.box_answers import (
     Fault,
@@ -111,10 +111,9 @@ class MoondreamServer:
         parsed = [self._read(o, p, sent) for o, p in zip(outcomes, self._phrases.asked, strict=True)]
         owners = [owner for one in parsed for owner in one.owners]
         boxes = np.concatenate([one.xyxy for one in parsed])
-        detections = owned(
-            boxes * np.tile([width / sent[0], height / sent[1]], 2),
-            np.concatenate([one.confidence for one in parsed]),
-            owners,
+        scaled = boxes * np.tile([width / sent[0], height / sent[1]], 2)
+        detections = tidied(
+            owned(scaled, np.concatenate([one.confidence for one in parsed]), owners),
             image.shape,
             min_confidence=0,
             nms_iou=self.settings.nms_iou,

@@ -15,7 +15,7 @@ import supervision as sv
 from gotowce_dagster.config.detector_settings import HostedSettings
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.detectors.base import Cost, owned
+from gotowce_dagster.detectors.base import Cost, owned, tidied
 from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
 from gotowce_dagster.detectors.hosted.box_answers import Answer, CountAnswer, Parsed, parse_boxes, parse_count
 from gotowce_dagster.detectors.hosted.inquiry import (
@@ -235,10 +235,9 @@ class Hosted:
         why = str(parsed) if isinstance(parsed, UnansweredError) else parsed.fault
         boxes = Parsed() if isinstance(parsed, UnansweredError) else parsed
         settings = self.settings
-        detections = owned(
-            boxes.xyxy * np.tile([image.shape[1] / size[0], image.shape[0] / size[1]], 2),
-            boxes.confidence,
-            boxes.owners,
+        scaled = boxes.xyxy * np.tile([image.shape[1] / size[0], image.shape[0] / size[1]], 2)
+        detections = tidied(
+            owned(scaled, boxes.confidence, boxes.owners),
             image.shape,
             min_confidence=settings.min_confidence,
             nms_iou=settings.nms_iou,

@@ -29,9 +29,7 @@ class Florence2(hub.Prompted[Florence2Settings]):
     """
 
     ways = ("describe",)
-
-    def __init__(self, name: str, settings: Florence2Settings) -> None:
-        super().__init__(name, settings, "Florence2ForConditionalGeneration")
+    model = "Florence2ForConditionalGeneration"
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""

@@ -1,6 +1,6 @@
 """Detectors of ``transformers`` that are prompted with phrases."""
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from gotowce_dagster.config.detector_settings import (
     Florence2Settings,
@@ -18,14 +18,15 @@ Settings = TypeVar("Settings", bound=Florence2Settings | Kosmos2Settings | Sam3S
 class Prompted(Model[Settings]):
     """A model of ``transformers`` that is prompted with phrases, loaded once.
 
-    Args:
-        model, processor: names of its classes in ``transformers``.
-
     Raises:
         MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
-    def __init__(self, name: str, settings: Settings, model: str, processor: str = "AutoProcessor") -> None:
+    model: ClassVar[str]
+    processor: ClassVar[str] = "AutoProcessor"
+    """Names of the classes in ``transformers``."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(name, settings)
         self._phrases = Phrases(settings.prompts)
-        self._model, self._processor = load(model, processor, settings.weights, self._device)
+        self._model, self._processor = load(self.model, self.processor, settings.weights, self._device)

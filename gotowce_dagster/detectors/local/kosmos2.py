@@ -44,9 +44,7 @@ class Kosmos2(hub.Prompted[Kosmos2Settings]):
     """
 
     ways = ("describe",)
-
-    def __init__(self, name: str, settings: Kosmos2Settings) -> None:
-        super().__init__(name, settings, "Kosmos2ForConditionalGeneration")
+    model = "Kosmos2ForConditionalGeneration"
 
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py."""

@@ -9,7 +9,7 @@ import supervision as sv
 
 from gotowce_dagster.config.detector_settings import Model as ModelSettings
 from gotowce_dagster.core.device import best_device
-from gotowce_dagster.detectors.base import Cost, batched, owned
+from gotowce_dagster.detectors.base import Cost, batched, owned, tidied
 
 Settings = TypeVar("Settings", bound=ModelSettings)
 
@@ -44,10 +44,8 @@ class Model(Generic[Settings]):
             class_agnostic: apply non-maximum suppression across classes.
         """
         has_confidence = confidence is not None
-        return owned(
-            xyxy,
-            confidence if has_confidence else np.ones(len(owners)),
-            owners,
+        return tidied(
+            owned(xyxy, confidence if has_confidence else np.ones(len(owners)), owners),
             image.shape,
             min_confidence=self._settings.min_confidence if has_confidence else 0,
             nms_iou=self._settings.nms_iou,

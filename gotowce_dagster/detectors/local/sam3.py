@@ -17,10 +17,12 @@ class Sam3(hub.Prompted[Sam3Settings], Batched[Sam3Settings]):
         MissingWeightsError: its weights are gated and not on this machine, or damaged.
     """
 
+    model, processor = "Sam3Model", "Sam3Processor"
+
     def __init__(self, name: str, settings: Sam3Settings) -> None:
         if reason := settings.obstacle():
             raise MissingWeightsError(reason)
-        super().__init__(name, settings, "Sam3Model", "Sam3Processor")
+        super().__init__(name, settings)
 
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
         import torch

@@ -21,8 +21,7 @@ class ZeroShot(hub.Prompted[ZeroShotSettings], Batched[ZeroShotSettings]):
         MissingWeightsError: its weights are missing and cannot be downloaded, or are damaged.
     """
 
-    def __init__(self, name: str, settings: ZeroShotSettings) -> None:
-        super().__init__(name, settings, "AutoModelForZeroShotObjectDetection")
+    model = "AutoModelForZeroShotObjectDetection"
 
     def _ask(self, images: list[np.ndarray]) -> list[sv.Detections]:
         import torch

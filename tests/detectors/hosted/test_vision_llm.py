@@ -7,89 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import supervision as sv
 from PIL import Image
 
-from gotowce_dagster.config.detector_settings import HostedSettings
 from gotowce_dagster.core.errors import GotowceError, InputError
-from gotowce_dagster.detectors.hosted.answer_cache import AnswerCache
-from gotowce_dagster.detectors.hosted.money import BudgetSpentError
-from gotowce_dagster.detectors.hosted.vision_llm import Hosted
+from tests.detectors.hosted.asking import GOOD, KEY, MODELS, Waits, hosted, image, rows
 from tests.detectors.servers import Server, Turn, boxes, serving
 
-KEY = "sk-very-secret-0123456789"
-MODELS = {
-    "anthropic": "claude-haiku-4-5",
-    "openai": "gpt-5-mini",
-    "google": "gemini-2.5-flash",
-    "compatible": "qwen2.5-vl",
-}
-KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "google": "GEMINI_API_KEY"}
-GOOD = boxes(("a bracket", 40, 20, 120, 100, 0.9))
-
-
-@pytest.fixture
-def server():
-    with serving(Turn(GOOD)) as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*KEYS.values(), "GOOGLE_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    for name in (*KEYS.values(), "MY_KEY"):
-        monkeypatch.setenv(name, KEY)
-
-
-def image(seed: int = 0, width: int = 320, height: int = 200) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
-
-
-def settings(server: Server, provider: str = "compatible", **changes: Any) -> HostedSettings:
-    path = {"anthropic": "", "google": ""}.get(provider, "/v1")
-    defaults = {
-        "provider": provider,
-        "model": MODELS[provider],
-        "base_url": server.address + path,
-        "prompts": {"target": ["a bracket"]},
-        "send": True,
-        "parallel": 1,
-        "requests_per_minute": None,
-    }
-    return HostedSettings.model_validate(defaults | changes)
-
-
-class Waits:
-    """A clock that stands still unless somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.waited: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.waited.append(seconds)
-        self.now += seconds
-
-
-def hosted(
-    tmp_path: Path, server: Server, provider: str = "compatible", waits: Waits | None = None, **changes: Any
-) -> Hosted:
-    waits = waits or Waits()
-    return Hosted(
-        "eye",
-        settings(server, provider, **changes),
-        cache=AnswerCache(tmp_path / "answers"),
-        clock=waits.clock,
-        sleep=waits.sleep,
-    )
-
-
-def rows(found: sv.Detections) -> list[tuple[float, ...]]:
-    return [tuple(round(float(value), 1) for value in box) for box in found.xyxy]
+pytestmark = pytest.mark.usefixtures("keys")
 
 
 @pytest.mark.slow
@@ -290,102 +214,6 @@ def test_a_refused_key_ends_the_run_without_telling_it(tmp_path: Path, server: S
         detector.detect([image()])
     assert KEY not in str(caught.value)
     assert KEY not in repr(detector.record)
-
-
-def test_nothing_is_sent_unless_allowed(tmp_path: Path, server: Server) -> None:
-    detector = hosted(tmp_path, server, "anthropic", send=False)
-    with pytest.raises(
-        InputError,
-        match=r"2 question\(s\) about 2 picture\(s\) of 320 x 200.*for about \$0\.00\d+, at most \$0\.0",
-    ):
-        detector.detect([image(1), image(2)])
-    assert server.requests == []
-    hosted(tmp_path, server, "anthropic").detect([image(1)])
-    (found,) = hosted(tmp_path, server, "anthropic", send=False).detect([image(1)])
-    assert len(found) == 1, "what is kept may be used"
-
-
-def test_a_second_run_sends_nothing_and_pays_nothing(tmp_path: Path, server: Server) -> None:
-    server.turns.extend([Turn(words="No."), Turn(GOOD)])
-    images = [image(1), image(2), image(2)]
-    first = hosted(tmp_path, server, "anthropic")
-    before = [rows(found) for found in first.detect(images)]
-    assert len(server.requests) == 2, "a picture that comes twice is asked about once"
-    assert (first.bill.answers, first.bill.kept, first.bill.paid) == (3, 1, pytest.approx(0.003))
-    again = hosted(tmp_path, server, "anthropic")
-    assert [rows(found) for found in again.detect(images)] == before
-    assert len(server.requests) == 2
-    assert (again.bill.kept, again.bill.requests, again.bill.paid) == (3, 0, 0)
-    assert again.bill.invalid == 1, "a refusal that is kept stays a refusal"
-    assert again.bill.money == pytest.approx(3 * 0.0015)
-    assert again.bill.waited > 0
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"model": "other"},
-        {"prompts": {"target": ["a square"]}},
-        {"coordinates": "unit"},
-        {"image_px": 64},
-        {"answer": "schema"},
-    ],
-)
-def test_another_question_is_asked_anew(tmp_path: Path, server: Server, change: dict[str, Any]) -> None:
-    hosted(tmp_path, server).detect([image()])
-    hosted(tmp_path, server, **change).detect([image()])
-    assert len(server.requests) == 2
-
-
-def test_a_pace_that_does_not_matter_for_answers_keeps_them(tmp_path: Path, server: Server) -> None:
-    hosted(tmp_path, server).detect([image()])
-    hosted(tmp_path, server, retries=9, parallel=3, budget=None, timeout_s=9).detect([image()])
-    assert len(server.requests) == 1
-
-
-def test_requests_keep_to_the_limit_of_a_minute(tmp_path: Path, server: Server) -> None:
-    waits = Waits()
-    detector = hosted(tmp_path, server, waits=waits, requests_per_minute=20, parallel=3)
-    detector.detect([image(n) for n in range(6)])
-    assert waits.now == pytest.approx(5 * 3.0), "six requests begin three seconds apart"
-
-
-def test_the_budget_stops_before_it_is_overdrawn(tmp_path: Path, server: Server) -> None:
-    # At $1 and $5 a million tokens, an answer costs $0.0015 and at most $0.0015 + ... is set aside for it.
-    server.then = Turn(GOOD, tokens=(1000, 100))
-    detector = hosted(tmp_path, server, "anthropic", max_tokens=100, budget=0.005)
-    with pytest.raises(BudgetSpentError, match=r"2 of 5 images.*All answers so far are cached") as caught:
-        detector.detect([image(n) for n in range(5)])
-    assert [None if one is None else len(one) for one in caught.value.done] == [1, 1, 1, None, None]
-    assert detector.bill.paid == pytest.approx(0.0045)
-    assert (detector.bill.unasked, detector.bill.frames, detector.bill.answers) == (2, 3, 3)
-    assert len(server.requests) == 3
-    richer = hosted(tmp_path, server, "anthropic", max_tokens=100, budget=0.0035)
-    assert all(len(found) == 1 for found in richer.detect([image(n) for n in range(5)]))
-    assert (len(server.requests), richer.bill.kept) == (5, 3)
-
-
-def test_a_budget_holds_while_requests_run_at_once(tmp_path: Path, server: Server) -> None:
-    server.then = Turn(GOOD, tokens=(1000, 100), delay_s=0.05)
-    detector = hosted(tmp_path, server, "anthropic", max_tokens=100, budget=0.005, parallel=8)
-    with pytest.raises(BudgetSpentError) as caught:
-        detector.detect([image(n) for n in range(8)])
-    assert sum(one is not None for one in caught.value.done) == 3
-    assert detector.bill.paid <= 0.005
-
-
-def test_a_budget_needs_a_price(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match=r"no price is known for 'qwen2\.5-vl'"):
-        hosted(tmp_path, server, budget=1)
-    table = tmp_path / "prices.toml"
-    table.write_text(
-        'date = 2026-01-01\n[providers.compatible]\nsource = "mine"\n'
-        '[providers.compatible.models]\n"qwen2.5-vl" = { input = 2.0, output = 0.0 }\n'
-    )
-    monkeypatch.chdir(tmp_path)
-    detector = hosted(tmp_path, server, budget=1, prices="prices.toml")
-    detector.detect([image()])
-    assert detector.bill.money == pytest.approx(0.002)
 
 
 def test_a_second_look_replaces_the_first(tmp_path: Path, server: Server) -> None:

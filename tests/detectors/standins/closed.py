@@ -7,7 +7,7 @@ from typing import Any
 from gotowce_dagster.core.offline import keep_offline
 from tests.detectors.standins.parts import saved, seeded
 
-_DECODER: dict[str, Any] = {"d_model": 32, "decoder_layers": 2, "num_queries": 20}
+_SIZE = {"height": 64, "width": 64}
 
 
 def yolo(path: Path, architecture: str, classes: Sequence[str]) -> Path:
@@ -48,6 +48,11 @@ def _untrained(kind: str, architecture: str) -> Any:
     return getattr(ultralytics, kind)(architecture)
 
 
+def _common(classes: Sequence[str]) -> dict[str, Any]:
+    """Settings of a small detection transformer with these classes."""
+    return {"d_model": 32, "decoder_layers": 2, "num_queries": 20, "id2label": dict(enumerate(classes))}
+
+
 def rf_detr(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) -> Path:
     """RF-DETR whose input has a multiple of 16 pixels."""
     from transformers import RfDetrConfig, RfDetrForObjectDetection, RfDetrImageProcessor
@@ -64,19 +69,15 @@ def rf_detr(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) ->
     }
     config = RfDetrConfig(
         backbone_config=backbone,
-        **_DECODER,
+        **_common(classes),
         decoder_self_attention_heads=2,
         decoder_cross_attention_heads=2,
         decoder_ffn_dim=64,
         group_detr=2,
         c2f_num_blocks=1,
-        id2label=dict(enumerate(classes)),
     )
-    return saved(
-        folder,
-        seeded(RfDetrForObjectDetection, config),
-        RfDetrImageProcessor(size={"height": 64, "width": 64}, do_pad=False),
-    )
+    images = RfDetrImageProcessor(size=_SIZE, do_pad=False)
+    return saved(folder, seeded(RfDetrForObjectDetection, config), images)
 
 
 def d_fine(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) -> Path:
@@ -101,7 +102,7 @@ def d_fine(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) -> 
     }
     config = DFineConfig(
         backbone_config=backbone,
-        **_DECODER,
+        **_common(classes),
         encoder_hidden_dim=32,
         encoder_in_channels=[24, 32],
         feat_strides=[8, 16],
@@ -114,10 +115,5 @@ def d_fine(folder: Path, classes: Sequence[str] = ("ship", "person", "bus")) -> 
         encoder_ffn_dim=32,
         decoder_ffn_dim=32,
         num_denoising=10,
-        id2label=dict(enumerate(classes)),
     )
-    return saved(
-        folder,
-        seeded(DFineForObjectDetection, config),
-        RTDetrImageProcessor(size={"height": 64, "width": 64}),
-    )
+    return saved(folder, seeded(DFineForObjectDetection, config), RTDetrImageProcessor(size=_SIZE))
