@@ -159,7 +159,9 @@ def test_a_caption_makes_no_stage_stale_and_code_does(
         cli.main()
     assert not end.value.code
     masks = json.loads(capsys.readouterr().out)["masks"]
-    assert masks["added"] == [f"{PACKAGE}/cli/__init__.py", f"{PACKAGE}/cli/console.py"]
+    assert masks["added"] == [
+        f"{PACKAGE}/{name}.py" for name in ("cli/__init__", "cli/console", "core/background")
+    ]
     assert f"{PACKAGE}/segmenters/choose.py" in masks["removed"]
     assert f"{PACKAGE}/stages/masks.py" in masks["changed"]
     assert code_digests.write(clone.paths) == {}
