@@ -4,7 +4,7 @@ Everything that differs between scenes comes from the seed: surroundings, colour
 wants to see (turning, pulsing, clutter, ...) is a field.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from gotowce_dagster.core.boxes import evenly
 from gotowce_dagster.video.decode import read_frames
 from gotowce_dagster.video.encode import write_video
 from tests.glyphs import GLYPHS, paint
+from tests.strokes import COLOURS, SIGNS, dashed, fixed
 from tests.support.synthetic import SHAPES
 
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -26,10 +28,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "ground": ("ground",),
     "learned": GLYPHS,
 }
-COLOURS = ((60, 230, 70), (235, 60, 50), (240, 210, 60), (70, 200, 245), (230, 70, 220), (250, 140, 40))
-"""RGB of marks."""
-SIGNS = {"chevron": (18, 12), "bar": (44, 5), "dot": (10, 10), "skull": (30, 34), "plate": (46, 26)}
-"""Width and height at 720p of marks that do not grow with their target."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +105,9 @@ class MarkScene:
             if self.family == "ground" and self.shown:
                 self._paint(image, number, index)
             cv2.fillPoly(
-                image, [_fixed(outline)], values["grey"][number].clip(0, 255).tolist(), cv2.LINE_AA, 4
+                image, [fixed(outline)], values["grey"][number].clip(0, 255).tolist(), cv2.LINE_AA, 4
             )
-            ridge = _fixed(np.array([outline[0], outline.mean(axis=0)]))
+            ridge = fixed(np.array([outline[0], outline.mean(axis=0)]))
             cv2.polylines(image, [ridge], False, (30, 30, 34), 1, cv2.LINE_AA, 4)
             if self.family != "ground" and self.shown:
                 self._paint(image, number, index)
@@ -255,7 +253,7 @@ class MarkScene:
         elif self.family == "frame":
             dash = 0 if self.variant == "closed" else round(6 * self.scale)
             for k in range(line):
-                _dashed(image, (x1 + k, y1 + k, x2 - 1 - k, y2 - 1 - k), colour, dash)
+                dashed(image, (x1 + k, y1 + k, x2 - 1 - k, y2 - 1 - k), colour, dash)
         elif self.variant in ("ring", "reticle"):
             gaps = 4 if self.variant == "reticle" else 1
             for k in range(gaps):
@@ -281,7 +279,7 @@ class MarkScene:
             cv2.polylines(image, [points], True, colour, line, cv2.LINE_AA)
         elif self.variant.startswith("pointers"):
             for shape in self._pointers(number, index):
-                cv2.fillPoly(image, [_fixed(shape)], colour, cv2.LINE_AA, 4)
+                cv2.fillPoly(image, [fixed(shape)], colour, cv2.LINE_AA, 4)
         elif self.variant == "chevron":
             cv2.fillPoly(image, [np.array([[x1, y1], [x2 - 1, y1], [(x1 + x2 - 1) // 2, y2 - 1]])], colour)
         elif self.variant == "bar":
@@ -302,7 +300,7 @@ class MarkScene:
             centre_ = (hull.max(axis=0) + hull.min(axis=0)) / 2
             size = hull.max(axis=0) - hull.min(axis=0)
             grown = (hull - centre_) * (1 + 4 * self.scale / np.maximum(size, 8)) + centre_
-            cv2.polylines(image, [_fixed(grown)], True, colour, line, cv2.LINE_AA, 4)
+            cv2.polylines(image, [fixed(grown)], True, colour, line, cv2.LINE_AA, 4)
         elif self.family == "ground":
             middle = ((x1 + x2 - 1) // 2, (y1 + y2 - 1) // 2)
             cv2.ellipse(
@@ -399,24 +397,4 @@ def decoded(scene: MarkScene, folder: Path) -> list[np.ndarray]:
 def examples_at(scene: MarkScene, count: int = 5) -> list[int]:
     """Evenly spaced frames in which every mark is whole."""
     good = [i for i in range(scene.frames) if (t := scene.truth(i)) and all(d.whole for d in t)]
-    places = np.unique(np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int))
-    return [good[place] for place in places]
-
-
-def _fixed(points: np.ndarray) -> np.ndarray:
-    return np.round(points * 16).astype(np.int32)
-
-
-def _dashed(image: np.ndarray, box: tuple[int, ...], colour: Sequence[int], dash: int) -> None:
-    x1, y1, x2, y2 = box
-    if not dash:
-        cv2.rectangle(image, (x1, y1), (x2, y2), colour, 1)
-        return
-    for begin in range(x1, x2 + 1, 2 * dash):
-        end = min(begin + dash - 1, x2)
-        cv2.line(image, (begin, y1), (end, y1), colour, 1)
-        cv2.line(image, (begin, y2), (end, y2), colour, 1)
-    for begin in range(y1, y2 + 1, 2 * dash):
-        end = min(begin + dash - 1, y2)
-        cv2.line(image, (x1, begin), (x1, end), colour, 1)
-        cv2.line(image, (x2, begin), (x2, end), colour, 1)
+    return [good[place] for place in evenly(len(good), count)]

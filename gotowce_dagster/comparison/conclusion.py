@@ -36,13 +36,13 @@ def _of_group(title: str, rows: pd.DataFrame) -> str:
         return sentence
     second = others[0]
     fastest = min([first, *others], key=lambda row: row["median_s"])
-    sentence += f" Next is {second['name']} with {with_interval(second, _F1)}{_told_apart(first, second)}."
+    sentence += f" Next is {second['name']} with {with_interval(second, _F1)}{_separation(first, second)}."
     if fastest is not first:
         sentence += f" The fastest is {fastest['name']}, {number(fastest['median_s'])} s a frame."
     return sentence
 
 
-def _told_apart(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+def _separation(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     low, high = first[f"{_F1}_low"], second[f"{_F1}_high"]
     if pd.isna(low) or pd.isna(high):
         return ""

@@ -1,4 +1,4 @@
-"""What a family of marks is. One file a family; the table that names them is in designators/families.py."""
+"""The protocol of a family of marks. Each family has a file; designators/families.py lists them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from gotowce_dagster.designators.profile import Colour, Look
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A frame as the families look at it."""
+    """A frame prepared for the families."""
 
     ycrcb: np.ndarray
     """uint8 (H, W, 3)."""
@@ -31,7 +31,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Draft:
-    """What is known of a designator before its family is: its names and colours."""
+    """A designator whose family is not known yet: its names and colours."""
 
     name: str
     class_name: str
@@ -42,7 +42,7 @@ class Family(Protocol):
     """Learns and finds the marks of one family."""
 
     def learn(self, scenes: Sequence[Scene], boxes: Sequence[np.ndarray], draft: Draft) -> list[Look]:
-        """Looks that could explain the boxes, the likeliest first; none if the family cannot.
+        """Looks that could explain the boxes, most likely first; empty if the family cannot.
 
         Args:
             scenes: of the draft's colours, one a box.
@@ -51,7 +51,7 @@ class Family(Protocol):
         ...
 
     def find(self, scene: Scene, look: Look) -> list[Sighting]:
-        """Marks in a frame, in any order; several may be of one mark."""
+        """Marks in a frame, in any order, possibly with duplicates."""
         ...
 
     def mark_pixels(self, mask: np.ndarray, box: np.ndarray, look: Look) -> np.ndarray:
@@ -93,7 +93,7 @@ def inset_of(found: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> tuple[
 def as_drawn(
     family: Family, looks: Sequence[Look], scenes: Sequence[Scene], boxes: Sequence[np.ndarray]
 ) -> list[Look]:
-    """Those looks that find two examples or more, with how far inside what they find these were drawn."""
+    """The looks that find at least two examples, with the inset of the drawn boxes."""
     kept = []
     for look in looks:
         found = [nearest(family.find(scene, look), box) for scene, box in zip(scenes, boxes, strict=True)]
@@ -105,7 +105,7 @@ def as_drawn(
 
 
 def nearest(found: Sequence[Sighting], box: np.ndarray, reach: float = 8) -> Sighting | None:
-    """The surest sighting whose edges are within ``reach`` pixels of a box."""
+    """The most confident sighting whose edges are within ``reach`` pixels of a box."""
     near = [s for s in found if np.abs(s.box - box).max() <= reach]
     return max(near, key=lambda s: s.confidence, default=None)
 
@@ -139,7 +139,7 @@ class Blobs:
 
 
 def blobs_of(mask: np.ndarray, least: int = 3, most: int = 4000) -> Blobs:
-    """The connected pieces of a mask of at least so many pixels; the largest ``most`` of them."""
+    """The connected pieces of a mask with a minimum number of pixels; the largest ``most`` of them."""
     _, image, stats, middles = cv2.connectedComponentsWithStats(mask, connectivity=8)
     numbers = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= least)
     numbers = numbers[numbers > 0]
@@ -174,5 +174,5 @@ def pixels_in(mask: np.ndarray, box: np.ndarray, margin: float) -> np.ndarray:
 
 
 def ramp(value: float, none: float, full: float) -> float:
-    """0 at ``none``, 1 at ``full``, straight between."""
+    """Linear ramp: 0 at ``none``, 1 at ``full``."""
     return float(np.clip((value - none) / (full - none), 0, 1))

@@ -1,6 +1,6 @@
 """Small signs above, below or at the target: chevrons, triangles, dots, bars, icons.
 
-A sign keeps its look, so there is one picture of it, and places in a frame are compared with that picture.
+A sign looks the same in every frame, so one template is compared with positions in a frame.
 What is compared is how near each pixel is to the mark's colours, not the mask of these: halved chroma and
 compression fray the rim of a small sign, and the rim of its mask more. The mask only says where to look.
 """
@@ -31,9 +31,9 @@ CLOSE = 2
 MARGIN = 2
 """Margin in pixels around a sign that is compared as well: it must not have the sign's colour."""
 FINEST = 48
-"""Rows and columns that a kept picture has at most."""
+"""Maximum rows and columns of a stored template."""
 _SHIFT = 3
-"""Pixels by which a sign may lie beside the middle of its piece of the mask."""
+"""Maximum offset in pixels of a sign from the centre of its piece of the mask."""
 _SAME = 1.15
 """Factor up to which the sides of a piece say nothing about the size of the sign, nor do 1.5 pixels."""
 _CROWD = 0.12
@@ -110,7 +110,7 @@ class Beside:
 
 
 def _piece_at(mask: np.ndarray, box: np.ndarray, reach: float = 4) -> np.ndarray | None:
-    """The box of the one piece of a mask that lies where an example was drawn; None if none does."""
+    """The box of the only piece of a mask inside an example; None without one."""
     boxes = blobs_of(closed(pixels_in(mask, box, reach).astype(np.uint8), CLOSE), least=6).boxes
     off = np.abs(boxes - box).max(axis=1)
     return boxes[off.argmin()] if len(off) and off.min() <= reach else None
@@ -129,14 +129,14 @@ def _crowd(mask: np.ndarray, box: np.ndarray) -> float:
 
 
 def _factor(piece: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """How many times wider and higher than usual a piece is; 1 where that may be its frayed rim: (2,)."""
+    """Width and height of a piece relative to the usual ones, 1 within the tolerance of its rim: (2,)."""
     sides = piece[2:] - piece[:2]
     ragged = (np.abs(np.log(sides / usual)) <= np.log(_SAME)) | (np.abs(sides - usual) <= 1.5)
     return np.where(ragged, 1.0, sides / usual)
 
 
 def _grown(box: np.ndarray, sides: np.ndarray) -> np.ndarray:
-    """A box in whole pixels around the same middle with at least these sides: int (4,)."""
+    """A box in whole pixels with the same centre and at least these sides: int (4,)."""
     middle = (box[:2] + box[2:]) / 2
     sides = np.maximum(sides, box[2:] - box[:2])
     begin = np.floor(middle - sides / 2).astype(int)
@@ -177,7 +177,7 @@ def _common(shown: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _best_place(window: np.ndarray, picture: np.ndarray) -> tuple[int, int]:
-    """Where in a window the picture differs least: x, y."""
+    """The position in a window with the smallest difference from the template: x, y."""
     apart = cv2.matchTemplate(window, picture.astype(np.float32), cv2.TM_SQDIFF)
     _, _, (x, y), _ = cv2.minMaxLoc(apart)
     return x, y
@@ -218,7 +218,7 @@ def _compared(scene: Scene, piece: np.ndarray, sides: np.ndarray, look: BesideLo
 
 
 def _likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """How alike two pictures (H, W) are, 0 to 1: half of it strictly, half forgiving a pixel at every rim."""
+    """Similarity of two images (H, W), 0 to 1: mean of a strict one and one that tolerates a pixel of rim."""
     strict = np.minimum(one, other).sum() / max(np.maximum(one, other).sum(), 1e-6)
     cell = np.ones((3, 3), np.uint8)
     missing = np.maximum(other - cv2.dilate(one, cell), 0).sum()

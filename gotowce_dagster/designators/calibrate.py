@@ -25,7 +25,7 @@ from gotowce_dagster.designators.selfcheck import SelfCheck, self_check
 from gotowce_dagster.video.names import key_and_suffix
 
 _WORTHLESS = 0.2
-"""A score up to which a designator is not worth keeping."""
+"""Score up to which a designator is rejected."""
 _NEXT = (
     "Draw the boxes tight around the whole mark and nothing else, all around the same kind of mark, add two "
     "or three from frames with another background, and calibrate again"
@@ -36,7 +36,7 @@ _RECOGNISED = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """How well what was learned describes one of its own examples."""
+    """The fit of a learned designator to one of its own examples."""
 
     example: Example
     box: np.ndarray
@@ -46,17 +46,17 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What was learned and from what."""
+    """A learned designator with its examples and checks."""
 
     profile: Profile
     designator: AnyDesignator
     fits: Sequence[Fit]
     check: SelfCheck | None = None
-    """How it does on unseen frames of the videos."""
+    """The check on unseen frames of the videos."""
 
     @property
     def recognised(self) -> int:
-        """How many of its own examples the detector would find with what was learned."""
+        """Number of its own examples that the detector finds with this designator."""
         return sum(fit.confidence >= _RECOGNISED for fit in self.fits)
 
     @property
@@ -117,7 +117,7 @@ def calibrate(
 
 
 def _why_none(examples: Sequence[Example], chosen: Sequence[Candidate]) -> str:
-    """What to say when no family recognises the examples."""
+    """The error message if no family recognises the examples."""
     if chosen:
         best = chosen[0]
         return (

@@ -1,4 +1,4 @@
-"""Which family a game's marks belong to: every family tries, the examples and unmarked ground judge.
+"""Choose the family of a game's marks by cross-validation on the examples and on unmarked frames.
 
 Each colour that may be the mark's is given to each family. What a family learns must find every example
 where it was drawn and nothing else, also when that example was left out of learning, and no more marks in
@@ -26,11 +26,11 @@ from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Desig
 from gotowce_dagster.designators.rims import is_rim
 
 MOST_KNOWN = 24
-"""Parts of the HUD that a designator remembers at most."""
+"""Maximum number of parts of the HUD in a designator's ``not_marks``."""
 SURE = 0.5
 """Confidence from which a sighting counts."""
 PREFERRED = ("corners", *families.FAMILIES)
-"""From the most special family to the most general: where two explain the examples alike, the first wins."""
+"""From the most specific family to the most general; with equal scores, the first one wins."""
 _PREFERENCE = 0.05
 _PIECES = 0.8
 """Share of it by which one line, ring or diamond, precedes pointers: pieces on a circle may be its arcs."""
@@ -52,19 +52,19 @@ _ALIKE = 0.7
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A designator that may be the right one, and how well it does."""
+    """A candidate designator and its scores."""
 
     designator: AnyDesignator
     score: float
-    """1: every example found where it was drawn, nothing else found."""
+    """1: all examples are found at their boxes, without false positives."""
     recall: float
-    """Share of the examples found, each by what was learned from the others."""
+    """Share of the examples found by leave-one-out cross-validation."""
     iou: float
     """Mean IoU of those with the drawn boxes."""
     elsewhere: float
-    """Sightings a frame that are at no example, in the examples' frames."""
+    """False positives per frame, in the examples' frames."""
     unmarked: float
-    """Sightings a frame in the frames without examples; some of them may well be right."""
+    """Sightings per frame in frames without examples, where marks are possible."""
 
 
 def marks(ycrcb: np.ndarray, designator: AnyDesignator, min_confidence: float) -> list[Sighting]:
@@ -80,7 +80,7 @@ def candidates(
     others: Sequence[np.ndarray] = (),
     seconds: float = 45,
 ) -> list[Candidate]:
-    """Designators that could explain the examples, the best first; empty if no family can.
+    """Candidate designators, best first; empty if no family explains the examples.
 
     Args:
         others: further frames of the same videos, RGB uint8 (H, W, 3); they may show marks.
@@ -223,7 +223,7 @@ def _learn_family(
 def _measure(
     designator: AnyDesignator, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
 ) -> Candidate:
-    """How well a designator explains the examples it was learned from."""
+    """Score a designator on its own examples."""
     explained, ious, elsewhere = [], [], []
     for number, frame in enumerate(frames):
         drawn = np.stack([box for other, box in zip(frames, boxes, strict=True) if _same(other, frame)])
@@ -301,7 +301,7 @@ def _ious(drawn: np.ndarray, found: Sequence[Sighting]) -> np.ndarray:
 
 
 def _left_out(candidate: Candidate, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> Candidate:
-    """The candidate scored on examples that were left out of learning, one after the other."""
+    """The candidate with scores from leave-one-out cross-validation."""
     designator = candidate.designator
     if isinstance(designator, Designator) or len(boxes) < 4:
         return candidate
@@ -343,7 +343,7 @@ def _same_kind(look: AnyDesignator, designator: AnyDesignator) -> bool:
 def _against_others(
     candidate: Candidate, background: Sequence[np.ndarray], frames: Sequence[np.ndarray]
 ) -> Candidate:
-    """The candidate, worth less if it finds many more marks in other frames than the examples have."""
+    """The candidate with a lower score if it finds many more marks in other frames than the examples have."""
     if not background:
         return candidate
     unmarked = float(np.mean([len(marks(frame, candidate.designator, SURE)) for frame in background]))

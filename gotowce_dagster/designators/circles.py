@@ -120,7 +120,7 @@ def _fitted(points: np.ndarray, centre: np.ndarray, radii: tuple[float, float]) 
 def line_seen(
     mask: np.ndarray, centre: np.ndarray, radii: tuple[float, float], thickness: float
 ) -> tuple[float, float]:
-    """How much of an ellipse's line is in a mask, and how clear it stands.
+    """The visible share of an ellipse's line in a mask, and the share of it that is clear of other pixels.
 
     Args:
         centre: x, y.
@@ -149,7 +149,7 @@ def line_seen(
 
 
 def alone(mask: np.ndarray, centre: np.ndarray, radii: tuple[float, float]) -> float:
-    """1 if an ellipse stands alone, 0 if pixels of its colours surround it: letters make up rings, too.
+    """1 if an ellipse is isolated, 0 if pixels of its colours surround it, as in rings made up of letters.
 
     Text glued to a mark stands in few directions.
 

@@ -1,4 +1,4 @@
-"""Corners: learn what brackets look like from a few example boxes.
+"""Corners: learn the look of brackets from a few example boxes.
 
 The mark's colour is unknown, its place only to a pixel or two. What gives it away: thin lines along the
 ends of all sides that stand out from both sides, of a colour that recurs in every corner of every example.
@@ -91,7 +91,7 @@ def learn(examples: Sequence[Example], name: str, class_name: str) -> Designator
 
 
 def _separation(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray], designator: Designator) -> float:
-    """How much surer than of anything else the detector is of the marks in the examples, on average."""
+    """Mean margin of confidence between the marks in the examples and everything else."""
     margins = []
     for scene, box in zip(scenes, boxes, strict=True):
         marks = find_marks(scene, designator, 0.0, small=False)
@@ -195,7 +195,7 @@ def _most_shared(
 
 
 def _votes(same: np.ndarray, halves: np.ndarray) -> np.ndarray:
-    """On how many half-sides each colour has three or more pixels: (seeds, n), (n,) -> (seeds,)."""
+    """Number of half-sides with at least three pixels of each colour: (seeds, n), (n,) -> (seeds,)."""
     on_half = halves[:, None] == np.unique(halves)
     return (same.astype(np.float32) @ on_half.astype(np.float32) >= 3).sum(axis=1)
 

@@ -1,4 +1,4 @@
-"""Erasing marks: a designator's own pixels, and text glued to it, painted over so that nothing shows.
+"""Erase marks: paint over the pixels of a designator and of text attached to it, without visible traces.
 
 A model that has only seen targets inside marks learns the marks. So part of the training pictures show the
 target without its mark. The pixels of the mark follow from its geometry (where its lines run, a little wider
@@ -42,7 +42,7 @@ _RADIUS = 3
 
 @dataclass(frozen=True, eq=False)
 class Erased:
-    """A picture without marks."""
+    """An image without marks."""
 
     image: np.ndarray
     """RGB uint8 (H, W, 3)."""
@@ -53,7 +53,7 @@ class Erased:
 def mark_pixels(
     image: np.ndarray, box: np.ndarray, designator: AnyDesignator, spare: np.ndarray | None = None
 ) -> np.ndarray:
-    """The pixels of one mark and of text glued to it.
+    """The pixels of one mark and of text attached to it.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -79,7 +79,7 @@ def erase(
     spare: np.ndarray | None = None,
     others: Sequence[np.ndarray] = (),
 ) -> Erased:
-    """Paint over all marks of a picture.
+    """Paint over all marks of an image.
 
     Args:
         image: RGB uint8 (H, W, 3); left as it is.
@@ -215,7 +215,7 @@ def _of_hue(image: np.ndarray, designator: AnyDesignator) -> np.ndarray:
 def _standing(
     image: np.ndarray, area: np.ndarray, others: Sequence[np.ndarray], designator: AnyDesignator
 ) -> np.ndarray | None:
-    """The first other picture that shows the same around the area, and no mark in it."""
+    """The first other image that is equal around the area and has no mark in it."""
     grown = [cv2.dilate(area.astype(np.uint8), np.ones((size, size), np.uint8)) for size in (3, 11)]
     ring = (grown[1] > 0) & (grown[0] == 0)
     if not ring.any():
@@ -230,7 +230,7 @@ def _standing(
 
 
 def _inpainted(image: np.ndarray, area: np.ndarray, avoid: np.ndarray) -> np.ndarray:
-    """The picture with the area inpainted, and grained like what is around it.
+    """The image with the area inpainted, with the grain of its surroundings.
 
     Args:
         avoid: bool (H, W), where no grain is to be taken from.

@@ -1,4 +1,4 @@
-"""Which pixels of a frame have a designator's colours."""
+"""Masks of the pixels that have a designator's colours."""
 
 from collections.abc import Iterable, Sequence
 

@@ -14,7 +14,7 @@ from gotowce_dagster.video.decode import probe, read_frames
 
 MIN_EXAMPLES = 3
 TARGETS = ("target", "object")
-"""Labels of boxes around what stands in, under or beside a mark."""
+"""Labels of boxes around the target in, under or beside a mark."""
 UNSEEN = 24
 """Frames without an example that a designator is tried on."""
 _OFF = 2
@@ -34,7 +34,7 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a designator is learned from and tried on."""
+    """The examples and the test frames of a calibration."""
 
     examples: Sequence[Example]
     targets: Sequence[np.ndarray | None]
@@ -76,7 +76,7 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
 
 
 def _spread_between(frames: int, taken: Collection[int], count: int) -> list[int]:
-    """So many frames, evenly spaced, that are not taken."""
+    """Evenly spaced frames that are not taken, at most ``count``."""
     free = [i for i in np.linspace(0, frames - 1, 2 * count).round().astype(int).tolist() if i not in taken]
     return free[:: max(len(free) // count, 1)][:count]
 

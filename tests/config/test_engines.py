@@ -100,7 +100,9 @@ def test_weights_of_an_engine(engine: str, expected: str | None) -> None:
             "masks", "sam3:x.pt", "no engine 'sam3'; known: sam2, edgetam, mobile_sam, grabcut", id="new"
         ),
         pytest.param("masks", "sam2_image_track:x.pt", "no engine 'sam2_image_track'", id="of another stage"),
-        pytest.param("propagation", "grabcut", "known: sam2, edgetam, sam2_image_track", id="images only"),
+        pytest.param(
+            "propagation", "grabcut", "known: sam2, edgetam, sam3, sam2_image_track", id="images only"
+        ),
     ],
 )
 def test_unknown_engine_is_refused(stage: str, engine: str, message: str) -> None:

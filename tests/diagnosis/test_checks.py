@@ -66,14 +66,14 @@ def test_our_own_label_studio_is_found(
 
 def test_every_engine_is_listed_and_one_that_does_not_exist_is_named(clone: Project) -> None:
     text = clone.paths.params.read_text(encoding="utf-8")
-    clone.paths.params.write_text(text.replace("segmenter: [", 'segmenter: ["sam3:whatever", ', 1))
+    clone.paths.params.write_text(text.replace("segmenter: [", 'segmenter: ["sam9:whatever", ', 1))
     found = findings(clone)
     for stage, registry in (("masks", SEGMENTERS), ("propagation", PROPAGATORS)):
         listed = {what.split(": ")[1].partition(":")[0] for what in found if what.startswith(stage)}
-        assert listed - {"sam3"} == set(registry)
-    odd = found["masks: sam3:whatever"]
+        assert listed - {"sam9"} == set(registry)
+    odd = found["masks: sam9:whatever"]
     assert not odd.ok
-    assert odd.result == f"there is no engine 'sam3'; known: {', '.join(SEGMENTERS)}"
+    assert odd.result == f"there is no engine 'sam9'; known: {', '.join(SEGMENTERS)}"
     assert "propagation: unused" not in found
 
 

@@ -13,7 +13,7 @@ PARAMS = read_params(ROOT / "params.yaml").masks
 
 def test_unknown_name_lists_the_known_names() -> None:
     with pytest.raises(
-        InputError, match=r"no propagator named 'sam9'; known: sam2, edgetam, sam2_image_track"
+        InputError, match=r"no propagator named 'sam9'; known: sam2, edgetam, sam3, sam2_image_track"
     ):
         build_propagator("sam9:x.pt", PARAMS)
 
