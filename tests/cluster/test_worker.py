@@ -41,10 +41,14 @@ def launch(
         "GOTOWCE_SCRATCH": str(folder / node),
         "PYTHONPATH": f"{ROOT}{os.pathsep}{STANDINS}",
         "STAGES_LOG": str(folder / "stages.jsonl"),
-        "SECONDS_OF_STAGES": json.dumps({"masks": 30}),
+        "HELD_STAGES": json.dumps({"masks": str(folder / "go on")}),
     }
     command = [sys.executable, "-m", "gotowce_dagster.cluster.worker", arguments]
-    return run.run_id, subprocess.Popen(command, cwd=folder, env=environment)
+    with (folder / f"{node}.log").open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    return run.run_id, process
 
 
 def test_a_run_that_ray_has_lost_goes_on_and_nothing_is_computed_twice(
@@ -63,6 +67,10 @@ def test_a_run_that_ray_has_lost_goes_on_and_nothing_is_computed_twice(
         assert run is not None
         instance.report_run_failed(run, "its raylet is gone")
         again, second = launch(instance, driver, "B", tmp_path)
+        while "waiting for another run of this video" not in (tmp_path / "B.log").read_text():
+            assert second.poll() is None
+            time.sleep(0.2)
+        (tmp_path / "go on").touch()
         assert (first.wait(600), second.wait(600)) == (0, 0)
         finished = instance.get_run_by_id(again)
     assert finished is not None

@@ -1,7 +1,8 @@
 """In every Python process with this folder on its path: stages are logged, and may take longer.
 
 STAGES_LOG names the file with one line for each begin and end of a stage, and for the end of each run on a
-node. SECONDS_OF_STAGES is JSON, seconds that each stage sleeps before it computes.
+node. SECONDS_OF_STAGES is JSON, seconds that each stage sleeps before it computes; HELD_STAGES is JSON, files
+that each stage waits for.
 """
 
 import atexit
@@ -42,11 +43,14 @@ class _Slowed(importlib.abc.MetaPathFinder):
 
 def _slowed(stage: str, run: Any) -> Any:
     seconds = json.loads(os.environ.get("SECONDS_OF_STAGES", "{}")).get(stage, 0)
+    held = json.loads(os.environ.get("HELD_STAGES", "{}")).get(stage)
 
     def slowed(project: Any, *arguments: Any, **named: Any) -> None:
         video = arguments[0] if arguments and isinstance(arguments[0], str) else None
         _log("begins", stage=stage, video=video)
         time.sleep(seconds)
+        while held and not os.path.exists(held):  # noqa: PTH110
+            time.sleep(0.2)
         run(project, *arguments, **named)
         _log("ends", stage=stage, video=video)
 
