@@ -35,8 +35,10 @@ FLOODED = 0.12
 
 
 def scene_of(ycrcb: np.ndarray, look: Look) -> Scene:
-    """A frame with the mask of a look's colours."""
-    return Scene(ycrcb, mark_mask(ycrcb, look))
+    """A frame with the mask of a look's colours; an empty one where nothing is found by these."""
+    return Scene(
+        ycrcb, mark_mask(ycrcb, look) if look.family in CLASSIC else np.zeros(ycrcb.shape[:2], np.uint8)
+    )
 
 
 def find(ycrcb: np.ndarray, look: Look, min_confidence: float) -> list[Sighting]:
@@ -46,7 +48,7 @@ def find(ycrcb: np.ndarray, look: Look, min_confidence: float) -> list[Sighting]
         ycrcb: uint8 (H, W, 3).
     """
     scene = scene_of(ycrcb, look)
-    if look.family in CLASSIC and scene.mask.mean() > FLOODED:
+    if scene.mask.mean() > FLOODED:
         return []
     found = [s for s in FAMILIES[look.family].find(scene, look) if s.confidence >= min_confidence]
     return [Sighting(drawn(s.box, look), s.confidence) for s in distinct(found)]
