@@ -26,6 +26,8 @@ MOST = 60
 """Lines of one direction that are looked at in a frame, the longest."""
 GAPS = (0, 4, 8, 14)
 """Gaps between dashes in pixels that are tried."""
+WHOLE = 0.6
+"""A side of which less is line has gaps: without any it is the arc of a flat ring, not a side."""
 
 
 class Sides:
@@ -219,6 +221,8 @@ class Frame:
             return []
         looks: list[Look] = []
         for gap in GAPS if fill < 0.9 else GAPS[:2]:
+            if not gap and fill < WHOLE:
+                continue
             looks.append(
                 FrameLook(
                     **vars(draft),

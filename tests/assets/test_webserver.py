@@ -95,6 +95,7 @@ def test_every_file_exists_and_the_picture_is_shown(url: str, page: Page) -> Non
     assert set(assets) == {*STAGES, "raw_videos", "review_tasks", "reviewed_labels"}
     assert {"label_videos", "ask_reviewers", "train_model"} <= {job["name"] for job in repository["jobs"]}
     assert {s["name"]: s["sensorState"]["status"] for s in repository["sensors"]} == {
+        "cluster_results": "RUNNING",
         "new_videos": "RUNNING",
         "dvc_lock": "RUNNING",
         "reviews": "RUNNING",

@@ -124,7 +124,7 @@ def test_colour_that_changes_on_lock_is_learned_from_both(tmp_path: Path) -> Non
     "family",
     [
         family if family in ("beside", "outline") else pytest.param(family, marks=pytest.mark.slow)
-        for family in families.FAMILIES
+        for family in families.CLASSIC
     ],
 )
 def test_mark_pixels_lie_at_the_mark_and_leave_its_middle(family: str, tmp_path: Path) -> None:
