@@ -3,8 +3,8 @@
     python -m benchmarks.cluster [--videos 4] [--seconds 30]
 
 A real PostgreSQL, S3, Ray head and one or two nodes with one logical GPU each, as `make test-cluster` starts
-them; every stage of a video sleeps for the given seconds, so two nodes on one machine leave each other's cores
-alone. Wall time, from the first stage that begins to the last that ends. Needs what `make test-cluster`
+them; every stage of a video sleeps for the given seconds, so two nodes on one machine do not contend for
+its cores. Wall time, from the first stage that begins to the last that ends. Needs what `make test-cluster`
 installs.
 """
 
