@@ -96,7 +96,7 @@ def calibrate(
             console.say(f"Another box would help most in: gotowce mark {video[0]} --frames {frames}")
     if keys:
         console.say(
-            f"Kept as ground truth of {', '.join(keys)}; the profile was learned from these boxes, so its figures "
-            "on them say little: add others with `gotowce add VIDEO --truth FILE`"
+            f"Kept as ground truth of {', '.join(keys)}; the profile was learned from these boxes, so its "
+            "figures on them say little: add others with `gotowce add VIDEO --truth FILE`"
         )
     console.say(f"Try it: gotowce detect {video[0]} --profile {out} --out boxes.csv")
