@@ -48,7 +48,8 @@ def materialize(
     name, address = stage_name(stage.name, video), stage_address(stage.name, video)
     repo = DvcRepo(project.paths.root)
     arguments = (project,) if video is None else (project, video)
-    run = partial(stage.run, *arguments, progress(context), **callbacks)
+    show = progress(context)
+    run = partial(stage.run, *arguments, show, **callbacks)
     start = time.monotonic()
     try:
         if video is not None and is_slice(project.paths):
@@ -58,6 +59,8 @@ def materialize(
             _require_sources(project, stage, video)
             code_digests.refresh(project.paths)
             how = _bring_up_to_date(repo, address, run)
+            if how != COMPUTED:
+                show(1, 1)  # else its line would go on counting seconds
             metadata = lock_metadata(project, stage, video, repo.entry(address))
     except GotowceError as error:
         # A download of weights or a transfer may succeed a minute later; bad input stays bad.

@@ -6,7 +6,7 @@ positive may be an unmarked target.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,9 @@ from gotowce_dagster.training.model import Predict
 SMALL_PX = 12
 """Targets whose longer side is below this are also matched by centre: an offset of one pixel can lower their
 IoU to 0.5."""
+
+APART = "apart"
+_OUTSIDE = "frames outside training data"
 
 RECALLS_ON_TOP = ("erased_recall", "unmarked_recall", "marked_recall", "precision", "AP50")
 """The headline figures, those without the mark first."""
@@ -56,6 +59,8 @@ class Seen:
     """All its targets, if every object in it is boxed."""
     is_marked: np.ndarray | None = None
     """bool (targets,) of ``complete``: whether each has a mark."""
+    adopted: Case | None = None
+    """The same truth, with the boxes that training in rounds would adopt as labels in this frame."""
 
 
 def look(
@@ -67,6 +72,7 @@ def look(
     complete: pd.DataFrame,
     find_marks: FindMarks,
     predict: Predict,
+    adopt: Predict | None = None,
 ) -> list[Seen]:
     """Run the model on frames with ground truth, unmodified and with their marks erased.
 
@@ -75,6 +81,8 @@ def look(
         objects: xyxy (n, 4) of the marked targets by frame_index; used if a frame is not complete.
         complete: columns of tables.read_complete_truth.
         find_marks: detects marks; a frame without one has no marked targets.
+        adopt: finds the boxes of an image, without its marks, that training in rounds would adopt as labels;
+            asked about complete frames only.
     """
     seen = []
     for index, image in images.items():
@@ -85,15 +93,19 @@ def look(
         boxes = xyxy(targets)
         marked = boxes[is_marked] if len(rows) else objects.get(index, np.zeros((0, 4)))
         found = predict(image)
-        as_is, without = None, None
+        as_is, without, adopted = None, None, None
+        unmarked_image = image
         if len(marked):
             erased = erase(image, find_marks(image), _filled(image.shape[:2], marked))
             if erased.painted.any():
                 as_is = Case(video, index, found, from_boxes(marked))
                 without = Case(video, index, predict(erased.image), from_boxes(marked))
+                unmarked_image = erased.image
         whole = Case(video, index, found, from_boxes(boxes), ignored) if len(rows) else None
+        if whole and adopt:
+            adopted = replace(whole, found=adopt(unmarked_image))
         if as_is or whole:
-            seen.append(Seen(profile, as_is, without, whole, is_marked if whole else None))
+            seen.append(Seen(profile, as_is, without, whole, is_marked if whole else None, adopted))
     return seen
 
 
@@ -125,7 +137,9 @@ def figures(seen: Iterable[Seen], confidence: float) -> dict[str, float]:
     Returns:
         marked_targets, marked_recall, erased_recall, erased_over_marked; complete_frames, unmarked_targets,
         unmarked_recall, precision, AP50. For targets below SMALL_PX the recalls again, matched by IoU or by
-        centre, as ``small_..._recall`` and ``small_..._recall_by_centre``, with their number.
+        centre, as ``small_..._recall`` and ``small_..._recall_by_centre``, with their number. If asked for,
+        the number of boxes that training in rounds would adopt in complete frames, ``adopted``, and how many
+        of them are targets, ``adopted_right``.
     """
     seen = list(seen)
     result: dict[str, float] = {}
@@ -156,17 +170,45 @@ def figures(seen: Iterable[Seen], confidence: float) -> dict[str, float]:
         average = scores(cases, confidence=confidence).get("mAP50")
         if average is not None:
             result["AP50"] = average
-    return result
+    return result | _adopted(seen)
+
+
+def _adopted(seen: Iterable[Seen]) -> dict[str, float]:
+    """Counts of the boxes to adopt, without those on marked targets, which are labels already."""
+    total, right = 0, 0
+    asked = [(one.adopted, one.is_marked) for one in seen if one.adopted and one.is_marked is not None]
+    for case, is_marked in asked:
+        match = matches(case, 0.5)
+        on_target = match[match >= 0]
+        new = int(np.count_nonzero(~is_marked[on_target]))
+        right += new
+        total += new + int(np.count_nonzero(match == FALSE_POSITIVE))
+    return {"adopted": total, "adopted_right": right} if asked else {}
 
 
 def figures_by_group(
-    seen: Sequence[Seen], seen_apart: Iterable[Seen], confidence: float
+    seen: Sequence[Seen], seen_apart: Sequence[Seen], confidence: float
 ) -> dict[str, dict[str, float]]:
-    """Compute the figures of ``all`` frames, of those ``apart`` from training data, and of each profile."""
-    groups = {"all": figures(seen, confidence), "apart": figures(seen_apart, confidence)}
-    for profile in sorted({one.profile for one in seen}):
+    """Compute the figures of ``all`` frames, of those ``apart`` from training data, and of each profile.
+
+    With several profiles, those of each one's frames apart from training data too, as ``PROFILE apart``.
+    """
+    groups = {"all": figures(seen, confidence), APART: figures(seen_apart, confidence)}
+    profiles = sorted({one.profile for one in seen})
+    for profile in profiles:
         groups[profile] = figures([one for one in seen if one.profile == profile], confidence)
+        if len(profiles) > 1:
+            own = [one for one in seen_apart if one.profile == profile]
+            groups[f"{profile} {APART}"] = figures(own, confidence)
     return groups
+
+
+def group_title(group: str) -> str:
+    """Describe a group of figures_by_group."""
+    if group in ("all", APART):
+        return {"all": "all frames", APART: _OUTSIDE}[group]
+    profile, space, apart = group.rpartition(" ")
+    return f"{profile}, {_OUTSIDE}" if space and apart == APART else group
 
 
 def found_truths(case: Case, confidence: float, by_centre: bool = False) -> np.ndarray:

@@ -17,7 +17,7 @@ from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.evaluation import summary as of_project
 from gotowce_dagster.evaluation.findings import case_sheet, score_table
 from gotowce_dagster.evaluation.measures import MEASURES, Findings
-from gotowce_dagster.evaluation.recalls import SMALL_PX, UNMEASURED
+from gotowce_dagster.evaluation.recalls import SMALL_PX, UNMEASURED, group_title
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.labelling import summary as of_video
 from gotowce_dagster.labelling.story import frames_and_marks, masks_and_labels
@@ -125,9 +125,8 @@ def _without_marks(findings: Findings, confidence: float) -> Section:
 def _recalls(groups: Mapping[str, Mapping[str, float]], caption: str) -> list[Table]:
     """A table with a row per group of frames; none without figures."""
     columns = list(dict.fromkeys(name for figures in groups.values() for name in figures))
-    names = {"all": "all frames", "apart": "frames outside training data"}
     rows: list[list[Value]] = [
-        [names.get(group, group), *(figures.get(column) for column in columns)]
+        [group_title(group), *(figures.get(column) for column in columns)]
         for group, figures in groups.items()
         if figures
     ]

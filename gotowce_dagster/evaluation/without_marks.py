@@ -16,11 +16,14 @@ from gotowce_dagster.training.targets_and_marks import marks_in
 from gotowce_dagster.video.decode import probe, read_frames
 
 
-def look_at_video(project: Project, video: str, checked: pd.DataFrame, predict: Predict) -> list[Seen]:
+def look_at_video(
+    project: Project, video: str, checked: pd.DataFrame, predict: Predict, adopt: Predict | None = None
+) -> list[Seen]:
     """Run the model on a video's frames with hand-checked objects or complete ground truth.
 
     Args:
         checked: columns of tables.read_truth.
+        adopt: as in recalls.look.
 
     Raises:
         InputError: the complete ground truth or the profile is malformed.
@@ -50,6 +53,7 @@ def look_at_video(project: Project, video: str, checked: pd.DataFrame, predict: 
         complete=complete,
         find_marks=marks,
         predict=predict,
+        adopt=adopt,
     )
 
 

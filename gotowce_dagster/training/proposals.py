@@ -168,6 +168,29 @@ def searched_frames(provenance: pd.DataFrame, limit: int, run: int) -> pd.DataFr
     return rows.iloc[np.unique(starts[:, None] + np.arange(run))]
 
 
+def surely_seen(
+    image: np.ndarray,
+    predict: Predict,
+    params: RoundsParams,
+    *,
+    hud: np.ndarray | None,
+    usual: np.ndarray | None,
+    smallest_px: float,
+) -> sv.Detections:
+    """The boxes of a picture that are adopted whatever is found in the frames around it.
+
+    Args:
+        hud, usual: as in is_background.
+        smallest_px: long side of the smallest labelled targets.
+    """
+    found, sure = two_looks(image, predict, params)
+    least_px = max(params.smallest, params.small) * smallest_px
+    adopted = sure & ~is_background(image, found.xyxy, hud=hud, usual=usual, least_px=least_px)
+    boxes = found[np.flatnonzero(adopted)]
+    assert isinstance(boxes, sv.Detections)
+    return boxes
+
+
 def two_looks(
     image: np.ndarray, predict: Callable[[np.ndarray], sv.Detections], params: RoundsParams
 ) -> tuple[sv.Detections, np.ndarray]:
@@ -211,6 +234,30 @@ def _is_in_mirror_image(
     return bool(sv.box_iou_batch(box[None], back).max() >= params.box_iou)
 
 
+def is_background(
+    image: np.ndarray, boxes: np.ndarray, *, hud: np.ndarray | None, usual: np.ndarray | None, least_px: float
+) -> np.ndarray:
+    """Which boxes are certainly no targets, bool (n,): on the HUD, or smaller than ``least_px``.
+
+    Args:
+        boxes: xyxy (n, 4).
+        hud: panels of the HUD, bool (H, W).
+        usual: the median picture of the video, RGB (H, W, 3); used where no panels are known.
+    """
+    # An icon of the HUD may look like a target, but is static: a certain and valuable piece of background.
+    # Nor is a shot a target: it is smaller than any target that the game has marked.
+    background = _long_sides(boxes) < least_px
+    if hud is not None:
+        background |= share_inside(hud, boxes) >= _INSIDE
+    elif usual is not None:
+        background |= stand_still(image, usual, boxes)
+    return background
+
+
+def _long_sides(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
+
+
 def _look(
     dataset: Path,
     frame: dict,
@@ -234,14 +281,8 @@ def _look(
     if len(known) and len(found):
         is_new = sv.box_iou_batch(found.xyxy, known).max(axis=1) < _ONE_OBJECT
     boxes = found.xyxy[is_new]
-    # An icon of the HUD may look like a target, but is static: a certain and valuable piece of background.
-    # Nor is a shot a target: it is smaller than any target that the game has marked.
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
-    still = sides < params.smallest * smallest_px
-    if hud is not None:
-        still |= share_inside(hud, boxes) >= _INSIDE
-    elif usual is not None:
-        still |= stand_still(image, usual, boxes)
+    still = is_background(image, boxes, hud=hud, usual=usual, least_px=params.smallest * smallest_px)
+    sides = _long_sides(boxes)
     shown = found.data.get("class_name", np.zeros(0, str))
     proposed = np.array([classes[str(name)] for name in np.asarray(shown)[is_new]], int)
     rows = pd.DataFrame(np.concatenate([known, boxes]).reshape(-1, 4), columns=BOX)

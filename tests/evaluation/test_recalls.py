@@ -4,7 +4,14 @@ import pytest
 import supervision as sv
 
 from gotowce_dagster.core.tables import empty_complete_truth
-from gotowce_dagster.evaluation.recalls import Seen, figures, found_truths, look
+from gotowce_dagster.evaluation.recalls import (
+    Seen,
+    figures,
+    figures_by_group,
+    found_truths,
+    group_title,
+    look,
+)
 from gotowce_dagster.evaluation.scoring import Case
 from tests.designators.test_erase import BOX, MARK, RED, _marked, _sky
 
@@ -142,3 +149,40 @@ def test_precision_ignores_what_is_neither() -> None:
     assert measured["precision"] == 0.5
     assert measured["unmarked_recall"] == 1
     assert "marked_recall" not in measured
+
+
+def test_boxes_to_adopt_are_right_if_they_are_unmarked_targets() -> None:
+    """One on the marked target, one on the unmarked one, one on an ignored object, and one nowhere."""
+    shown = []
+
+    def adopt(image: np.ndarray) -> sv.Detections:
+        shown.append(int((image[..., 0].astype(int) - image[..., 1]).max()))
+        return _sees(tuple(TARGET[0]), (20, 20, 38, 38), (200, 100, 220, 120), (60, 60, 80, 80))
+
+    seen = look(
+        "v", "game", {7: _image()}, objects={}, complete=_complete(),
+        find_marks=lambda image: [(BOX, MARK)], predict=_looks_for_targets, adopt=adopt,
+    )  # fmt: skip
+    measured = figures(seen, 0.25)
+    assert (measured["adopted"], measured["adopted_right"]) == (2, 1)
+    assert max(shown) < 40, "the mark is erased, as in training"
+
+
+def test_each_game_has_figures_apart_from_training() -> None:
+    case = _case(_sees((10, 10, 30, 30)), (10, 10, 30, 30))
+    missed = _case(_sees(), (10, 10, 30, 30))
+    near, apart, other = (
+        Seen(profile, complete=some, is_marked=np.array([False]))
+        for profile, some in (("naev", case), ("naev", missed), ("oolite", case))
+    )
+    groups = figures_by_group([near, apart, other], [apart], 0.25)
+    recalls = {group: some.get("unmarked_recall") for group, some in groups.items()}
+    assert recalls == {
+        "all": pytest.approx(2 / 3), "apart": 0,
+        "naev": 0.5, "naev apart": 0, "oolite": 1, "oolite apart": None,
+    }  # fmt: skip
+    assert [group_title(group) for group in groups] == [
+        "all frames", "frames outside training data", "naev", "naev, frames outside training data",
+        "oolite", "oolite, frames outside training data",
+    ]  # fmt: skip
+    assert set(figures_by_group([near], [], 0.25)) == {"all", "apart", "naev"}

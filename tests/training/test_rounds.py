@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import supervision as sv
+from typer.testing import CliRunner
 
+from gotowce_dagster.cli.main import app
 from gotowce_dagster.config.params import RoundsParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
@@ -22,6 +24,7 @@ from gotowce_dagster.training.proposals import (
     propose,
     questions,
     searched_frames,
+    surely_seen,
     two_looks,
 )
 from gotowce_dagster.training.rounds import train_on_crops
@@ -71,6 +74,33 @@ def test_two_looks(first: sv.Detections, second: sv.Detections, found: int, sure
     seen, is_sure = two_looks(image, lambda some: first if some[0, 0, 0] else second, PARAMS)
     assert len(seen) == found
     assert is_sure.tolist() == sure
+
+
+@pytest.mark.parametrize(
+    ("box", "hud", "smallest_px", "seen"),
+    [
+        (BOX, None, 20.0, 1),
+        (BOX, [90, 30, 130, 70], 20.0, 0),
+        (BOX, [0, 0, 50, 50], 20.0, 1),
+        (BOX, None, 101.0, 0),
+    ],
+    ids=["a target", "on the HUD", "beside the HUD", "smaller than any target"],
+)
+def test_what_is_surely_seen_is_adopted_at_once(
+    box: list[float], hud: list[int] | None, smallest_px: float, seen: int
+) -> None:
+    image = np.zeros((96, 160, 3), np.uint8)
+    image[:, :80] = 255
+    panels = None
+    if hud:
+        panels = np.zeros((96, 160), bool)
+        panels[hud[1] : hud[3], hud[0] : hud[2]] = True
+
+    def predict(some: np.ndarray) -> sv.Detections:
+        return _sees([box] if some[0, 0, 0] else [MIRRORED], [0.9])
+
+    found = surely_seen(image, predict, PARAMS, hud=panels, usual=None, smallest_px=smallest_px)
+    assert len(found) == seen
 
 
 @pytest.fixture(scope="module")
@@ -313,13 +343,28 @@ def test_each_round_is_measured_once(project: Project, monkeypatch: pytest.Monke
     monkeypatch.setattr(evaluation_rounds, "load_trained", load)
     table = evaluation_rounds.round_by_round(project, silent)
     assert loaded == ["round-0.pt", "best.pt"]
-    assert table["round"].tolist() == [0, 1]
-    assert table["complete_frames"].tolist() == [3, 3]
-    assert table["unmarked_recall"].tolist() == pytest.approx([2 / 3] * 2)
-    assert table["precision"].tolist() == pytest.approx([2 / 6] * 2)
+    assert [one["round"] for one in table] == [0, 1]
+    for one in table:
+        figures = one["figures"]
+        assert set(figures) == {"all", "apart", "none"}
+        assert figures["all"] == figures["none"]
+        assert figures["all"]["complete_frames"] == 3
+        assert figures["all"]["unmarked_recall"] == pytest.approx(2 / 3)
+        assert figures["all"]["precision"] == pytest.approx(2 / 6)
+        # The stand-in sees nothing mirrored, so it is sure of nothing.
+        assert (figures["all"]["adopted"], figures["all"]["adopted_right"]) == (0, 0)
     again = evaluation_rounds.round_by_round(project, silent)
     assert len(loaded) == 2, "nothing is measured twice"
-    pd.testing.assert_frame_equal(again, table)
+    assert again == table
+
+    monkeypatch.chdir(project.paths.root)
+    shown = CliRunner().invoke(app, ["rounds"], env={"COLUMNS": "120"})
+    assert shown.exit_code == 0, shown.output
+    assert "all frames: 3 targets never marked, 3 complete frames" in shown.stdout
+    (recalls,) = (line for line in shown.stdout.splitlines() if "recall of targets never marked" in line)
+    assert recalls.count("0.667") == 2
+    listed = json.loads(CliRunner().invoke(app, ["rounds", "--json"]).stdout)
+    assert listed == table
     file.unlink()
 
 
