@@ -3,6 +3,7 @@
 import platform
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.config.training_params import EvaluationParams
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.digests import content_sha256
@@ -54,6 +56,7 @@ _RECALLS = {
     "recall with the mark": "marked_recall",
     "precision, complete frames": "precision",
 }
+_NEVER = "none, or too few boxes: the game has no say"
 _LIBRARIES = (
     "ultralytics",
     "transformers",
@@ -78,12 +81,12 @@ def report(
     params = project.params.evaluation
     curves = training_curves(pd.read_csv(project.paths.model / "results.csv"))
     sections = [
-        _without_marks(findings, params.confidence),
+        _without_marks(findings, params),
         _results(findings, scored, plots),
         *(_measured(project, findings, name, scored[name]) for name in MEASURES if scored[name]),
         _review(project, reviewed),
         _section("The dataset", of_project.yolo_dataset(project), dataset_sheet(project.paths.dataset)),
-        _section("The training", of_project.finetuned_model(project), curves),
+        _training(project, curves),
         _videos(project),
         _ran(project),
     ]
@@ -101,16 +104,30 @@ def report(
     return render_report("Report", summary, sections, round(params.pictures_mb * 1e6))
 
 
-def _without_marks(findings: Findings, confidence: float) -> Section:
+def _without_marks(findings: Findings, params: EvaluationParams) -> Section:
     """Whether the model sees targets or their marks."""
-    tables = _recalls(findings.recalls, f"Boxes with a confidence of at least {confidence:g}")
+    tables = _recalls(findings.recalls, f"Boxes with a confidence of at least {params.confidence:g}")
+    share = f"{params.least_precision:.0%} of the model's boxes are right"
+    is_complete = "complete_frames" in findings.recalls.get("all", {})
+    notes = [] if is_complete else [UNMEASURED]
     if own := findings.threshold:
         tables += _recalls(
             own.recalls,
             f"Boxes with a confidence of at least {own.confidence:.2f}, the model's own threshold, chosen on "
             "complete frames that are not outside training data",
         )
-    notes = [] if "complete_frames" in findings.recalls.get("all", {}) else [UNMEASURED]
+        rows: list[list[Value]] = [
+            [game.profile, game.frames, _NEVER if game.confidence is None else game.confidence]
+            for game in own.games
+        ]
+        columns = ["game", "complete frames not outside training data", "lowest confidence"]
+        caption = f"The lowest confidence at which {share}, by game; the highest of them counts"
+        tables += [Table(columns, rows, caption)] if rows else []
+    elif is_complete:
+        notes.append(
+            f"The model has no threshold of its own: on complete frames near training data, {share} in no "
+            "game, or too few boxes count"
+        )
     return Section(
         "Does the model see the target or its mark?",
         "Recall at IoU 0.5 of marked targets, of the same targets with their marks erased, and of targets "
@@ -171,6 +188,18 @@ def _measured(
     shown = wrong[: params.worst_shown]
     pictures = [("Frames with the largest errors", case_sheet(shown, picture))] if shown else []
     return Section(measure.title, text, tables=tables, pictures=pictures)
+
+
+def _training(project: Project, curves: np.ndarray) -> Section:
+    """The training; of a training in rounds, what each round learned from."""
+    section = _section("The training", of_project.finetuned_model(project), curves)
+    file = project.paths.model / "rounds.csv"
+    if not file.exists():
+        return section
+    caption = (
+        "Boxes that each round learned from, by origin; `gotowce rounds` shows what the model of each sees"
+    )
+    return replace(section, tables=[Table.of(pd.read_csv(file), caption)])
 
 
 def _review(project: Project, reviewed: Reviewed) -> Section:

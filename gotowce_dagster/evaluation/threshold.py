@@ -5,7 +5,7 @@ there, so that what the report says about it for frames outside training data is
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,17 @@ _LEAST_BOXES = 4
 
 
 @dataclass(frozen=True)
+class OfGame:
+    """The threshold that one game alone would need."""
+
+    profile: str
+    frames: int
+    """Its complete frames near training data."""
+    confidence: float | None
+    """None: too few boxes count in them, or too many are wrong at every confidence; it has no say."""
+
+
+@dataclass(frozen=True)
 class Threshold:
     """A threshold and what the model finds above it."""
 
@@ -30,10 +41,12 @@ class Threshold:
     """SHA-256 of the model it belongs to."""
     recalls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """As Findings.recalls, at this confidence."""
+    games: Sequence[OfGame] = ()
 
     def as_json(self) -> dict[str, object]:
         """For metrics.json."""
-        return {"confidence": self.confidence, "model": self.model, **self.recalls}
+        games = [asdict(game) for game in self.games]
+        return {"confidence": self.confidence, "model": self.model, "games": games, **self.recalls}
 
 
 def own_threshold(
@@ -51,17 +64,16 @@ def own_threshold(
         None if no game has enough complete frames near training data.
     """
     apart = set(map(id, seen_apart))
-    near = [one for one in seen if id(one) not in apart]
-    found = [
-        confidence
-        for profile in sorted({one.profile for one in near})
-        if (confidence := _reaches([one for one in near if one.profile == profile], params.least_precision))
-        is not None
-    ]
+    near = [one for one in seen if id(one) not in apart and one.complete is not None]
+    games = []
+    for profile in sorted({one.profile for one in near}):
+        own = [one for one in near if one.profile == profile]
+        games.append(OfGame(profile, len(own), _reaches(own, params.least_precision)))
+    found = [game.confidence for game in games if game.confidence is not None]
     if not found:
         return None
     confidence = max(params.confidence, *found)
-    return Threshold(confidence, model, figures_by_group(seen, seen_apart, confidence))
+    return Threshold(confidence, model, figures_by_group(seen, seen_apart, confidence), games)
 
 
 def threshold_in(evaluation: Path, model: str) -> float | None:

@@ -88,11 +88,35 @@ def test_a_damaged_threshold_is_no_threshold(tmp_path: Path, content: str) -> No
         threshold_in(tmp_path, "1")
 
 
+def test_what_each_game_needs_is_kept_and_reported() -> None:
+    hard = _frame(SURE, [0.6, 0.6, 0.6], "hard")
+    chosen = own_threshold([_frame(SURE, []), hard, hard, _frame([], SURE, "lost")], [], PARAMS, MODEL)
+    assert chosen is not None
+    assert chosen.confidence == pytest.approx(0.61)
+    needed = {game.profile: (game.frames, game.confidence) for game in chosen.games}
+    assert needed == {"game": (1, 0.01), "hard": (2, pytest.approx(0.61)), "lost": (1, None)}
+    written = json.loads(json.dumps(chosen.as_json()))
+    assert [game["profile"] for game in written["games"]] == ["game", "hard", "lost"]
+    *_, table = _without_marks(
+        Findings({}, pd.DataFrame(), recalls=chosen.recalls, threshold=chosen), PARAMS
+    ).tables
+    assert [row[:2] for row in table.rows] == [["game", 1], ["hard", 2], ["lost", 1]]
+    assert "no say" in str(table.rows[2][2])
+
+
+def test_the_report_says_why_there_is_no_threshold() -> None:
+    recalls = {"all": {"complete_frames": 1, "precision": 0.5}}
+    (note,) = _without_marks(Findings({}, pd.DataFrame(), recalls=recalls), PARAMS).notes
+    assert "no threshold of its own: on complete frames near training data, 80%" in note
+    (unmeasured,) = _without_marks(Findings({}, pd.DataFrame(), recalls={"all": {}}), PARAMS).notes
+    assert "gotowce mark" in unmeasured
+
+
 def test_the_report_shows_both_confidences() -> None:
     recalls = {"all": {"complete_frames": 1, "precision": 0.5}}
     own = Threshold(0.4, MODEL, {"all": {"complete_frames": 1, "precision": 0.9}})
-    section = _without_marks(Findings({}, pd.DataFrame(), recalls=recalls, threshold=own), 0.25)
+    section = _without_marks(Findings({}, pd.DataFrame(), recalls=recalls, threshold=own), PARAMS)
     assert [table.rows[0][-1] for table in section.tables] == [0.5, 0.9]
     assert ["0.25" in table.caption for table in section.tables] == [True, False]
     assert "0.40" in section.tables[1].caption
-    assert len(_without_marks(Findings({}, pd.DataFrame(), recalls=recalls), 0.25).tables) == 1
+    assert len(_without_marks(Findings({}, pd.DataFrame(), recalls=recalls), PARAMS).tables) == 1

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from gotowce_dagster.designators.calibrate import calibrate
 from gotowce_dagster.designators.profile import write_profile
 from gotowce_dagster.evaluation.measures import REVIEWS
 from gotowce_dagster.evaluation.recalls import UNMEASURED
+from gotowce_dagster.evaluation.report import _training
 from gotowce_dagster.labels.followed import TrackedVideo, TrackReview, write_tracked
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.review.video_objects import tracks_of
@@ -80,6 +82,15 @@ def evaluated(project: Project) -> Project:
 
 def _metrics(project: Project) -> dict:
     return json.loads((project.paths.evaluation / "metrics.json").read_text())
+
+
+def test_the_report_shows_what_each_round_learned_from(evaluated: Project) -> None:
+    curves, file = np.zeros((4, 4, 3), np.uint8), evaluated.paths.model / "rounds.csv"
+    assert not _training(evaluated, curves).tables
+    file.write_text("round,labels_marked,labels_proposed\n0,12,0\n1,12,5\n")
+    (table,) = _training(evaluated, curves).tables
+    file.unlink()
+    assert (table.headings[1], table.rows) == ("labels marked", [[0, 12, 0], [1, 12, 5]])
 
 
 def test_no_measure_is_missing(evaluated: Project) -> None:
