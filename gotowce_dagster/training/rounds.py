@@ -8,6 +8,7 @@ Unfinished models and proposals are in the work folder, so an interrupted run re
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ from gotowce_dagster.training.proposals import (
     questions,
     searched_frames,
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,7 @@ def train_on_crops(
     start, done = weights, 0
     for number in range(count):
         folder = work / f"crops-{number}"
+        _log.info("round %d of at most %d: drawing crops", number, count - 1)
         with fresh_dir(folder) as new:
             crops = write_crops(
                 dataset, provenance, new, crops_params, seed=params.seed + number, proposals=proposals
@@ -113,11 +117,14 @@ def train_on_crops(
         if number + 1 == count:
             break
         before = found
+        frames = searched_frames(provenance, params.rounds.frames, params.rounds.hold)
+        _log.info("round %d: searching %d frames for unmarked targets", number, len(frames))
         file = _search(dataset, provenance, trained.weights, params, work, tile_px=tile_side(params, px))
         searched.add(file)
         found = pd.read_parquet(file)
-        frames = searched_frames(provenance, params.rounds.frames, params.rounds.hold)
+        _log.info("round %d: %d boxes to learn as labels", number, _adopted(found))
         if number and _adopted(found) < (1 + params.rounds.least_gain) * _adopted(before):
+            _log.info("no further round: the one before had nearly as many")
             break
         proposals = {**as_proposals(found, frames), **refused}
         tables.append(found.assign(round=number + 1))

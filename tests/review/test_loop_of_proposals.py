@@ -11,15 +11,26 @@ from typer.testing import CliRunner
 
 from gotowce_dagster.cli.main import app
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.tables import PROVENANCE, read_table
+from gotowce_dagster.core.boxes import BOX
+from gotowce_dagster.core.tables import PROVENANCE, TAUGHT, read_table
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.reviews import FIRST_PROPOSAL
 from tests.assets.test_one_pipeline import change
 from tests.review.conftest import Desk, Running
 from tests.review.test_loop import labelled, repro
 from tests.review.test_proposals import write_proposals
+from tests.shipped import params
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+_SHIPPED = params().finetuned_model
+assert _SHIPPED.crops is not None
+IN_ROUNDS = {
+    "batch": 8,
+    "crops": _SHIPPED.crops.model_dump(mode="json") | {"px": 64, "count": 32},
+    "rounds": _SHIPPED.rounds.model_dump(mode="json") | {"frames": 6},
+}
+"""A training in rounds that takes seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +39,7 @@ def desk(label_studio: Running, template: Path) -> Iterator[Desk]:
         yield made
 
 
-def test_proposed_targets_are_asked_about_and_taught(desk: Desk) -> None:
+def test_proposed_targets_are_asked_about_and_learned(desk: Desk) -> None:
     """In three frames the ship wears no mark: a model proposes it, and something that is none."""
     change(desk.world, review={"tasks": {"project": "proposals", "audit_share": 0.0}})
     world = Project(desk.world.paths)
@@ -63,3 +74,25 @@ def test_proposed_targets_are_asked_about_and_taught(desk: Desk) -> None:
     refused = pd.read_csv(world.paths.dataset / "rejected.csv")
     assert sorted(refused["frame_index"]) == sorted(rows["frame_index"])
     assert refused[["x1", "y1", "x2", "y2"]].to_numpy() == pytest.approx(np.array([nothing] * len(refused)))
+
+    change(world, finetuned_model=IN_ROUNDS)
+    assert repro(world, "finetuned_model") == ["finetuned_model"]
+    trained_on = sorted(rows.loc[rows["split"] == "train", "frame_index"])
+    assert trained_on, "some of the three are in the training split"
+    boxes = read_table(world.paths.model / "provenance.parquet", TAUGHT)
+    judged = boxes[boxes["frame_index"].isin(trained_on)]
+    for origin, use, box in (
+        ("reviewed with proposals", "label", ship),
+        ("rejected", "background", nothing),
+    ):
+        some = judged[judged["origin"] == origin]
+        assert sorted(some["frame_index"]) == trained_on
+        assert set(some["use"]) == {use}
+        assert set(some["round"]) == {0}, "from the first round on"
+        assert some[BOX].to_numpy() == pytest.approx(np.array([box] * len(some)), abs=0.01)
+    assert set(judged["origin"]) == {"reviewed with proposals", "rejected"}, "what was judged is not proposed"
+    taught = pd.read_csv(world.paths.model / "rounds.csv")
+    assert taught["labels_reviewed"].tolist() == [len(trained_on)] * len(taught)
+    crops = pd.read_csv(world.paths.model / "crops.csv")
+    of_judged = crops[(crops["split"] == "train") & crops["frame_index"].isin(trained_on)]
+    assert of_judged["labelled"].sum() > 0, "the last round was trained on crops of the judged targets"
