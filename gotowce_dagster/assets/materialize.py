@@ -13,7 +13,7 @@ from gotowce_dagster.cluster import node
 from gotowce_dagster.cluster.node import COMPUTED
 from gotowce_dagster.cluster.records import LOCK_ENTRY, latest
 from gotowce_dagster.cluster.slices import is_slice, pictures
-from gotowce_dagster.config.engines import engines_of, precision
+from gotowce_dagster.config.engines import choose_newly_used, engines_of, precision
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.errors import GotowceError, MissingWeightsError, system_sentence
@@ -58,6 +58,7 @@ def materialize(
         else:
             _require_sources(project, stage, video)
             code_digests.refresh(project.paths)
+            choose_newly_used(project.paths.engines, project.params)
             how = _bring_up_to_date(repo, address, run)
             if how != COMPUTED:
                 show(1, 1)  # else its line would go on counting seconds

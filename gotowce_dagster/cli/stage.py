@@ -15,6 +15,7 @@ def stage(
     json: Json = False,
 ) -> None:
     """Run one stage, as dvc.yaml does; an empty result is reported on standard error."""
+    from gotowce_dagster.config.engines import choose_newly_used
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.intake.code_digests import require
     from gotowce_dagster.intake.dvc_repo import DvcRepo
@@ -29,6 +30,7 @@ def stage(
     if video is not None:
         project.video(video)
     require(project.paths, name)
+    choose_newly_used(project.paths.engines, project.params)
     DvcRepo(project.paths.root).remember(stage_address(name, video))
     with console.progress_bars() as start:
         chosen.run(*arguments, start(" ".join(filter(None, (name, video)))))

@@ -172,6 +172,18 @@ def write_engines(path: Path, params: Params, refresh: bool = False) -> dict[str
     return chosen
 
 
+def choose_newly_used(path: Path, params: Params) -> None:
+    """Choose the engine of each part that params.yaml has begun to use since data/engines.yaml was written.
+
+    Raises:
+        MissingWeightsError: none of a part's engines can run on this machine.
+    """
+    kept = _kept(path) if path.exists() else {}
+    used = {part for part, engines in preferences(params).items() if engines != [UNUSED]}
+    if any(kept.get(part) == UNUSED for part in used):
+        write_engines(path, params)
+
+
 def _kept(path: Path) -> dict[str, str]:
     try:
         kept = read_texts(path, "")

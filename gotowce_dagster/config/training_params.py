@@ -13,7 +13,7 @@ class DatasetParams(Section):
     shares: dict[str, float]
     cycle_s: float = Field(gt=0)
     gap_s: float = Field(ge=0)
-    near_duplicate_bits: int = Field(ge=0, le=64)
+    near_duplicate_bits: int | None = Field(ge=0, le=64)
     negative_share: float = Field(ge=0, lt=1)
     unknown_frames: int = Field(ge=0)
     polygons: bool

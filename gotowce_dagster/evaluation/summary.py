@@ -33,6 +33,11 @@ def yolo_dataset(project: Project) -> Summary:
     numbers["reviewed_images"] = int(provenance["reviewed"].sum())
     counted = left_out[left_out["frames"] > 0].groupby("reason")["frames"].sum()
     numbers |= {f"left_out_{reason}".replace("-", "_"): int(count) for reason, count in counted.items()}
+    if project.params.yolo_dataset.near_duplicate_bits is None:
+        notes.append(
+            "frames of different splits may look alike (yolo_dataset.near_duplicate_bits is null), so the "
+            "model's figures say nothing about other footage"
+        )
     return Summary(numbers, [*notes, *leaks(project), *_unseen(folder)])
 
 

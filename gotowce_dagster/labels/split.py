@@ -23,6 +23,8 @@ from gotowce_dagster.labels.reviewed import ReviewedFrames, decision_of, is_conf
 SPLITS = ("train", "val", "test")
 _ORDERS = list(permutations(SPLITS))
 _ROWS_AT_ONCE = 1024
+_LEAST_GAP_S = 0.2
+"""Smallest gap that is proposed where no split exists."""
 
 
 def usable_frames(
@@ -118,21 +120,60 @@ def split_frames(frames: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
     methods = ("recording", "blocks") if params.split_by == "auto" else (params.split_by,)
     problems = []
     for method in methods:
-        planned = _METHODS[method](frames, params)
-        # Frames with unknown targets measure nothing; as test frames they would only displace others.
-        idle = planned["unknown"] & (planned["split"] != "train")
-        rest = planned[~idle].reset_index(drop=True)
-        settled = _settle(rest, _near_duplicates(rest, params.near_duplicate_bits), params.gap_s)
-        settled = pd.concat([settled, planned[idle].assign(split="", left_out="unknown", cluster=-1)])
+        settled, lost = _split_by(method, frames, params)
         # Whole recordings are the better split, but only if every split then has every class.
         if not (missing := _missing(settled, every_class=method != methods[-1])):
             return settled
-        problems.append(f"by {method}: {', '.join(missing)}")
-    raise InputError(
-        f"no leak-free split: {'; '.join(problems)}. Add recordings, accept more labels, sample more frames "
-        f"(extracted_frames.fps), or lower yolo_dataset.gap_s ({params.gap_s:g} s) or cycle_s "
-        f"({params.cycle_s:g} s) in params.yaml; frames are never shuffled"
-    )
+        problems.append(f"by {method}: {', '.join(missing + lost)}")
+    raise InputError(f"no leak-free split: {'; '.join(problems)}. {_way_out(frames, params)}")
+
+
+def _split_by(method: str, frames: pd.DataFrame, params: DatasetParams) -> tuple[pd.DataFrame, list[str]]:
+    """Split by one method; beside the frames, what was left out of those with objects, in words."""
+    planned = _METHODS[method](frames, params)
+    # Frames with unknown targets measure nothing; as test frames they would only displace others.
+    idle = planned["unknown"] & (planned["split"] != "train")
+    rest = planned[~idle].reset_index(drop=True)
+    settled = _settle(rest, _near_duplicates(rest, params.near_duplicate_bits), params.gap_s)
+    lost = settled.loc[settled["objects"] > 0, "left_out"].value_counts()
+    words = {
+        "near-duplicate": "show almost the same as a frame of another split",
+        "gap": f"are within gap_s ({params.gap_s:g} s) of one",
+    }
+    reasons = [
+        f"{lost[reason]} frames with objects {text}" for reason, text in words.items() if reason in lost
+    ]
+    settled = pd.concat([settled, planned[idle].assign(split="", left_out="unknown", cluster=-1)])
+    return settled, reasons
+
+
+def _way_out(frames: pd.DataFrame, params: DatasetParams) -> str:
+    """What to do if there is no split: the mildest settings that make one of these frames, if any do."""
+    lower = [float(f"{params.gap_s / 2**halvings:.2g}") for halvings in range(1, 10)]
+    for bits in dict.fromkeys((params.near_duplicate_bits, None)):
+        for gap_s in (params.gap_s, *(gap for gap in lower if gap >= _LEAST_GAP_S)):
+            update = {"split_by": "blocks", "gap_s": gap_s, "near_duplicate_bits": bits}
+            settled, _ = _split_by("blocks", frames, params.model_copy(update=update))
+            if _missing(settled, every_class=False):
+                continue
+            counts = settled[settled["objects"] > 0]["split"].value_counts()
+            changes = {key: value for key, value in update.items() if value != getattr(params, key)}
+            if params.split_by == "auto":
+                changes.pop("split_by", None)
+            wanted = ", ".join(
+                f"{key}: {'null' if value is None else value}" for key, value in changes.items()
+            )
+            parts = ", ".join(f"{counts[split]} for {split}" for split in SPLITS)
+            caution = (
+                ". Splits then show almost the same, so the figures say nothing about other footage"
+                if bits is None
+                else ""
+            )
+            return (
+                "Best add recordings of other scenes. To go on with these frames, set below yolo_dataset in "
+                f"params.yaml {wanted}: {parts}{caution}"
+            )
+    return "Add recordings, accept more labels or sample more frames (extracted_frames.fps)"
 
 
 def find_leaks(provenance: pd.DataFrame, params: DatasetParams) -> list[str]:
@@ -247,12 +288,14 @@ def _near_in_time(frames: pd.DataFrame, rank: np.ndarray, gap_s: float) -> np.nd
     return near
 
 
-def _near_duplicates(frames: pd.DataFrame, bits: int) -> tuple[np.ndarray, np.ndarray]:
+def _near_duplicates(frames: pd.DataFrame, bits: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Find pairs of near-duplicate frames: similar hashes, equally many objects, at the same place.
 
     The hash alone is not enough: a 64-bit perceptual hash reacts to a game's panels and background, and
-    hardly to a target of 20 pixels.
+    hardly to a target of 20 pixels. None of ``bits``: no pairs.
     """
+    if bits is None:
+        return np.zeros(0, int), np.zeros(0, int)
     known = np.flatnonzero(frames["phash"].notna())
     hashes = np.array([int(text, 16) for text in frames["phash"].iloc[known]], dtype=np.uint64)
     ones, others = [np.zeros(0, int)], [np.zeros(0, int)]
@@ -276,7 +319,7 @@ def _missing(frames: pd.DataFrame, every_class: bool) -> list[str]:
     missing = []
     for split in SPLITS:
         present = set(frames.loc[frames["split"] == split, "classes"].explode().dropna())
-        if every_class:
+        if every_class and present:
             seen = set(with_objects.loc[with_objects["split"] == split, "profile"])
             missing += [f"{split} has no {name}" for name in sorted(classes - present)]
             missing += [f"{split} has no object of {name}" for name in sorted(games - seen)]

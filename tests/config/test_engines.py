@@ -7,6 +7,7 @@ from gotowce_dagster.config import engines
 from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.engines import (
     choose,
+    choose_newly_used,
     engines_of,
     every_engine,
     first_of,
@@ -148,6 +149,26 @@ def test_file_is_kept_until_refresh(tmp_path: Path, params: Params, monkeypatch:
     assert write_engines(path, params, refresh=True)["masks"] == "sam2:a.pt"
     written = {"masks": "sam2:a.pt", "propagation": "unused", "finetuned_model": "n.yaml"}
     assert yaml.safe_load(path.read_text()) == written
+
+
+def test_a_part_that_params_begins_to_use_gets_an_engine_without_sync(
+    tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("b.pt", "c.pt"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
+    path = tmp_path / "engines.yaml"
+    write_engines(path, params)
+    (tmp_path / "a.pt").touch()
+    written = path.read_bytes()
+    choose_newly_used(path, params)
+    assert path.read_bytes() == written, "no part was newly used"
+    propagation = params.masks.propagation.model_copy(update={"engine": ["sam2_image_track:c.pt"]})
+    masks = params.masks.model_copy(update={"mode": "video", "propagation": propagation})
+    choose_newly_used(path, params.model_copy(update={"masks": masks}))
+    chosen = yaml.safe_load(path.read_text())
+    assert chosen["propagation"] == "sam2_image_track:c.pt"
+    assert chosen["masks"] == "mobile_sam:b.pt", "earlier choices stay"
 
 
 def test_the_registries_build_the_engines_that_params_may_name() -> None:

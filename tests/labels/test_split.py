@@ -162,6 +162,40 @@ def test_an_impossible_split_is_an_error(frames: pd.DataFrame, update: dict, mes
         split_frames(frames, PARAMS.model_copy(update=update))
 
 
+def _still(count: int) -> pd.DataFrame:
+    """A recording of a scene in which nothing moves."""
+    return _recording("a", count).assign(phash="0" * 16, x1=0.0, x2=8.0)
+
+
+@pytest.mark.parametrize(
+    ("frames", "update", "reason", "advice"),
+    [
+        (_recording("a", 14), {}, "[0-9] frames with objects are within gap_s .2 s. of one", {"gap_s": 1.0}),
+        (_still(14), {}, "12 frames .* show almost the same", {"near_duplicate_bits": None, "gap_s": 1.0}),
+        (_recording("a", 60), {"split_by": "recording"}, "has no object", {"split_by": "blocks"}),
+    ],
+    ids=["seven seconds", "a scene that stands still", "one recording"],
+)
+def test_advice_of_an_impossible_split_makes_one(
+    frames: pd.DataFrame, update: dict, reason: str, advice: dict
+) -> None:
+    params = PARAMS.model_copy(update=update)
+    with pytest.raises(InputError, match=reason) as error:
+        split_frames(frames, params)
+    for key, value in advice.items():
+        assert f"{key}: {'null' if value is None else value}" in str(error.value)
+    followed = params.model_copy(update=advice)
+    used = _used(split_frames(frames, followed))
+    assert find_leaks(used, followed) == []
+    for split, count in used["split"].value_counts().items():
+        assert f"{count} for {split}" in str(error.value)
+
+
+def test_two_frames_are_no_split_by_any_setting() -> None:
+    with pytest.raises(InputError, match="Add recordings, accept more labels or sample more frames"):
+        split_frames(_recording("a", 2), PARAMS)
+
+
 def test_the_same_clip_under_two_names_does_not_leak() -> None:
     first = _recording("a", 60)
     params = PARAMS.model_copy(update={"split_by": "blocks"})
