@@ -19,6 +19,7 @@ import numpy as np
 
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
 from gotowce_dagster.designators.families import FAMILIES
+from gotowce_dagster.designators.fill import paint_over
 from gotowce_dagster.designators.profile import AnyDesignator, Designator, Look
 
 _SMEAR = 2
@@ -34,10 +35,10 @@ _SAME_HUE, _FAINT, _GREY = 0.96, 0.5, 8.0
 mark with less chroma than the last has no hue."""
 _SHOWN = 0.12
 """Share of a corner's pixels that must have the mark's hue, or it is hidden."""
+_SEARCHED = 64
+"""Pixels around a mark in which something is looked for that can take its place."""
 _STILL = 4.0
 """Mean difference around a mark, in levels, up to which the camera counts as standing still."""
-_RADIUS = 3
-"""Of inpainting, pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,21 +88,31 @@ def erase(
         spare: bool (H, W), pixels of targets: they stay as they are.
         others: pictures of the same camera shortly before and after, (H, W, 3) each, nearest first.
     """
-    height, width = image.shape[:2]
-    result, painted = image.copy(), np.zeros((height, width), bool)
-    for box, designator in marks:
-        pixels = mark_pixels(image, box, designator, spare)
-        if not pixels.any():
+    marks = list(marks)
+    pixels = [mark_pixels(image, box, designator, spare) for box, designator in marks]
+    painted = np.any(pixels, axis=0) if pixels else np.zeros(image.shape[:2], bool)
+    avoid = painted | _insides(image.shape[:2], [box for box, _ in marks])
+    avoid = avoid if spare is None else avoid | spare
+    result = image.copy()
+    for own, (_, designator) in zip(pixels, marks, strict=True):
+        if not own.any():
             continue
-        window = _window(pixels, 24)
-        area = pixels[window]
-        source = _standing(image[window], area, [other[window] for other in others], designator)
-        avoid = area if spare is None else area | spare[window]
-        filled = result[window].copy()
-        filled[area] = (_inpainted(result[window], area, avoid) if source is None else source)[area]
-        result[window] = filled
-        painted |= pixels
+        window = _window(own, _SEARCHED)
+        area, before = own[window], image[window]
+        source = _standing(before, area, [other[window] for other in others], designator)
+        if source is None:
+            barred = avoid[window] | _coloured(before, designator)
+            source = paint_over(result[window], area, barred)
+        result[window][area] = source[area]
     return Erased(result, painted)
+
+
+def _insides(shape: tuple[int, int], boxes: Sequence[np.ndarray]) -> np.ndarray:
+    """The pixels within boxes, where targets are: bool (H, W)."""
+    inside = np.zeros(shape, bool)
+    for x1, y1, x2, y2 in boxes:
+        inside[_pixels(x1, y1, x2, y2, shape)] = True
+    return inside
 
 
 def _corner_lines(image: np.ndarray, edge: np.ndarray, designator: Designator) -> np.ndarray:
@@ -227,34 +238,6 @@ def _standing(
         if np.count_nonzero(_coloured(other, designator)[area]) <= 0.02 * np.count_nonzero(area):
             return other
     return None
-
-
-def _inpainted(image: np.ndarray, area: np.ndarray, avoid: np.ndarray) -> np.ndarray:
-    """The image with the area inpainted, with the grain of its surroundings.
-
-    Args:
-        avoid: bool (H, W), where no grain is to be taken from.
-    """
-    smooth = cv2.inpaint(image, area.astype(np.uint8), _RADIUS, cv2.INPAINT_TELEA).astype(np.float32)
-    base = image.astype(np.float32)
-    base[area] = smooth[area]
-    grain = base - cv2.GaussianBlur(base, (0, 0), 1.5)
-    limit = 3 * np.median(np.abs(grain[~avoid])) + 1 if (~avoid).any() else 0.0
-    grain = np.clip(grain, -limit, limit)
-    rows, columns = np.nonzero(area)
-    added = np.zeros((len(rows), image.shape[2]), np.float32)
-    open_ = np.ones(len(rows), bool)
-    for step in (7, 11, 16, 23):
-        for down, right in ((0, step), (0, -step), (step, 0), (-step, 0)):
-            row, column = rows + down, columns + right
-            is_in = (row >= 0) & (column >= 0) & (row < len(image)) & (column < image.shape[1])
-            row, column = np.clip(row, 0, len(image) - 1), np.clip(column, 0, image.shape[1] - 1)
-            take = open_ & is_in & ~avoid[row, column]
-            added[take] = grain[row[take], column[take]]
-            open_ &= ~take
-    result = image.copy()
-    result[area] = np.clip(smooth[area] + added, 0, 255).round().astype(np.uint8)
-    return result
 
 
 def _window(pixels: np.ndarray, margin: int) -> tuple[slice, slice]:
