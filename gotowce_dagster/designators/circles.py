@@ -31,10 +31,10 @@ class Circle:
 
 def circles(mask: np.ndarray, radii: tuple[float, float], most: int = 24) -> list[Circle]:
     """Circles whose radius is in ``radii``, in pixels; the best supported centres only."""
-    y, x = np.nonzero(mask)
-    if len(x) < 12:
+    on = cv2.findNonZero(mask)
+    if on is None or len(on) < 12:
         return []
-    points = np.c_[x, y]
+    points = on.reshape(-1, 2)
     voters, normal = _normals(mask, points)
     if len(voters) < 12:
         return []
@@ -72,15 +72,12 @@ def _centres(
     cell = float(np.clip(radii[0] / 6, 2, 6))
     along = np.arange(radii[0], radii[1] + cell, cell)
     along = np.concatenate((along, -along))
-    places = points[:, None] + along[None, :, None] * normal[:, None]
+    x, y = (points[:, axis, None] + along * normal[:, axis, None] for axis in range(2))
     columns, rows = int(shape[1] / cell) + 1, int(shape[0] / cell) + 1
-    at = (places / cell).astype(np.int32)
-    inside = (
-        (at >= 0).all(axis=-1) & (at[..., 0] < columns) & (at[..., 1] < rows) & (places >= 0).all(axis=-1)
-    )
+    inside = (x >= 0) & (y >= 0) & (x < columns * cell) & (y < rows * cell)
     # Few pixels of a small circle count as much as many of a large one.
     weight = np.broadcast_to(1 / np.abs(along), inside.shape)[inside]
-    flat = at[inside] @ np.array([1, columns])
+    flat = (x[inside] / cell).astype(np.int32) + columns * (y[inside] / cell).astype(np.int32)
     votes = np.bincount(flat, weight, rows * columns).reshape(rows, columns).astype(np.float32)
     votes = cv2.blur(votes, (3, 3))
     peaks = (votes == cv2.dilate(votes, np.ones((5, 5), np.uint8))) & (votes > 0)
@@ -90,7 +87,10 @@ def _centres(
 
 
 def _fitted(points: np.ndarray, centre: np.ndarray, radii: tuple[float, float]) -> Circle | None:
-    near = points[(np.abs(points - centre) <= radii[1] + 6).all(axis=1)].astype(float)
+    reach = radii[1] + 6
+    low, high = np.ceil(centre - reach), np.floor(centre + reach)
+    x, y = points.T  # by columns: reductions over an axis of two are slow
+    near = points[(x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1])].astype(float)
     if len(near) < 12:
         return None
     radius = 0.0

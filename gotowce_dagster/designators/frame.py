@@ -31,15 +31,11 @@ WHOLE = 0.6
 
 
 class Sides:
-    """How much of the sides of boxes is line, from sums over the mask made once a frame."""
+    """How much of the sides of boxes is line."""
 
     def __init__(self, mask: np.ndarray, reach: int) -> None:
         """Args: reach: pixels by which a line may lie beside the edge of a box."""
-        self.shape = mask.shape
-        window = 2 * reach + 1
-        # A row counts what lies within reach above or below it, a column what lies beside it.
-        self._rows = cv2.integral(cv2.dilate(mask, np.ones((window, 1), np.uint8)) if reach else mask)
-        self._columns = cv2.integral(cv2.dilate(mask, np.ones((1, window), np.uint8)) if reach else mask)
+        self._mask, self._reach = mask, reach
 
     def on(self, boxes: np.ndarray, inwards: int = 0) -> np.ndarray:
         """Shares (n, 4) of left, top, right and bottom that are on; NaN where a side is outside the frame.
@@ -48,32 +44,37 @@ class Sides:
             boxes: (n, 4) xyxy on the lines' outer edge.
             inwards: look so many pixels further inside.
         """
-        height, width = self.shape
+        height, width = self._mask.shape
         x1, y1, x2, y2 = np.round(boxes).astype(int).T
         left, right, top, bottom = x1 + inwards, x2 - 1 - inwards, y1 + inwards, y2 - 1 - inwards
         begin_x, end_x = np.clip(x1, 0, width), np.clip(x2, 0, width)
         begin_y, end_y = np.clip(y1, 0, height), np.clip(y2, 0, height)
         shares = [
-            _line_share(self._columns.T, place, begin, end, limit)
-            if upright
-            else _line_share(self._rows, place, begin, end, limit)
-            for place, begin, end, limit, upright in (
-                (left, begin_y, end_y, width, True),
-                (top, begin_x, end_x, height, False),
-                (right, begin_y, end_y, width, True),
-                (bottom, begin_x, end_x, height, False),
+            _line_share(self._mask.T if upright else self._mask, self._reach, place, begin, end)
+            for place, begin, end, upright in (
+                (left, begin_y, end_y, True),
+                (top, begin_x, end_x, False),
+                (right, begin_y, end_y, True),
+                (bottom, begin_x, end_x, False),
             )
         ]
         return np.stack(shares, axis=1)
 
 
 def _line_share(
-    sums: np.ndarray, place: np.ndarray, begin: np.ndarray, end: np.ndarray, limit: int
+    mask: np.ndarray, reach: int, place: np.ndarray, begin: np.ndarray, end: np.ndarray
 ) -> np.ndarray:
+    """The share of rows from ``begin`` to ``end`` that is on, in them or up to ``reach`` rows beside them.
+
+    Sums are made of these rows alone: boxes are few, and most of a frame has none.
+    """
+    limit = len(mask)
     inside = (place >= 0) & (place < limit) & (end - begin >= 4)
-    at = np.clip(place, 0, limit - 1)
-    count = sums[at + 1, end] - sums[at, end] - sums[at + 1, begin] + sums[at, begin]
-    return np.where(inside, count / np.maximum(end - begin, 1), np.nan)
+    rows, number = np.unique(np.clip(place, 0, limit - 1), return_inverse=True)
+    near = [mask[np.clip(rows + step, 0, limit - 1)] for step in range(-reach, reach + 1)]
+    sums = np.cumsum(np.maximum.reduce(near), axis=1, dtype=np.int32)
+    sums = np.concatenate((np.zeros((len(rows), 1), np.int32), sums), axis=1)
+    return np.where(inside, (sums[number, end] - sums[number, begin]) / np.maximum(end - begin, 1), np.nan)
 
 
 def _lines(mask: np.ndarray, gap: int, length: int) -> np.ndarray:
@@ -149,7 +150,9 @@ def rectangles(mask: np.ndarray, look: FrameLook | RadialLook, sizes: tuple[floa
     _, first = np.unique(np.round(boxes[fits] / 2), axis=0, return_index=True)
     boxes = boxes[fits][first[:400]]
     sides = Sides(mask, 1 if isinstance(look, FrameLook) else 2)  # what is turned is jagged
-    on, inner = sides.on(boxes), np.nan_to_num(sides.on(boxes, inwards=look_depth(look)))
+    # Between the lines of the other sides: of a small box these are a good part of what is inside.
+    within = boxes + look_depth(look) * np.array([1, 1, -1, -1])
+    on, inner = sides.on(boxes), np.nan_to_num(sides.on(within))
     confidence = np.array([_judge(*measured, look.fill) for measured in zip(on, inner, strict=True)])
     best = np.argsort(-confidence, kind="stable")[:40]
     best = best[confidence[best] > 0.2]

@@ -18,6 +18,7 @@ from gotowce_dagster.designators.base import (
     Sighting,
     blobs_of,
     closed,
+    crop,
     pixels_in,
     ramp,
     sizes,
@@ -39,6 +40,9 @@ _UNEVEN = 0.25
 _SECTORS = 12
 _CROWDED = 4
 """Sectors around a centre in which other pieces may stand: text beside a mark fills one or two."""
+_NEAR, _WITHIN = 0.75, 0.8
+"""Another piece is close by if it is within this times a piece's own size, unless it is nearer to the centre
+than this share of the radius."""
 _FORM = (0.75, 0.4)
 """Difference in the logarithm of length over width at which pieces are none, and up to which they are."""
 _ASPECT = {2: 20.0, 3: 1.5}
@@ -148,6 +152,8 @@ def find_pointers(mask: np.ndarray, look: RadialLook) -> list[Sighting]:
         sighting = _judge(pieces, chosen, centres[row], look)
         if sighting is None or _crowded(offset[row], away[row], radii[row], chosen):
             continue
+        if _is_text(blobs, right[chosen], centres[row], radii[row]):
+            continue
         likelihood = sighting.confidence - 0.1 * abs(float(np.log(radii[row] / usual)))
         found.append((likelihood, frozenset(chosen.tolist()), sighting))
     kept: list[Sighting] = []
@@ -248,6 +254,21 @@ def _judge(pieces: Pieces, chosen: np.ndarray, centre: np.ndarray, look: RadialL
         half = (own[:, 2:] - own[:, :2]).mean(axis=0) / 2
         own = np.vstack((own, np.concatenate((missing - half, missing + half))))
     return Sighting(np.concatenate((own[:, :2].min(axis=0), own[:, 2:].max(axis=0))), confidence)
+
+
+def _is_text(blobs: Blobs, rows: np.ndarray, centre: np.ndarray, radius: float) -> bool:
+    """Whether most pieces have others close by, as letters do; a pointer has none but now and then.
+
+    What is well inside the circle does not count: the target may have the mark's colours.
+    """
+    lonely = 0
+    for row in rows:
+        gap = max(_CLOSE + 1, _NEAR * float(np.sqrt(blobs.area[row])))
+        part, x, y = crop(blobs.image, blobs.boxes[row], margin=gap)
+        below, right = np.nonzero((part > 0) & ~np.isin(part, blobs.numbers[rows]))
+        away = np.hypot(right + x - centre[0], below + y - centre[1])
+        lonely += not (away >= _WITHIN * radius).any()
+    return lonely < len(rows) / 2
 
 
 def _crowded(offset: np.ndarray, away: np.ndarray, radius: float, chosen: np.ndarray) -> bool:

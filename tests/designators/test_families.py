@@ -203,6 +203,21 @@ def test_rings_of_letters_do_not_stand_alone_and_a_ring_with_text_beside_it_does
     assert alone(mask, centre, radii) == 0
 
 
+@pytest.mark.parametrize("half", [14, 20, 60])
+def test_the_lines_of_a_small_diamond_do_not_count_as_clutter_inside_of_it(half: int) -> None:
+    mask = np.zeros((180, 180), np.uint8)
+    corners = np.array([[0, -half], [half, 0], [0, half], [-half, 0]]) + 90
+    cv2.polylines(mask, [corners], True, 1, 2, cv2.LINE_8)
+    box = np.array([90.0 - half, 90 - half, 91 + half, 91 + half])
+    scene = Scene(np.zeros((180, 180, 3), np.uint8), mask)
+    colour = Colour(ycrcb=(128, 128, 128), tolerance=(9, 9, 9))
+    looks = families.FAMILIES["radial"].learn([scene] * 3, [box] * 3, Draft("mark", "ship", (colour,)))
+    [diamond] = [look for look in looks if getattr(look, "shape", "") == "diamond"]
+    best = max(families.FAMILIES["radial"].find(scene, diamond), key=lambda s: s.confidence)
+    assert best.confidence >= 0.95
+    assert np.abs(best.box - box).max() <= 3  # on the pixels; the inset is for the drawn box
+
+
 def test_words_enclose_several_small_holes_and_are_no_outline() -> None:
     def scene(draw: bool, word: bool) -> Scene:
         mask = np.zeros((120, 240), np.uint8)

@@ -67,3 +67,20 @@ def test_bars_across_the_radius_are_no_pointers_that_lie_along_it() -> None:
         ends = np.array([160, 120]) + 40 * out + np.array([across, -across])
         cv2.polylines(mask, [np.round(ends).astype(np.int32)], False, 1, 4)
     assert find_pointers(mask, look) == []
+
+
+@pytest.mark.parametrize(("lettered", "found"), [((), 1), ((0,), 1), ((0, 1, 2), 0)])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_pieces_with_others_close_by_are_letters(lettered: tuple, found: int, hidden: bool) -> None:
+    look = look_of(4)
+    mask, _ = drawn(4, 40, 0.3)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+    order = np.argsort(stats[1:, cv2.CC_STAT_LEFT])
+    for number in lettered:
+        x, y, width, height = stats[1 + order[number], :4]
+        mask[y : y + height, x + width + 3 : x + width + 6] = 1  # strokes of letters
+        mask[y : y + height, x - 6 : x - 3] = 1
+    if hidden:
+        x, y, width, height = stats[1 + order[3], :4]
+        mask[y : y + height, x : x + width] = 0
+    assert len([s for s in find_pointers(mask, look) if s.confidence >= 0.5]) == found
