@@ -95,4 +95,4 @@ def test_proposed_targets_are_asked_about_and_learned(desk: Desk) -> None:
     assert taught["labels_reviewed"].tolist() == [len(trained_on)] * len(taught)
     crops = pd.read_csv(world.paths.model / "crops.csv")
     of_judged = crops[(crops["split"] == "train") & crops["frame_index"].isin(trained_on)]
-    assert of_judged["labelled"].sum() > 0, "the last round was trained on crops of the judged targets"
+    assert of_judged["labels"].sum() > 0, "the last round was trained on crops of the judged targets"
