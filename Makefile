@@ -15,8 +15,8 @@ demo: install
 	gotowce demo
 
 # In as many processes as WORKERS says (0: in this one), each with one thread. The tests of a file stay together: they may
-# share what one of them has made.
-PYTEST = pytest --numprocesses $(WORKERS) --dist loadfile
+# share what one of them has made. Their order is that of tests/support/order.py.
+PYTEST = pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: WORKERS ?= 2
 test: install
@@ -36,8 +36,8 @@ coverage: install
 KILLS ?= 30
 SEED ?= 1
 test-faults: install
-	FAULTS=1 pytest tests/faults
-	python -m tests.faults.campaign --kills $(KILLS) --seed $(SEED)
+	FAULTS=1 WARM=0 pytest tests/faults
+	WARM=0 python -m tests.faults.campaign --kills $(KILLS) --seed $(SEED)
 
 # Reads exports back with libraries whose pins do not fit ours, each in an environment of its own. fiftyone does not import
 # with graphql-core 3.3, which its own pins allow.

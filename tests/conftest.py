@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
+from tests.support.order import place
+from tests.support.warm import search_path
 from tests.support.working_tree import commit_all, copy_working_tree
 
 # No deadlines: a machine that does something else beside would fail tests by the clock.
@@ -40,6 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if "GOTOWCE_WEIGHTS_DIR" not in os.environ and _FETCH.exists():
         subprocess.run([sys.executable, _FETCH, "--into", _CACHE], check=True, stdout=sys.stderr)
         os.environ["GOTOWCE_WEIGHTS_DIR"] = str(_CACHE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the files that take longest."""
+    items.sort(key=lambda item: place(item.path, ROOT / "tests"))
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +77,7 @@ def make_clone(template: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A copy of the clone; commands run inside it."""
     shutil.copytree(template, root, copy_function=_copied)
     monkeypatch.setenv("GOTOWCE_ROOT", str(root))
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", search_path())
     monkeypatch.chdir(root)
     return Project(Paths(root))
 

@@ -12,11 +12,13 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
+from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 
 from gotowce_dagster.cluster.claims import claimed
 from gotowce_dagster.cluster.records import video_of
@@ -31,13 +33,16 @@ _EVERY_S = 15.0
 
 
 @contextlib.contextmanager
-def alive(instance: dg.DagsterInstance, run_id: str, every_s: float = _EVERY_S) -> Generator[None]:
+def alive(instance: dg.DagsterInstance, run_id: str, every_s: float | None = None) -> Generator[None]:
     """Mark a run as alive until its process ends, and release dead runs periodically inside the block.
 
-    Periodically, because the run that holds the slot this one waits for may be killed later.
+    Periodically, because the run that holds the slot this one waits for may be killed later; by default every
+    fifteen seconds.
     """
     _hold(_file(instance, run_id))
     release_dead_runs(instance)
+
+    every_s = every_s or _EVERY_S
 
     def watch(stopped: threading.Event) -> None:
         while not stopped.wait(every_s):
@@ -157,6 +162,25 @@ def alone_in_cluster(
     return claimed(instance, video, run.run_id)
 
 
+@contextlib.contextmanager
+def sleeping_waits() -> Generator[None]:
+    """Let steps that wait for a slot of their pool sleep until they ask for it again.
+
+    Dagster 1.13 computes the seconds until then as ``min([0, ...])``, never above zero, and so asks without a
+    pause: a run that waits for the device takes a whole core from the one that uses it.
+    """
+
+    def seconds(self: Any) -> float:
+        return max(0.0, min(self._pending_timeouts.values(), default=0.0) - time.time())
+
+    usual = InstanceConcurrencyContext.interval_to_next_pending_claim_check
+    InstanceConcurrencyContext.interval_to_next_pending_claim_check = seconds
+    try:
+        yield
+    finally:
+        InstanceConcurrencyContext.interval_to_next_pending_claim_check = usual
+
+
 class _WatchedExecutor(dg.Executor):
     """Wraps another executor and marks the run as alive while it executes."""
 
@@ -173,7 +197,7 @@ class _WatchedExecutor(dg.Executor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         instance, run = plan_context.instance, plan_context.dagster_run
-        with alive(instance, run.run_id), alone_in_cluster(instance, run):
+        with alive(instance, run.run_id), alone_in_cluster(instance, run), sleeping_waits():
             yield from self._inner.execute(plan_context, execution_plan)
 
 

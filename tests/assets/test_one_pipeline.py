@@ -22,7 +22,7 @@ from tests.worlds import merged
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 SMALL = small_params(
-    finetuned_model={"epochs": 1, "imgsz": 160, "crops": None},
+    finetuned_model={"epochs": 1, "imgsz": 64, "crops": None},
     segment_everything={"frames": 2, "superpixels": 50},
 )
 NEVER_RUN = [stage_address(stage.name, None) for stage in STAGES.values() if stage.needs_models]
@@ -30,9 +30,9 @@ SUMMING = (("train_model", None), ("run_studies", None))
 
 
 def film(path: Path, seed: int) -> Path:
-    target = Target(start=(80, 90), velocity=(4, 1.5), bracket=Bracket())
+    target = Target(start=(40, 50), velocity=(2, 1), bracket=Bracket())
     write_scene(
-        path, Scene(targets=(target,), frames=120, size=(640, 360), absent=(range(50, 62),), seed=seed)
+        path, Scene(targets=(target,), frames=60, size=(320, 180), absent=(range(28, 34),), seed=seed)
     )
     return path
 

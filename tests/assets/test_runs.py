@@ -1,5 +1,6 @@
 """Killed runs: recognised, and what they held is free again; real processes, the project's own settings."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,9 @@ JOBS = """
 import time
 from pathlib import Path
 import dagster as dg
-from gotowce_dagster.assets.runs import watched_in_process_executor
+from gotowce_dagster.assets import runs
+
+runs._EVERY_S = 1.0
 
 @dg.op(pool="gpu")
 def work(context):
@@ -27,7 +30,7 @@ def work(context):
     while Path("wait").exists():
         time.sleep(0.05)
 
-@dg.job(executor_def=watched_in_process_executor)
+@dg.job(executor_def=runs.watched_in_process_executor)
 def hard():
     work()
 """
@@ -62,6 +65,12 @@ def started(folder: Path, run: subprocess.Popen) -> str:
     return text
 
 
+def cpu_seconds(run: subprocess.Popen) -> float:
+    """What a process has used so far."""
+    fields = Path(f"/proc/{run.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def statuses(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRunStatus]:
     return {run.run_id: run.status for run in instance.get_runs()}
 
@@ -79,9 +88,11 @@ def test_a_new_run_goes_through_after_one_was_killed_in_a_pooled_step(folder: Pa
         assert slots(instance) == {killed}
         # A second one waits for the slot when the first is killed: it must notice by itself.
         second = start()
-        while len(statuses(instance)) < 2:
+        while not instance.event_log_storage.get_concurrency_info("gpu").pending_step_count:
             time.sleep(0.1)
-        time.sleep(2)
+        before = cpu_seconds(second)
+        time.sleep(3)
+        assert cpu_seconds(second) - before < 0.2, "it sleeps"
         first.send_signal(signal.SIGKILL)
         first.wait()
         (folder / "wait").unlink()

@@ -1,6 +1,8 @@
 """Each family on scenes with exact truth, after H.264 with halved chroma; no benchmark has these seeds."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -31,37 +33,43 @@ from tests.designators.accuracy import accuracy
 from tests.marks_scenes import MarkScene, decoded, examples_at
 
 SMALL = (640, 360)
+SCENES = {
+    scene.variant: replace(scene, size=SMALL, frames=12)
+    for scene in (
+        MarkScene("frame", "closed", seed=31, text=True),
+        MarkScene("frame", "dashed", seed=32, clutter=True),
+        MarkScene("radial", "ring", seed=33, pulsing=True, clutter=True),
+        MarkScene("radial", "diamond", seed=34),
+        MarkScene("radial", "pointers4", seed=35, turning=True),
+        MarkScene("beside", "chevron", seed=36, clutter=True),
+        MarkScene("outline", "outline", seed=37),
+        MarkScene("ground", "ground", seed=38),
+    )
+}
+SHAPES = {"ring": "ring", "diamond": "diamond", "pointers4": "pointers"}
+
+Learned = Callable[[MarkScene], tuple[AnyDesignator, list[np.ndarray], list[int]]]
 
 
-def learned(scene: MarkScene, folder: Path) -> tuple[AnyDesignator, list[np.ndarray], list[int]]:
-    """What five examples teach, the frames, and which of them were examples."""
-    images, chosen = decoded(scene, folder), examples_at(scene)
-    examples = [Example(i, images[i], drawn.mark) for i in chosen for drawn in scene.truth(i)]
-    return candidates(examples, "mark", "ship")[0].designator, images, chosen
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Learned:
+    """What five examples teach, the frames, and which of them were examples; of each scene only once."""
+
+    @cache
+    def of(scene: MarkScene) -> tuple[AnyDesignator, list[np.ndarray], list[int]]:
+        images, chosen = decoded(scene, tmp_path_factory.mktemp("scene")), examples_at(scene)
+        examples = [Example(i, images[i], drawn.mark) for i in chosen for drawn in scene.truth(i)]
+        return candidates(examples, "mark", "ship")[0].designator, images, chosen
+
+    return of
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("scene", "family", "shape"),
-    [
-        (MarkScene("frame", "closed", seed=31, text=True), "frame", None),
-        (MarkScene("frame", "dashed", seed=32, clutter=True), "frame", None),
-        (MarkScene("radial", "ring", seed=33, pulsing=True, clutter=True), "radial", "ring"),
-        (MarkScene("radial", "diamond", seed=34), "radial", "diamond"),
-        (MarkScene("radial", "pointers4", seed=35, turning=True), "radial", "pointers"),
-        (MarkScene("beside", "chevron", seed=36, clutter=True), "beside", None),
-        (MarkScene("outline", "outline", seed=37), "outline", None),
-        (MarkScene("ground", "ground", seed=38), "ground", None),
-    ],
-    ids=lambda value: value.variant if isinstance(value, MarkScene) else str(value),
-)
-def test_family_is_chosen_and_finds_its_marks(
-    scene: MarkScene, family: str, shape: str | None, tmp_path: Path
-) -> None:
-    scene = replace(scene, size=SMALL, frames=12)
-    designator, images, chosen = learned(scene, tmp_path)
-    assert designator.family == family
-    assert getattr(designator, "shape", None) == shape
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+def test_family_is_chosen_and_finds_its_marks(scene: MarkScene, learned: Learned) -> None:
+    designator, images, chosen = learned(scene)
+    assert designator.family == scene.family
+    assert getattr(designator, "shape", None) == SHAPES.get(scene.variant)
     ious, wrong = accuracy(scene, designator, images, chosen)
     assert len(ious) >= 6
     assert min(ious) >= 0.7
@@ -80,9 +88,9 @@ def test_family_is_chosen_and_finds_its_marks(
     ],
     ids=["behind a panel", "across the edge", "two, locked on"],
 )
-def test_whole_marks_are_found_beside_hidden_and_cut_ones(scene: MarkScene, tmp_path: Path) -> None:
+def test_whole_marks_are_found_beside_hidden_and_cut_ones(scene: MarkScene, learned: Learned) -> None:
     scene = replace(scene, size=SMALL, frames=16)
-    designator, images, chosen = learned(scene, tmp_path)
+    designator, images, chosen = learned(scene)
     assert designator.family == scene.family
     hits, wrong = [], 0
     for index, image in enumerate(images):
@@ -100,9 +108,11 @@ def test_whole_marks_are_found_beside_hidden_and_cut_ones(scene: MarkScene, tmp_
 
 
 @pytest.mark.slow
-def test_profile_of_another_family_is_written_read_and_detected_with(tmp_path: Path) -> None:
-    scene = MarkScene("radial", "pointers4", seed=41, size=SMALL, frames=10, turning=True)
-    designator, images, _ = learned(scene, tmp_path)
+def test_profile_of_another_family_is_written_read_and_detected_with(
+    tmp_path: Path, learned: Learned
+) -> None:
+    scene = SCENES["pointers4"]
+    designator, images, _ = learned(scene)
     profile = Profile(name="game", designators=(designator,))
     write_profile(profile, tmp_path / "game.toml")
     assert read_profile(tmp_path / "game.toml") == profile
@@ -113,24 +123,28 @@ def test_profile_of_another_family_is_written_read_and_detected_with(tmp_path: P
 
 
 @pytest.mark.slow
-def test_colour_that_changes_on_lock_is_learned_from_both(tmp_path: Path) -> None:
+def test_colour_that_changes_on_lock_is_learned_from_both(learned: Learned) -> None:
     scene = MarkScene("frame", "closed", seed=50, size=SMALL, frames=12, lock=True)
-    designator, images, _ = learned(scene, tmp_path)
+    designator, images, _ = learned(scene)
     assert len(designator.colours) == 2
     assert all(len(marks(to_ycrcb(images[i]), designator, SURE)) == 1 for i in (1, 10))
 
 
+def test_scenes_are_of_every_family() -> None:
+    assert {scene.family for scene in SCENES.values()} == set(families.CLASSIC)
+
+
 @pytest.mark.parametrize(
-    "family",
+    "scene",
     [
-        family if family in ("beside", "outline") else pytest.param(family, marks=pytest.mark.slow)
-        for family in families.CLASSIC
+        pytest.param(scene, marks=() if scene.family in ("beside", "outline") else pytest.mark.slow)
+        for scene in SCENES.values()
     ],
+    ids=SCENES,
 )
-def test_mark_pixels_lie_at_the_mark_and_leave_its_middle(family: str, tmp_path: Path) -> None:
-    variant = {"radial": "ring", "frame": "closed", "beside": "chevron"}.get(family, family)
-    scene = MarkScene(family, variant, seed=61, size=SMALL, frames=10, background="space")
-    designator, images, _ = learned(scene, tmp_path)
+def test_mark_pixels_lie_at_the_mark_and_leave_its_middle(scene: MarkScene, learned: Learned) -> None:
+    family = scene.family
+    designator, images, _ = learned(scene)
     ycrcb = to_ycrcb(images[3])
     assert not isinstance(designator, Designator)
     box = marks(ycrcb, designator, SURE)[0].box

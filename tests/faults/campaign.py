@@ -48,6 +48,8 @@ _WRITES_OF_LABELS = 8
 _START = 2.0
 """Seconds until a command does more than import; kills strike after it, but for one in ten."""
 _CLI = ("gotowce_dagster.cli.main",)
+_PROGRAMS = {_CLI[0]: "gotowce", "dvc": "dvc", "dagster": "dagster"}
+"""What is called of each module when nothing kills it."""
 _LABELS = ("--recursive", "videos")
 _NOWHERE = "before the first stage"
 _CODE_PARTITIONS = (
@@ -147,13 +149,13 @@ class Runner:
         self._log = root.parent / f"{root.name}.log"
 
     def run(self, words: Sequence[str], kill: Kill | None = None) -> tuple[int, str]:
-        """Run ``python -m WORDS``; its return code (-9 if killed) and what it printed."""
+        """Run a command; its return code (-9 if killed) and what it printed."""
         killer = (
             ("tests.faults.killed_writer", str(kill.nth), str(kill.fraction)) if kill and kill.nth else ()
         )
         with self._log.open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *killer, *words],
+                [sys.executable, "-m", *killer, *words] if kill else [_PROGRAMS[words[0]], *words[1:]],
                 cwd=self.root,
                 env=environment(self.root),
                 stdout=log,

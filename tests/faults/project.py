@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sys
 from pathlib import Path
 
 import yaml
@@ -11,6 +10,7 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.intake.dvc_lockfile import read_lock
 from tests.support.small_project import PROFILE, small_params
 from tests.support.synthetic import Bracket, Scene, Target, write_scene
+from tests.support.warm import search_path
 from tests.support.working_tree import commit_all, copy_working_tree
 
 ROOT = Path(__file__).parents[2]
@@ -50,8 +50,7 @@ def environment(root: Path) -> dict[str, str]:
         **os.environ,
         "GOTOWCE_ROOT": str(root),
         "DAGSTER_HOME": str(root / ".dagster"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
+        "PATH": search_path(),
         "OMP_NUM_THREADS": "1",
         "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "site"),
     }

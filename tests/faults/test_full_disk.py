@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,6 @@ pytestmark = [
 ]
 
 STAGES = ("--recursive", "videos")
-CLI = ("gotowce_dagster.cli.main",)
 
 
 @pytest.fixture
@@ -40,7 +38,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def run(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     # Temporary files of the system lie elsewhere: it is the project's disk that is full.
     return subprocess.run(
-        [sys.executable, "-m", *words],
+        words,
         cwd=root,
         env=environment(root),
         capture_output=True,
@@ -61,12 +59,12 @@ def test_a_full_disk_while_the_stages_run(disk: Path, tmp_path: Path, times: int
     make_project(undisturbed, films, videos=1)
     shutil.copytree(undisturbed, disk / "project", symlinks=True)
     video = str(films / "scene_1.mp4")
-    succeed(undisturbed, *CLI, "add", video)
+    succeed(undisturbed, "gotowce", "add", video)
     succeed(undisturbed, "dvc", "repro", *STAGES)
     used = sum(file.stat().st_size for file in (undisturbed / "data").rglob("*") if file.is_file())
 
     root, rng, failed = disk / "project", random.Random(5), 0
-    succeed(root, *CLI, "add", video)
+    succeed(root, "gotowce", "add", video)
     for _ in range(times):
         # Room for a share of what the stages write: they stop in the middle, DVC's own writes included.
         room = int(rng.uniform(0.05, 1.2) * used)
@@ -74,7 +72,7 @@ def test_a_full_disk_while_the_stages_run(disk: Path, tmp_path: Path, times: int
         done = run(root, "dvc", "repro", *STAGES)
         failed += done.returncode != 0
         (disk / "fill").unlink()
-        succeed(root, *CLI, "repair")
+        succeed(root, "gotowce", "repair")
     assert failed, "the disk was never full"
     succeed(root, "dvc", "repro", *STAGES)
     assert state(root) == state(undisturbed)

@@ -15,10 +15,10 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.intake.dvc_lock_repair import torn_sources
 from gotowce_dagster.intake.dvc_lockfile import read_lock
 from gotowce_dagster.intake.dvc_repo import DvcRepo, LockBusyError
+from tests.support.warm import commands
 
 pytestmark = pytest.mark.integration
 
-DVC = [sys.executable, "-m", "dvc"]
 ITEMS = "abcd"
 PIPELINE = """
 stages:
@@ -33,7 +33,7 @@ COPY = Path("data/.work/dvc/dvc.lock.good")
 
 
 def dvc(root: Path, *arguments: str) -> str:
-    command = [*DVC, *arguments]
+    command = [commands() / "dvc", *arguments]
     return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
 
 

@@ -12,10 +12,10 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.intake.dvc_lockfile import fingerprint, output_digest
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.pipelines import split_address, stage_address, stage_name
+from tests.support.warm import commands
 
 pytestmark = pytest.mark.integration
 
-DVC = [sys.executable, "-m", "dvc"]
 PIPELINE = """
 stages:
   double:
@@ -30,7 +30,7 @@ stages:
 @pytest.fixture
 def repo(tmp_path: Path) -> DvcRepo:
     """A small repository; the tests run outside it, as Dagster does."""
-    subprocess.run([*DVC, "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
+    subprocess.run([commands() / "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
     (tmp_path / "dvc.yaml").write_text(PIPELINE)
     for name in "ab":
         (tmp_path / f"in_{name}").write_text(name)
@@ -80,7 +80,9 @@ def test_repro_finds_nothing_to_do_after_commits(repo: DvcRepo) -> None:
         double(repo, item)
         repo.commit(f"double@{item}")
     assert repo.stale() == []
-    output = subprocess.run([*DVC, "repro"], cwd=repo.root, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(
+        [commands() / "dvc", "repro"], cwd=repo.root, check=True, capture_output=True, text=True
+    ).stdout
     assert "Running stage" not in output
 
 

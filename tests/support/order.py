@@ -1,0 +1,46 @@
+"""The files of tests that take longest, which start first.
+
+A worker takes a file when it is free: one that takes a minute and starts last keeps the others waiting.
+"""
+
+from pathlib import Path
+
+LONGEST = (
+    "assets/test_one_pipeline.py",
+    "designators/test_families.py",
+    "comparison/test_misbehaviour.py",
+    "cluster/test_node.py",
+    "faults/test_campaign.py",
+    "test_wheel.py",
+    "test_remote.py",
+    "faults/test_full_disk.py",
+    "assets/test_runs.py",
+    "training/test_finetune.py",
+    "stages/test_evaluation.py",
+    "comparison/test_fresh.py",
+    "intake/test_removal.py",
+    "intake/test_migration.py",
+    "stages/test_same_boxes.py",
+    "training/test_engines.py",
+    "training/test_rounds.py",
+    "review/test_loop.py",
+    "review/test_loop_of_proposals.py",
+    "test_second_person.py",
+    "comparison/test_stand_ins.py",
+    "stages/test_detector_comparison.py",
+    "stages/test_masks_in_video.py",
+    "video/test_extract.py",
+    "segmenters/test_sam2.py",
+    "propagation/test_sam2.py",
+    "stages/test_finetuned_model.py",
+    "assets/test_webserver.py",
+    "assets/test_sensors.py",
+    "test_hostile.py",
+)
+"""In the order of seconds by the clock, about fifteen at the end; the rest keeps pytest's order."""
+
+
+def place(file: Path, tests: Path) -> int:
+    """Where a file of the folder ``tests`` stands in the order."""
+    name = file.relative_to(tests).as_posix() if file.is_relative_to(tests) else ""
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
