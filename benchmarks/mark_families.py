@@ -11,7 +11,7 @@ in which its best place is at a mark. The present bracket is the row of corners.
 import argparse
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import supervision as sv
 from gotowce_dagster.designators.choose import SURE, candidates, marks
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
+from gotowce_dagster.designators.profile import AnyDesignator
 from tests.marks_scenes import VARIANTS, MarkScene, decoded, examples_at
 
 SIZES = (0.75, 1.0, 1.33)
@@ -104,8 +105,23 @@ def run(scene: MarkScene, score: Score, folder: Path, empty_frames: int) -> None
         return
     designator = found[0].designator
     score.families.append(getattr(designator, "shape", designator.family))
+    score_marks(scene, score, images, designator, chosen)
+    empty = replace(scene, shown=False, frames=empty_frames)
+    for image in decoded(empty, folder):
+        score.empty += len(marks(to_ycrcb(image), designator, SURE))
+        score.empty_frames += 1
+
+
+def score_marks(
+    scene: MarkScene,
+    score: Score,
+    images: Sequence[np.ndarray],
+    designator: AnyDesignator,
+    skipped: Collection[int] = (),
+) -> None:
+    """Compare what a designator finds in a scene's frames with the truth, without those in ``skipped``."""
     for index, image in enumerate(images):
-        if index in chosen:
+        if index in skipped:
             continue
         start = time.process_time()
         seen = marks(to_ycrcb(image), designator, SURE)
@@ -130,13 +146,11 @@ def run(scene: MarkScene, score: Score, folder: Path, empty_frames: int) -> None
         partial = [k for k, d in enumerate(truth) if not d.whole]
         near = iou[partial].max(axis=0, initial=0) > 0.2 if partial else np.zeros(len(boxes), bool)
         score.wrong += int(((iou.max(axis=0, initial=0) < 0.5) & ~near).sum())
-    empty = replace(scene, shown=False, frames=empty_frames)
-    for image in decoded(empty, folder):
-        score.empty += len(marks(to_ycrcb(image), designator, SURE))
-        score.empty_frames += 1
 
 
-def scenes_of(family: str, variant: str, seed: int, frames: int) -> MarkScene:
+def scenes_of(
+    family: str, variant: str, seed: int, frames: int, size: tuple[int, int] = (1280, 720)
+) -> MarkScene:
     """A scene whose difficulties follow from the seed."""
     rng = np.random.default_rng([seed, 3])
     flags = rng.random(6)
@@ -145,6 +159,7 @@ def scenes_of(family: str, variant: str, seed: int, frames: int) -> MarkScene:
         variant,
         seed=seed,
         frames=frames,
+        size=size,
         marks=1 + int(flags[0] < 0.35),
         turning=bool(flags[1] < 0.5),
         pulsing=bool(flags[2] < 0.4),

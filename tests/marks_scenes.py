@@ -64,6 +64,8 @@ class MarkScene:
     """Whether marks cross the edge of the screen."""
     shown: bool = True
     """False: the same scene without any mark."""
+    zoom: float = 1.0
+    """Size of targets and marks; what a game draws in pixels keeps its size."""
     background: str = ""
     """``space``, ``soil`` or ``city``; by default the seed chooses."""
 
@@ -155,14 +157,16 @@ class MarkScene:
     def _centre(self, number: int, index: int) -> np.ndarray:
         values = self._rng_values
         place = values["start"][number] + index * values["velocity"][number]
-        margin = -40 * self.scale if self.edge else 115 * self.scale
+        margin = -40 * self.scale if self.edge else 115 * max(self.zoom, 1) * self.scale
         low, span = margin, np.array(self.size) - 2 * margin
         return low + np.abs((place - low) % (2 * span) - span)
 
     def _length(self, number: int, index: int) -> float:
         values = self._rng_values
         return float(
-            values["length"][number] * (1 + values["grow"][number] * index / max(self.frames - 1, 1))
+            self.zoom
+            * values["length"][number]
+            * (1 + values["grow"][number] * index / max(self.frames - 1, 1))
         )
 
     def _outline(self, number: int, index: int) -> np.ndarray:
@@ -384,7 +388,7 @@ class MarkScene:
 
 def encoded(scene: MarkScene, folder: Path, crf: int = 21) -> Path:
     """The scene as an H.264 file with halved chroma."""
-    path = folder / f"{scene.variant}_{scene.seed}{'' if scene.shown else '_empty'}.mp4"
+    path = folder / f"{scene.variant}_{scene.seed}_{scene.zoom:g}{'' if scene.shown else '_empty'}.mp4"
     write_video(path, scene.pictures(), options={"crf": str(crf), "preset": "veryfast"})
     return path
 

@@ -7,7 +7,7 @@ pieces of a mask.
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.designators.base import Family, Scene, Sighting
+from gotowce_dagster.designators.base import Family, Scene, Sighting, crop
 from gotowce_dagster.designators.beside import Beside
 from gotowce_dagster.designators.evidence import mark_mask
 from gotowce_dagster.designators.frame import Frame
@@ -32,6 +32,10 @@ CLASSIC = tuple(family for family in FAMILIES if family != "learned")
 
 FLOODED = 0.12
 """A mask that fills more of a frame than this is the scene's ground, in which nothing is looked for."""
+_EDGE = 2
+"""Pixels by which the edges of known parts of the HUD are blurred."""
+_APART = 0.1
+"""Share of a finding's pixels that may lie outside of them."""
 
 
 def scene_of(ycrcb: np.ndarray, look: Look) -> Scene:
@@ -51,7 +55,28 @@ def find(ycrcb: np.ndarray, look: Look, min_confidence: float) -> list[Sighting]
     if scene.mask.mean() > FLOODED:
         return []
     found = [s for s in FAMILIES[look.family].find(scene, look) if s.confidence >= min_confidence]
-    return [Sighting(drawn(s.box, look), s.confidence) for s in distinct(found)]
+    found = [s for s in distinct(found) if not rests_on_hud(scene.mask, s.box, look)]
+    return [Sighting(drawn(s.box, look), s.confidence) for s in found]
+
+
+def rests_on_hud(mask: np.ndarray, box: np.ndarray, look: Look) -> bool:
+    """Whether nearly all pixels that make a finding are of known parts of the HUD, wherever its box ends.
+
+    Args:
+        mask: uint8 (H, W) of 0 and 1, the pixels of the look's colours.
+        box: of the finding, on the mark's pixels.
+    """
+    known = np.array(look.not_marks).reshape(-1, 4) + _EDGE * np.array([-1, -1, 1, 1])
+    known = known[((known[:, :2] < box[2:]) & (known[:, 2:] > box[:2])).all(axis=1)]
+    if not len(known) or look.family not in CLASSIC:
+        return False
+    part, x, y = crop(mask, box, margin=8)
+    shift = np.array([x, y, x, y])
+    own = FAMILIES[look.family].mark_pixels(part, box - shift, look)
+    apart = own.copy()
+    for x1, y1, x2, y2 in np.maximum(np.round(known - shift).astype(int), 0):
+        apart[y1:y2, x1:x2] = False
+    return bool(own.any() and apart.sum() <= _APART * own.sum())
 
 
 def drawn(box: np.ndarray, look: Look) -> np.ndarray:

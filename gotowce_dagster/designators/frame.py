@@ -19,6 +19,7 @@ from gotowce_dagster.designators.base import (
     pixels_in,
     ramp,
     shape_of,
+    sizes,
 )
 from gotowce_dagster.designators.profile import FrameLook, Look, RadialLook
 
@@ -28,6 +29,12 @@ GAPS = (0, 4, 8, 14)
 """Gaps between dashes in pixels that are tried."""
 WHOLE = 0.6
 """A side of which less is line has gaps: without any it is the arc of a flat ring, not a side."""
+
+_ENDS = 0.5
+"""Share of what sides have of a line that their outer quarters have at least."""
+
+_THICKEST = 0.16
+"""Share of a side that the width of a line is at most: what is thicker is a sign."""
 
 
 class Sides:
@@ -71,7 +78,7 @@ def _line_share(
     limit = len(mask)
     inside = (place >= 0) & (place < limit) & (end - begin >= 4)
     rows, number = np.unique(np.clip(place, 0, limit - 1), return_inverse=True)
-    near = [mask[np.clip(rows + step, 0, limit - 1)] for step in range(-reach, reach + 1)]
+    near = [mask[np.clip(np.add(rows, step), 0, limit - 1)] for step in range(-reach, reach + 1)]
     sums = np.cumsum(np.maximum.reduce(near), axis=1, dtype=np.int32)
     sums = np.concatenate((np.zeros((len(rows), 1), np.int32), sums), axis=1)
     return np.where(inside, (sums[number, end] - sums[number, begin]) / np.maximum(end - begin, 1), np.nan)
@@ -214,13 +221,31 @@ def measured_fill(
     return float(np.nanquantile(shares, 0.25)), float(np.median(widths))
 
 
+def reaches_corners(scenes: Sequence[Scene], boxes: Sequence[np.ndarray], fill: float) -> bool:
+    """Whether lines fill the ends of sides about as much as the whole, as dashes do and arcs of rings do not.
+
+    Args:
+        fill: share of the sides that is line.
+    """
+    ends = []
+    for scene, box in zip(scenes, boxes, strict=True):
+        quarter = (box[2:] - box[:2]) / 4
+        inner = np.concatenate((box[:2] + quarter, box[2:] - quarter))
+        columns = np.array([[box[0], box[1], inner[0], box[3]], [inner[2], box[1], box[2], box[3]]])
+        rows = np.array([[box[0], box[1], box[2], inner[1]], [box[0], inner[3], box[2], box[3]]])
+        sides = Sides(scene.mask, 1)
+        ends.append(np.nanmean([sides.on(columns)[:, 1::2], sides.on(rows)[:, ::2]]))
+    return float(np.nanmedian(ends)) >= _ENDS * fill
+
+
 class Frame:
     """The family of closed and dashed rectangles."""
 
     def learn(self, scenes: Sequence[Scene], boxes: Sequence[np.ndarray], draft: Draft) -> list[Look]:
         """See base.Family."""
         fill, thickness = measured_fill(scenes, boxes, reach=1)
-        if fill < 0.3:
+        thin = thickness <= _THICKEST * float(np.median(sizes(boxes)))
+        if fill < 0.3 or not thin or not reaches_corners(scenes, boxes, fill):
             return []
         looks: list[Look] = []
         for gap in GAPS if fill < 0.9 else GAPS[:2]:

@@ -21,11 +21,14 @@ from gotowce_dagster.designators.base import (
     pixels_in,
     ramp,
     shape_of,
+    sizes,
 )
 from gotowce_dagster.designators.profile import Look, OutlineLook
 
 CLOSE = 2
 """Gaps in the line in pixels that are closed."""
+_ONE_SHAPE = 0.14
+"""Examples whose aspects differ by less, as a logarithm, are of one shape, which other marks nearly keep."""
 
 
 class Outline:
@@ -51,7 +54,7 @@ class Outline:
             return []
         look = OutlineLook(
             **vars(draft),
-            **shape_of(boxes, slack=2.5),
+            **shape_of(boxes, slack=2.5 if _vary(boxes) else 1.6),
             thickness_px=round(float(np.median(widths)), 1),
             enclosed=(round(0.6 * min(enclosed), 2), round(min(1.0, 1.4 * max(enclosed)), 2)),
             hollow=round(0.6 * min(hollows), 2),
@@ -77,6 +80,12 @@ class Outline:
     def mark_pixels(self, mask: np.ndarray, box: np.ndarray, look: Look) -> np.ndarray:
         """See base.Family."""
         return pixels_in(mask, box, 3)
+
+
+def _vary(boxes: Sequence[np.ndarray]) -> bool:
+    """Whether boxes differ in shape, as those of targets that turn do."""
+    size = sizes(boxes)
+    return bool(np.ptp(np.log(size[:, 0] / size[:, 1])) > _ONE_SHAPE)
 
 
 def _enclosing(mask: np.ndarray, smallest: float) -> list[tuple[np.ndarray, float, float, float]]:
