@@ -82,6 +82,9 @@ class _Lines:
         err.print(f"{what}: {', '.join(part for part in parts if part)}", highlight=False)
 
 
+_PACKAGE = "gotowce_dagster"
+
+
 class _ToConsole(logging.Handler):
     """Prints this package's log records on standard error, above the bars."""
 
@@ -89,13 +92,18 @@ class _ToConsole(logging.Handler):
         err.print(record.getMessage(), highlight=False)
 
 
+def show_log() -> None:
+    """Let this package's log records of level INFO and above reach the console, inside progress_bars."""
+    logging.getLogger(_PACKAGE).setLevel(logging.INFO)
+
+
 @contextmanager
 def _log_shown() -> Generator[None]:
     """Show this package's log records of level INFO and above."""
-    logger, handler = logging.getLogger("gotowce_dagster"), _ToConsole()
+    logger, handler = logging.getLogger(_PACKAGE), _ToConsole()
     before = logger.level, logger.propagate
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    show_log()
     logger.propagate = False
     try:
         yield

@@ -10,9 +10,10 @@ import dagster as dg
 
 from gotowce_dagster.assets.runs import alive
 from gotowce_dagster.cli.console import note as show_note
-from gotowce_dagster.cli.console import number, progress_bars, show_table
+from gotowce_dagster.cli.console import number, progress_bars, show_log, show_table
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import GotowceError
+from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.intake import shipped
 from gotowce_dagster.intake import videos as intake
@@ -72,6 +73,11 @@ def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[
     what = f"{job} {video}" if video else job
     run_id = str(uuid4())
     with progress_bars() as start, alive(instance, run_id):
+
+        def progress(context: dg.AssetExecutionContext) -> Progress:
+            show_log()  # Dagster has set the level of dagster.yaml when the run began
+            return start(stage_name(context.asset_key.path[-1], video))
+
         result = (
             defs()
             .resolve_job_def(job)
@@ -81,7 +87,7 @@ def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[
                 instance=instance,
                 partition_key=video,
                 raise_on_error=False,
-                resources={"progress": lambda context: start(stage_name(context.asset_key.path[-1], video))},
+                resources={"progress": progress},
             )
         )
     for event in result.all_events:

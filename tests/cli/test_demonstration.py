@@ -1,8 +1,11 @@
 import json
+import logging
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from gotowce_dagster.assets.reporting import log_progress
 from gotowce_dagster.cli import demonstration
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.stages.table import STAGES
@@ -33,3 +36,23 @@ def test_a_stage_without_output_is_shown_with_its_reason(
     )
     demonstration._show(clone, studies=False)
     assert "not made: no file" in capsys.readouterr().out
+
+
+def test_what_a_stage_logs_is_shown_while_dagster_runs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Dagster sets the level of its settings, WARNING, on the package's loggers when a run begins."""
+
+    @dg.asset(required_resource_keys={"progress"})
+    def trained(context: dg.AssetExecutionContext) -> None:
+        context.resources.progress(context)(0, 3)
+        logging.getLogger("gotowce_dagster.training.rounds").info("round 0: drawing crops")
+
+    made = dg.Definitions(
+        [trained], jobs=[dg.define_asset_job("train_in_rounds")], resources={"progress": log_progress}
+    )
+    monkeypatch.setattr(demonstration, "defs", lambda: made)
+    settings = {"managed_python_loggers": ["gotowce_dagster"], "python_log_level": "WARNING"}
+    with dg.instance_for_test(overrides={"python_logs": settings}) as instance:
+        assert demonstration._execute(instance, "train_in_rounds", None) == []
+    assert "round 0: drawing crops" in capsys.readouterr().err
