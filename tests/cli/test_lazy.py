@@ -55,6 +55,7 @@ def test_every_module_is_a_command_or_shared(package: str) -> None:
     assert modules - {"__init__"} == commands | SHARED[package]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("words", [["--help"], ["review", "--help"]], ids=" ".join)
 def test_help_of_a_group_imports_no_command(words: list[str]) -> None:
     imported = imported_by(*words)
@@ -63,6 +64,7 @@ def test_help_of_a_group_imports_no_command(words: list[str]) -> None:
     assert not imported & HEAVY
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("verb", [verb for verb in main.VERBS if verb != "review"])
 def test_help_of_a_command_imports_that_one_alone(verb: str) -> None:
     imported = imported_by(verb, "--help")
