@@ -13,6 +13,7 @@ from gotowce_dagster import InputError, detect, open_project, read_profile, read
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_the_page_runs_as_it_stands(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.S)

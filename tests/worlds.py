@@ -15,6 +15,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import rle
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, MASKS, empty, write_table
+from gotowce_dagster.core.yaml_files import read_yaml
 from gotowce_dagster.video.encode import write_video
 
 ROOT = Path(__file__).parent.parent
@@ -38,7 +39,7 @@ def make_world(
         is_filmed: write the videos themselves too, without any loss.
         sections: values of params.yaml to change, by section.
     """
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = read_yaml(ROOT / "params.yaml")
     for section, values in sections.items():
         params[section] = merged(params[section], values)
     paths = Paths(root)

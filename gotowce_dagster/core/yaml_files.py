@@ -5,7 +5,8 @@ package read differently is wrong in one of them, so every file that both read i
 """
 
 import re
-from functools import cache
+from copy import deepcopy
+from functools import cache, lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -53,14 +54,20 @@ def parse_yaml(text: str, name: str, typ: str = "safe") -> Any:
     """
     try:
         _refuse_depth(text, name)
-        # As DVC's parse_yaml.
-        return YAML(typ=typ).load(text) or {}
+        return deepcopy(_loaded(text, typ))
     except YAMLError as error:
         raise InputError(f"{name}: not valid YAML: {_problem(error)}") from None
     except RecursionError:
         raise InputError(f"{name}: nested too deeply to be read; make it flatter") from None
     except (ValueError, OverflowError, TypeError) as error:  # for instance a date with a 13th month
         raise InputError(f"{name}: not valid YAML: {error}") from None
+
+
+@lru_cache(maxsize=32)
+def _loaded(text: str, typ: str) -> Any:
+    """What a text means. The definitions ask for the same files once a stage: a copy takes a twentieth."""
+    # As DVC's parse_yaml.
+    return YAML(typ=typ).load(text) or {}
 
 
 def read_texts(path: Path, missing: str) -> Any:

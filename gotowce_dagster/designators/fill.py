@@ -108,7 +108,9 @@ def _best_piece(
     return np.clip(best + shift, 0, 255).round().astype(np.uint8)
 
 
-def _part_of(rim: np.ndarray, window: tuple[slice, slice], search: tuple[slice, slice]) -> tuple[np.ndarray, ...]:
+def _part_of(
+    rim: np.ndarray, window: tuple[slice, slice], search: tuple[slice, slice]
+) -> tuple[np.ndarray, ...]:
     """Rows and columns of the rim in a larger window."""
     rows, columns = np.nonzero(rim)
     return rows + window[0].start - search[0].start, columns + window[1].start - search[1].start

@@ -71,9 +71,9 @@ def materialize_all(project: Project, instance: dg.DagsterInstance) -> dict[str,
     """Run all jobs over everything; how each stage came about, by its name."""
     videos = list(Project(project.paths).videos)
     instance.add_dynamic_partitions("videos", videos)
-    hows = {}
+    hows, definitions = {}, defs()
     for job, video in [*(("label_videos", video) for video in videos), *SUMMING]:
-        result = defs().resolve_job_def(job).execute_in_process(instance=instance, partition_key=video)
+        result = definitions.resolve_job_def(job).execute_in_process(instance=instance, partition_key=video)
         assert result.success
         for event in result.get_asset_materialization_events():
             made = event.materialization

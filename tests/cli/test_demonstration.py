@@ -12,6 +12,7 @@ from gotowce_dagster.stages.table import STAGES
 from tests.cli.running import run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("studies", [False, True], ids=["alone", "with the studies"])
 def test_demo_speaks_json(
     clone: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, studies: bool

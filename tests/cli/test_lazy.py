@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,18 +22,42 @@ SHARED = {
 HEAVY = {"dagster", "dvc", "pandas", "numpy", "cv2", "av", "supervision", "torch", "httpx", "yaml", "ruamel"}
 
 
-def imported_by(*words: str) -> set[str]:
-    """The modules that a process of the command line has imported when it ends."""
-    code = (
-        "import json, sys\n"
-        "from gotowce_dagster.cli.main import main\n"
-        "try:\n    main()\n"
-        "finally:\n    print(json.dumps(list(sys.modules)), file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+HELPS = [("--help",), ("review", "--help"), *((verb, "--help") for verb in main.VERBS if verb != "review")]
+RUN_EACH = """
+import contextlib, io, json, os, sys
+from gotowce_dagster.cli.main import main
+for words in json.loads(sys.argv[1]):
+    result, end = os.pipe()
+    if os.fork():
+        os.close(end)
+        print(open(result).read())
+        continue
+    sys.argv, code = ["gotowce", *words], 0
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            main()
+        except SystemExit as exit:
+            code = exit.code
+    with open(end, "w") as file:
+        json.dump([code, out.getvalue(), list(sys.modules)], file)
+    os._exit(0)
+"""
+"""Each in a process of its own, forked from one that has imported what every command does."""
+
+
+@cache
+def imported() -> dict[tuple[str, ...], set[str]]:
+    """The modules that a process of the command line has imported when it ends, by what was asked of it."""
+    command = [sys.executable, "-c", RUN_EACH, json.dumps(HELPS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Usage: " in done.stdout
-    return set(json.loads(done.stderr))
+    modules = {}
+    for words, line in zip(HELPS, done.stdout.splitlines(), strict=True):
+        code, output, names = json.loads(line)
+        assert code == 0, output
+        assert "Usage: " in output
+        modules[words] = set(names)
+    return modules
 
 
 @pytest.mark.parametrize(("package", "verb"), COMMANDS)
@@ -55,17 +80,19 @@ def test_every_module_is_a_command_or_shared(package: str) -> None:
     assert modules - {"__init__"} == commands | SHARED[package]
 
 
-@pytest.mark.parametrize("words", [["--help"], ["review", "--help"]], ids=" ".join)
-def test_help_of_a_group_imports_no_command(words: list[str]) -> None:
-    imported = imported_by(*words)
+@pytest.mark.integration
+@pytest.mark.parametrize("words", HELPS[:2], ids=" ".join)
+def test_help_of_a_group_imports_no_command(words: tuple[str, ...]) -> None:
+    names = imported()[words]
     modules = {f"{package}.{verb.replace('-', '_')}" for package, verb in COMMANDS}
-    assert imported & modules <= {review.__name__}
-    assert not imported & HEAVY
+    assert names & modules <= {review.__name__}
+    assert not names & HEAVY
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("verb", [verb for verb in main.VERBS if verb != "review"])
 def test_help_of_a_command_imports_that_one_alone(verb: str) -> None:
-    imported = imported_by(verb, "--help")
+    names = imported()[verb, "--help"]
     commands = {f"{cli.__name__}.{name.replace('-', '_')}" for name in main.VERBS}
-    assert imported & commands == {f"{cli.__name__}.{verb.replace('-', '_')}"}
-    assert not imported & HEAVY
+    assert names & commands == {f"{cli.__name__}.{verb.replace('-', '_')}"}
+    assert not names & HEAVY

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE
 from tests.detectors.servers import Server, Turn, boxes, serving
 from tests.support.synthetic import Scene, write_scene
+from tests.support.warm import commands
 
 pytestmark = pytest.mark.integration
 
@@ -56,11 +56,11 @@ class Case:
         """`gotowce compare` of bracket and the server on every frame."""
         out = self.folder / "out"
         files = ["--truth", "truth.csv", "--profile", "drawn.toml", "--out", str(out)]
-        command = [sys.executable, "-m", "gotowce_dagster.cli.main", "compare", "clip.mp4", *files]
+        command = [commands() / "gotowce", "compare", "clip.mp4", *files]
         done = subprocess.run(
             [*command, "--detectors", "bracket,eye", "--frames", str(FRAMES), "--json", *words],
             cwd=self.folder,
-            env=os.environ | {"XDG_CACHE_HOME": str(self.folder / "cache"), "PYTHONPATH": str(ROOT)},
+            env=os.environ | {"XDG_CACHE_HOME": str(self.folder / "cache")},
             capture_output=True,
             text=True,
             check=False,

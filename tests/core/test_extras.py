@@ -51,6 +51,7 @@ def test_a_missing_extra_is_one_sentence_with_its_name_and_the_command(
             assert isinstance(error.value, InputError), "exit code 2"
 
 
+@pytest.mark.integration
 def test_all_the_rest_imports_without_extras() -> None:
     code = f"""
 import importlib, json, pkgutil

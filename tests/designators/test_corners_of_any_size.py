@@ -22,6 +22,7 @@ def look(side: int, law: str, arm_px: int) -> Look:
     return Look(colour=(60, 220, 70), arm=share, thickness=2 if arm_px > 5 else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", ["fixed", "proportional"])
 @pytest.mark.parametrize("arm_px", [7, 10])
 def test_marks_from_half_to_twice_the_size_are_found(law: str, arm_px: int) -> None:

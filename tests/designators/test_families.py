@@ -134,14 +134,8 @@ def test_scenes_are_of_every_family() -> None:
     assert {scene.family for scene in SCENES.values()} == set(families.CLASSIC)
 
 
-@pytest.mark.parametrize(
-    "scene",
-    [
-        pytest.param(scene, marks=() if scene.family in ("beside", "outline") else pytest.mark.slow)
-        for scene in SCENES.values()
-    ],
-    ids=SCENES,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
 def test_mark_pixels_lie_at_the_mark_and_leave_its_middle(scene: MarkScene, learned: Learned) -> None:
     family = scene.family
     designator, images, _ = learned(scene)

@@ -27,6 +27,7 @@ def boxes_of(scene: MarkScene, video: Path, count: int = 5, targets: bool = Fals
     return path
 
 
+@pytest.mark.slow
 def test_calibration_says_what_to_expect_from_unseen_frames(tmp_path: Path) -> None:
     scene = MarkScene("beside", "chevron", seed=81, size=(640, 360), frames=24, background="soil")
     video = encoded(scene, tmp_path)
@@ -69,6 +70,7 @@ def test_boxes_that_no_family_recognises_are_refused_with_the_next_step(tmp_path
     assert str(boxes) in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_mark_like_all_of_the_ground_is_refused_as_such(tmp_path: Path) -> None:
     """Berries all over the ground, five of them in boxes: what finds these finds the others too."""
     rng = np.random.default_rng(4)

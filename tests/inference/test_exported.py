@@ -58,6 +58,7 @@ def _export(
     return export_model(model, format_name, images, out, tolerance_px=tolerance_px, tolerance_confidence=0.01)
 
 
+@pytest.mark.slow
 def test_onnx_has_equal_boxes(model: Path, tmp_path: Path) -> None:
     if extras.obstacle("export"):
         pytest.skip("the extra export is not installed")

@@ -188,6 +188,7 @@ def _foreign(library: str, kind: str, folder: Path) -> dict:
     return json.loads(out.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["dataset", "cleaned"])
 @pytest.mark.parametrize(
     ("library", "kind", "box_px", "masks"),

@@ -49,6 +49,7 @@ def written(rows: pd.DataFrame, schema, path: Path) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_sampled_frame_with_truth_gets_equal_labels(project: Project, tmp_path: Path) -> None:
     frames = sampled(project)
     found, labels = evaluated(project, frames)

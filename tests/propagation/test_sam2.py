@@ -244,6 +244,7 @@ def test_the_reference_comparison_is_sensitive(
     assert all(max(worst.get(name, 0) for worst in forgetful) > 5 * TOLERANCE for name in NAMES)
 
 
+@pytest.mark.slow
 def test_frames_with_gaps_count_as_neighbours(
     model: Any, params: MasksParams, images: Any, reference: dict[tuple[int, bool], np.ndarray]
 ) -> None:
@@ -251,6 +252,7 @@ def test_frames_with_gaps_count_as_neighbours(
         assert max(_worst(logits, reference[key]).values()) < TOLERANCE, key
 
 
+@pytest.mark.slow
 def test_interrupted_run_resumes_identically(
     model: Any,
     params: MasksParams,
@@ -313,6 +315,7 @@ def test_every_kind_of_prompt_equals_the_reference(
         assert np.abs(ours[index]["a"] - logits[0]).max() < TOLERANCE, index
 
 
+@pytest.mark.slow
 def test_prompt_in_a_tracked_frame_conditions_later_frames(
     model: Any, params: MasksParams, images: Any
 ) -> None:
@@ -358,6 +361,7 @@ def test_scores_are_those_of_the_decoder_and_absent_objects_have_no_mask(
             assert 0 <= observed[name].stability <= 1
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_frames(model: Any, params: MasksParams, images: Any) -> None:
     spy = Spy(params)
     spy.prompt(0, images[1][0], PROMPTS[25])

@@ -234,6 +234,7 @@ def test_two_objects_never_share_a_mask(tmp_path: Path) -> None:
         assert in_frame["rle"].is_unique
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails_at", [1, 6, 9, 12])
 def test_interrupted_run_resumes_with_identical_results(tmp_path: Path, fails_at: int) -> None:
     detected = detected_masks(

@@ -68,6 +68,7 @@ def _same(one: sv.Detections, other: sv.Detections) -> bool:
     return np.array_equal(one.xyxy, other.xyxy) and np.array_equal(confidences(one), confidences(other))
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_the_history_is_complete(project: Project) -> None:
     history = pd.read_csv(project.paths.model / "results.csv")
     assert history["epoch"].tolist() == [1, 2, 3, 4]
@@ -79,6 +80,7 @@ def test_the_loss_falls_and_the_history_is_complete(project: Project) -> None:
     assert json.loads((project.paths.model / "metrics.json").read_text())["epochs"] == 4
 
 
+@pytest.mark.slow
 def test_the_model_is_a_folder_of_tensors_that_names_no_machine(project: Project) -> None:
     folder = model_file(project.paths.model)
     assert {file.name for file in folder.iterdir()} == {
@@ -102,6 +104,7 @@ def test_the_model_is_a_folder_of_tensors_that_names_no_machine(project: Project
     assert "transformers" in (project.paths.model / "MODEL_CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_evaluation_and_prediction_run_the_same_model(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +119,7 @@ def test_evaluation_and_prediction_run_the_same_model(
     assert (np.diff(confidences(first)) <= 0).all()
 
 
+@pytest.mark.slow
 def test_another_folder_is_not_trusted(project: Project, tmp_path: Path) -> None:
     config = model_file(project.paths.model) / "config.json"
     before = config.read_text()
@@ -129,6 +133,7 @@ class _KilledError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_killed_after_an_epoch_it_ends_as_if_it_were_not(project: Project, tmp_path: Path) -> None:
     params = project.params.finetuned_model
     epochs: list[int] = []
@@ -158,6 +163,7 @@ def test_killed_after_an_epoch_it_ends_as_if_it_were_not(project: Project, tmp_p
     train(lambda epoch, metrics: pytest.fail("a finished training was trained again"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("harm", "message"),
     [

@@ -82,6 +82,7 @@ def _same(one: sv.Detections, other: sv.Detections) -> bool:
     return np.allclose(np.sort(confidence(one)), np.sort(confidence(other)), rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 def test_five_examples_are_fused(build, examples, picture: np.ndarray) -> None:
     detector = build(examples(*BOXES))
     (answer,) = detector.detect([picture])

@@ -35,6 +35,7 @@ def test_boxes_with_the_models_classes(mine: str, picture: np.ndarray) -> None:
     assert detector.cost.frames == 1
 
 
+@pytest.mark.slow
 def test_prompts_choose_and_rename_classes(mine: str, picture: np.ndarray) -> None:
     (everything,) = RfDetr("r", _settings(mine)).detect([picture])
     wanted = str(classes(everything)[0])
