@@ -18,6 +18,8 @@ BOTTOM = np.array([False, False, True, True])
 INWARD = np.stack((1 - 2 * RIGHT, 1 - 2 * BOTTOM), axis=-1)
 """The step in x and in y from each kind of corner into the mark, (4, 2)."""
 
+THICK = 4
+"""Width in pixels from which lines are so thick, as on large screens, that a corner is found several times."""
 MOST, PORTION = 16_000, 2_000
 """Places of one kind that are looked at in a frame at most, and at once."""
 
@@ -127,7 +129,17 @@ def find_corners(ycrcb: np.ndarray, mask: np.ndarray, search: Search, limit: int
         axis=-1,
     )
     same = alike(arms, arms.mean(axis=1, keepdims=True)).all(axis=1)
-    return Corners(xy[same], kind[same], arms[same].mean(axis=1))
+    corners = Corners(xy[same], kind[same], arms[same].mean(axis=1))
+    return _outermost(corners, search.thickness) if search.thickness >= THICK else corners
+
+
+def _outermost(corners: Corners, thickness: int) -> Corners:
+    """Corners without those that lie further inside on the lines of another; thick lines have several."""
+    inwards = (corners.xy[:, None] - corners.xy) * INWARD[corners.kind]
+    on_line = (inwards >= 0).all(axis=-1) & (inwards <= thickness).all(axis=-1) & inwards.any(axis=-1)
+    same = (corners.kind[:, None] == corners.kind) & (corners.arm >= corners.arm[:, None] - 1)
+    kept = ~(on_line & same).any(axis=1)
+    return Corners(corners.xy[kept], corners.kind[kept], corners.arm[kept])
 
 
 def _occupied(mask: np.ndarray, above: int) -> np.ndarray:

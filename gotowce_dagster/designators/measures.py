@@ -198,7 +198,7 @@ def judge(measured: Measured, designator: Designator) -> float:
     typical = float(np.median(arms)) if count else 0.0
     side = (width + height) / 2
     longest = float(designator.longest_arm_px(side))
-    expected = SHORT * float(designator.expected_arm_px(side)) * (count < 4)
+    expected = SHORT * float(designator.expected_arm_px(side)) * (count < 3)
     shortest = max(designator.shortest_arm_px, expected)
     if (
         count < 4
