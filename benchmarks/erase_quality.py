@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.erase_classifiers import CLASSIFIERS, Accuracy, Patches, accuracy, by_clip, by_time
-from gotowce_dagster.designators.erase import erase
+from gotowce_dagster.designators.erase import erase, mark_pixels
 from gotowce_dagster.designators.fill import paint_over
 from gotowce_dagster.designators.profile import AnyDesignator, Profile, read_profile
 from gotowce_dagster.detectors.local.bracket import Bracket
@@ -38,11 +38,11 @@ GAMES = {"naev": ("naev_hostile", "naev_neutral", "naev_negative"), "oolite": ("
 OTHERS = ("beside", "sides", "elsewhen", "unmarked")
 """Where untouched patches are: one or two marks' widths beside; between the corners of the mark, as near to the
 target; at the same place of the screen in a frame in which the mark is elsewhere; and in one without marks."""
-STEPS = {"naev_neutral": 2}
-"""Every how many frames are looked at, 5 in other clips: this one is short."""
+STEPS = {"naev_neutral": 5}
+"""Every how many frames are looked at, 10 in other clips: this one is short."""
 QUALITY, FOUND = 95, 0.3
 """Of the dataset's JPEG files; confidence of a mark."""
-PER_FRAME, FOLDS, GAP_S, APART_S = 4, 4, 1.0, 2.0
+PER_FRAME, FOLDS, GAP_S, APART_S = 5, 4, 1.0, 2.0
 """Patches of a frame, of each kind; parts of a clip; seconds between them; between two looks at one place."""
 INNER = 0.2
 """Share of a mark's sides, on each side of it, that does not belong to the target: a stand-in for its mask."""
@@ -65,6 +65,8 @@ class Stored:
     others: list[Path] = field(default_factory=list)
     """Frames half a second before and after."""
     painted: np.ndarray = field(default_factory=lambda: np.zeros(SHAPE, bool))
+    mark: np.ndarray = field(default_factory=lambda: np.zeros(SHAPE, bool))
+    """The pixels of the mark itself; what coding left around it may be painted over too."""
     fill: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
     """What the painted pixels became (n, 3)."""
 
@@ -122,6 +124,7 @@ def erase_marks(frames: Sequence[Stored]) -> list[float]:
         seconds.append(time.process_time() - begin)
         assert (erased.image[spare] == image[spare]).all(), f"{frame.path}: a target was painted over"
         frame.painted, frame.fill = erased.painted, erased.image[erased.painted]
+        frame.mark = np.any([mark_pixels(image, *mark, spare) for mark in frame.marks], axis=0)
     return seconds
 
 
@@ -170,13 +173,13 @@ class Footage:
     """All stored frames of one game, their marks erased, and the places patches are drawn from."""
 
     def __init__(self, frames: Sequence[Stored], size: int, seed: int) -> None:
-        self.marked = [frame for frame in frames if frame.painted.any()]
+        self.marked = [frame for frame in frames if frame.mark.any()]
         self.unmarked = [frame for frame in frames if not frame.marks]
         self.size, self.rng = size, np.random.default_rng(seed)
 
     def _painted_places(self, frame: Stored) -> list[Place]:
         """Patches around painted pixels drawn at random, up to three pixels beside them."""
-        rows, columns = np.nonzero(frame.painted)
+        rows, columns = np.nonzero(frame.mark)
         picked = self.rng.integers(len(rows), size=PER_FRAME)
         beside = self.rng.integers(-3, 4, (PER_FRAME, 2)) - self.size // 2
         spots = np.stack([columns[picked], rows[picked]], axis=1) + beside
@@ -232,7 +235,7 @@ class Footage:
                 want(frame, "left", place)
                 if other:
                     want(other, "untouched", place)
-                    want(other, "filled", place, frame.painted)
+                    want(other, "filled", place, frame.mark)
                 for kind in self.rng.permutation(OTHERS):
                     if (found := self._untouched(frame, place, str(kind))) is not None:
                         want(found[0], "others", found[1])
@@ -265,7 +268,7 @@ class Footage:
 def hole_filled(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """The image with a hole painted over as if it were a mark that inpainting alone could fill."""
     x, y, width, height = cv2.boundingRect(hole.astype(np.uint8))
-    window = np.s_[max(y - 64, 0) : y + height + 64, max(x - 64, 0) : x + width + 64]
+    window = np.s_[max(y - 96, 0) : y + height + 96, max(x - 96, 0) : x + width + 96]
     result = image.copy()
     result[window] = paint_over(image[window], hole[window])
     return result
@@ -287,31 +290,34 @@ def measured(patches: dict[str, Patches]) -> Iterator[tuple[str, str, str, Accur
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("footage", type=Path)
-    parser.add_argument("--work", type=Path, required=True, help="folder for frames, 400 MB")
+    parser.add_argument("--work", type=Path, required=True, help="folder for frames, 150 MB")
     parser.add_argument("--games", nargs="+", choices=GAMES, default=list(GAMES))
     parser.add_argument("--px", nargs="+", type=int, default=[16], help="sides of patches")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
+    begin = time.process_time()
     for game in arguments.games:
         profile = read_profile(PROFILES / f"{game}.toml")
         frames = [
             frame
             for clip in GAMES[game]
-            for frame in stored(arguments.footage, arguments.work, profile, clip, STEPS.get(clip, 5))
+            for frame in stored(arguments.footage, arguments.work, profile, clip, STEPS.get(clip, 10))
         ]
         marked = [frame for frame in frames if frame.marks]
         seconds = erase_marks(marked)
         print(
             f"{game}: {len(marked)} marked frames of {len(frames)}; "
             f"of {sum(len(f.marks) for f in marked)} marks {found_again(marked, profile)} found again; "
-            f"{1000 * np.mean(seconds):.1f} CPU ms a frame"
+            f"{1000 * np.mean(seconds):.1f} CPU ms a frame",
+            flush=True,
         )
         for size in arguments.px:
             patches = Footage(frames, size, arguments.seed).draw()
             print(f"  {size} px: " + ", ".join(f"{kind} {len(each)}" for kind, each in patches.items()))
             for kind, name, way, share in measured(patches):
                 print(f"    {kind:10} {name:11} by {way}: {share}", flush=True)
+    print(f"{time.process_time() - begin:.0f} CPU seconds")
 
 
 if __name__ == "__main__":

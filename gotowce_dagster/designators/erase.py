@@ -22,6 +22,8 @@ from gotowce_dagster.designators.families import FAMILIES
 from gotowce_dagster.designators.fill import paint_over
 from gotowce_dagster.designators.profile import AnyDesignator, Designator, Look
 
+_ONE_MORE = np.ones((3, 3), np.uint8)
+"""What is painted over keeps a pixel away from targets."""
 _SMEAR = 2
 """Pixels by which a line's colour reaches beyond it: chroma has half the resolution of luma."""
 _TEXT_GAP, _LINE_GAP = 15, 11
@@ -35,7 +37,7 @@ _SAME_HUE, _FAINT, _GREY = 0.96, 0.5, 8.0
 mark with less chroma than the last has no hue."""
 _SHOWN = 0.12
 """Share of a corner's pixels that must have the mark's hue, or it is hidden."""
-_SEARCHED = 64
+_SEARCHED = 96
 """Pixels around a mark in which something is looked for that can take its place."""
 _STILL = 4.0
 """Mean difference around a mark, in levels, up to which the camera counts as standing still."""
@@ -70,7 +72,7 @@ def mark_pixels(
     else:
         found = _pixels_of_look(image, box, designator) | _glued_text(image, box, designator)
     if spare is not None and spare.any():
-        found &= ~cv2.dilate(spare.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        found &= ~cv2.dilate(spare.astype(np.uint8), _ONE_MORE).astype(bool)
     return found
 
 
@@ -90,10 +92,12 @@ def erase(
     """
     marks = list(marks)
     pixels = [mark_pixels(image, box, designator, spare) for box, designator in marks]
-    painted = np.any(pixels, axis=0) if pixels else np.zeros(image.shape[:2], bool)
-    avoid = painted | _insides(image.shape[:2], [box for box, _ in marks])
-    avoid = avoid if spare is None else avoid | spare
-    result = image.copy()
+    painted = np.zeros(image.shape[:2], bool)
+    for own in pixels:
+        painted |= own
+    inside = _insides(image.shape[:2], [box for box, _ in marks])
+    keep = np.zeros_like(painted) if spare is None else cv2.dilate(spare.astype(np.uint8), _ONE_MORE) > 0
+    result, changed = image.copy(), painted.copy()
     for own, (_, designator) in zip(pixels, marks, strict=True):
         if not own.any():
             continue
@@ -101,10 +105,12 @@ def erase(
         area, before = own[window], image[window]
         source = _standing(before, area, [other[window] for other in others], designator)
         if source is None:
-            barred = avoid[window] | _coloured(before, designator)
-            source = paint_over(result[window], area, barred)
-        result[window][area] = source[area]
-    return Erased(result, painted)
+            avoid = painted[window] | inside[window] | _coloured(before, designator)
+            result[window] = paint_over(result[window], area, avoid, keep[window])
+            changed[window] |= np.logical_or.reduce(cv2.split(cv2.absdiff(result[window], before)))
+        else:
+            result[window][area] = source[area]
+    return Erased(result, changed)
 
 
 def _insides(shape: tuple[int, int], boxes: Sequence[np.ndarray]) -> np.ndarray:
