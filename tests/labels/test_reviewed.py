@@ -1,5 +1,6 @@
 """Reviews take precedence over the pipeline's labels, from tables to the dataset."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
@@ -109,9 +111,16 @@ def test_truth_from_reviews() -> None:
     assert truth_from_reviews({}, "duel.mp4").empty
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    videos = {"a": ["hostile"] * 40 + [None] * 8}
+    return make_world(tmp_path_factory.mktemp("made"), videos, verdicts={("a", 50): "review"})
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Project:
-    return make_world(tmp_path, {"a": ["hostile"] * 40 + [None] * 8}, verdicts={("a", 50): "review"})
+def world(made: Project, tmp_path: Path) -> Project:
+    """A copy of it."""
+    return Project(Paths(shutil.copytree(made.paths.root, tmp_path, dirs_exist_ok=True)))
 
 
 def _review(world: Project, index: int, *reviews: Review, digest: str = "") -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gotowce_dagster.config.params import TrainingParams
+from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.files import remove
@@ -55,11 +57,17 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    made = make_world(tmp_path / "project", {"a": ["hostile"] * 30}, finetuned_model=SMALL)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    made = make_world(tmp_path_factory.mktemp("made"), {"a": ["hostile"] * 30}, finetuned_model=SMALL)
     yolo_dataset.run(made, silent)
     return made
+
+
+@pytest.fixture
+def project(made: Project, tmp_path: Path) -> Project:
+    """A copy of it."""
+    return Project(Paths(shutil.copytree(made.paths.root, tmp_path / "project")))
 
 
 def _params(project: Project) -> TrainingParams:
