@@ -19,7 +19,7 @@ INWARD = np.stack((1 - 2 * RIGHT, 1 - 2 * BOTTOM), axis=-1)
 """The step in x and in y from each kind of corner into the mark, (4, 2)."""
 
 THICK = 4
-"""Width in pixels from which lines are so thick, as on large screens, that a corner is found several times."""
+"""Width in pixels of lines so thick, as on large screens, that a corner is found several times."""
 MOST, PORTION = 16_000, 2_000
 """Places of one kind that are looked at in a frame at most, and at once."""
 

@@ -14,6 +14,10 @@ SECTORS, DIRECTIONS = 48, 72
 VOTERS = 2500
 _REACH = 3
 """Half the side of the patch in which a line's direction is measured."""
+_BANDS = (0.15, 0.1, 0.1, 0.05, 0.05)
+"""Share of the radius by which pixels may lie off the circle in each step of a fit."""
+_AROUND = 2
+"""Cells around a peak of votes that belong to it."""
 _SURROUNDED = (0.4, 0.65)
 """Share of the directions in which something may be beside a ring, and from which it is no ring."""
 
@@ -83,7 +87,22 @@ def _centres(
     peaks = (votes == cv2.dilate(votes, np.ones((5, 5), np.uint8))) & (votes > 0)
     y, x = np.nonzero(peaks)
     best = np.argsort(-votes[y, x], kind="stable")[:most]
-    return (np.c_[x, y][best] + 0.5) * cell
+    return (_settled(votes, np.c_[x, y][best]) + 0.5) * cell
+
+
+def _settled(votes: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """The middle of the votes around each peak, (n, 2) in cells: lines of few pixels scatter them.
+
+    Args:
+        votes: float (H, W).
+        peaks: int (n, 2), x and y.
+    """
+    step = np.mgrid[-_AROUND : _AROUND + 1, -_AROUND : _AROUND + 1].reshape(2, -1)[::-1]
+    near = np.pad(votes, _AROUND)[
+        peaks[:, 1, None] + _AROUND + step[1], peaks[:, 0, None] + _AROUND + step[0]
+    ]
+    weight = np.maximum(near - 0.5 * votes[peaks[:, 1], peaks[:, 0]][:, None], 0)
+    return peaks + (weight @ step.T) / weight.sum(axis=1, keepdims=True)
 
 
 def _fitted(points: np.ndarray, centre: np.ndarray, radii: tuple[float, float]) -> Circle | None:
@@ -94,12 +113,12 @@ def _fitted(points: np.ndarray, centre: np.ndarray, radii: tuple[float, float]) 
     if len(near) < 12:
         return None
     radius = 0.0
-    for attempt in range(3):
+    for attempt, share in enumerate(_BANDS):
         offset = near - centre
         distance = np.hypot(*offset.T)
         if attempt == 0:
             radius = _radius(offset, distance, radii)
-        band = max(2.5, 0.1 * radius) if attempt == 0 else max(2.0, 0.05 * radius)
+        band = max(2.5 if attempt == 0 else 2.0, share * radius)
         inlier = np.abs(distance - radius) <= band
         if inlier.sum() < 10:
             return None

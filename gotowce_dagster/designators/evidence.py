@@ -76,16 +76,18 @@ def shifted_mask(ycrcb: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
         tint = np.clip(ground, 128 - _TINT, 128 + _TINT)
         moved.append(cv2.addWeighted(chroma, 1, tint, -0.5, 64))
     found = np.zeros((height, width), np.uint8)
+    stands_out = np.asarray(cv2.inRange(apart, int(CONTRAST[1]), 255))
+    light = cv2.extractChannel(ycrcb, 0)
     for colour in colours:
         low, high = colour.bounds
-        tinted = np.asarray(cv2.inRange(apart, int(CONTRAST[1]), 255))
+        tinted = stands_out
         for place, plane in zip((1, 2), moved, strict=True):
             tinted = np.bitwise_and(tinted, np.asarray(cv2.inRange(plane, low[place], high[place])))
-        if not tinted.any():
+        if not cv2.countNonZero(tinted):
             continue
         size = (2 * tinted.shape[1], 2 * tinted.shape[0])
         grown = cv2.resize(tinted, size, interpolation=cv2.INTER_NEAREST)[:height, :width]
-        lit = np.asarray(cv2.inRange(np.ascontiguousarray(ycrcb[..., 0]), low[0], high[0]))
+        lit = np.asarray(cv2.inRange(light, low[0], high[0]))
         found |= np.bitwise_and(grown, lit)
     return np.bitwise_and(found, 1, out=found)
 

@@ -15,7 +15,7 @@ from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Draft, Scene, Sighting
 from gotowce_dagster.designators.bracket import is_known
 from gotowce_dagster.designators.choose import SURE, candidates, marks
-from gotowce_dagster.designators.circles import alone
+from gotowce_dagster.designators.circles import alone, circles
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.hud import still, still_regions
@@ -31,6 +31,7 @@ from gotowce_dagster.designators.profile import (
 from gotowce_dagster.detectors.local.bracket import Bracket
 from tests.designators.accuracy import accuracy
 from tests.marks_scenes import MarkScene, decoded, examples_at
+from tests.strokes import fixed
 
 SMALL = (640, 360)
 SCENES = {
@@ -271,3 +272,23 @@ def test_of_overlapping_sightings_the_surest_stays() -> None:
     box = np.array([10.0, 10, 50, 50])
     sightings = [Sighting(box, 0.6), Sighting(box + 2, 0.9), Sighting(box + 100, 0.5)]
     assert [s.confidence for s in families.distinct(sightings)] == [0.9, 0.5]
+
+
+def test_a_ring_of_short_arcs_with_ticks_is_fitted_however_compression_scatters_its_votes() -> None:
+    missed = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        mask, turn, centre = np.zeros((160, 160), np.uint8), rng.uniform(0, 90), rng.uniform(70, 90, 2)
+        for begin in turn + 90 * np.arange(4):
+            axes = (31 * 16, 31 * 16)
+            cv2.ellipse(mask, fixed(centre).tolist(), axes, 0, begin + 22, begin + 68, 1, 2, cv2.LINE_8, 4)
+            out = np.array([np.cos(np.radians(begin)), np.sin(np.radians(begin))])
+            inner, outer = (np.round(centre + radius * out).astype(int).tolist() for radius in (23, 31))
+            cv2.line(mask, inner, outer, 1, 2)
+        # Chroma is halved: whole blocks of 2x2 pixels are the mark's or not.
+        blocks = cv2.resize(mask.astype(np.float32), (80, 80), interpolation=cv2.INTER_AREA)
+        kept = (blocks + rng.normal(0, 0.3, blocks.shape) > 0.5).astype(np.uint8)
+        mask &= cv2.resize(kept, (160, 160), interpolation=cv2.INTER_NEAREST)
+        off = [np.abs(c.centre - centre).max() + abs(c.line - 31) for c in circles(mask, (15.0, 65.0))]
+        missed += [seed] if min(off, default=99.0) > 3 else []
+    assert missed == []
