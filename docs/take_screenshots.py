@@ -2,7 +2,7 @@
 
     python docs/take_screenshots.py [--url http://127.0.0.1:3000] [--out docs/pictures]
     python docs/take_screenshots.py --video naev_hostile_sample --frame 200
-    python docs/take_screenshots.py --video naev_hostile --frame 200 --proposals
+    python docs/take_screenshots.py --proposals
 
 Needs Chromium on the PATH. Run `gotowce demo` and `dagster dev` first; for a video `gotowce review serve`,
 and for a frame with proposals `gotowce review push --ranked-by proposals` too.
@@ -16,7 +16,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.review.connection import Room, connect, find, read_secrets
-from gotowce_dagster.review.room import find_project, list_tasks
+from gotowce_dagster.review.room import find_project
 from gotowce_dagster.review.video_room import push_video
 
 
@@ -52,18 +52,13 @@ def log_in(page: Page, project: Project) -> Room:
     return room
 
 
-def proposals(page: Page, video: str, frame_index: int) -> None:
-    """A frame in Label Studio, with its labels and what a model proposes beside them."""
+def proposals(page: Page) -> None:
+    """The first frame that Label Studio shows, with its labels and what a model proposes beside them."""
     project = Project.find()
     room = log_in(page, project)
     reviews = find_project(room.client, project.params.review.tasks.project)
     assert reviews is not None, "run `gotowce review push --ranked-by proposals` first"
-    (task,) = (
-        task["id"]
-        for task in list_tasks(room.client, reviews.id, ("id", "data"))
-        if (task["data"]["video"], task["data"]["frame_index"]) == (video, frame_index)
-    )
-    page.goto(f"{room.url}/projects/{reviews.id}/data?task={task}&labeling=1")
+    page.goto(f"{room.url}/projects/{reviews.id}/data?labeling=1")
     shown = "window.Htx?.annotationStore?.selected"
     page.wait_for_function(f"() => {shown}?.regionStore?.regions?.length > 0", timeout=120_000)
     page.wait_for_selector(".konvajs-content", timeout=60_000)
@@ -92,7 +87,7 @@ def main() -> None:
     parser.add_argument("--asset", default="cleaned_labels")
     parser.add_argument("--partition", default="naev_hostile_sample")
     parser.add_argument("--video", help="its objects in Label Studio instead")
-    parser.add_argument("--proposals", action="store_true", help="one frame of the video, with proposals")
+    parser.add_argument("--proposals", action="store_true", help="a frame with proposals instead")
     parser.add_argument("--frame", type=int, default=0, help="frame_index of the video")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -100,10 +95,14 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         if options.video:
-            page.set_viewport_size({"width": 1440 if options.proposals else 1280, "height": 980})
-            look, name = (proposals, "proposals") if options.proposals else (video_objects, "video")
-            look(page, options.video, options.frame)
-            page.screenshot(path=options.out / f"label_studio_{name}.png")
+            page.set_viewport_size({"width": 1280, "height": 980})
+            video_objects(page, options.video, options.frame)
+            page.screenshot(path=options.out / "label_studio_video.png")
+            return
+        if options.proposals:
+            page.set_viewport_size({"width": 1440, "height": 980})
+            proposals(page)
+            page.screenshot(path=options.out / "label_studio_proposals.png")
             return
         asset_graph(page, options.url)
         page.screenshot(path=options.out / "dagster_graph.png")

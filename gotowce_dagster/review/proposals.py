@@ -84,16 +84,17 @@ def ranking_of(asked: pd.DataFrame) -> pd.DataFrame:
     return frames.assign(
         kinds=[["extra"] * count for count in frames["boxes"]],
         hints=[
-            ["Delete proposed boxes that are not targets; accept the frame if all others are correct."]
+            [
+                "Proposed boxes have no mark in the video. Delete those that are not targets; accept the "
+                "frame if all others are correct."
+            ]
             for _ in range(len(frames))
         ],
     )[["video", "frame_index", "severity", "kinds", "hints"]]
 
 
 def _origin(row: Mapping[str, Any]) -> str:
-    """A sentence on the origin of a proposal and on its use."""
+    """A sentence on the origin of a proposal and on its use; the list of regions has its confidence too."""
     taken = "taken as a label" if row["use"] == "adopted" else "not taken"
-    return (
-        f"proposed by the model of round {row['round']} (confidence {row['confidence']:.0%}, in "
-        f"{row['held']} frames, {taken}): not marked in the video"
-    )
+    made = f"proposed at {row['confidence']:.2f} by the model of round {row['round'] - 1}"
+    return f"{made}, in {row['held']} frames, {taken}"

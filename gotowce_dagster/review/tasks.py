@@ -25,12 +25,12 @@ from gotowce_dagster.review.regions import Size, changes, objects, regions
 MODEL_VERSION = "labels"
 """Version of all our predictions: Label Studio shows reviewers the predictions of one version only."""
 
-_PAGE = 1
+_PAGE = 2
 """Version of the text beside the image. A higher number renews all tasks that no human has edited."""
 
 # Close-ups beside the image: maximum number of labels, side in pixels, and the part of the frame they show,
 # in sides of the label and its minimum in pixels.
-_CLOSEUPS, _CLOSEUP_PX, _CLOSEUP_MARGIN, _CLOSEUP_LEAST_PX = 4, 150, 2.5, 32.0
+_CLOSEUPS, _CLOSEUP_PX, _CLOSEUP_MARGIN, _CLOSEUP_LEAST_PX = 12, 150, 2.5, 32.0
 _MASK_COLOUR = Colour(86, 180, 233, 130)
 
 _BLIND = "Drawn at random. No hints here, so that the error rate is an honest one."
@@ -252,10 +252,12 @@ def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
     blind = frame.sample == "audit"
     parts = [
         _paragraph(f"<b>{escape(frame.video)}</b> · frame {frame.frame_index} · {frame.time_s:.1f} s"),
-        _paragraph(_BLIND) if blind else _doubts(frame.labels, why),
-        *(_paragraph(escape(hint)) for hint in frame.hints if not blind),
-        *(_closeups(frame, label) for label in frame.labels[:_CLOSEUPS]),
+        *([_paragraph(_BLIND)] if blind else [_paragraph(escape(hint)) for hint in frame.hints]),
+        *([] if blind or frame.labels else [_paragraph("No labels here.")]),
     ]
+    for number, label in enumerate(frame.labels):
+        parts += [] if blind else [_doubt(label, why)]
+        parts += [_closeups(frame, label)] if number < _CLOSEUPS else []
     for neighbour in frame.neighbours:
         when = f"{abs(neighbour.seconds):.1f} s {'before' if neighbour.seconds < 0 else 'after'}"
         url = escape(file_url(neighbour.file))
@@ -263,16 +265,13 @@ def _context(frame: FrameToReview, why: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def _doubts(labels: Iterable[Mapping[str, Any]], why: Mapping[str, str]) -> str:
-    lines = []
-    for label in labels:
-        if (origin := label.get("proposed_by")) is not None:
-            lines.append(_paragraph(f"<b>{escape(label['class_name'])}</b>, {escape(origin)}"))
-            continue
-        reasons = "; ".join(why.get(reason, reason) for reason in label["reasons"]) or "no doubts"
-        name = escape(label["class_name"])
-        lines.append(_paragraph(f"<b>{name}</b>, quality {label['quality']:.2f}: {escape(reasons)}"))
-    return "".join(lines) or _paragraph("No labels here.")
+def _doubt(label: Mapping[str, Any], why: Mapping[str, str]) -> str:
+    """The reasons for doubt of a label, or the origin of a proposal."""
+    name = escape(label["class_name"])
+    if (origin := label.get("proposed_by")) is not None:
+        return _paragraph(f"<b>{name}</b>, {escape(origin)}")
+    reasons = "; ".join(why.get(reason, reason) for reason in label["reasons"]) or "no doubts"
+    return _paragraph(f"<b>{name}</b>, quality {label['quality']:.2f}: {escape(reasons)}")
 
 
 def _closeups(frame: FrameToReview, label: Mapping[str, Any]) -> str:

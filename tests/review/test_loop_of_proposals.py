@@ -58,7 +58,7 @@ def test_proposed_targets_are_asked_about_and_learned(desk: Desk) -> None:
     assert len(tasks) == 3
     for task in tasks:
         (first, second) = task["predictions"][0]["result"]
-        assert "not marked in the video" in task["data"]["context"]
+        assert "by the model of round 0" in task["data"]["context"]
         desk.say(task, "accept", [first])
         assert second["id"] == f"box-{FIRST_PROPOSAL + 1}"
     assert CliRunner().invoke(app, ["review", "pull"]).exit_code == 0

@@ -80,10 +80,7 @@ def test_proposals_are_shown_with_their_origin_and_first(world: Project) -> None
     regions = prediction(frame, world.params.review.tasks)["result"]
     assert [region["id"] for region in regions] == ["box-0", "mask-0", f"box-{FIRST_PROPOSAL}"]
     context = task_data(frame, world.params.review.tasks, {})["context"]
-    assert (
-        "proposed by the model of round 1 (confidence 40%, in 3 frames, not taken): not marked in the video"
-        in context
-    )
+    assert "proposed at 0.40 by the model of round 0, in 3 frames, not taken" in context
     assert all(len(other.labels) == 1 for other in others)
 
 

@@ -62,6 +62,7 @@ def push(
     numbers = asdict(pushed)
     if proposals is not None:
         numbers["proposals"] = sum(len(rows) for rows in proposals.values())
+        numbers["frames_with_proposals"] = len(proposals)
     elif ranking is not None:
         kinds = ranking["kinds"].explode().value_counts().to_dict()
         numbers |= {"looked_at": len(ranking)} | {f"model_{kind}": count for kind, count in kinds.items()}
