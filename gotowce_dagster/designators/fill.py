@@ -91,11 +91,12 @@ def _covered(
     if piece is None:
         return False
     off = own - piece
-    noise = float(np.abs(off[rim] - off[rim].mean(axis=0)).mean())
-    # In a noisy picture nobody sees what coding left, so the piece has to meet what is close to the hole.
+    moved = piece + _spread(off, rim, _BAND)
+    noise = float(np.abs(own - moved)[rim].mean())
     quiet = min(max(_NOISY - noise, 0.0), 1.0)
     close = (away > 1) & (away <= 1 + _RIM) & ~fixed & (np.abs(off).max(axis=2) <= _OWN * noise + _STAR)
-    piece = piece + quiet * _spread(off, rim, _BAND) + (1 - quiet) * _spread(off, close, _RIM)
+    # In a noisy picture nobody sees what coding left, so the piece has to meet what is close to the hole.
+    piece = quiet * moved + (1 - quiet) * (piece + _spread(off, close, _RIM))
     opacity = quiet * _of_trace(own - piece, noise) * np.clip((_BAND + 1 - away) / 3, 0, 1)
     opacity[hole] = 1
     opacity[fixed] = 0
