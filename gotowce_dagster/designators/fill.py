@@ -97,7 +97,7 @@ def _covered(
     close = (away > 1) & (away <= 1 + _RIM) & ~fixed & (np.abs(off).max(axis=2) <= _OWN * noise + _STAR)
     # In a noisy picture nobody sees what coding left, so the piece has to meet what is close to the hole.
     piece = quiet * moved + (1 - quiet) * (piece + _spread(off, close, _RIM))
-    opacity = quiet * _of_trace(own - piece, noise) * np.clip((_BAND + 1 - away) / 3, 0, 1)
+    opacity = quiet * _of_trace(own - piece, hole | fixed, noise) * np.clip((_BAND + 1 - away) / 3, 0, 1)
     opacity[hole] = 1
     opacity[fixed] = 0
     blended = own + opacity[..., None] * (piece - own)
@@ -112,10 +112,15 @@ def _spread(values: np.ndarray, known: np.ndarray, reach: float) -> np.ndarray:
     return cv2.GaussianBlur(values * weights, (0, 0), reach) / np.maximum(share, 1e-3)
 
 
-def _of_trace(off: np.ndarray, noise: float) -> np.ndarray:
-    """Whether a difference from the piece is a trace of coding, and no thing of its own: (h, w), 0 to 1."""
-    differ = np.abs(off).mean(axis=2)
-    nearby = cv2.blur(differ, (5, 5))
+def _of_trace(off: np.ndarray, other: np.ndarray, noise: float) -> np.ndarray:
+    """Whether a difference from the piece is a trace of coding, and no thing of its own: (h, w), 0 to 1.
+
+    Args:
+        other: bool (h, w), pixels that have no say: the thing that is removed, and what is kept.
+    """
+    differ = np.where(other, 0, np.abs(off).mean(axis=2)).astype(np.float32)
+    share = cv2.blur((~other).astype(np.float32), (5, 5))
+    nearby = cv2.blur(differ, (5, 5)) / np.maximum(share, 0.04)
     largest = cv2.dilate(differ, np.ones((3, 3), np.uint8))
     alike = np.clip((noise + _RESIDUE - nearby) / 2, 0, 1)
     return alike * np.clip((_OWN * noise + _STAR - largest) / 2, 0, 1)
