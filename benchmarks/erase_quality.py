@@ -129,9 +129,13 @@ def erase_marks(frames: Sequence[Stored]) -> list[float]:
 
 
 def found_again(frames: Sequence[Stored], profile: Profile) -> int:
-    """Marks that the detector finds in frames whose marks are erased."""
-    detector = Bracket(profile, min_confidence=FOUND)
-    return sum(len(detector.detect([again(f.without_marks(read_rgb(f.path)))])[0]) for f in frames)
+    """Marks that the detector finds where something was erased."""
+    detector, count = Bracket(profile, min_confidence=FOUND), 0
+    for frame in frames:
+        (marks,) = detector.detect([again(frame.without_marks(read_rgb(frame.path)))])
+        boxes = marks.xyxy.round().astype(int)
+        count += sum(bool(frame.painted[y1:y2, x1:x2].any()) for x1, y1, x2, y2 in boxes)
+    return count
 
 
 def encoded(image: np.ndarray) -> bytes:
