@@ -2,15 +2,15 @@
 
     python -m benchmarks.erase_quality FOOTAGE_FOLDER --work FOLDER [--games naev oolite] [--px 16 32]
 
-Marks are found by the detector ``bracket`` with the profiles in data/profiles, in frames stored as the dataset
-stores them; then they are erased and the frames stored again. Patches around painted places are compared with
-patches that no mark was ever drawn on, of the same frames and of frames stored twice as well: see ``OTHERS``.
-Two classifiers learn from parts of the clips and judge others; their accuracy is 0.5 if nothing can be seen.
-Beside it:
+Marks are found by the detector ``bracket`` with the profiles in data/profiles, in frames stored as the
+dataset has them; then they are erased and the frames stored again. Patches around erased pixels are compared
+with patches that no mark was ever drawn on, of the same frames and of others, stored twice as well: see
+``OTHERS``. Two classifiers learn from parts of the clips and judge the rest; their accuracy is 0.5 if nothing
+can be seen. Beside it:
 
-untouched: places of marks in frames in which the mark is elsewhere, so what the accuracy is without any trace;
-left: the marks as they are, so what the accuracy is at most;
-filled: the fill without a mark beneath it: mark-shaped holes in frames in which the mark is elsewhere.
+untouched: places of marks in frames in which the mark is elsewhere, what the accuracy is without any trace;
+left: the marks as they are, what the accuracy is at most;
+filled: the fill without a mark beneath it, mark-shaped holes in frames in which the mark is elsewhere.
 """
 
 import argparse
@@ -36,16 +36,16 @@ from gotowce_dagster.video.extract import write_jpeg
 
 GAMES = {"naev": ("naev_hostile", "naev_neutral", "naev_negative"), "oolite": ("oolite_red",)}
 OTHERS = ("beside", "sides", "elsewhen", "unmarked")
-"""Where untouched patches are: one or two marks' widths beside; between the corners of the mark, as near to the
-target; at the same place of the screen in a frame in which the mark is elsewhere; and in one without marks."""
+"""Where untouched patches are: one or two marks' widths beside; between the corners of the mark, as near to
+the target; at the same place of the screen in a frame in which the mark is elsewhere; in one without."""
 STEPS = {"naev_neutral": 5}
 """Every how many frames are looked at, 10 in other clips: this one is short."""
 QUALITY, FOUND = 95, 0.3
 """Of the dataset's JPEG files; confidence of a mark."""
 PER_FRAME, FOLDS, GAP_S, APART_S = 5, 4, 1.0, 2.0
-"""Patches of a frame, of each kind; parts of a clip; seconds between them; between two looks at one place."""
+"""Patches of a frame and kind; parts of a clip; seconds between them, and between two looks at one place."""
 INNER = 0.2
-"""Share of a mark's sides, on each side of it, that does not belong to the target: a stand-in for its mask."""
+"""Share of a mark's sides, on each side, that does not belong to the target: a stand-in for its mask."""
 SHAPE = 720, 1280
 """Of the footage, pixels."""
 _BLOCK = 16
@@ -129,9 +129,13 @@ def erase_marks(frames: Sequence[Stored]) -> list[float]:
 
 
 def found_again(frames: Sequence[Stored], profile: Profile) -> int:
-    """Marks that the detector finds in frames whose marks are erased."""
-    detector = Bracket(profile, min_confidence=FOUND)
-    return sum(len(detector.detect([again(f.without_marks(read_rgb(f.path)))])[0]) for f in frames)
+    """Marks that the detector finds where something was erased."""
+    detector, count = Bracket(profile, min_confidence=FOUND), 0
+    for frame in frames:
+        (marks,) = detector.detect([again(frame.without_marks(read_rgb(frame.path)))])
+        boxes = marks.xyxy.round().astype(int)
+        count += sum(bool(frame.painted[y1:y2, x1:x2].any()) for x1, y1, x2, y2 in boxes)
+    return count
 
 
 def encoded(image: np.ndarray) -> bytes:
@@ -277,7 +281,7 @@ def hole_filled(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
 def measured(patches: dict[str, Patches]) -> Iterator[tuple[str, str, str, Accuracy]]:
     """Kind of patches, classifier, way to cross-validate, accuracy."""
     others = patches["others"]
-    for kind in ("erased", "filled", "untouched", "left"):
+    for kind in ("erased", "untouched", "left", "filled"):
         painted = patches[kind]
         for classifier in CLASSIFIERS:
             parts = by_time(painted, others, FOLDS, GAP_S)

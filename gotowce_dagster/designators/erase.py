@@ -5,10 +5,8 @@ target without its mark. The pixels of the mark follow from its geometry (where 
 than they are, for video compression smears colour) and from its colours (text that touches it); those of the
 target itself are never touched.
 
-What is painted in their place comes from a frame before or after if the camera stands still, and is
-inpainted otherwise (Telea, An image inpainting technique based on the fast marching method, 2004). Inpainted
-areas are too smooth, which a model would learn just as well, so they are given the grain of their
-surroundings.
+What is painted in their place comes from a frame before or after if the camera stands still, and is otherwise
+filled from the surroundings (fill.py), for a model would learn the traces of a bad fill just as well.
 """
 
 from collections.abc import Iterable, Sequence

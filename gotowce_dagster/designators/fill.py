@@ -1,15 +1,16 @@
 """Paint over an area of a picture so that nobody sees that something was removed.
 
-Every connected part of the area is covered with a piece of the surroundings, or of a picture shortly before or
-after, whose rim fits best around the hole (as in Criminisi, Region filling and object removal by exemplar-based
-inpainting, 2004, though a part is filled at once): what a camera or a codec leaves in a picture is copied with
-it. A piece is moved in brightness and colour until its rim meets that of the hole. Where no piece fits the area
-is inpainted (Telea, An image inpainting technique based on the fast marching method, 2004) and given the grain
-of its surroundings.
+Every connected part of the area is covered with a piece of its surroundings, the one whose rim fits best
+around the hole (compare Criminisi, Region filling and object removal by exemplar-based inpainting, 2004; here
+a part is filled at once). So what a camera or a codec leaves in a picture is copied with it. The piece is
+changed in brightness and colour until it meets what is around the hole. What coding left around the thing
+that was removed is covered too, if the picture is so quiet that it shows.
+
+Where no piece fits the area is inpainted (Telea, An image inpainting technique based on the fast marching
+method, 2004) and given the grain of its surroundings.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -24,31 +25,17 @@ _BAND = 12
 """Pixels around a hole in which coding left traces of what was there: a block of H.264 or JPEG is as wide."""
 _JOINED = 17
 """Holes with fewer pixels between them are covered with one piece."""
-_RESIDUE, _ALIKE = 8.0, 5
-"""Difference from the piece in levels, beyond the usual one at the rim, up to which it may be such a trace, and side of
-the square over which it is averaged."""
 _NOISY = 2.0
-"""Such a difference from which traces drown in the noise."""
+"""Mean difference at the rim in levels, from which traces of coding drown in the noise."""
+_RESIDUE, _OWN, _STAR = 8.0, 4.0, 20.0
+"""Such a trace differs by at most so many levels more than noise does, on average; a thing of its own, such
+as a star, by more than so many times the noise and so many levels."""
 _FITS = 12.0
 """Root mean square difference at the rim, in levels, from which no piece fits."""
 _AROUND = 15
 """Side of the square whose mean a pixel stands out from, if it is part of a ship or a letter."""
-_LIVELY = 1.5, 5.0
-"""A pixel may stand out as much as nine in ten at the rim, times the first, and so many levels, in a piece."""
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """A picture to take pieces from."""
-
-    image: np.ndarray
-    """RGB uint8 (H, W, 3)."""
-    avoid: np.ndarray
-    """bool (H, W): pixels that are never copied."""
-
-    def part(self, window: tuple[slice, slice]) -> "Source":
-        """The picture's part in a window."""
-        return Source(self.image[window], self.avoid[window])
+_LIVELY = 4.0, 5.0
+"""A pixel of a piece may stand out as much as the median at the rim, times the first, and so many levels."""
 
 
 def paint_over(
@@ -56,27 +43,24 @@ def paint_over(
     area: np.ndarray,
     avoid: np.ndarray | None = None,
     keep: np.ndarray | None = None,
-    others: Sequence[Source] = (),
 ) -> np.ndarray:
     """The image with the area painted over, and what coding it left around it.
 
     Args:
         image: RGB uint8 (H, W, 3).
         area: bool (H, W).
-        avoid: bool (H, W), pixels from which nothing is taken, such as other marks. The area itself and what is
-            kept are some of them in any case.
+        avoid: bool (H, W), pixels from which nothing is taken, such as other marks. The area itself and what
+            is kept are some of them in any case.
         keep: bool (H, W), pixels that stay as they are.
-        others: pictures of the same size, of the same camera a little before or after.
     """
     keep = np.zeros_like(area) if keep is None else keep
     near = cv2.dilate(area.astype(np.uint8), np.ones((2 * _BAND + 1, 2 * _BAND + 1), np.uint8)) > 0
     avoid = near | keep if avoid is None else near | keep | avoid
     result, left = image.copy(), np.zeros_like(area)
-    sources = (Source(image, avoid), *others)
     for joined in _parts(area, _JOINED):
-        if not _covered(result, joined, area, keep, sources):
+        if not _covered(result, joined, area, keep, avoid):
             for part in _parts(joined, 5):
-                if not _covered(result, part, area, keep, sources):
+                if not _covered(result, part, area, keep, avoid):
                     left |= part
     return _inpainted(result, left, avoid) if left.any() else result
 
@@ -90,7 +74,7 @@ def _parts(area: np.ndarray, gap: int) -> Iterator[np.ndarray]:
 
 
 def _covered(
-    image: np.ndarray, part: np.ndarray, area: np.ndarray, keep: np.ndarray, sources: Sequence[Source]
+    image: np.ndarray, part: np.ndarray, area: np.ndarray, keep: np.ndarray, avoid: np.ndarray
 ) -> bool:
     """Lay the piece that fits best over a hole, in place; False if none fits."""
     window = _grown(part, _BAND + _RIM)
@@ -100,23 +84,20 @@ def _covered(
     rim, out = (away > _BAND) & (away <= _BAND + _RIM) & ~fixed, _stands_out(own)
     if np.count_nonzero(rim) < np.count_nonzero(hole) / 8:
         return False
-    lively = _LIVELY[0] * float(np.percentile(out[rim], 90)) + _LIVELY[1]
+    lively = _LIVELY[0] * float(np.median(out[rim])) + _LIVELY[1]
     rim &= out <= lively  # A shot or a star at the rim says nothing about the rest.
-    piece = _best_piece(
-        own, hole, rim, lively, [source.part(_wider(window, _REACH, area.shape)) for source in sources]
-    )
+    searched = _wider(window, _REACH, area.shape)
+    piece = _best_piece(own, hole, rim, lively, image=image[searched], avoid=avoid[searched])
     if piece is None:
         return False
-    weights = rim.astype(np.float32)
-    share = cv2.GaussianBlur(weights, (0, 0), _BAND)[..., None]
-    off = cv2.GaussianBlur((own - piece) * weights[..., None], (0, 0), _BAND)
-    piece = piece + off / np.maximum(share, 1e-3)
-    differ = np.abs(own - piece).mean(axis=2)
-    usual = float(differ[rim].mean())
-    differ = cv2.blur(differ, (_ALIKE, _ALIKE))
-    # In a noisy picture nobody sees such traces, and what stays as it is cannot be wrong.
-    opacity = np.clip(_NOISY - usual, 0, 1) * np.clip((usual + _RESIDUE - differ) / 2, 0, 1)
-    opacity = opacity * np.clip((_BAND + 1 - away) / 3, 0, 1)
+    off = own - piece
+    moved = piece + _spread(off, rim, _BAND)
+    noise = float(np.abs(own - moved)[rim].mean())
+    quiet = min(max(_NOISY - noise, 0.0), 1.0)
+    close = (away > 1) & (away <= 1 + _RIM) & ~fixed & (np.abs(off).max(axis=2) <= _OWN * noise + _STAR)
+    # In a noisy picture nobody sees what coding left, so the piece has to meet what is close to the hole.
+    piece = quiet * moved + (1 - quiet) * (piece + _spread(off, close, _RIM))
+    opacity = quiet * _of_trace(own - piece, hole | fixed, noise) * np.clip((_BAND + 1 - away) / 3, 0, 1)
     opacity[hole] = 1
     opacity[fixed] = 0
     blended = own + opacity[..., None] * (piece - own)
@@ -124,29 +105,46 @@ def _covered(
     return True
 
 
+def _spread(values: np.ndarray, known: np.ndarray, reach: float) -> np.ndarray:
+    """Values where they are known, and a mean of those nearby elsewhere: float32 (h, w, 3)."""
+    weights = known.astype(np.float32)[..., None]
+    share = cv2.GaussianBlur(weights, (0, 0), reach)[..., None]
+    return cv2.GaussianBlur(values * weights, (0, 0), reach) / np.maximum(share, 1e-3)
+
+
+def _of_trace(off: np.ndarray, other: np.ndarray, noise: float) -> np.ndarray:
+    """Whether a difference from the piece is a trace of coding, and no thing of its own: (h, w), 0 to 1.
+
+    Args:
+        other: bool (h, w), pixels that have no say: the thing that is removed, and what is kept.
+    """
+    differ = np.where(other, 0, np.abs(off).mean(axis=2)).astype(np.float32)
+    share = cv2.blur((~other).astype(np.float32), (5, 5))
+    nearby = cv2.blur(differ, (5, 5)) / np.maximum(share, 0.04)
+    largest = cv2.dilate(differ, np.ones((3, 3), np.uint8))
+    alike = np.clip((noise + _RESIDUE - nearby) / 2, 0, 1)
+    return alike * np.clip((_OWN * noise + _STAR - largest) / 2, 0, 1)
+
+
 def _best_piece(
-    own: np.ndarray, hole: np.ndarray, rim: np.ndarray, lively: float, sources: Sequence[Source]
+    own: np.ndarray, hole: np.ndarray, rim: np.ndarray, lively: float, *, image: np.ndarray, avoid: np.ndarray
 ) -> np.ndarray | None:
-    """The piece whose rim fits best: float32 (h, w, 3); None if none fits.
+    """The piece of an image whose rim fits best: float32 (h, w, 3); None if none fits.
 
     Args:
         own: RGB uint8 (h, w, 3) around the hole.
         lively: by how much a pixel may stand out that comes to lie in the hole.
     """
     height, width = hole.shape
-    least, best = _FITS**2 * np.count_nonzero(rim), None
-    template = cv2.cvtColor(own, cv2.COLOR_RGB2GRAY)
-    for source in sources:
-        barred = source.avoid | (_stands_out(source.image) > lively)
-        taken = cv2.matchTemplate(barred.astype(np.float32), hole.astype(np.float32), cv2.TM_CCORR)
-        luma = cv2.cvtColor(source.image, cv2.COLOR_RGB2GRAY)
-        cost = cv2.matchTemplate(luma, template, cv2.TM_SQDIFF, mask=rim.astype(np.uint8))
-        cost = np.where((taken > 0.5) | ~np.isfinite(cost), np.inf, cost)
-        row, column = (int(v) for v in np.unravel_index(int(cost.argmin()), cost.shape))
-        if cost[row, column] < least:
-            least = float(cost[row, column])
-            best = source.image[row : row + height, column : column + width]
-    return None if best is None else best.astype(np.float32)
+    barred = avoid | (_stands_out(image) > lively)
+    taken = cv2.matchTemplate(barred.astype(np.float32), hole.astype(np.float32), cv2.TM_CCORR)
+    luma, template = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (image, own))
+    cost = cv2.matchTemplate(luma, template, cv2.TM_SQDIFF, mask=rim.astype(np.uint8))
+    cost = np.where((taken > 0.5) | ~np.isfinite(cost), np.inf, cost)
+    row, column = (int(v) for v in np.unravel_index(int(cost.argmin()), cost.shape))
+    if cost[row, column] > _FITS**2 * np.count_nonzero(rim):
+        return None
+    return image[row : row + height, column : column + width].astype(np.float32)
 
 
 def _stands_out(image: np.ndarray) -> np.ndarray:
