@@ -200,6 +200,7 @@ def _fused_by_the_package(
     return sorted(zip(confidence.tolist(), *(boxes.T * 1000).tolist(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", [{}, {"a": 3.0, "c": 0.5}], ids=["equal", "weighted"])
 @pytest.mark.parametrize("seed", range(5))
 def test_consensus_is_that_of_ensemble_boxes(seed: int, weights: dict[str, float]) -> None:
@@ -225,6 +226,7 @@ def test_unlike_ensemble_boxes_a_detector_votes_once() -> None:
     assert len(_fused_by_the_package(found, ["a", "b"], {})) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_duplicates_are_suppressed_as_by_ensemble_boxes(seed: int) -> None:
     from ensemble_boxes import nms

@@ -182,6 +182,7 @@ def test_weights_of_something_else_are_refused(project: Project, tmp_path: Path,
         ENGINES[engine].check(tmp_path / "small")
 
 
+@pytest.mark.slow
 def test_a_model_trained_on_crops_in_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Boxes are shares of the input, so frames are searched in tiles of the crops' size."""
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path / "weights"))

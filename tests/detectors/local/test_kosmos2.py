@@ -41,6 +41,7 @@ def test_a_caption_with_phrases_spans_and_boxes(writes: Callable[..., Kosmos2], 
     assert np.abs(entity.boxes - BOX).max() < 0.01
 
 
+@pytest.mark.slow
 def test_what_is_named_belongs_to_the_class_of_its_phrase(
     writes: Callable[..., Kosmos2], picture: np.ndarray
 ) -> None:
