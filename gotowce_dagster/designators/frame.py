@@ -27,6 +27,8 @@ MOST = 60
 """Lines of one direction that are looked at in a frame, the longest."""
 GAPS = (0, 4, 8, 14)
 """Gaps between dashes in pixels that are tried."""
+INWARDS = np.array([1, 1, -1, -1])
+"""The direction of each edge of a box to its middle."""
 WHOLE = 0.6
 """A side of which less is line has gaps: without any it is the arc of a flat ring, not a side."""
 
@@ -157,9 +159,10 @@ def rectangles(mask: np.ndarray, look: FrameLook | RadialLook, sizes: tuple[floa
     _, first = np.unique(np.round(boxes[fits] / 2), axis=0, return_index=True)
     boxes = boxes[fits][first[:400]]
     sides = Sides(mask, 1 if isinstance(look, FrameLook) else 2)  # what is turned is jagged
-    # Between the lines of the other sides: of a small box these are a good part of what is inside.
-    within = boxes + look_depth(look) * np.array([1, 1, -1, -1])
-    on, inner = sides.on(boxes), np.nan_to_num(sides.on(within))
+    on, depth = sides.on(boxes), look_depth(look)
+    # Of a small diamond, whose lines are jagged, those of the other sides are a good part of what is inside.
+    within = sides.on(boxes, depth) if isinstance(look, FrameLook) else sides.on(boxes + depth * INWARDS)
+    inner = np.nan_to_num(within)
     confidence = np.array([_judge(*measured, look.fill) for measured in zip(on, inner, strict=True)])
     best = np.argsort(-confidence, kind="stable")[:40]
     best = best[confidence[best] > 0.2]
