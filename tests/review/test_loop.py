@@ -26,9 +26,10 @@ from gotowce_dagster.review.connection import ServerDownError, connect
 from gotowce_dagster.review.regions import Size, percent_box
 from gotowce_dagster.review.room import find_project, list_tasks
 from gotowce_dagster.review.video_room import title_of
-from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
+from tests.assets.test_one_pipeline import PROFILE, SMALL, change
 from tests.conftest import make_clone
 from tests.review.conftest import Desk, Running, free_port
+from tests.support.synthetic import Bracket, Scene, Target, write_scene
 from tests.support.ticks import tick
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -41,6 +42,14 @@ _SIZE = Size(640, 360)
 def desk(label_studio: Running, template: Path) -> Iterator[Desk]:
     with labelled(label_studio, template, "loop") as made:
         yield made
+
+
+def _film(path: Path) -> Path:
+    """A video with enough frames to review some and to train on others; twelve of them without a mark."""
+    target = Target(start=(80, 90), velocity=(4, 1.5), bracket=Bracket())
+    size = (_SIZE.width, _SIZE.height)
+    write_scene(path, Scene(targets=(target,), frames=120, size=size, absent=(range(50, 62),), seed=1))
+    return path
 
 
 @contextmanager
@@ -61,7 +70,7 @@ def labelled(label_studio: Running, template: Path, name: str) -> Generator[Desk
         )
         (world.paths.profiles / "synthetic.toml").write_text(PROFILE, encoding="utf-8")
         (label_studio.root / name).mkdir()
-        intake.add(world, film(label_studio.root / name / "scene_1.mp4", 1))
+        intake.add(world, _film(label_studio.root / name / "scene_1.mp4"))
         intake.sync(world)
         world = Project(world.paths)
         repro(world, "yolo_dataset")

@@ -84,11 +84,11 @@ def _metrics(project: Project) -> dict:
     return json.loads((project.paths.evaluation / "metrics.json").read_text())
 
 
-def test_the_report_shows_what_each_round_learned_from(evaluated: Project) -> None:
-    curves, file = np.zeros((4, 4, 3), np.uint8), evaluated.paths.model / "rounds.csv"
-    assert not _training(evaluated, curves).tables
+def test_the_report_shows_what_each_round_learned_from(project: Project) -> None:
+    curves, file = np.zeros((4, 4, 3), np.uint8), project.paths.model / "rounds.csv"
+    assert not _training(project, curves).tables
     file.write_text("round,labels_marked,labels_proposed\n0,12,0\n1,12,5\n")
-    (table,) = _training(evaluated, curves).tables
+    (table,) = _training(project, curves).tables
     file.unlink()
     assert (table.headings[1], table.rows) == ("labels marked", [[0, 12, 0], [1, 12, 5]])
 
