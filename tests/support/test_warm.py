@@ -1,6 +1,7 @@
 """Commands that are forked from a warm process behave as those that start anew."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -66,3 +67,10 @@ def test_modules_of_the_caller_are_imported(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("print('mine')")
     places = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     assert run(tmp_path, "gotowce", "--help", PYTHONPATH=places).stdout.startswith("mine\n")
+
+
+def test_commands_start_anew_where_no_server_is_left(tmp_path: Path) -> None:
+    program = shutil.copy(commands() / "gotowce", tmp_path)
+    done = subprocess.run([program, "--help"], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "calibrate" in done.stdout

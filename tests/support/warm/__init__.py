@@ -37,6 +37,7 @@ def commands() -> Path:
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=(folder / "errors").open("wb"),
     )
     assert server.stdout
     assert server.stdout.readline() == b"ready\n", "the server of commands did not start"

@@ -8,16 +8,20 @@ from pathlib import Path
 
 program = Path(sys.argv[0])
 environ = dict(os.environ)
-if environ.get("PYTHONPATH", "") != (program.parent / "pythonpath").read_text():
-    # The caller brings modules of its own: the server has not looked for them there.
+server = socket.socket(socket.AF_UNIX)
+try:
+    server.connect(str(program.parent / "socket"))
+    # A caller may bring modules of its own, for which the server has not looked.
+    is_served = environ.get("PYTHONPATH", "") == (program.parent / "pythonpath").read_text()
+except OSError:  # the server has ended
+    is_served = False
+if not is_served:
     os.execv(Path(sys.executable).parent / program.name, sys.argv)
 umask = os.umask(0)
 content = json.dumps([program.name, sys.argv[1:], str(Path.cwd()), environ, umask]).encode()
-with socket.socket(socket.AF_UNIX) as server:
-    server.connect(str(program.parent / "socket"))
-    socket.send_fds(server, [len(content).to_bytes(8, "big")], [0, 1, 2])
-    server.sendall(content)
-    code = int(server.recv(16))
+socket.send_fds(server, [len(content).to_bytes(8, "big")], [0, 1, 2])
+server.sendall(content)
+code = int(server.recv(16) or sys.exit((program.parent / "errors").read_text() or "the server has ended"))
 if code < 0:
     os.kill(os.getpid(), -code)
 sys.exit(code)

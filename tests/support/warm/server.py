@@ -71,26 +71,28 @@ def serve(folder: Path) -> socket.socket | None:
         events.register(sys.stdin, select.POLLIN)
         print("ready", flush=True)
         while True:
-            for ready, _ in events.poll():
-                if ready == sys.stdin.fileno():
-                    return None
-                if ready == calls.fileno():
-                    caller, _ = calls.accept()
-                    child = os.fork()
-                    if child == 0:
-                        return caller
-                    command = Command(child, os.pidfd_open(child), caller)
-                    running[command.ended] = running[caller.fileno()] = command
-                    events.register(command.ended, select.POLLIN)
-                    events.register(caller, 0)  # what it sends is for the process; only its end counts here
-                elif (command := running.pop(ready)) and ready == command.ended:
-                    events.unregister(ready)
-                    if running.pop(command.caller.fileno(), None):
-                        events.unregister(command.caller)
-                    command.report()
-                else:
-                    events.unregister(ready)
-                    os.kill(command.child, signal.SIGKILL)
+            # One at a time: what follows may close what else is ready, and give its number to another.
+            ready, _ = events.poll()[0]
+            if ready == sys.stdin.fileno():
+                return None
+            if ready == calls.fileno():
+                caller, _ = calls.accept()
+                child = os.fork()
+                if child == 0:
+                    return caller
+                command = Command(child, os.pidfd_open(child), caller)
+                running[command.ended] = running[caller.fileno()] = command
+                events.register(command.ended, select.POLLIN)
+                events.register(caller, 0)  # what it sends is for the process; only its end counts here
+                continue
+            command = running.pop(ready)
+            events.unregister(ready)
+            if ready != command.ended:
+                os.kill(command.child, signal.SIGKILL)
+                continue
+            if running.pop(command.caller.fileno(), None):
+                events.unregister(command.caller)
+            command.report()
 
 
 def become(caller: socket.socket) -> Callable[[], object]:
