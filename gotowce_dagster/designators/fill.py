@@ -22,7 +22,7 @@ _RIM = 4
 _REACH = 64
 """Pixels beside a hole within which pieces are looked for."""
 _BAND = 12
-"""Pixels around a hole in which coding left traces of what was there: a block of H.264 or JPEG is as wide."""
+"""Pixels around a hole with traces of what is removed: blocks of H.264 and JPEG are about as wide."""
 _JOINED = 17
 """Holes with fewer pixels between them are covered with one piece."""
 _NOISY = 2.0
