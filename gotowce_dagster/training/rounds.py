@@ -195,7 +195,7 @@ def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> p
     )
     tables = [some for some in (pd.DataFrame(rows), refused, added) if len(some)]
     whole = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    whole = whole.reindex(columns=TAUGHT.names)
+    whole = whole.reindex(columns=TAUGHT.names).astype({"track": object})
     order = ["round", "video", "frame_index", *BOX]
     return whole.sort_values(order, ignore_index=True).fillna({"track": "", "held": 0})
 
