@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gotowce_dagster.core.colour import Colour
+from gotowce_dagster.designators import evidence
 from gotowce_dagster.designators.evidence import shifted_mask
 from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.local.bracket import Bracket
@@ -58,6 +59,19 @@ def test_what_is_grey_beside_red_has_no_green() -> None:
     assert not shifted_mask(ycrcb, (colour,)).any()
     ycrcb[40, 20:30] = ycrcb[41, 20:30] = (120, 70, 90)
     assert shifted_mask(ycrcb, (colour,))[40:42, 21:29].all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(80, 100), (81, 99)])
+def test_few_tinted_pixels_and_many_are_looked_up_alike(
+    height: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colour = Colour(ycrcb=(134, 62, 82), tolerance=(45, 39, 29))
+    noise = np.random.default_rng(3).integers(40, 220, (height, width, 3), np.uint8)
+    monkeypatch.setattr(evidence, "_FEW", height * width)
+    few = shifted_mask(noise, (colour,))
+    monkeypatch.setattr(evidence, "_FEW", 0)
+    assert np.array_equal(few, shifted_mask(noise, (colour,)))
+    assert 0 < few.mean() < 0.5
 
 
 def test_rounded_corners_of_a_fixed_size_are_found_on_larger_marks() -> None:
