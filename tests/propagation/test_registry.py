@@ -26,9 +26,10 @@ def test_error_for_missing_weights_names_the_searched_folders(
 ) -> None:
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    propagation = PARAMS.propagation.model_copy(update={"input_px": 160})
+    # A size that no other test asks for: a model that is in memory needs no file.
+    propagation = PARAMS.propagation.model_copy(update={"input_px": 416, "track_px": 416})
     with pytest.raises(MissingWeightsError, match=r"sam2_hiera_tiny_image\.pt: not in"):
-        build_propagator(engine, PARAMS.model_copy(update={"propagation": propagation, "input_px": 160}))
+        build_propagator(engine, PARAMS.model_copy(update={"propagation": propagation, "input_px": 416}))
 
 
 def test_every_engine_in_params_is_registered() -> None:
