@@ -17,7 +17,7 @@ import numpy as np
 
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
 from gotowce_dagster.designators.families import FAMILIES
-from gotowce_dagster.designators.fill import paint_over
+from gotowce_dagster.designators.fill import paint_over, window_around
 from gotowce_dagster.designators.profile import AnyDesignator, Designator, Look
 
 _ONE_MORE = np.ones((3, 3), np.uint8)
@@ -99,7 +99,7 @@ def erase(
     for own, (_, designator) in zip(pixels, marks, strict=True):
         if not own.any():
             continue
-        window = _window(own, _SEARCHED)
+        window = window_around(own, _SEARCHED)
         area, before = own[window], image[window]
         source = _standing(before, area, [other[window] for other in others], designator)
         if source is None:
@@ -242,12 +242,3 @@ def _standing(
         if np.count_nonzero(_coloured(other, designator)[area]) <= 0.02 * np.count_nonzero(area):
             return other
     return None
-
-
-def _window(pixels: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """The rectangle around the pixels, with a margin."""
-    x, y, width, height = cv2.boundingRect(pixels.astype(np.uint8))
-    return (
-        slice(max(y - margin, 0), y + height + margin),
-        slice(max(x - margin, 0), x + width + margin),
-    )

@@ -77,7 +77,7 @@ def _covered(
     image: np.ndarray, part: np.ndarray, area: np.ndarray, keep: np.ndarray, avoid: np.ndarray
 ) -> bool:
     """Lay the piece that fits best over a hole, in place; False if none fits."""
-    window = _grown(part, _BAND + _RIM)
+    window = window_around(part, _BAND + _RIM)
     hole, own = part[window], image[window]
     away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 3)
     fixed = (area[window] & ~hole) | keep[window]
@@ -153,7 +153,7 @@ def _stands_out(image: np.ndarray) -> np.ndarray:
     return np.maximum.reduce(cv2.split(cv2.absdiff(image, around))).astype(np.float32)
 
 
-def _grown(pixels: np.ndarray, margin: int) -> tuple[slice, slice]:
+def window_around(pixels: np.ndarray, margin: int) -> tuple[slice, slice]:
     """The rectangle around the pixels, with a margin, inside the picture."""
     x, y, width, height = cv2.boundingRect(pixels.astype(np.uint8))
     return _wider((slice(y, y + height), slice(x, x + width)), margin, pixels.shape)

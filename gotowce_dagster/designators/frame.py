@@ -227,6 +227,8 @@ def measured_fill(
 def reaches_corners(scenes: Sequence[Scene], boxes: Sequence[np.ndarray], fill: float) -> bool:
     """Whether lines fill the ends of sides about as much as the whole, as dashes do and arcs of rings do not.
 
+    Where no quarter of a side is long enough to be measured, nothing speaks against it.
+
     Args:
         fill: share of the sides that is line.
     """
@@ -237,8 +239,10 @@ def reaches_corners(scenes: Sequence[Scene], boxes: Sequence[np.ndarray], fill: 
         columns = np.array([[box[0], box[1], inner[0], box[3]], [inner[2], box[1], box[2], box[3]]])
         rows = np.array([[box[0], box[1], box[2], inner[1]], [box[0], inner[3], box[2], box[3]]])
         sides = Sides(scene.mask, 1)
-        ends.append(np.nanmean([sides.on(columns)[:, 1::2], sides.on(rows)[:, ::2]]))
-    return float(np.nanmedian(ends)) >= _ENDS * fill
+        shares = np.concatenate([sides.on(columns)[:, 1::2], sides.on(rows)[:, ::2]])
+        if np.isfinite(shares).any():
+            ends.append(float(np.nanmean(shares)))
+    return not ends or float(np.median(ends)) >= _ENDS * fill
 
 
 class Frame:
