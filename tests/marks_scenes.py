@@ -163,11 +163,8 @@ class MarkScene:
 
     def _length(self, number: int, index: int) -> float:
         values = self._rng_values
-        return float(
-            self.zoom
-            * values["length"][number]
-            * (1 + values["grow"][number] * index / max(self.frames - 1, 1))
-        )
+        growth = 1 + values["grow"][number] * index / max(self.frames - 1, 1)
+        return float(self.zoom * values["length"][number] * growth)
 
     def _outline(self, number: int, index: int) -> np.ndarray:
         values = self._rng_values

@@ -227,7 +227,7 @@ def measured_fill(
 def reaches_corners(scenes: Sequence[Scene], boxes: Sequence[np.ndarray], fill: float) -> bool:
     """Whether lines fill the ends of sides about as much as the whole, as dashes do and arcs of rings do not.
 
-    Where no quarter of a side is long enough to be measured, nothing speaks against it.
+    True where every quarter of a side is too short to be measured.
 
     Args:
         fill: share of the sides that is line.
