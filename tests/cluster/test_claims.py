@@ -65,3 +65,47 @@ def test_other_videos_and_the_own_run_do_not_wait(instance: dg.DagsterInstance) 
         claim(instance, "duel", "first"),
     ):
         assert time.monotonic() - start < LOST_S
+
+
+KEY = "gotowce/claim/duel"
+
+
+@pytest.mark.parametrize("before", ["", '{"run": "killed", "host": "a", "beat": 3}'], ids=["free", "dead"])
+def test_runs_that_begin_together_take_turns(instance: dg.DagsterInstance, before: str) -> None:
+    if before:
+        instance.daemon_cursor_storage.set_cursor_values({KEY: before})
+    runs = [f"run{number}" for number in range(4)]
+    together = threading.Barrier(len(runs))
+    working, most, done = 0, 0, []
+    lock = threading.Lock()
+
+    def work(run_id: str) -> None:
+        nonlocal working, most
+        together.wait()
+        with claimed(instance, "duel", run_id, beat_s=BEAT_S, lost_s=4 * LOST_S):
+            with lock:
+                working += 1
+                most = max(most, working)
+            time.sleep(2 * BEAT_S)
+            with lock:
+                working -= 1
+            done.append(run_id)
+
+    threads = [threading.Thread(target=work, args=(run_id,)) for run_id in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (most, sorted(done)) == (1, runs)
+
+
+def test_a_run_that_was_taken_over_leaves_the_claim_of_the_other_alone(
+    instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = '{"run": "second", "host": "b", "beat": 0}'
+    with claim(instance, "duel", "first"):
+        instance.daemon_cursor_storage.set_cursor_values({KEY: other})  # as after it was silent too long
+        time.sleep(5 * BEAT_S)
+        assert instance.daemon_cursor_storage.get_cursor_values({KEY}) == {KEY: other}
+    assert instance.daemon_cursor_storage.get_cursor_values({KEY}) == {KEY: other}
+    assert caplog.text.count("another run took duel over") == 1
