@@ -203,16 +203,23 @@ def _review_times(project: Project) -> list[datetime]:
 
 
 def _reviews_materialization(instance: dg.DagsterInstance, project: Project) -> list[dg.AssetMaterialization]:
-    """The event to report for pulled reviews; none if Dagster already has it."""
+    """The event to report for pulled reviews; none if Dagster already has it.
+
+    A project without reviews gets one event too: Dagster would warn that training needs reviewed labels.
+    """
     version = reviews_version(project.paths)
     event = instance.get_latest_materialization_event(reviewed_labels.key)
     existing = event.asset_materialization if event else None
-    has_no_reviews = existing is None and not any(project.paths.reviewed_videos.rglob("*.json"))
-    if has_no_reviews or (existing and (existing.tags or {}).get("dagster/data_version") == version):
+    if not project.videos or (existing and (existing.tags or {}).get("dagster/data_version") == version):
         return []
     tags = {"dagster/data_version": version, "dagster/data_version_is_user_provided": "true"}
-    how = {"how": dg.MetadataValue.text("by the sensor or `gotowce review pull`")}
-    metadata = reviewed_metadata(project) | how
+    has_reviews = any(project.paths.reviewed_videos.rglob("*.json"))
+    how = (
+        "by the sensor or `gotowce review pull`"
+        if has_reviews
+        else "no reviews yet: labels count as they are"
+    )
+    metadata = reviewed_metadata(project) | {"how": dg.MetadataValue.text(how)}
     return [dg.AssetMaterialization(reviewed_labels.key, metadata=metadata, tags=tags)]
 
 

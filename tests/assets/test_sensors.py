@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from gotowce_dagster.assets.reporting import log_progress
-from gotowce_dagster.assets.sensors import dvc_lock, new_videos
+from gotowce_dagster.assets.sensors import dvc_lock, new_videos, reviews
 from gotowce_dagster.assets.videos import extracted_frames, raw_videos
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.definitions import defs
@@ -54,6 +54,23 @@ def test_a_file_that_still_grows_is_left_alone(clone: Project) -> None:
         result, _ = tick(new_videos, instance)
         assert isinstance(result, dg.SkipReason)
         assert videos_of(clone) == {}
+
+
+def test_a_project_without_reviews_has_its_reviewed_labels_once(clone: Project, tmp_path: Path) -> None:
+    """Otherwise Dagster warns before the first training that it may fail."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert isinstance(tick(reviews, instance)[0], dg.SkipReason), "without a video nothing is reported"
+        intake.add(clone, film(tmp_path / "duel.mp4"))
+        intake.sync(clone)
+        result, cursor = tick(reviews, instance)
+        assert isinstance(result, dg.SensorResult)
+        (event,) = result.asset_events
+        assert isinstance(event, dg.AssetMaterialization)
+        assert event.asset_key == dg.AssetKey("reviewed_labels")
+        assert event.metadata["how"].value == "no reviews yet: labels count as they are"
+        assert event.metadata["frames_reviewed"].value == 0
+        instance.report_runless_asset_event(event)
+        assert isinstance(tick(reviews, instance, cursor)[0], dg.SkipReason)
 
 
 HOLDER = """
