@@ -10,7 +10,7 @@ import supervision as sv
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.detectors.hosted.box_answers import parse_count
-from gotowce_dagster.detectors.hosted.inquiry import Exchange, Outcome, Question, Reply, sent_size
+from gotowce_dagster.detectors.hosted.inquiry import Exchange, Outcome, Planned, Question, Reply, sent_size
 from gotowce_dagster.detectors.hosted.vision_llm import Hosted
 
 _SPENT = ("answers", "invalid", "tokens_in", "tokens_out", "money", "waited")
@@ -64,9 +64,12 @@ def converse(
         progress: called with the number of finished rounds, and of all rounds.
 
     Raises:
-        InputError: an answer is not cached and sending is not allowed, or the key is missing.
+        InputError: an answer is not cached and sending is not allowed, with the price of all rounds; or the
+            key is missing.
         BudgetSpentError: the budget does not suffice; the answers so far are cached.
     """
+    if not model.settings.send:
+        _require_cached(model, images, rounds)
     past: list[tuple[Exchange, ...] | None] = [() for _ in images]
     turns = []
     for number, one in enumerate(tracked(rounds, len(rounds), progress), 1):
@@ -87,6 +90,37 @@ def converse(
         spent = {name: getattr(model.bill, name) - value for name, value in before.items()}
         turns.append(Turn(one, answers, spent))
     return turns
+
+
+def _require_cached(model: Hosted, images: Sequence[np.ndarray], rounds: Sequence[Round]) -> None:
+    """Raise InputError with what all missing rounds would send, unless every answer is cached."""
+    planned = [_missing(model, image, rounds) for image in images]
+    if not any(planned):
+        return
+    first = min(len(rounds) - len(missing) for missing in planned if missing)
+    names = ", ".join(one.name for one in rounds[first:])
+    try:
+        model.inquiry.refuse(sum(map(bool, planned)), [one for missing in planned for one in missing])
+    except InputError as error:
+        span = f"rounds {first + 1} to {len(rounds)}" if first + 1 < len(rounds) else f"round {len(rounds)}"
+        raise InputError(f"{model.name}, {span} of {len(rounds)} ({names}): {error}") from None
+
+
+def _missing(model: Hosted, image: np.ndarray, rounds: Sequence[Round]) -> list[Planned]:
+    """The questions of an image's dialogue from the first one without a cached answer on."""
+    before: tuple[Exchange, ...] = ()
+    for number, one in enumerate(rounds):
+        question = _question(model, image, one, before)
+        reply = model.inquiry.cached(question)
+        if reply is None:
+            size, words = (image.shape[1], image.shape[0]), question.words
+            later = [_question(model, image, each, ()).prompt for each in rounds[number + 1 :]]
+            texts = ["\n".join([words, *later[:place]]) for place in range(len(later) + 1)]
+            return [Planned(size, text, answers) for answers, text in enumerate(texts)]
+        if not (text := reply.text.strip()):
+            return []  # a dialogue ends without an answer
+        before = (*before, Exchange(question.prompt, text))
+    return []
 
 
 def _question(model: Hosted, image: np.ndarray, one: Round, before: tuple[Exchange, ...]) -> Question:

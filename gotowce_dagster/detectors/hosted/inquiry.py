@@ -57,6 +57,17 @@ class Question:
         return "\n".join([*(text for one in self.before for text in (one.prompt, one.answer)), self.prompt])
 
 
+class Planned(NamedTuple):
+    """A question that is not asked yet, for an estimate of its price."""
+
+    size: tuple[int, int]
+    """(width, height) of its image."""
+    words: str
+    """All texts that would be sent, as far as they are known."""
+    answers: int = 0
+    """How many answers of the dialogue before it are not known yet."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """An encoded image to send, and its size in pixels."""
@@ -186,31 +197,48 @@ class Inquiry:
                 self._book(question, reply, Trace(), kept=True)
         return [outcomes[key] for key in keys]
 
-    def quote(self, pictures: int, size: tuple[int, int], questions: int, prompt: str) -> str:
-        """One sentence on what would be sent, where to, and at what price."""
-        width, height = sent_size(size, self.settings.image_px)
-        tokens, money = self._tokens((width, height), prompt), "price unknown"
+    def cached(self, question: Question) -> Reply | None:
+        """The cached answer of a question."""
+        kept = self._cache.get(self._key_of(question))
+        return None if kept is None else Reply(**kept)
+
+    def quote(self, pictures: int, planned: Sequence[Planned]) -> str:
+        """One sentence on what would be sent, where to, and at what price.
+
+        Args:
+            planned: the questions, at least one.
+        """
+        width, height = sent_size(planned[0].size, self.settings.image_px)
+        money = "price unknown"
         if self._price:
             usual, most = (
-                questions * self._price.of(tokens, out)
+                sum(times * self._price_of(one, out) for one, times in Counter(planned).items())
                 for out in (min(USUAL_TOKENS, self._max_tokens), self._max_tokens)
             )
             money = f"for about ${usual:.4f}, at most ${most:.4f}"
         return (
-            f"{questions} question(s) about {pictures} picture(s) of {width} x {height} pixels would be sent "
-            f"to {self.address}, {money}"
+            f"{len(planned)} question(s) about {pictures} picture(s) of {width} x {height} pixels would be "
+            f"sent to {self.address}, {money}"
+        )
+
+    def _price_of(self, one: Planned, answer: int) -> float:
+        """Estimated US dollars of a question, if each answer has so many tokens."""
+        assert self._price is not None
+        tokens = self._tokens(sent_size(one.size, self.settings.image_px), one.words)
+        return self._price.of(tokens + one.answers * answer, answer)
+
+    def refuse(self, pictures: int, planned: Sequence[Planned]) -> None:
+        """Raise InputError with the quote, unless the settings allow sending."""
+        if self.settings.send:
+            return
+        raise InputError(
+            f"{self.quote(pictures, planned)}; nothing was sent. To allow it, set `send: true` in the "
+            "detector's settings, or give `gotowce compare` or `gotowce ask` the option --yes"
         )
 
     def _may_send(self, missing: Sequence[Question]) -> None:
-        if self.settings.send:
-            return
-        pictures = len({id(question.image) for question in missing})
-        height, width = missing[0].image.shape[:2]
-        quote = self.quote(pictures, (width, height), len(missing), missing[0].words)
-        raise InputError(
-            f"{quote}; nothing was sent. To allow it, set `send: true` in the detector's settings, or give "
-            "`gotowce compare` or `gotowce ask` the option --yes"
-        )
+        planned = [Planned((one.image.shape[1], one.image.shape[0]), one.words) for one in missing]
+        self.refuse(len({id(one.image) for one in missing}), planned)
 
     def _secret(self) -> str | None:
         """The key.

@@ -68,10 +68,6 @@ class MoondreamServer:
         self.bill, self.record = self._inquiry.bill, self._inquiry.record
         self.cost: Cost = self.bill
 
-    def quote(self, pictures: int, size: tuple[int, int]) -> str:
-        """One sentence on what detection in images of (width, height) pixels would send."""
-        return self._inquiry.quote(pictures, size, pictures * len(self._phrases.asked), "")
-
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py.
 

@@ -111,11 +111,6 @@ class Hosted:
         self.bill, self.record = self.inquiry.bill, self.inquiry.record
         self.cost: Cost = self.bill
 
-    def quote(self, pictures: int, size: tuple[int, int]) -> str:
-        """One sentence on what detection in images of (width, height) pixels would send."""
-        questions = pictures * (2 if self.settings.refine else 1)
-        return self.inquiry.quote(pictures, size, questions, self._find(size))
-
     def detect(self, images: Sequence[np.ndarray]) -> list[sv.Detections]:
         """Find boxes in RGB uint8 images (H, W, 3); see detectors/base.py.
 

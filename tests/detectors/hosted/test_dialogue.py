@@ -1,6 +1,7 @@
 """Dialogues with a model whose answers are a function of the messages it is sent."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,10 +123,7 @@ def test_a_dialogue_is_priced_by_round_and_cached(
 ) -> None:
     played = Answering(monkeypatch, tmp_path, usual)
     monkeypatch.chdir(tmp_path)
-    Path("prices.toml").write_text(
-        'date = 2026-11-26\n[providers.compatible]\nsource = "ours"\n[providers.compatible.models]\n'
-        "played = { input = 1000.0, output = 2000.0 }\n"
-    )
+    Path("prices.toml").write_text(PRICES)
     model = played.hosted(prices="prices.toml")
     turns = converse(model, [image, image[::-1]], ROUNDS)
     assert len(played.sent) == 6
@@ -170,13 +168,41 @@ def test_without_an_answer_the_dialogue_about_a_picture_ends(
     assert failed.text == ""
 
 
-def test_nothing_is_sent_unless_allowed_and_the_round_is_named(
+PRICES = (
+    'date = 2026-11-26\n[providers.compatible]\nsource = "ours"\n[providers.compatible.models]\n'
+    "played = { input = 1000.0, output = 2000.0 }\n"
+)
+
+
+def test_nothing_is_sent_unless_allowed_and_all_rounds_are_priced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: np.ndarray
 ) -> None:
     played = Answering(monkeypatch, tmp_path, usual)
-    with pytest.raises(InputError, match=r"eye, round 1 of 3 \(detect\): 1 question.* nothing was sent"):
-        converse(played.hosted(send=False), [image], ROUNDS)
+    monkeypatch.chdir(tmp_path)
+    Path("prices.toml").write_text(PRICES)
+    asked = {"send": False, "prices": "prices.toml"}
+
+    def refused(rounds: list[Round], images: list[np.ndarray]) -> tuple[str, float, float]:
+        with pytest.raises(InputError, match="nothing was sent") as error:
+            converse(played.hosted(**asked), images, rounds)
+        usually, most = map(float, re.findall(r"\$(\d+\.\d+)", str(error.value)))
+        return str(error.value), usually, most
+
+    words, usually, most = refused(ROUNDS, [image, image[::-1]])
+    assert words.startswith("eye, rounds 1 to 3 of 3 (detect, count, sure): 6 question(s) about 2 picture(s)")
+    _, one_round, one_round_at_most = refused(ROUNDS[:1], [image, image[::-1]])
+    # Later rounds send the answers before them again, so each costs more than the first.
+    assert usually > 3 * one_round
+    assert most > 3 * one_round_at_most
     assert played.sent == []
+
+    converse(played.hosted(), [image], ROUNDS[:2])
+    # What is cached is not sent again: one round about the first image, three about the second.
+    words, _, _ = refused(ROUNDS, [image, image[::-1]])
+    assert words.startswith("eye, rounds 1 to 3 of 3 (detect, count, sure): 4 question(s) about 2 picture(s)")
+    words, _, _ = refused(ROUNDS, [image])
+    assert words.startswith("eye, round 3 of 3 (sure): 1 question(s) about 1 picture(s)")
+    converse(played.hosted(**asked), [image], ROUNDS[:2])
 
 
 def test_a_hosted_model_describes_and_answers_in_words(
