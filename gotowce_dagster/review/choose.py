@@ -13,7 +13,8 @@ import pandas as pd
 from gotowce_dagster.config.params import ReviewTasksParams
 
 _FRAME = ["video", "frame_index"]
-# Frames a model disagrees with fill the first part of the queue, shared with the audit sample only.
+# Frames that were asked for, by a model's disagreement or its proposals, fill the first part of the queue,
+# shared with the audit sample only. The others follow, the most doubtful first.
 _AHEAD = 0.1
 
 
@@ -24,8 +25,9 @@ def choose(
 
     Args:
         labels: Columns of tables.LABELS, of all videos.
-        ranking: Frames with a severity, 0 to 1: those above 0 come before frames that are only doubtful. They
-            may have no label; such frames are never in the audit sample, which is a sample of labels.
+        ranking: Frames with a severity, 0 to 1: those above 0 come before all others, which stay in the order
+            of their doubt. They may have no label; such frames are never in the audit sample, which is a
+            sample of labels.
 
     Returns:
         One row per frame: video, frame_index, sample (audit, doubtful or all) and order, 0 to 1, lowest
@@ -76,7 +78,7 @@ def _put_ahead(frames: pd.DataFrame, ranking: pd.DataFrame, sample: str) -> pd.D
     ranked = ranking.loc[ranking["severity"] > 0, [*_FRAME, "severity"]]
     both = frames.merge(ranked, on=_FRAME, how="outer").fillna({"sample": sample, "order": 1.0})
     ahead = _AHEAD * (1 - both["severity"])
-    behind = both["order"].clip(lower=_AHEAD)
+    behind = _AHEAD + (1 - _AHEAD) * both["order"]
     turn = ahead.where(both["severity"].notna(), behind)
     return both.assign(order=both["order"].where(both["sample"] == "audit", turn))
 

@@ -82,3 +82,20 @@ def test_all_frames_with_shown_labels() -> None:
 
 def test_no_labels_no_frames() -> None:
     assert choose(empty(LABELS), tasks_params()).empty
+
+
+def test_frames_asked_for_come_first_and_the_others_follow_by_their_doubt() -> None:
+    """Also those of the very greatest doubt, though the asked ones were not as doubtful."""
+    qualities = {0: 0.05, 10: 0.0, 20: 0.4, 30: 0.9, 40: 1.0}
+    doubt = {"verdict": 0.0, "quality": 1.0, "disagreement": 0.0, "temporal": 0.0}
+    labels = pd.DataFrame(
+        [label_row(frame_index=n, quality=q, scores=_SURE) for n, q in reversed(qualities.items())]
+    )
+    ranking = pd.DataFrame(
+        {"video": "duel", "frame_index": [30, 50, 20, 40], "severity": [0.6, 0.9, 0.0, 0.7]}
+    )
+    rows = choose(labels, tasks_params(audit_share=0.0, doubt=doubt), ranking)
+    assert rows.sort_values("order")["frame_index"].tolist() == [50, 40, 30, 10, 0, 20]
+    assert rows["order"].between(0, 1).all()
+    few = choose(labels, tasks_params(audit_share=0.0, doubt=doubt, doubtful=4), ranking)
+    assert few.sort_values("order")["frame_index"].tolist() == [50, 40, 30, 10], "none is sent in its place"
