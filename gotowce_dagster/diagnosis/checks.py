@@ -186,10 +186,15 @@ def _remedy(engine: str) -> str:
 
 
 def _detectors(project: Project, responds: Responds) -> Iterator[Finding]:
+    """Whether each detector or other model of the pipeline and of the studies can run here."""
     params = project.params
     for section, detectors, level in (
         ("designator_detections", params.designator_detections.detectors, Level.WRONG),
         ("detector_comparison", params.detector_comparison.detectors, Level.HINT),
+        # Studies that other models are added for by hand; a missing one is no problem of this machine.
+        ("prompt_inputs", params.prompt_inputs.detectors, Level.FINE),
+        ("dialogue", params.dialogue.models, Level.FINE),
+        ("vocabulary", params.vocabulary.detectors, Level.FINE),
     ):
         for name, settings in detectors.items():
             reason = obstacles.obstacle(settings, responds)

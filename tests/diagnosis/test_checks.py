@@ -77,6 +77,28 @@ def test_every_engine_is_listed_and_one_that_does_not_exist_is_named(clone: Proj
     assert "propagation: unused" not in found
 
 
+def test_every_model_of_every_study_is_listed(clone: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it cannot run, which is no problem until somebody runs the study."""
+    for settings in clone.params.dialogue.models.values():
+        for name in settings.key_variables:
+            monkeypatch.delenv(name, raising=False)
+    text = clone.paths.params.read_text(encoding="utf-8")
+    assert text.count("send: false, budget: 2.0") == 1
+    clone.paths.params.write_text(text.replace("send: false, budget: 2.0", "send: true, budget: 2.0"))
+    params, found = clone.params, findings(clone)
+    for study, models in {
+        "detector_comparison": params.detector_comparison.detectors,
+        "prompt_inputs": params.prompt_inputs.detectors,
+        "dialogue": params.dialogue.models,
+        "vocabulary": params.vocabulary.detectors,
+    }.items():
+        listed = {what for what in found if what.startswith(f"{study}: ")}
+        assert listed == {f"{study}: {name}" for name in models}
+    (hosted,) = {f"dialogue: {name}" for name in params.dialogue.models}
+    assert (found[hosted].ok, found[hosted].level) == (False, Level.FINE)
+    assert "no key" in found[hosted].result
+
+
 @pytest.mark.parametrize(("is_half", "expected"), [(True, "SAM 2 in bfloat16"), (False, "all in float32")])
 def test_the_device_tells_its_precision(
     clone: Project, monkeypatch: pytest.MonkeyPatch, is_half: bool, expected: str
