@@ -116,7 +116,8 @@ def write_crops(
         target: folder to fill; data.yaml is not written.
 
     Returns:
-        One row per crop: image, split, video, frame_index, kind, x, y, labelled, proposed and pasted targets.
+        One row per crop: image, split, video, frame_index, kind, x and y of its upper left corner in the
+        frame, labels (labelled and proposed targets in it) and pasted (targets pasted into it).
     """
     known = dict(proposals or {})
     maker = _Maker(dataset, provenance, params, known)

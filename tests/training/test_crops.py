@@ -72,6 +72,9 @@ def test_cutouts_are_the_training_targets(project: Project) -> None:
 def test_crops_are_of_their_split_and_show_what_their_labels_say(project: Project, tmp_path) -> None:
     rows = _provenance(project)
     made = write_crops(project.paths.dataset, rows, tmp_path, PARAMS, seed=1)
+    columns = ["image", "split", "video", "frame_index", "kind", "x", "y", "labels", "pasted"]
+    assert made.columns.tolist() == columns
+    assert all(column in str(write_crops.__doc__) for column in columns)
     assert made["split"].value_counts().to_dict() == {"train": 40, "val": 16}
     for split in ("train", "val"):
         of_split = set(rows.loc[rows["split"] == split, "frame_index"].astype(int))
