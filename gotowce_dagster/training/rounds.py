@@ -10,7 +10,7 @@ Unfinished models and proposals are in the work folder, so an interrupted run re
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +135,10 @@ def train_on_crops(
     columns = ["round", *PROPOSED_COLUMNS]
     proposed = pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
     arguments = trained.arguments | {"model": Path(weights).name}
-    whole = Trained(trained.weights, pd.concat(histories), arguments, trained.state, trained.device)
+    # Epochs are counted over all rounds, as in the history.
+    spent = sum(history["seconds"].max() for history in histories)
+    state = replace(trained.state, epoch=done - params.epochs + trained.state.epoch, seconds=spent)
+    whole = Trained(trained.weights, pd.concat(histories), arguments, state, trained.device)
     return InRounds(whole, crops, proposed, models, pd.DataFrame(rows))
 
 

@@ -154,6 +154,10 @@ def test_training_in_rounds_keeps_the_origin_of_every_label(project: Project) ->
     history = pd.read_csv(folder / "results.csv")
     assert history["round"].tolist() == [0, 1]
     assert history["epoch"].tolist() == [1, 2]
+    scores = json.loads((folder / "metrics.json").read_text())
+    assert (scores["epoch"], scores["epochs"]) == (2, 2), "counted over all rounds"
+    assert scores["seconds"] == pytest.approx(history["seconds"].sum(), abs=0.1)
+    assert "Epoch 2 of 2, the best one of the last round." in (folder / "MODEL_CARD.md").read_text()
     proposed = pd.read_csv(folder / "proposed.csv")
     assert set(proposed["use"]) <= {"adopted", "painted over", "background"}
     assert (proposed["round"] == 1).all()
