@@ -48,6 +48,20 @@ def test_boxes_drawn_in_a_browser_are_read_as_ground_truth(page: Page, tmp_path:
 
 
 @pytest.mark.integration
+def test_the_lens_never_covers_the_pointer(page: Page, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 800, "height": 600})
+    html = tmp_path / "mark.html"
+    html.write_text(marking_page("duel.mp4", [(62, np.full((560, 780, 3), 62, np.uint8))]), encoding="utf-8")
+    page.goto(html.as_uri())
+    page.wait_for_selector("figure[data-index='62'][data-ready]")
+    for x, y in ((790, 590), (30, 590)):
+        page.mouse.move(x, y)
+        place = page.locator("#lens").bounding_box()
+        assert place
+        assert not place["x"] <= x <= place["x"] + place["width"]
+
+
+@pytest.mark.integration
 def test_frames_with_every_object_boxed_are_read_as_complete_truth(page: Page, tmp_path: Path) -> None:
     images = [(index, np.full((240, 400, 3), 60, np.uint8)) for index in (10, 20, 30, 40)]
     html = tmp_path / "mark.html"
