@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from gotowce_dagster.assets.reporting import ProgressOf, preview_metadata
+from gotowce_dagster.assets.reporting import ProgressOf, number_metadata, preview_metadata
 from gotowce_dagster.assets.versions import pipeline
 from gotowce_dagster.cluster import node
 from gotowce_dagster.cluster.node import COMPUTED
@@ -72,7 +72,7 @@ def materialize(
             raise
         raise dg.Failure(sentence) from error
     context.log.info(f"{name}: {how}")
-    made = {"how": dg.MetadataValue.text(how), "seconds": dg.MetadataValue.float(time.monotonic() - start)}
+    made = {"how": dg.MetadataValue.text(how), "seconds": number_metadata(time.monotonic() - start)}
     if how == COMPUTED and stage.name in project.engines:
         device, engines = best_device(), engines_of(stage.name, project.engines)
         made["device"] = dg.MetadataValue.text(device)

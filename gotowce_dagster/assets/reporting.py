@@ -47,7 +47,7 @@ def preview_metadata(preview: Preview, folder: Path | None) -> dict[str, dg.Meta
         folder: Where the pictures are written in full size; None writes none.
     """
     metadata: dict[str, dg.MetadataValue] = {
-        name: dg.MetadataValue.text(value) if isinstance(value, str) else _number(value)
+        name: dg.MetadataValue.text(value) if isinstance(value, str) else number_metadata(value)
         for name, value in preview.numbers.items()
     }
     if preview.notes:
@@ -77,5 +77,8 @@ def picture_metadata(
     return dg.MetadataValue.md(f"{image}full size: `{file}`")
 
 
-def _number(value: float) -> dg.MetadataValue:
-    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
+def number_metadata(value: float) -> dg.MetadataValue:
+    """A whole number as it is, any other to six significant digits."""
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    return dg.MetadataValue.float(float(f"{value:.6g}"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import numpy as np
 
-from gotowce_dagster.assets.reporting import ProgressOf, picture_metadata
+from gotowce_dagster.assets.reporting import ProgressOf, number_metadata, picture_metadata
 from gotowce_dagster.assets.videos import cleaned_labels, extracted_frames
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
@@ -105,10 +105,7 @@ def reviews_version(paths: Paths) -> str:
 def reviewed_metadata(project: Project) -> Metadata:
     """Metrics of all reviews, which Dagster plots over time."""
     metrics = reviewed_so_far(project.paths, project.videos, project.params)
-    return {
-        name: dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
-        for name, value in metrics.items()
-    }
+    return {name: number_metadata(value) for name, value in metrics.items()}
 
 
 def _sent(paths: Paths, frames: Sequence["FrameToReview"], pushed: "Pushed") -> Metadata:

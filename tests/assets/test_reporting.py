@@ -14,10 +14,16 @@ CALM = np.full((100, 200, 3), (250, 20, 20), np.uint8)
 
 def test_preview_as_metadata(tmp_path: Path) -> None:
     metadata = preview_metadata(
-        Preview({"frames": 54, "rate": 0.5, "engine": "grabcut"}, CALM, ["2 frames lost"]), tmp_path
+        Preview(
+            {"frames": 54, "rate": 0.5, "median": 0.8312676548957825, "engine": "grabcut"},
+            CALM,
+            ["2 frames lost"],
+        ),
+        tmp_path,
     )
     assert metadata["frames"] == dg.MetadataValue.int(54)
     assert metadata["rate"] == dg.MetadataValue.float(0.5)
+    assert metadata["median"] == dg.MetadataValue.float(0.831268)
     assert metadata["engine"] == dg.MetadataValue.text("grabcut")
     assert metadata["notes"] == dg.MetadataValue.md("- 2 frames lost")
     assert str(metadata["picture"].value).startswith("![picture](data:image/jpeg;base64,")
