@@ -1,11 +1,13 @@
 """A report as one self-contained HTML page: no network, no other files."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from gotowce_dagster.pictures.embed import data_uri
 
@@ -59,6 +61,7 @@ def render_report(title: str, summary: Mapping[str, Value], sections: Sequence[S
         lstrip_blocks=True,
     )
     environment.filters["shown"] = _shown
+    environment.filters["with_code"] = _with_code
     environment.filters["embedded"] = lambda picture: data_uri(picture, share)
     template = environment.get_template("report.html.jinja")
     return template.render(title=title, summary=summary, sections=sections)
@@ -66,6 +69,11 @@ def render_report(title: str, summary: Mapping[str, Value], sections: Sequence[S
 
 def _pictures(section: Section) -> int:
     return len(section.pictures) + sum(_pictures(part) for part in section.parts)
+
+
+def _with_code(text: str) -> Markup:
+    """Escaped text, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def _shown(value: Value) -> str:

@@ -34,6 +34,15 @@ def test_text_is_escaped() -> None:
     assert "a &amp; b" in html
 
 
+def test_commands_in_notes_and_captions_are_shown_as_code() -> None:
+    table = Table(["name"], [["one"]], "see `gotowce rounds`")
+    section = Section("First", notes=["run `gotowce mark <b>`; then save", "one ` alone"], tables=[table])
+    html = render_report("Title", {}, [section], 1000)
+    assert "<li>run <code>gotowce mark &lt;b&gt;</code>; then save</li>" in html
+    assert "<li>one ` alone</li>" in html
+    assert "<caption>see <code>gotowce rounds</code></caption>" in html
+
+
 def test_report_loads_nothing_from_the_network() -> None:
     class Links(HTMLParser):
         def __init__(self) -> None:
