@@ -20,7 +20,13 @@ from gotowce_dagster.evaluation.evaluate import (
     target_cases,
 )
 from gotowce_dagster.evaluation.measures import MEASURES, Findings
-from gotowce_dagster.evaluation.recalls import UNMEASURED, Seen, figures_by_group, look_at_test_split
+from gotowce_dagster.evaluation.recalls import (
+    UNMEASURED,
+    Seen,
+    figures_by_group,
+    look_at_test_split,
+    none_found,
+)
 from gotowce_dagster.evaluation.threshold import own_threshold
 from gotowce_dagster.evaluation.without_marks import is_apart, look_at_video
 from gotowce_dagster.labelling.known import Wanted, label_in_project
@@ -91,6 +97,7 @@ def find(project: Project, progress: Progress) -> Findings:
         truth_of = "labels of the test split"
         seen += look_at_test_split(paths.dataset, provenance, predict)
     recalls = figures_by_group(seen, seen_apart, project.params.evaluation.confidence)
+    notes += [note] if (note := none_found(recalls["all"])) else []
     notes += [] if "complete_frames" in recalls["all"] else [UNMEASURED]
     return Findings(
         cases,

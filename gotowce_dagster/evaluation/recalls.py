@@ -46,6 +46,21 @@ UNMEASURED = (
 )
 
 
+def none_found(recalls: Mapping[str, float]) -> str | None:
+    """What to do about a model that finds no marked target at all; None if it finds one.
+
+    Args:
+        recalls: of all frames, as from figures_by_group.
+    """
+    if recalls.get("marked_recall", 1) or recalls.get("erased_recall", 0):
+        return None
+    return (
+        f"The model finds none of the {int(recalls['marked_targets'])} marked targets, with their marks or "
+        "without: compare how many objects it was trained on (train_objects of yolo_dataset); add videos, "
+        "sample more frames (extracted_frames.fps), or train for more epochs (finetuned_model.epochs)"
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Seen:
     """The model's predictions for one frame with ground truth."""

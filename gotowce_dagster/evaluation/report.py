@@ -19,7 +19,7 @@ from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.evaluation import summary as of_project
 from gotowce_dagster.evaluation.findings import case_sheet, score_table
 from gotowce_dagster.evaluation.measures import MEASURES, Findings
-from gotowce_dagster.evaluation.recalls import SMALL_PX, UNMEASURED, group_title
+from gotowce_dagster.evaluation.recalls import SMALL_PX, UNMEASURED, group_title, none_found
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.labelling import summary as of_video
 from gotowce_dagster.labelling.story import frames_and_marks, masks_and_labels
@@ -109,7 +109,8 @@ def _without_marks(findings: Findings, params: EvaluationParams) -> Section:
     tables = _recalls(findings.recalls, f"Boxes with a confidence of at least {params.confidence:g}")
     share = f"{params.least_precision:.0%} of the model's boxes are right"
     is_complete = "complete_frames" in findings.recalls.get("all", {})
-    notes = [] if is_complete else [UNMEASURED]
+    notes = [note] if (note := none_found(findings.recalls.get("all", {}))) else []
+    notes += [] if is_complete else [UNMEASURED]
     if own := findings.threshold:
         tables += _recalls(
             own.recalls,
@@ -151,12 +152,13 @@ def _recalls(groups: Mapping[str, Mapping[str, float]], caption: str) -> list[Ta
 
 
 def _results(findings: Findings, scored: Scored, plots: Mapping[str, np.ndarray]) -> Section:
+    above = {UNMEASURED, none_found(findings.recalls.get("all", {}))}
     overall = {MEASURES[name].title: groups["all"] for name, groups in scored.items() if groups}
     return Section(
         "Scores",
         "A prediction counts as correct if its IoU with a ground truth box is at least 0.5 (or 0.75, where "
         "stated). mAP as in COCO.",
-        notes=[*findings.notes, *findings.missing()],
+        notes=[note for note in [*findings.notes, *findings.missing()] if note not in above],
         tables=[score_table(overall, "")] if overall else [],
         pictures=[(name.replace("_", " "), picture) for name, picture in plots.items()],
     )

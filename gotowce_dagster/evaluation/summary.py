@@ -12,6 +12,9 @@ from gotowce_dagster.labels.provenance import leaks
 from gotowce_dagster.labels.split import SPLITS
 from gotowce_dagster.training.model_folder import has_no_weights, read_arguments, read_metrics
 
+FEW_OBJECTS = 20
+"""With fewer labelled objects in training images a detector learns next to nothing."""
+
 
 def yolo_dataset(project: Project) -> Summary:
     """Count images and objects by split and what was left out; note leaks and missing classes."""
@@ -33,6 +36,11 @@ def yolo_dataset(project: Project) -> Summary:
     numbers["reviewed_images"] = int(provenance["reviewed"].sum())
     counted = left_out[left_out["frames"] > 0].groupby("reason")["frames"].sum()
     numbers |= {f"left_out_{reason}".replace("-", "_"): int(count) for reason, count in counted.items()}
+    if (objects := int(numbers["train_objects"])) < FEW_OBJECTS:
+        notes.append(
+            f"only {objects} labelled object(s) to train on: expect a model that finds little, and scores "
+            "that depend on chance. Add videos, or sample more frames (extracted_frames.fps)"
+        )
     if project.params.yolo_dataset.near_duplicate_bits is None:
         notes.append(
             "frames of different splits may look alike (yolo_dataset.near_duplicate_bits is null), so the "

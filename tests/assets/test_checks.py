@@ -13,10 +13,10 @@ from tests.worlds import make_world
     [
         ({"marked_recall": 0.8, "erased_recall": 0.78, "marked_targets": 20}, True, "passed"),
         ({"marked_recall": 0.8, "erased_recall": 0.6, "marked_targets": 20}, False, "has learned the mark"),
-        ({"marked_recall": 0.0, "erased_recall": 0.0, "marked_targets": 20}, True, "passed"),
+        ({"marked_recall": 0.0, "erased_recall": 0.0, "marked_targets": 20}, False, "finds none of the 20"),
         ({}, False, "unmeasured"),
     ],
-    ids=["sees targets", "sees marks", "sees nothing, which others say", "unmeasured"],
+    ids=["sees targets", "sees marks", "sees nothing", "unmeasured"],
 )
 def test_a_detector_of_marks_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recalls: dict, passed: bool, message: str

@@ -11,6 +11,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.core.tables import DETECTIONS, PROVENANCE, read_table, write_table
+from gotowce_dagster.evaluation import summary
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.stages import yolo_dataset
@@ -129,6 +130,13 @@ def test_preview(project: Project) -> None:
     assert preview.numbers["left_out_doubtful"] == 2
     assert preview.picture is not None
     assert [note.partition(".")[0] for note in preview.notes] == ["the dataset contains no object of nothing"]
+
+
+def test_too_few_objects_are_noted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "FEW_OBJECTS", 1000)
+    preview = preview_of(project, "yolo_dataset", None)
+    objects = preview.numbers["train_objects"]
+    assert any(f"only {objects} labelled object(s) to train on" in note for note in preview.notes)
 
 
 def test_a_class_not_shown_in_a_split_is_noted(tmp_path: Path) -> None:
