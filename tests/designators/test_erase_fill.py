@@ -7,6 +7,7 @@ import pytest
 from gotowce_dagster.designators.fill import paint_over
 
 SHAPE = 200, 260
+MARK = 220, 20, 20
 HOLE = np.zeros(SHAPE, bool)
 HOLE[90:104, 120:124] = HOLE[90:94, 120:134] = True
 
@@ -19,7 +20,7 @@ def _noisy(deviation: float, level: float = 60.0) -> np.ndarray:
 def _marked(image: np.ndarray) -> np.ndarray:
     """The image with red in the hole."""
     drawn = image.copy()
-    drawn[HOLE] = (220, 20, 20)
+    drawn[HOLE] = MARK
     return drawn
 
 
@@ -81,6 +82,41 @@ def test_without_a_piece_that_fits_it_is_inpainted() -> None:
     filled = paint_over(_marked(image), HOLE, avoid=np.ones(SHAPE, bool))
     assert filled[HOLE].mean() == pytest.approx(60, abs=4)
     assert np.ptp(filled[HOLE].mean(axis=0)) < 6, "no red is left"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (17, 31), (181, 321), (720, 1280)], ids=str)
+@pytest.mark.parametrize("kind", ["black", "grey", "noise"])
+@pytest.mark.parametrize("place", ["corner", "edge", "half", "rim", "everything", "nothing"])
+def test_any_area_of_any_picture_is_painted_over_and_no_kept_pixel(
+    size: tuple[int, int], kind: str, place: str
+) -> None:
+    height, width = size
+    levels = {"black": (0, 1), "grey": (90, 110), "noise": (0, 200)}[kind]
+    image = np.random.default_rng(0).integers(*levels, (height, width, 1 if kind == "grey" else 3), np.uint8)
+    image = np.broadcast_to(image, (height, width, 3)).copy()
+    area = np.zeros(size, bool)
+    if place == "corner":
+        area[: max(1, height // 5), : max(1, width // 5)] = True
+    elif place == "edge":
+        area[:, -2:] = True
+    elif place == "half":
+        area[:, : width // 2] = True
+    elif place == "rim":
+        area[[0, -1]] = area[:, [0, -1]] = True
+    elif place == "everything":
+        area[:] = True
+    image[area] = MARK
+    keep = ~area
+    keep[: height // 2] = False
+    before = image.copy()
+    painted = paint_over(image, area, keep=keep)
+    assert (image == before).all()
+    assert (painted.shape, painted.dtype) == (image.shape, np.uint8)
+    assert (painted[keep] == image[keep]).all()
+    if place == "nothing":
+        assert (painted == image).all()
+    elif place != "everything" and not area.all():
+        assert not (painted[area] == MARK).all(axis=1).any()
 
 
 def test_the_same_picture_gives_the_same_result() -> None:
