@@ -17,7 +17,7 @@ from gotowce_dagster.core.tables import FRAMES, MASKS, read_table
 from gotowce_dagster.designators.calibrate import calibrate
 from gotowce_dagster.designators.profile import write_profile
 from gotowce_dagster.evaluation.measures import REVIEWS
-from gotowce_dagster.evaluation.recalls import UNMEASURED
+from gotowce_dagster.evaluation.recalls import UNMEASURED, none_found
 from gotowce_dagster.evaluation.report import _training
 from gotowce_dagster.labels.followed import TrackedVideo, TrackReview, write_tracked
 from gotowce_dagster.previews.table import preview_of
@@ -129,7 +129,11 @@ def test_outputs_and_preview(evaluated: Project) -> None:
     assert "no frame has been reviewed yet" in (folder / "report.html").read_text(encoding="utf-8")
     assert preview.numbers["designators_recall_50"] == 1
     assert preview.picture is not None
-    assert preview.notes == [UNMEASURED]
+    nothing = none_found(_metrics(evaluated)["recalls"]["all"])
+    assert nothing is not None, "the model began from random weights"
+    assert preview.notes == [nothing, UNMEASURED]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count(nothing) == page.count("no frame has complete truth") == 1
     assert next(iter(preview.numbers)) == "erased_recall", "what the model does without the mark comes first"
 
 
