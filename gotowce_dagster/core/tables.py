@@ -302,11 +302,16 @@ def check_complete_truth(
         InputError: naming the file and the first bad row.
     """
     frame = rows["clip"] + "\n" + rows["frame_index"]
+    place = ["clip", "frame_index", *BOX]
+    twice = rows["label"].ne("none") & rows[place].duplicated()
+    alike = rows[[*place, "label"]].duplicated()
     problems = {
         "label must be a class, other, unsure or none": rows["label"].eq(""),
         "marked must be yes or no": ~rows["marked"].isin(["yes", "no"]),
         "a frame with the label none must have no other row": frame.isin(frame[rows["label"] == "none"])
         & frame.duplicated(keep=False),
+        "a row before has the same box with another label; remove one of the two": twice & ~alike,
+        "a row before has the same box and label; remove one of the two": twice & alike,
     }
     return _check_boxes(path, rows, problems, video, clips)
 

@@ -313,3 +313,22 @@ def test_complete_truth_with_a_bad_row(tmp_path: Path, rows: str, message: str) 
     file.write_text(f"{COMPLETE}{rows}\n")
     with pytest.raises(InputError, match=message):
         read_complete_truth(file)
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (["ship,no", "ship,no"], "row 3: a row before has the same box and label"),
+        (["ship,no", "ship,yes"], "row 3: a row before has the same box and label"),
+        (["ship,no", "drone,no"], "row 3: a row before has the same box with another label"),
+    ],
+)
+def test_an_object_that_is_boxed_twice_is_refused(tmp_path: Path, rows: list[str], problem: str) -> None:
+    """One of the two would always count as missed."""
+    file = tmp_path / "duel.csv"
+    head = "clip,frame_index,x1,y1,x2,y2,label,marked\n"
+    file.write_text(head + "".join(f"duel.mp4,3,1,1,9,9,{row}\n" for row in rows))
+    with pytest.raises(InputError, match=problem):
+        read_complete_truth(file)
+    file.write_text(head + "".join(f"duel.mp4,{place},1,1,9,9,{row}\n" for place, row in enumerate(rows)))
+    assert len(read_complete_truth(file)) == 2, "in two frames"
