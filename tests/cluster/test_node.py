@@ -75,24 +75,22 @@ def test_two_nodes_share_a_video_and_the_driver_records_it(
         assert dict(DvcRepo(driver.paths.root).entries_in("videos/scene_1")) == entries
 
 
-def test_a_changed_parameter_is_computed_again_on_any_node(
-    clone: Project, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    driver = make_driver(clone, tmp_path, videos=1)
-    on_node(driver, "scene_1", tmp_path / "a", instance, monkeypatch)
-    change(driver, designator_detections={"max_per_frame": 7.0})
-    hows = on_node(Project(driver.paths), "scene_1", tmp_path / "b", instance, monkeypatch)
-    assert hows["extracted_frames"] == CURRENT
-    assert hows["designator_detections"] == COMPUTED
-
-
-def test_an_entry_made_from_other_inputs_is_not_current(
+def test_entries_of_other_inputs_and_parameters_are_not_current(
     clone: Project, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DVC's --allow-missing takes a missing input for an unchanged one."""
     driver = make_driver(clone, tmp_path, videos=1)
     on_node(driver, "scene_1", tmp_path / "a", instance, monkeypatch)
     entries = recorded(instance, "scene_1")
+
+    # A changed parameter is computed again on any node.
+    params = driver.paths.params.read_bytes()
+    change(driver, designator_detections={"max_per_frame": 7.0})
+    hows = on_node(Project(driver.paths), "scene_1", tmp_path / "b", instance, monkeypatch, FIRST)
+    assert hows["extracted_frames"] == CURRENT
+    assert hows["designator_detections"] == COMPUTED
+    driver.paths.params.write_bytes(params)
+
     repo, name = SharedRepo(driver.paths.root), stage_address("designator_detections", "scene_1")
     assert not repo.has_current_entry(name)
     repo.replace_entries("videos/scene_1", (), entries)

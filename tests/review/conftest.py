@@ -1,7 +1,11 @@
 """Fixtures: a real Label Studio, started once by our own code, and projects to push to it."""
 
+import fcntl
+import shutil
 import socket
+import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +20,12 @@ from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.labels.reviews import ReviewedFrame, read_reviewed
 from gotowce_dagster.review.assist import Assistant
 from gotowce_dagster.review.assist_server import application
-from gotowce_dagster.review.connection import Room, connect
+from gotowce_dagster.review.connection import Room, connect, read_secrets, server_folder, write_secrets
 from gotowce_dagster.review.frames import frames_to_review, rule_messages
 from gotowce_dagster.review.pull import Pulled, pull
 from gotowce_dagster.review.push import Pushed, push
 from gotowce_dagster.review.room import find_project, list_tasks
-from gotowce_dagster.review.server import Server, install, running
+from gotowce_dagster.review.server import RELEASE, Server, install, running
 from tests.review.assisting import AUTH, PASSWORD
 from tests.review.clicking import Flood
 from tests.worlds import ROOT, make_world
@@ -83,8 +87,23 @@ class Desk:
         return made.id
 
 
+def copy_server(source: Path, root: Path) -> None:
+    """Copy a project's server, with its database and secrets, to a project that has none."""
+    secrets = read_secrets(source)
+    assert secrets is not None
+    old, new = (server_folder(folder) / "data" for folder in (source, root))
+    shutil.rmtree(new, ignore_errors=True)  # half of one, of tests that were killed
+    new.mkdir(parents=True)
+    shutil.copyfile(old / ".env", new / ".env")
+    name = "label_studio.sqlite3"
+    with closing(sqlite3.connect(old / name)) as one, closing(sqlite3.connect(new / name)) as other:
+        one.backup(other)
+    write_secrets(root, secrets)  # last: who has secrets has a whole database
+
+
 @pytest.fixture(scope="session")
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One for each process of tests. The making of its database takes most of a first start: it is kept."""
     root = tmp_path_factory.mktemp("label-studio")
     (root / "data").mkdir()
     (root / ".uv").symlink_to(ROOT / ".uv")
@@ -92,7 +111,19 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         install(root)
     except GotowceError as error:
         pytest.skip(str(error))
-    with running(Paths(root), free_port(), assist=True) as server:
+    fresh = ROOT / ".cache" / f"label-studio-{RELEASE}"
+    fresh.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        with (fresh / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            is_made = read_secrets(fresh) is not None
+            if is_made:
+                copy_server(fresh, root)
+            else:
+                server = stack.enter_context(running(Paths(root), free_port(), assist=True))
+                copy_server(root, fresh)
+        if is_made:
+            server = stack.enter_context(running(Paths(root), free_port(), assist=True))
         yield Running(server, root)
 
 

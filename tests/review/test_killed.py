@@ -1,10 +1,7 @@
 """A server that is killed during a push or a pull, and restarted."""
 
 import os
-import shutil
 import signal
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,32 +9,12 @@ import pytest
 
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.review import pull as pulling
-from gotowce_dagster.review.connection import (
-    ServerDownError,
-    connect,
-    read_secrets,
-    server_folder,
-    write_secrets,
-)
+from gotowce_dagster.review.connection import ServerDownError, connect
 from gotowce_dagster.review.server import Server, running
-from tests.review.conftest import Desk, Running, free_port
+from tests.review.conftest import Desk, Running, copy_server, free_port
 from tests.worlds import ROOT, make_world
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-
-
-def _copy_server(source: Path, root: Path) -> None:
-    """Copy another project's server database to this project: creating one takes a minute."""
-    secrets = read_secrets(source)
-    assert secrets is not None
-    write_secrets(root, secrets)
-    (root / ".uv").symlink_to(ROOT / ".uv")
-    old, new = (server_folder(folder) / "data" for folder in (source, root))
-    new.mkdir()
-    shutil.copyfile(old / ".env", new / ".env")
-    name = "label_studio.sqlite3"
-    with closing(sqlite3.connect(old / name)) as one, closing(sqlite3.connect(new / name)) as other:
-        one.backup(other)
 
 
 def _kill_at(server: Server, done: int) -> Progress:
@@ -49,7 +26,8 @@ def test_a_killed_server_loses_nothing(
     label_studio: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pulling, "_BATCH", 2)
-    _copy_server(label_studio.root, tmp_path)
+    copy_server(label_studio.root, tmp_path)
+    (tmp_path / ".uv").symlink_to(ROOT / ".uv")
     world = make_world(tmp_path, {"duel": ["hostile"] * 7})
     with running(world.paths, free_port()) as server:
         desk = Desk(connect(server.connection), server.connection.token, world, "killed")
