@@ -25,6 +25,7 @@ def run_all(out: Path, *words: str) -> tuple[int, str, dict[str, str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        check=False,
     )
     rows = re.findall(r"^\| (\w+) \| \d+ \| \d+ \| (.*) \|$", (out / "ratios.md").read_text("utf-8"), re.M)
     return done.returncode, done.stdout, dict(rows)
