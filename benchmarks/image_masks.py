@@ -1,6 +1,6 @@
 """Masks from designators with SAM 2: comparison with a plain box prompt, and an ablation.
 
-    python -m benchmarks.image_masks [FOOTAGE_FOLDER] [--weights NAME]
+    python -m benchmarks.image_masks [FOOTAGE_FOLDER] [--weights NAME] [--quick]
 
 Uses the frames of benchmarks/truth_rows.py, and again those whose target is large when enlarged eight times,
 as if it were near. The measure is the IoU of the mask's box with the ground truth box.
@@ -131,12 +131,12 @@ def main() -> None:
     )
     parser.add_argument("footage", type=Path, nargs="?", default=SAMPLES)
     parser.add_argument("--weights", default="sam2_hiera_tiny_image.pt", choices=CONFIGS)
-    parser.add_argument("--quick", action="store_true", help="four frames, without the ablation")
+    parser.add_argument("--quick", action="store_true", help="one frame, no warm-up, no picture")
     arguments = parser.parse_args()
     project = Project.find(Path(__file__).parent)
-    cases = list(islice(read_cases(arguments.footage, project), 4 if arguments.quick else None))
+    cases = list(islice(read_cases(arguments.footage, project), 1 if arguments.quick else None))
     pd.set_option("display.width", 200)
-    compared = against_plain(cases, arguments.weights, project)
+    compared = against_plain(cases, arguments.weights, project, warm_up=not arguments.quick)
     print(f"\n{arguments.weights}, {len(cases)} frames, each with one target")
     print(summary(compared).to_string())
     print(speed(compared).to_string())
@@ -146,8 +146,6 @@ def main() -> None:
         unit = "s a target" if column == "seconds" else "mean IoU"
         figures = (one[column].mean() for one in (ours, plain))
         compare(what, *figures, against=against, unit=unit, more_is_better=more)
-    if arguments.quick:
-        return
     print(f"accepted {(ours['verdict'] == 'accept').sum()} of {len(ours)}, "
           f"lowest IoU among them {ours.loc[ours['verdict'] == 'accept', 'iou'].min():.2f}; "
           f"wrong (below {WRONG}) {(ours['iou'] < WRONG).sum()}")  # fmt: skip
@@ -155,11 +153,13 @@ def main() -> None:
     table = pd.concat([ablation(arguments.footage, cases, arguments.weights, project), plain])
     print("\nAblation: IoU of boxes")
     print(ablation_summary(table).to_string())
+    if arguments.quick:
+        return
     write_picture(strips(table, "method", "game", "iou", "IoU of the mask's box with ground truth"), PICTURE)
     print(f"plotted in {PICTURE}")
 
 
-def against_plain(cases: Sequence[Case], weights: str, project: Project) -> pd.DataFrame:
+def against_plain(cases: Sequence[Case], weights: str, project: Project, *, warm_up: bool) -> pd.DataFrame:
     """Compare with the plain method: columns game, method, iou, seconds, verdict (of ours)."""
     params = project.params.masks
     segmenter = build_segmenter(f"sam2:{weights}", params)
@@ -170,7 +170,7 @@ def against_plain(cases: Sequence[Case], weights: str, project: Project) -> pd.D
     }
     if half_precision(segmenter.device):
         methods["plain, bfloat16"] = lambda case: plain_box(plain, case, segmenter.device, half=True)
-    for method in methods.values():  # warm-up: the first call loads and plans
+    for method in methods.values() if warm_up else ():  # the first call loads and plans
         method(cases[0])
     rows = []
     for case in cases:

@@ -68,24 +68,28 @@ def main() -> None:
     parser.add_argument("--clips", default="naev_", help="prefix of the clips' names")
     parser.add_argument("--weights", default="sam2_hiera_tiny_image.pt")
     parser.add_argument("--plain-every", type=int, default=10)
-    parser.add_argument("--most", type=int, help="no more segments than this")
+    parser.add_argument("--quick", action="store_true", help="both ends of one segment, small inputs")
     parser.add_argument("--sheet", type=Path, help="folder for pictures of every segment")
     arguments = parser.parse_args()
     params = Project.find(Path(__file__).parent).params.masks
     track = ImageTrack(arguments.weights, params)
     rows = []
-    for segment in islice(segments(arguments.footage, arguments.clips), arguments.most):
+    every, plain_every, plain_px = 1, arguments.plain_every, _PLAIN_PX
+    if arguments.quick:
+        every, plain_every, plain_px = _MAX_FRAMES, _MAX_FRAMES, params.input_px
+    for segment in islice(segments(arguments.footage, arguments.clips), 1 if arguments.quick else None):
         tiles: list[np.ndarray] = []
-        figures = follow(track, segment, params, tiles if arguments.sheet else None)
-        if arguments.plain_every:
-            figures |= follow_plainly(arguments.weights, segment, params, arguments.plain_every)
+        figures = follow(track, segment, params, every, tiles if arguments.sheet else None)
+        if plain_every:
+            model = Sam2(arguments.weights, params.model_copy(update={"input_px": plain_px}))
+            figures |= follow_plainly(model, segment, plain_every)
             figures |= {"times_faster": figures["plain_s"] / figures["s"]}
         if arguments.sheet:
             _write_sheet(arguments.sheet / f"{segment.video.stem}_{segment.start}.png", tiles)
         rows.append({"clip": segment.video.stem, "from": segment.start, "to": segment.end, **figures})
         print(pd.DataFrame(rows[-1:]).round(3).to_string(index=False, header=len(rows) == 1), flush=True)
     table = pd.DataFrame(rows)
-    if arguments.plain_every:
+    if plain_every:
         ours, plain = table["s"].median(), table["plain_s"].median()
         compare(
             "tracking with an image model", ours, plain, against="prompting whole frames", unit="s a frame"
@@ -106,13 +110,13 @@ def segments(footage: Path, prefix: str) -> Iterator[Segment]:
 
 
 def follow(
-    track: ImageTrack, segment: Segment, params: MasksParams, tiles: list[np.ndarray] | None
+    track: ImageTrack, segment: Segment, params: MasksParams, every: int, tiles: list[np.ndarray] | None
 ) -> dict[str, float]:
     """Track with ImageTrack: IoU at the end, median seconds per frame, and frames in each state."""
     history = History(usual_frames=params.propagation.usual_frames)
     track.begin()
     seconds, states, found = [], [], None
-    for frame in segment.frames():
+    for frame in segment.frames(every):
         image = frame.rgb()
         if found is None:
             found = track.prompt(frame.index, image, {"object": Prompt(box=segment.first)})["object"]
@@ -131,9 +135,8 @@ def follow(
     return {"iou": segment.iou(found.mask), "s": float(np.median(seconds)), **counts}
 
 
-def follow_plainly(weights: str, segment: Segment, params: MasksParams, every: int) -> dict[str, float]:
+def follow_plainly(model: Sam2, segment: Segment, every: int) -> dict[str, float]:
     """Track with the baseline: IoU at the end and median seconds per frame."""
-    model = Sam2(weights, params.model_copy(update={"input_px": _PLAIN_PX}))
     box: np.ndarray | None = segment.first
     seconds, mask = [], np.zeros((1, 1), bool)
     for frame in segment.frames(every):

@@ -1,6 +1,6 @@
 """Detection of wrong propagated masks by the quality gates, on synthetic clips with exact masks.
 
-    python -m benchmarks.losses [--weights FILE] [--seeds N] [--sheet FOLDER]
+    python -m benchmarks.losses [--weights FILE] [--seeds N] [--frames N] [--sheet FOLDER]
 
 Every clip is prompted with the object's exact box in its first frame, and tracked without further prompts. A
 frame is right if the mask has an IoU of 0.5 with the exact one, or the object is occluded and the mask is
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--weights", default="sam2_hiera_tiny_image.pt")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--frames", type=int, default=Trial.frames, help="length of every clip")
     parser.add_argument("--ordeals", nargs="*", default=ORDEALS, choices=ORDEALS)
     parser.add_argument("--sheet", type=Path, help="folder for pictures of every clip")
     arguments = parser.parse_args()
@@ -47,7 +48,10 @@ def main() -> None:
     track = ImageTrack(arguments.weights, params)
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     trials = [
-        Trial(ordeal, ground, seed) for ordeal in arguments.ordeals for ground in GROUNDS for seed in seeds
+        Trial(ordeal, ground, seed, arguments.frames)
+        for ordeal in arguments.ordeals
+        for ground in GROUNDS
+        for seed in seeds
     ]
     frames = pd.concat([run(track, trial, params, arguments.sheet) for trial in trials])
     if arguments.sheet:

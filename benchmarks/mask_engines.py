@@ -31,6 +31,7 @@ from gotowce_dagster.video.decode import read_frames
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 SAM2, MOBILE = "sam2_hiera_tiny_image.pt", "mobile_sam.pt"
 _SCALE = 3.0
+_LARGEST = "sam2, package, 1024 px"
 Target = tuple[np.ndarray, np.ndarray]
 """A crop, RGB uint8 (h, w, 3), and a point in it, (2,) as x, y."""
 Segment = Callable[[Sequence[Target]], object]
@@ -94,21 +95,24 @@ def engines(params: MasksParams) -> dict[str, Callable[[], Segment]]:
     return {
         f"sam2, ours, {side} px": lambda: ours(f"sam2:{SAM2}", params),
         f"sam2, package, {side} px": lambda: package(side),
-        "sam2, package, 1024 px": lambda: package(1024),
+        _LARGEST: lambda: package(1024),
         "mobile_sam, ours, 1024 px": lambda: ours(f"mobile_sam:{MOBILE}", params),
         "mobile_sam, ultralytics, 1024 px": ultralytics,
     }
 
 
 def measure(name: str, batch: int, count: int, rounds: int) -> dict[str, float]:
-    """CPU and wall-clock seconds per target of the fastest round, and peak memory in MB."""
+    """CPU and wall-clock seconds per target of the fastest round, and peak memory in MB.
+
+    With ``rounds`` 0, those of the round that else warms up.
+    """
     segment, chosen = engines(_params())[name](), list(targets(count))
     best_cpu = best_wall = float("inf")
     for round_number in range(rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         for start in range(0, len(chosen), batch):
             segment(chosen[start : start + batch])
-        if round_number:
+        if round_number or not rounds:
             best_cpu = min(best_cpu, (time.process_time() - cpu) / len(chosen))
             best_wall = min(best_wall, (time.perf_counter() - wall) / len(chosen))
     return {"cpu_s": best_cpu, "wall_s": best_wall, "memory_mb": peak_mb()}
@@ -126,25 +130,30 @@ def main() -> None:
     parser.add_argument("--targets", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 8])
-    parser.add_argument("--quick", action="store_true", help="two targets, one round, batches of 1")
+    parser.add_argument(
+        "--quick", action="store_true", help="one target, once, in this process, without the largest input"
+    )
     parser.add_argument("--one", nargs=2, metavar=("NAME", "BATCH"), help="one row, as JSON")
     options = parser.parse_args()
     if options.quick:
-        options.targets, options.rounds, options.batches = 2, 1, [1]
+        options.targets, options.rounds, options.batches = 1, 0, [1]
     if options.one:
         name, batch = options.one
         print(json.dumps(measure(name, int(batch), options.targets, options.rounds)))
         return
+    by, names = measure if options.quick else _measured, list(engines(_params()))
+    if options.quick:
+        names.remove(_LARGEST)
     found: dict[tuple[str, int], dict[str, float]] = {}
     print("| engine | batch | CPU s per target | s per target | peak MB |\n| --- | --- | --- | --- | --- |")
-    for name in engines(_params()):
+    for name in names:
         for batch in options.batches if name.startswith("sam2") else options.batches[:1]:
-            row = found[name, batch] = _measured(name, batch, options.targets, options.rounds)
+            row = found[name, batch] = by(name, batch, options.targets, options.rounds)
             print(
                 f"| {name} | {batch} | {row['cpu_s']:.2f} | {row['wall_s']:.2f} | {row['memory_mb']:.0f} |",
                 flush=True,
             )
-    own, same, _, mobile, other_mobile = (found[name, options.batches[0]] for name in engines(_params()))
+    own, same, *_, mobile, other_mobile = (found[name, options.batches[0]] for name in names)
     for what, mine, other, against in (
         ("a mask by SAM 2", own, same, "the sam2 package at the same input"),
         ("a mask by MobileSAM", mobile, other_mobile, "ultralytics' SAM"),

@@ -32,10 +32,11 @@ from gotowce_dagster.propagation.sam2 import Sam2Propagator
 from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build, load
 
-WEIGHTS = "sam2.1_hiera_tiny.pt"
+WEIGHTS = "random_tiny.pt"
+"""Not the name of published weights: those are refused if they are not what their name says."""
+CONFIGS.setdefault(WEIGHTS, CONFIGS["sam2.1_hiera_tiny.pt"])
 SIDE = 128
 HEIGHT, WIDTH = 270, 480
-"""Number of frames of the compared runs, and of the longer run of the reference."""
 _OURS, _THEIRS = "#0072b2", "#d55e00"
 
 POINTS = {f"object {number}": np.array([(80.0 * (number + 1), 135)]) for number in range(5)}
@@ -48,6 +49,7 @@ def main() -> None:
     )
     parser.add_argument("--frames", type=int, default=2000, help="number of frames of our long run")
     parser.add_argument("--short", type=int, default=200, help="of the short ones; one has twice as many")
+    parser.add_argument("--quick", action="store_true", help="a few frames, all in this process")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--child", nargs=3, metavar=("WHO", "FOLDER", "FRAMES"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -55,11 +57,12 @@ def main() -> None:
         who, folder, frames = arguments.child
         print(json.dumps(measure(who, Path(folder), int(frames))))
         return
-    short, frames = arguments.short, arguments.frames
+    short, frames = (2, 6) if arguments.quick else (arguments.short, arguments.frames)
+    run = measure_here if arguments.quick else fresh_process
     with tempfile.TemporaryDirectory() as folder:
         prepare(Path(folder), max(2 * short, frames), (short, 2 * short))
         runs = {
-            (who, count): fresh_process(who, Path(folder), count)
+            (who, count): run(who, Path(folder), count)
             for who, count in (
                 ("ours", short),
                 ("reference", short),
@@ -73,7 +76,7 @@ def main() -> None:
 
 
 def prepare(folder: Path, frames: int, counts: Sequence[int]) -> None:
-    """Write random weights under the official name, and JPEG files of a moving pattern."""
+    """Write random weights, and JPEG files of a moving pattern."""
     import torch
 
     torch.manual_seed(0)
@@ -90,14 +93,21 @@ def prepare(folder: Path, frames: int, counts: Sequence[int]) -> None:
             os.link(folder / "long" / f"{index}.jpg", folder / str(count) / f"{index}.jpg")
 
 
+def settings(folder: Path) -> dict[str, str]:
+    """The environment of a run: weights in the folder, no GPU, no bars."""
+    return {"GOTOWCE_WEIGHTS_DIR": str(folder), "CUDA_VISIBLE_DEVICES": "", "TQDM_DISABLE": "1"}
+
+
+def measure_here(who: str, folder: Path, frames: int) -> dict:
+    """Run ``measure`` in this process; memory is then that of all runs so far."""
+    os.environ |= settings(folder)
+    return measure(who, folder, frames)
+
+
 def fresh_process(who: str, folder: Path, frames: int) -> dict:
     """Run ``measure`` in its own process."""
     command = [sys.executable, "-m", "benchmarks.propagation_memory", "--child", who, folder, str(frames)]
-    environment = os.environ | {
-        "GOTOWCE_WEIGHTS_DIR": str(folder),
-        "CUDA_VISIBLE_DEVICES": "",
-        "TQDM_DISABLE": "1",
-    }
+    environment = os.environ | settings(folder)
     done = subprocess.run(
         command, env=environment, cwd=Path(__file__).parent.parent, check=True, stdout=subprocess.PIPE
     )

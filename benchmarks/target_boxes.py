@@ -8,6 +8,7 @@ benchmarks/image_masks.py has the ablation of mask selection.
 
 import argparse
 import time
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -28,9 +29,10 @@ def main() -> None:
     )
     parser.add_argument("footage", type=Path)
     parser.add_argument("engines", nargs="*", default=ENGINES)
+    parser.add_argument("--most", type=int, help="no more frames than this")
     arguments = parser.parse_args()
     project = Project.find(Path(__file__).parent)
-    cases = list(read_cases(arguments.footage, project))
+    cases = list(islice(read_cases(arguments.footage, project), arguments.most))
     pd.set_option("display.width", 200)
     for engine in arguments.engines:
         results = run(engine, cases, project)
