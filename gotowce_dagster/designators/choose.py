@@ -217,7 +217,7 @@ def _learn_family(
         Scene(part, mask_of(part, draft.colours) if draft.colours else np.zeros(part.shape[:2], np.uint8))
         for part in parts
     ]
-    return list(families.FAMILIES[family].learn(scenes, places, draft))
+    return list(families.learn(family, scenes, places, draft))
 
 
 def _measure(

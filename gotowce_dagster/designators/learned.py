@@ -101,6 +101,12 @@ def _picture(lines: tuple[str, ...]) -> Cutout:
     return read(lines)
 
 
+@lru_cache(maxsize=8)
+def _padded(cutout: Cutout) -> Cutout:
+    """The mark and what is compared around it."""
+    return cutout.padded(_MARGIN)
+
+
 def _sizes(look: LearnedLook) -> np.ndarray:
     """Longer sides in pixels that are searched for, evenly spaced by their logarithm."""
     low, high = look.size_px
@@ -153,22 +159,30 @@ def correlation(ycrcb: np.ndarray, mark: Cutout) -> np.ndarray:
         float32 (H, W), each value at the mark's middle.
     """
     unit = CONTRAST.astype(np.float32)
-    image = ycrcb.astype(np.float32) / unit
+    image = cv2.multiply(ycrcb, (*(1 / unit).tolist(), 0.0), dtype=cv2.CV_32F)
     wide = 2 * max(mark.sides) + 1
     ground = cv2.blur(image, (wide, wide), borderType=cv2.BORDER_REFLECT)
-    apart = np.clip(image - ground, -_MOST, _MOST)
+    apart = cv2.subtract(image, ground)
+    np.clip(apart, -_MOST, _MOST, out=apart)
     opacity, paint = mark.opacity, mark.colour / unit
     counted = cv2.dilate((opacity > 0.1).astype(np.float32), np.ones((3, 3), np.uint8))
     # Sum of apart * opacity * (paint - ground), the ground that of each pixel.
-    total = _correlated(_summed(apart * ground), -opacity)
-    for channel, plane in enumerate(cv2.split(apart)):
-        total += _correlated(plane, opacity * paint[..., channel])
+    total = _correlated(_summed(cv2.multiply(apart, ground)), -opacity)
+    for channel in range(3):
+        total += _correlated(cv2.extractChannel(apart, channel), opacity * paint[..., channel])
     # Sum of (opacity * (paint - ground))^2, the ground that of the middle.
     share = opacity**2
-    expected = share.sum() * _summed(ground**2) + float((share[..., None] * paint**2).sum())
-    expected -= cv2.transform(ground, 2 * (share[..., None] * paint).sum(axis=(0, 1))[None])
-    seen = _correlated(_summed(apart**2), counted)
-    return total / np.sqrt(np.maximum(expected, 1e-3) * np.maximum(seen, 0.02 * expected) + 1e-6)
+    usual = (share[..., None] * paint).sum(axis=(0, 1)) / max(float(share.sum()), 1e-6)
+    spread = float((share[..., None] * (paint - usual) ** 2).sum())
+    expected = share.sum() * _squared(cv2.subtract(ground, (*usual.tolist(), 0.0))) + spread
+    np.maximum(expected, 1e-3, out=expected)
+    seen = np.maximum(_correlated(_squared(apart), counted), 0.02 * expected)
+    return total / np.sqrt(expected * seen + 1e-6)
+
+
+def _squared(planes: np.ndarray) -> np.ndarray:
+    """The sum of squares over the channels of (H, W, 3)."""
+    return _summed(cv2.multiply(planes, planes))
 
 
 def _summed(planes: np.ndarray) -> np.ndarray:
@@ -178,7 +192,7 @@ def _summed(planes: np.ndarray) -> np.ndarray:
 
 def _correlated(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Cross-correlation of the size of the values; zeros where the kernel leaves them."""
-    if (np.array(values.shape) < kernel.shape).any():
+    if values.shape[0] < kernel.shape[0] or values.shape[1] < kernel.shape[1]:
         return np.zeros(values.shape, np.float32)
     full = cv2.matchTemplate(values, kernel.astype(np.float32), cv2.TM_CCORR)
     top, left = kernel.shape[0] // 2, kernel.shape[1] // 2
@@ -213,13 +227,13 @@ def _at(ycrcb: np.ndarray, cutout: Cutout, middle: np.ndarray, sides: np.ndarray
     """The likeness at the best place up to ``reach`` pixels beside a middle, with these sides."""
     box = np.concatenate((middle - sides / 2, middle + sides / 2))
     part = window(ycrcb, box, cutout.sides, _MARGIN + reach)
-    mark = cutout.padded(_MARGIN)
+    mark = _padded(cutout)
     unit = CONTRAST.astype(np.float32)
     ground = np.median(part[::3, ::3].reshape(-1, 3), axis=0)
     apart = np.clip((part - ground) / unit, -_MOST, _MOST)
     pattern = (mark.opacity[..., None] * (mark.colour - ground) / unit).astype(np.float32)
     fit = cv2.matchTemplate(apart, pattern, cv2.TM_CCORR)
-    energy = cv2.matchTemplate(_summed(apart**2), _support(mark), cv2.TM_CCORR)
+    energy = cv2.matchTemplate(_squared(apart), _support(mark), cv2.TM_CCORR)
     _, _, _, (x, y) = cv2.minMaxLoc(fit / np.sqrt(np.maximum(energy, 1e-3)))
     shown = part[y : y + mark.opacity.shape[0], x : x + mark.opacity.shape[1]]
     shift = (np.array([x, y]) - reach) * sides / cutout.sides

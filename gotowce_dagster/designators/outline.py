@@ -25,8 +25,9 @@ from gotowce_dagster.designators.base import (
 )
 from gotowce_dagster.designators.profile import Look, OutlineLook
 
-CLOSE = 2
-"""Gaps in the line in pixels that are closed."""
+CLOSE, _WIDE_CLOSE = 2, 4
+"""Gaps in the line in pixels that are closed; the latter in lines as wide as that, which compression breaks
+where the ground resembles them."""
 _ONE_SHAPE = 0.14
 """Examples whose aspects differ by less, as a logarithm, are of one shape, which other marks nearly keep."""
 
@@ -65,21 +66,36 @@ class Outline:
     def find(self, scene: Scene, look: Look) -> list[Sighting]:
         """See base.Family."""
         assert isinstance(look, OutlineLook)
-        low, high = look.enclosed
-        found = []
-        for box, share, width, hollow in _enclosing(scene.mask, look.size_px[0]):
-            if not fits_size(box, look):
-                continue
-            confidence = ramp(share, 0.6 * low, low) * ramp(share, min(1.4 * high, 1.2), high)
-            confidence *= ramp(width, 2.2 * look.thickness_px + 1, 1.5 * look.thickness_px + 0.5)
-            confidence *= ramp(hollow, 0.6 * look.hollow, look.hollow) if look.hollow else 1.0
-            if confidence > 0.2:
-                found.append(Sighting(box, confidence))
+        found = _sightings(scene.mask, look, CLOSE)
+        if look.thickness_px >= _WIDE_CLOSE:
+            broken = _sightings(scene.mask, look, _WIDE_CLOSE)
+            found += [other for other in broken if not any(_overlap(other.box, s.box) for s in found)]
         return found
 
     def mark_pixels(self, mask: np.ndarray, box: np.ndarray, look: Look) -> np.ndarray:
         """See base.Family."""
         return pixels_in(mask, box, 3)
+
+
+def _sightings(mask: np.ndarray, look: OutlineLook, reach: int) -> list[Sighting]:
+    """Outlines in a mask whose gaps of ``reach`` pixels are closed."""
+    low, high = look.enclosed
+    found = []
+    for box, share, width, hollow in _enclosing(mask, look.size_px[0], reach):
+        if not fits_size(box, look):
+            continue
+        confidence = ramp(share, 0.6 * low, low) * ramp(share, min(1.4 * high, 1.2), high)
+        confidence *= ramp(width, 2.2 * look.thickness_px + 1, 1.5 * look.thickness_px + 0.5)
+        # A mark of half the size has a line of half the width at least.
+        confidence *= ramp(width, 0.25 * look.thickness_px, 0.5 * look.thickness_px)
+        confidence *= ramp(hollow, 0.6 * look.hollow, look.hollow) if look.hollow else 1.0
+        if confidence > 0.2:
+            found.append(Sighting(box, confidence))
+    return found
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool((np.maximum(one[:2], other[:2]) < np.minimum(one[2:], other[2:])).all())
 
 
 def _vary(boxes: Sequence[np.ndarray]) -> bool:
@@ -88,10 +104,13 @@ def _vary(boxes: Sequence[np.ndarray]) -> bool:
     return bool(np.ptp(np.log(size[:, 0] / size[:, 1])) > _ONE_SHAPE)
 
 
-def _enclosing(mask: np.ndarray, smallest: float) -> list[tuple[np.ndarray, float, float, float]]:
-    """Pieces of a mask that enclose something: box, share of the box enclosed, mean width of the line, and
-    which share of what is enclosed is one hole: words have several, and small ones."""
-    joined = closed(mask, CLOSE)
+def _enclosing(
+    mask: np.ndarray, smallest: float, reach: int = CLOSE
+) -> list[tuple[np.ndarray, float, float, float]]:
+    """Pieces of a mask that enclose something when gaps of ``reach`` pixels are closed: box, share of the box
+    enclosed, mean width of the line, and which share of what is enclosed is one hole: words have several, and
+    small ones."""
+    joined = closed(mask, reach)
     blobs = blobs_of(joined, least=12)
     found = []
     for number, box in enumerate(blobs.boxes):

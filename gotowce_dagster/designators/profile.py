@@ -169,6 +169,9 @@ class _Look(_Part):
     """Width of the lines in pixels."""
     inset_px: tuple[float, float, float, float] = (0, 0, 0, 0)
     """How far inside the found box each drawn edge x1, y1, x2, y2 lies, as the examples were drawn."""
+    contrast: float = Field(default=0, ge=0)
+    """How far the mark's pixels stand out from what is beside them, at full confidence, in levels that
+    compression does not reach; 0: not looked at."""
     target: Target = Target()
     not_marks: tuple[tuple[float, float, float, float], ...] = ()
     """Boxes xyxy of static parts of the HUD that look like the mark; detections in them are dropped."""

@@ -16,7 +16,7 @@ from gotowce_dagster.designators.base import Draft, Scene, Sighting
 from gotowce_dagster.designators.bracket import is_known
 from gotowce_dagster.designators.choose import SURE, candidates, marks
 from gotowce_dagster.designators.circles import alone, circles
-from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.evidence import mask_of, to_ycrcb
 from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.hud import still, still_regions
 from gotowce_dagster.designators.outline import Outline
@@ -255,6 +255,41 @@ def test_words_enclose_several_small_holes_and_are_no_outline() -> None:
     assert [s.box.tolist() for s in found] == [box.tolist()]
     anything = wider.model_copy(update={"hollow": 0.0})
     assert len(Outline().find(scene(draw=True, word=True), anything)) == 2
+
+
+@pytest.mark.parametrize(
+    ("width", "gap", "count"),
+    [(5, 0, 1), (5, 4, 1), (3, 0, 1), (1, 0, 0)],
+    ids=["as learned", "broken", "half as wide", "hairline"],
+)
+def test_outlines_have_lines_about_as_wide_as_those_learned(width: int, gap: int, count: int) -> None:
+    def scene(width: int, gap: int = 0) -> Scene:
+        mask = np.zeros((120, 120), np.uint8)
+        cv2.rectangle(mask, (40, 40), (70, 80), 1, width)
+        mask[:60, 55 : 55 + gap] = 0
+        return Scene(np.zeros((120, 120, 3), np.uint8), mask)
+
+    box = np.array([38.0, 38, 73, 83])
+    colours = (Colour(ycrcb=(128, 128, 128), tolerance=(9, 9, 9)),)
+    [look] = Outline().learn([scene(5)] * 3, [box] * 3, Draft("mark", "ship", colours))
+    found = Outline().find(scene(width, gap), look)
+    assert sum(s.confidence >= SURE for s in found) == count
+
+
+@pytest.mark.parametrize(("luma", "found"), [(170, 1), (112, 0)], ids=["a mark", "rough ground"])
+def test_marks_stand_out_from_what_is_beside_them(luma: int, found: int) -> None:
+    colours = (Colour(ycrcb=(140, 128, 128), tolerance=(40, 9, 9)),)
+
+    def scene(luma: int) -> Scene:
+        ycrcb = np.full((360, 480, 3), (98, 128, 128), np.uint8)
+        cv2.rectangle(ycrcb, (40, 40), (70, 80), (luma, 128, 128), 4)
+        return Scene(ycrcb, mask_of(ycrcb, colours))
+
+    box = np.array([38.0, 38, 73, 83])
+    [look] = families.learn("outline", [scene(170)] * 3, [box] * 3, Draft("mark", "ship", colours))
+    shown = scene(luma)
+    assert len(Outline().find(shown, look)) == 1  # its form is that of the mark
+    assert len(families.find(shown.ycrcb, look, SURE)) == found
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from gotowce_dagster.designators.cutout import cut_out
 from gotowce_dagster.designators.erase import mark_pixels
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
-from gotowce_dagster.designators.learned import Learned, likeness
+from gotowce_dagster.designators.learned import Learned, correlation, likeness
 from gotowce_dagster.designators.picture import Cutout, read, written
 from gotowce_dagster.designators.profile import LearnedLook, Profile, read_profile, write_profile
 from gotowce_dagster.designators.relation import usual_target
@@ -93,6 +93,25 @@ def test_mark_is_found_on_an_unseen_ground_and_nothing_without_it() -> None:
     white = ground.copy()
     white[51:71, 77:101] = 240
     assert marks(to_ycrcb(white), look, SURE) == []
+
+
+def test_correlation_is_that_of_the_mark_with_what_differs_from_the_surroundings() -> None:
+    rng, unit, wide = np.random.default_rng(5), np.array([24.0, 12, 12]), 2 * 9 + 1
+    ycrcb = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    mark = Cutout(
+        rng.uniform(0, 255, (7, 9, 3)).astype(np.float32), rng.uniform(0, 1, (7, 9)).astype(np.float32)
+    )
+    image = ycrcb / unit
+    ground = cv2.blur(image, (wide, wide), borderType=cv2.BORDER_REFLECT)
+    apart, share, paint = (image - ground).clip(-4, 4), mark.opacity[..., None], mark.colour / unit
+    counted = cv2.dilate((mark.opacity > 0.1).astype(np.uint8), np.ones((3, 3), np.uint8))[..., None]
+    for y, x in ((12, 20), (30, 50), (3, 4)):
+        near = np.s_[y - 3 : y + 4, x - 4 : x + 5]
+        total = (apart[near] * share * (paint - ground[near])).sum()
+        expected = ((share * (paint - ground[y, x])) ** 2).sum()
+        seen = (apart[near] ** 2 * counted).sum()
+        value = total / np.sqrt(expected * max(seen, 0.02 * expected))
+        assert correlation(ycrcb, mark)[y, x] == pytest.approx(value, abs=1e-4)
 
 
 def test_likeness_of_the_mark_itself_and_of_an_empty_place() -> None:
