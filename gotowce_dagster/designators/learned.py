@@ -159,7 +159,7 @@ def correlation(ycrcb: np.ndarray, mark: Cutout) -> np.ndarray:
         float32 (H, W), each value at the mark's middle.
     """
     unit = CONTRAST.astype(np.float32)
-    image = cv2.multiply(ycrcb, (*(1 / unit).tolist(), 0.0), dtype=cv2.CV_32F)
+    image = cv2.multiply(ycrcb, np.append(1 / unit, 0.0), dtype=cv2.CV_32F)
     wide = 2 * max(mark.sides) + 1
     ground = cv2.blur(image, (wide, wide), borderType=cv2.BORDER_REFLECT)
     apart = cv2.subtract(image, ground)
@@ -174,7 +174,7 @@ def correlation(ycrcb: np.ndarray, mark: Cutout) -> np.ndarray:
     share = opacity**2
     usual = (share[..., None] * paint).sum(axis=(0, 1)) / max(float(share.sum()), 1e-6)
     spread = float((share[..., None] * (paint - usual) ** 2).sum())
-    expected = share.sum() * _squared(cv2.subtract(ground, (*usual.tolist(), 0.0))) + spread
+    expected = share.sum() * _squared(cv2.subtract(ground, np.append(usual, 0.0))) + spread
     np.maximum(expected, 1e-3, out=expected)
     seen = np.maximum(_correlated(_squared(apart), counted), 0.02 * expected)
     return total / np.sqrt(expected * seen + 1e-6)
