@@ -101,7 +101,10 @@ def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[
 
 
 def _reason(event: dg.DagsterEvent) -> str:
-    error = event.step_failure_data.error
+    failure = event.step_failure_data
+    if (by_stage := failure.user_failure_data) and by_stage.description:
+        return by_stage.description  # the sentence alone, without the class of the error
+    error = failure.error
     if error is None:
         return "no reason given"
     return (error.cause or error).message.strip()

@@ -8,6 +8,7 @@ import pytest
 from gotowce_dagster.assets.reporting import log_progress
 from gotowce_dagster.cli import demonstration
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.stages.table import STAGES
 from tests.cli.running import run
 
@@ -57,3 +58,30 @@ def test_what_a_stage_logs_is_shown_while_dagster_runs_it(
     with dg.instance_for_test(overrides={"python_logs": settings}) as instance:
         assert demonstration._execute(instance, "train_in_rounds", None) == []
     assert "round 0: drawing crops" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "expected"),
+    [(True, "trained (train_in_rounds): a.mp4: not a video"), (False, "ValueError: unexpected")],
+    ids=["a sentence for users", "a fault"],
+)
+def test_a_failed_step_is_named_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, wrapped: bool, expected: str
+) -> None:
+    @dg.asset(required_resource_keys={"progress"})
+    def trained() -> None:
+        if not wrapped:
+            raise ValueError("unexpected")
+        try:
+            raise InputError("a.mp4: not a video")
+        except InputError as error:
+            raise dg.Failure(str(error)) from error
+
+    made = dg.Definitions(
+        [trained], jobs=[dg.define_asset_job("train_in_rounds")], resources={"progress": log_progress}
+    )
+    monkeypatch.setattr(demonstration, "defs", lambda: made)
+    with dg.instance_for_test() as instance:
+        (problem,) = demonstration._execute(instance, "train_in_rounds", None)
+    assert problem.endswith(expected)
+    assert "InputError" not in problem
