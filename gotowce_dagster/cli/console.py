@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gotowce_dagster.core.background import in_background
-from gotowce_dagster.core.progress import Progress
+from gotowce_dagster.core.progress import LINE_EVERY_S, Progress
 
 # Text is printed literally, because a file may be named `[b]` or `:skull:`. Styled text is a Text.
 out = Console(markup=False, emoji=False)
@@ -36,10 +36,6 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.3g}/s")
-
-
-_LINE_EVERY_S = 8.0
-"""Seconds between lines of progress where standard error is not a terminal."""
 
 
 class _Lines:
@@ -118,7 +114,7 @@ def _progress_lines() -> Generator[Callable[[str], Progress]]:
     lines = _Lines()
 
     def beat(ended: threading.Event) -> None:
-        while not ended.wait(_LINE_EVERY_S):
+        while not ended.wait(LINE_EVERY_S):
             lines.show_unfinished()
 
     with in_background(beat, "progress"):

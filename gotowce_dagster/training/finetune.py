@@ -21,14 +21,11 @@ from gotowce_dagster.config.params import TrainingParams
 from gotowce_dagster.core.device import best_device
 from gotowce_dagster.core.digests import content_sha256
 from gotowce_dagster.core.files import remove
-from gotowce_dagster.core.progress import Progress
+from gotowce_dagster.core.progress import LINE_EVERY_S, Progress
 from gotowce_dagster.training.engines.base import OnBatch, OnEpoch, Run, State, epoch_folder, read_state
 from gotowce_dagster.training.engines.registry import ENGINES
 
 _log = logging.getLogger(__name__)
-
-_LINE_EVERY_S = 8.0
-"""Seconds between progress lines within an epoch."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def _lines(epochs: int) -> OnBatch:
 
     def line(epoch: int, done: int, images: int, loss: float) -> None:
         nonlocal last
-        if time.monotonic() - last >= _LINE_EVERY_S:
+        if time.monotonic() - last >= LINE_EVERY_S:
             last = time.monotonic()
             _log.info("epoch %d of %d: image %d of %d, loss %.3g", epoch, epochs, done, images, loss)
 

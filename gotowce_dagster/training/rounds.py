@@ -21,7 +21,7 @@ from gotowce_dagster.config.params import RoundsParams, TrainingParams
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.digests import content_sha256
 from gotowce_dagster.core.files import fresh_dir, fresh_file, remove
-from gotowce_dagster.core.progress import Progress
+from gotowce_dagster.core.progress import Progress, in_log
 from gotowce_dagster.core.tables import TAUGHT, write_table
 from gotowce_dagster.labels.export import class_names, read_objects
 from gotowce_dagster.training.crops import Proposals, Proposed, crop_side, write_crops
@@ -119,7 +119,7 @@ def train_on_crops(
         before = found
         frames = searched_frames(provenance, params.rounds.frames, params.rounds.hold)
         _log.info("round %d: searching %d frames for unmarked targets", number, len(frames))
-        file = _search(dataset, provenance, trained.weights, params, work, tile_px=tile_side(params, px))
+        file = _search(dataset, provenance, trained.weights, params, work, px=px, number=number)
         searched.add(file)
         found = pd.read_parquet(file)
         _log.info("round %d: %d boxes to learn as labels", number, _adopted(found))
@@ -233,9 +233,11 @@ def _search(
     params: TrainingParams,
     work: Path,
     *,
-    tile_px: int,
+    px: int,
+    number: int,
 ) -> Path:
     """The file in the work folder with the proposals of a round's model; written unless it exists."""
+    tile_px = tile_side(params, px)
     settings = [params.rounds.model_dump(exclude={"count", "least_gain"}), params.imgsz, tile_px]
     shown = provenance[["image", "phash", "split", "kind", "reviewed"]].to_csv(index=False)
     key = f"{settings}{shown}{content_sha256(weights)}"
@@ -243,7 +245,8 @@ def _search(
     file = work / f"proposed-{digest}.parquet"
     if not file.exists():
         predict = load_model(weights, params.imgsz, tile_px, enlarge=False)
-        _, table = propose(dataset, provenance, predict, params.rounds)
+        progress = in_log(_log, f"round {number}: frames searched")
+        _, table = propose(dataset, provenance, predict, params.rounds, progress)
         with fresh_file(file) as new:
             table.to_parquet(new)
     return file

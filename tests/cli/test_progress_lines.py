@@ -9,7 +9,7 @@ from gotowce_dagster.cli import console
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "_LINE_EVERY_S", 0.05)
+    monkeypatch.setattr(console, "LINE_EVERY_S", 0.05)
 
 
 def _lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
