@@ -12,7 +12,6 @@ confidently as targets, but fly by. Faint boxes that do not persist are backgrou
 painted over, a model could never learn that a star is no target.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -191,10 +190,10 @@ def surely_seen(
     return boxes
 
 
-def two_looks(
-    image: np.ndarray, predict: Callable[[np.ndarray], sv.Detections], params: RoundsParams
-) -> tuple[sv.Detections, np.ndarray]:
+def two_looks(image: np.ndarray, predict: Predict, params: RoundsParams) -> tuple[sv.Detections, np.ndarray]:
     """What a model finds in a picture, and whether it finds it in the mirror image of its surroundings too.
+
+    If the surroundings of all boxes are larger together than the picture, it is mirrored as a whole.
 
     Returns:
         Boxes with a confidence of at least ``doubt``, and bool (n,): those that are as sure as ``adopt`` in
@@ -206,32 +205,47 @@ def two_looks(
     if not len(found):
         return found, np.zeros(0, bool)
     sure = _confidence(found) >= params.adopt
-    for number in np.flatnonzero(sure):
-        sure[number] = _is_in_mirror_image(image, found.xyxy[number], predict, params)
+    sure[sure] = _are_in_mirror_image(image, found.xyxy[sure], predict, params)
     return found, sure
 
 
-def _is_in_mirror_image(
-    image: np.ndarray, box: np.ndarray, predict: Callable[[np.ndarray], sv.Detections], params: RoundsParams
-) -> bool:
-    """Whether a model finds a box again, as sure, in its surroundings mirrored."""
-    side = max(_AROUND_PX, int(_AROUND * (box[2:] - box[:2]).max()))
+def _are_in_mirror_image(
+    image: np.ndarray, boxes: np.ndarray, predict: Predict, params: RoundsParams
+) -> np.ndarray:
+    """Whether a model finds each box again, as surely, in the mirror image of its surroundings, bool (n,)."""
     height, width = image.shape[:2]
-    x, y = (
-        ((box[:2] + box[2:] - side) / 2)
-        .round()
-        .astype(int)
-        .clip(0, [max(width - side, 0), max(height - side, 0)])
+    windows = [_surroundings(box, width, height) for box in boxes]
+    # A model that is sure of everything would look hundreds of times.
+    if sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in windows) >= width * height:
+        seen = _seen_mirrored(image, (0, 0, width, height), predict, params)
+        return sv.box_iou_batch(boxes, seen).max(axis=1, initial=0) >= params.box_iou
+    return np.array(
+        [
+            sv.box_iou_batch(box[None], _seen_mirrored(image, window, predict, params)).max(initial=0)
+            >= params.box_iou
+            for box, window in zip(boxes, windows, strict=True)
+        ],
+        bool,
     )
-    around = image[y : y + side, x : x + side]
-    seen = predict(np.ascontiguousarray(around[:, ::-1]))
+
+
+def _surroundings(box: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
+    """The square around a box in which it is looked for again, inside the frame, xyxy."""
+    side = max(_AROUND_PX, int(_AROUND * (box[2:] - box[:2]).max()))
+    corner = ((box[:2] + box[2:] - side) / 2).round().astype(int)
+    x, y = corner.clip(0, [max(width - side, 0), max(height - side, 0)]).tolist()
+    return x, y, min(x + side, width), min(y + side, height)
+
+
+def _seen_mirrored(
+    image: np.ndarray, window: tuple[int, int, int, int], predict: Predict, params: RoundsParams
+) -> np.ndarray:
+    """What a model is sure of in the mirror image of a part of a picture; boxes of the whole, xyxy (n, 4)."""
+    x1, y1, x2, y2 = window
+    seen = predict(np.ascontiguousarray(image[y1:y2, x1:x2][:, ::-1]))
     boxes = seen.xyxy[_confidence(seen) >= params.adopt]
-    if not len(boxes):
-        return False
-    span = around.shape[1]
-    back = np.column_stack([span - boxes[:, 2], boxes[:, 1], span - boxes[:, 0], boxes[:, 3]])
-    back += np.array([x, y, x, y])
-    return bool(sv.box_iou_batch(box[None], back).max() >= params.box_iou)
+    back = np.column_stack([x2 - x1 - boxes[:, 2], boxes[:, 1], x2 - x1 - boxes[:, 0], boxes[:, 3]])
+    return back + np.array([x1, y1, x1, y1])
 
 
 def is_background(

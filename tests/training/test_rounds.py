@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +75,27 @@ def test_two_looks(first: sv.Detections, second: sv.Detections, found: int, sure
     seen, is_sure = two_looks(image, lambda some: first if some[0, 0, 0] else second, PARAMS)
     assert len(seen) == found
     assert is_sure.tolist() == sure
+
+
+@pytest.mark.parametrize(("count", "looks"), [(0, 1), (3, 4), (40, 2)])
+def test_a_model_that_is_sure_of_everything_looks_twice(count: int, looks: int) -> None:
+    """Every box has its own look in the mirror image, until one at the whole picture costs less."""
+    image = np.zeros((600, 800, 3), np.uint8)
+    corners = [(20 + 100 * column, 20 + 120 * row) for row in range(5) for column in range(8)][:count]
+    for left, top in corners:
+        image[top : top + 24, left : left + 30] = 128
+    seen: list[tuple[int, ...]] = []
+
+    def predict(some: np.ndarray) -> sv.Detections:
+        seen.append(some.shape)
+        _, _, found, _ = cv2.connectedComponentsWithStats((some[..., 0] == 128).astype(np.uint8))
+        found = found[1:, :4]
+        return _sees(np.hstack([found[:, :2], found[:, :2] + found[:, 2:]]).tolist(), [0.9] * len(found))
+
+    found, sure = two_looks(image, predict, PARAMS)
+    assert (len(found), sure.tolist()) == (count, [True] * count)
+    assert len(seen) == looks
+    assert set(seen[1:]) <= ({(256, 256, 3)} if count < 10 else {image.shape})
 
 
 @pytest.mark.parametrize(
