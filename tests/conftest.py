@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.intake.code_digests import listings
 from tests.support.order import place
 from tests.support.warm import search_path
 from tests.support.working_tree import commit_all, copy_working_tree
@@ -56,6 +57,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = ("data/raw/", "data/truth/")
     copy_working_tree(ROOT, root, lambda name: not name.startswith(own) or name.endswith(".keep"))
     (root / "data" / "videos.yaml").write_text("videos: {}\n", encoding="utf-8")
+    listings(Paths(root))  # kept for all its copies
     commit_all(root)
     return root
 
