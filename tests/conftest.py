@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.intake.code_digests import listings
-from tests.support.order import place
+from tests.support.order import OneServer, place
 from tests.support.warm import search_path
 from tests.support.working_tree import commit_all, copy_working_tree
 
@@ -43,6 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if "GOTOWCE_WEIGHTS_DIR" not in os.environ and _FETCH.exists():
         subprocess.run([sys.executable, _FETCH, "--into", _CACHE], check=True, stdout=sys.stderr)
         os.environ["GOTOWCE_WEIGHTS_DIR"] = str(_CACHE)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneServer | None:
+    """Let one worker take all tests of Label Studio."""
+    return OneServer(config, log) if config.option.dist == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
