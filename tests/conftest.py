@@ -17,7 +17,7 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.intake.code_digests import listings
 from tests.support.order import OneServer, place
-from tests.support.warm import search_path
+from tests.support.warm import python, search_path
 from tests.support.working_tree import commit_all, copy_working_tree
 
 # No deadlines: a machine that does something else beside would fail tests by the clock.
@@ -95,6 +95,14 @@ def make_clone(template: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def clone(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A clone of a test's own."""
     return make_clone(template, tmp_path / "clone", monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def warm_workers() -> Iterator[None]:
+    """Contenders of a comparison are measured in processes that are forked from a warm one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", python())
+        yield
 
 
 @pytest.fixture(scope="session")
