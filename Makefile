@@ -15,7 +15,7 @@ demo: install
 	gotowce demo
 
 # In as many processes as WORKERS says (0: in this one), each with one thread. The tests of a file stay together: they may
-# share what one of them has made. Their order is that of tests/support/order.py.
+# share what one of them has made. Their order is that of tests/support/order.py, which also names the tests of one server.
 PYTEST = pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: WORKERS ?= 2

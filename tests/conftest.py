@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -14,8 +15,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
-from tests.support.order import place
-from tests.support.warm import search_path
+from gotowce_dagster.intake.code_digests import listings
+from tests.support.order import OneServer, place
+from tests.support.warm import python, search_path
 from tests.support.working_tree import commit_all, copy_working_tree
 
 # No deadlines: a machine that does something else beside would fail tests by the clock.
@@ -44,6 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["GOTOWCE_WEIGHTS_DIR"] = str(_CACHE)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneServer | None:
+    """Let one worker take all tests of Label Studio."""
+    return OneServer(config, log) if config.option.dist == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the files that take longest."""
     items.sort(key=lambda item: place(item.path, ROOT / "tests"))
@@ -51,11 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh clone of this project, as it stands, with no videos."""
+    """A fresh clone of this project, as it stands, with no videos, and without what no command reads."""
     root = tmp_path_factory.mktemp("template")
-    own = ("data/raw/", "data/truth/")
-    copy_working_tree(ROOT, root, lambda name: not name.startswith(own) or name.endswith(".keep"))
+    left_out = ("data/raw/", "data/truth/", "benchmarks/", "docs/", "tests/")
+    copy_working_tree(ROOT, root, lambda name: not name.startswith(left_out) or name.endswith(".keep"))
     (root / "data" / "videos.yaml").write_text("videos: {}\n", encoding="utf-8")
+    listings(Paths(root))  # kept for all its copies
     commit_all(root)
     return root
 
@@ -86,6 +95,14 @@ def make_clone(template: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def clone(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A clone of a test's own."""
     return make_clone(template, tmp_path / "clone", monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def warm_workers() -> Iterator[None]:
+    """Contenders of a comparison are measured in processes that are forked from a warm one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", python())
+        yield
 
 
 @pytest.fixture(scope="session")

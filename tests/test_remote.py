@@ -16,6 +16,7 @@ from gotowce_dagster.intake.pipelines import stage_address
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.stages.table import STAGES
 from tests.assets.test_one_pipeline import PROFILE, SMALL, change, film
+from tests.conftest import make_clone
 from tests.test_second_person import PER_VIDEO, commit, label, run
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -23,21 +24,31 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 VIDEOS = ("scene_1", "scene_2")
 
 
+@pytest.fixture(scope="module")
+def labelled(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with two labelled videos and their dataset."""
+    folder = tmp_path_factory.mktemp("labelled")
+    with pytest.MonkeyPatch.context() as patch:
+        clone = make_clone(template, folder / "clone", patch)
+        change(clone, **SMALL)
+        (clone.paths.profiles / "synthetic.toml").write_text(PROFILE, encoding="utf-8")
+        for seed, _ in enumerate(VIDEOS, start=1):
+            intake.add(clone, film(folder / f"scene_{seed}.mp4", seed))
+        intake.sync(clone)
+        project = Project(clone.paths)
+        label(project, *VIDEOS)
+        STAGES["yolo_dataset"].run(project, silent)
+        DvcRepo(clone.paths.root).commit("yolo_dataset")
+    return clone.paths.root
+
+
 @pytest.fixture
-def pushed(clone: Project, tmp_path: Path) -> Project:
-    """A project with two labelled videos and their dataset, committed to git; nothing is pushed yet."""
-    change(clone, **SMALL)
-    (clone.paths.profiles / "synthetic.toml").write_text(PROFILE, encoding="utf-8")
-    for seed, _ in enumerate(VIDEOS, start=1):
-        intake.add(clone, film(tmp_path / f"scene_{seed}.mp4", seed))
-    intake.sync(clone)
-    project = Project(clone.paths)
-    label(project, *VIDEOS)
-    STAGES["yolo_dataset"].run(project, silent)
-    DvcRepo(clone.paths.root).commit("yolo_dataset")
+def pushed(labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of it with a remote, committed to git; nothing is pushed yet."""
+    project = make_clone(labelled, tmp_path / "clone", monkeypatch)
     (tmp_path / "remote").mkdir()
-    run(clone.paths.root, "dvc", "remote", "add", "--default", "folder", str(tmp_path / "remote"))
-    commit(clone.paths.root)
+    run(project.paths.root, "dvc", "remote", "add", "--default", "folder", str(tmp_path / "remote"))
+    commit(project.paths.root)
     return project
 
 

@@ -79,7 +79,14 @@ def film(path: Path, pictures: Mapping[int, np.ndarray]) -> None:
     for index in range(max(pictures) + 1):
         last = pictures.get(index, last)
         frames.append(last)
-    write_video(path, frames, codec="ffv1", pixel_format="bgr0", container_format="matroska")
+    write_video(
+        path,
+        frames,
+        codec="libx264rgb",
+        pixel_format="rgb24",
+        options={"qp": "0", "preset": "ultrafast", "bf": "0"},
+        container_format="matroska",
+    )
 
 
 def box_at(number: int) -> np.ndarray:

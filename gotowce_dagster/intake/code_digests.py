@@ -50,7 +50,8 @@ def listings(paths: Paths) -> dict[str, str]:
         InputError: A module is no valid Python.
     """
     source, known = _source(paths), paths.work(CODE) / "lists.json"
-    state = f"{source} {_state(source)}"
+    # A copy of a project runs the same code; one without source code runs that of a package elsewhere.
+    state = f"{'' if has_source(paths) else source} {_state(source)}"
     try:
         kept = json.loads(known.read_text(encoding="utf-8"))
         if kept["state"] == state:
@@ -196,7 +197,8 @@ def _state(source: Path) -> str:
     for file in sorted((source / PACKAGE).rglob("*")):
         if file.suffix != ".pyc" and file.is_file():
             status = file.stat()
-            digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
+            name = file.relative_to(source).as_posix()
+            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

@@ -9,7 +9,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from gotowce_dagster.core.errors import InputError
@@ -86,15 +86,20 @@ class CodeGraph:
         """What a module imports, and its texts."""
         if path not in self._read:
             try:
-                tree = ast.parse((self.root / path).read_text(encoding="utf-8"))
+                self._read[path] = _named((self.root / path).read_text(encoding="utf-8"))
             except SyntaxError as error:
                 raise InputError(
                     f"{path}: line {error.lineno}: {error.msg}; mend it and try again"
                 ) from error
-            constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
-            texts = frozenset(value for value in constants if isinstance(value, str))
-            self._read[path] = frozenset(_imported(tree)), texts
         return self._read[path]
+
+
+@lru_cache(maxsize=1000)
+def _named(source: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What a module's source imports, and its texts; kept by content, which projects of one version share."""
+    tree = ast.parse(source)
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return frozenset(_imported(tree)), frozenset(value for value in constants if isinstance(value, str))
 
 
 def _with_parents(module: str) -> list[str]:
@@ -112,13 +117,13 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
+def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
     """All nodes but those under ``if TYPE_CHECKING``."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            for other in child.orelse:
-                yield other
-                yield from _run_nodes(other)
+    ahead = [tree]
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            ahead += node.orelse
             continue
-        yield child
-        yield from _run_nodes(child)
+        yield node
+        ahead += ast.iter_child_nodes(node)

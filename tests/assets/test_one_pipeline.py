@@ -19,7 +19,11 @@ from tests.support.small_project import PROFILE, small_params
 from tests.support.synthetic import Bracket, Scene, Target, write_scene
 from tests.worlds import merged
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures("warm_workers"),
+]
 
 SMALL = small_params(
     finetuned_model={"epochs": 1, "imgsz": 64, "crops": None},

@@ -16,6 +16,8 @@ from gotowce_dagster.intake.dvc_lockfile import fingerprint
 from gotowce_dagster.stages.base import Stage
 from tests.worlds import make_world
 
+pytestmark = pytest.mark.slow
+
 VIDEOS = [f"v{number}" for number in range(5)]
 
 

@@ -49,6 +49,7 @@ def test_ask_refuses(
     assert message in refusal("ask", "data/samples/naev_hostile_sample.mp4", *words)
 
 
+@pytest.mark.slow
 def test_ask_answers_and_reports_the_cost(
     clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

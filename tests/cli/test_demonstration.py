@@ -40,6 +40,7 @@ def test_a_stage_without_output_is_shown_with_its_reason(
     assert "not made: no file" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_a_stage_logs_is_shown_while_dagster_runs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

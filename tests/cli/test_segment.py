@@ -86,6 +86,7 @@ def drawn(clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return video
 
 
+@pytest.mark.slow
 def test_segment_follows_what_a_designator_marks(
     drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from gotowce_dagster.cluster.claims import claimed
 
+pytestmark = pytest.mark.slow
+
 BEAT_S, LOST_S = 0.05, 1.0
 
 

@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("warm_workers")
 def test_a_model_of_random_weights_stands_in_one_table_with_ours(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:

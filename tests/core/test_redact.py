@@ -75,6 +75,7 @@ def test_short_secrets_go_whole_only() -> None:
     assert redact("pass hunter2, hunter", ["hunter2"]) == f"pass {HIDDEN}, hunter"
 
 
+@pytest.mark.slow
 @given(
     st.text(string.ascii_letters + string.digits + string.punctuation, min_size=8, max_size=120),
     st.text(max_size=40),

@@ -83,6 +83,7 @@ def test_rounded_corners_of_a_fixed_size_are_found_on_larger_marks() -> None:
         assert iou(found, box) >= 0.9, side
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(x=st.integers(5, 520), y=st.integers(5, 250), side=st.integers(30, 100), seed=st.integers(0, 5))
 def test_place_size_and_mirroring_change_nothing(x: int, y: int, side: int, seed: int) -> None:

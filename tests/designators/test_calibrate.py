@@ -34,6 +34,7 @@ def drawn(look: Look, off: int = 0, places: Sequence[tuple[int, int, int]] = PLA
     return examples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "look",
     [
@@ -59,6 +60,7 @@ def test_learned_profile_finds_marks_elsewhere(look: Look, off: int) -> None:
         assert sv.box_iou_batch(example.box[None], found.xyxy[:1])[0, 0] >= (0.88 if off == 0 else 0.8)
 
 
+@pytest.mark.slow
 def test_two_colours_of_one_mark_are_both_learned() -> None:
     examples = drawn(Look(colour=(210, 40, 40))) + drawn(Look(colour=(60, 220, 70)))
     designator = learn(examples, "mark", "ship")
@@ -93,6 +95,7 @@ def clip(tmp_path: Path) -> tuple[Path, Path]:
     return video, boxes
 
 
+@pytest.mark.slow
 def test_calibrate_reads_only_its_own_designator_rows(clip: tuple[Path, Path]) -> None:
     result = calibrate(*clip, profile_name="game", name="target", class_name="ship")
     assert [fit.example.frame_index for fit in result.fits] == [0, 1, 2, 3, 4]
@@ -164,6 +167,7 @@ def test_bad_boxes_are_refused(clip: tuple[Path, Path], edit, message: str) -> N
     assert str(boxes) in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["naev_hostile_sample", "oolite_red_sample"])
 def test_profile_of_a_sample_holds_on_its_other_frames(name: str) -> None:
     """Learned from three boxes of real footage; scored on every checked row of the sample."""

@@ -58,6 +58,7 @@ def test_sizes_far_apart_tell_how_arms_grow(arms: list[float], sides: list[float
     assert _arm_law(np.array(arms, float), np.array(sides, float)) == law
 
 
+@pytest.mark.slow
 def test_ground_of_which_the_sides_are_full_is_not_taken_for_the_mark() -> None:
     """Nearly all of each side is gap: what lies there is soil, and soil is everywhere."""
     rng = np.random.default_rng(3)
@@ -150,6 +151,7 @@ def test_order_line_that_touches_a_side_moves_none(
         assert np.abs(found - box).max() <= 2, share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height", [720, 1080, 2160])
 @pytest.mark.parametrize("law", ["fixed", "proportional"])
 def test_many_marks_of_all_sizes_are_found_on_any_screen(height: int, law: str) -> None:

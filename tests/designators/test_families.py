@@ -22,6 +22,7 @@ from gotowce_dagster.designators.hud import still, still_regions
 from gotowce_dagster.designators.outline import Outline
 from gotowce_dagster.designators.profile import (
     AnyDesignator,
+    BesideLook,
     Designator,
     OutlineLook,
     Profile,
@@ -230,6 +231,38 @@ def test_the_lines_of_a_small_diamond_do_not_count_as_clutter_inside_of_it(half:
     best = max(families.FAMILIES["radial"].find(scene, diamond), key=lambda s: s.confidence)
     assert best.confidence >= 0.95
     assert np.abs(best.box - box).max() <= 3  # on the pixels; the inset is for the drawn box
+
+
+def test_a_small_sign_is_found_by_its_form_and_not_amid_its_colour() -> None:
+    colours = (Colour(ycrcb=(200, 128, 128), tolerance=(40, 9, 9)),)
+
+    def scene(x: int, y: int, side: int, crowded: bool = False) -> Scene:
+        ycrcb = np.full((120, 200, 3), (60, 128, 128), np.uint8)
+        chevron = np.array([[0, 0], [side, 0], [side / 2, side * 0.75]]) + np.array([x, y])
+        cv2.fillPoly(ycrcb, [fixed(chevron)], (200, 128, 128), cv2.LINE_AA, 4)
+        if crowded:
+            ycrcb[y : y + side, x - 14 : x - 3] = (200, 128, 128)
+        return Scene(ycrcb, mask_of(ycrcb, colours))
+
+    scenes = [scene(60 + 8 * k, 40, side) for k, side in enumerate((18, 20, 22))]
+    boxes = [
+        np.array([60 + 8 * k, 40, 61 + 8 * k + side, 41 + 0.75 * side]) for k, side in enumerate((18, 20, 22))
+    ]
+    [look] = families.FAMILIES["beside"].learn(scenes, boxes, Draft("mark", "ship", colours))
+    assert isinstance(look, BesideLook)
+    (found,) = families.FAMILIES["beside"].find(scene(120, 70, 20), look)
+    assert found.confidence > 0.9
+    assert np.abs(found.box - [120, 70, 141, 86]).max() <= 1.5
+    own = families.FAMILIES["beside"].mark_pixels(scene(120, 70, 20).mask, found.box, look)
+    assert own.sum() == scene(120, 70, 20).mask.sum()
+    square = scene(120, 70, 20)
+    square.ycrcb[70:86, 120:141] = (200, 128, 128)
+    assert families.FAMILIES["beside"].find(Scene(square.ycrcb, mask_of(square.ycrcb, colours)), look) == []
+    crowded = families.FAMILIES["beside"].find(scene(120, 70, 20, crowded=True), look)
+    assert crowded == []
+    assert (
+        families.FAMILIES["beside"].learn(scenes, [box + 30 for box in boxes], Draft("m", "s", colours)) == []
+    )
 
 
 def test_words_enclose_several_small_holes_and_are_no_outline() -> None:

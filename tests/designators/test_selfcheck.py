@@ -47,6 +47,7 @@ def test_calibration_says_what_to_expect_from_unseen_frames(tmp_path: Path) -> N
     assert not used & {finding.frame_index for finding in check.findings}
 
 
+@pytest.mark.slow
 def test_what_is_found_where_a_human_saw_no_mark_is_suspicious(tmp_path: Path) -> None:
     scene = MarkScene("beside", "chevron", seed=81, size=(640, 360), frames=24, background="soil")
     video = encoded(scene, tmp_path)

@@ -16,7 +16,7 @@ from gotowce_dagster.config.params import Section
 from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.intake import code_digests
+from gotowce_dagster.intake import code_digests, code_graph
 from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.code_graph import EXEMPT, PACKAGE, CodeGraph
 from gotowce_dagster.intake.dvc_repo import DvcRepo
@@ -183,6 +183,20 @@ def test_sync_counts_the_files_of_each_stage(
     with pytest.raises(SystemExit):
         cli.main()
     assert "lists exactly" in capsys.readouterr().out
+
+
+def test_a_copy_of_a_project_reads_no_source_again(clone: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = code_digests.listings(clone.paths)
+
+    def read(source: str) -> None:
+        raise AssertionError(source)
+
+    monkeypatch.setattr(code_graph, "_named", read)
+    root = clone.paths.root.rename(clone.paths.root.with_name("moved"))
+    assert code_digests.listings(Paths(root)) == lists
+    _replace(root, "labels/rules.py", '"""', '"""Changed. ')
+    with pytest.raises(AssertionError):
+        code_digests.listings(Paths(root))
 
 
 @pytest.mark.integration

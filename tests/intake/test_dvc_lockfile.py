@@ -60,6 +60,7 @@ def test_a_whole_file_is_read_as_dvc_means_it() -> None:
     assert read_lock("schema: '2.0'\nstages: {}\n") == {}
 
 
+@pytest.mark.slow
 def test_a_cut_at_any_byte_is_seen_or_lies_between_two_stages() -> None:
     for end in range(len(TEXT)):
         cut = TEXT[:end]

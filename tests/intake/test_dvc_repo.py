@@ -53,6 +53,22 @@ def test_committed_stage_is_current_until_its_input_changes(repo: DvcRepo) -> No
     assert not repo.is_current("double@a")
 
 
+@pytest.mark.parametrize("comment", ["", "# Ours.\n"], ids=["as DVC writes it", "with a comment"])
+def test_an_entry_is_replaced_in_a_lock_that_dvc_goes_on_with(repo: DvcRepo, comment: str) -> None:
+    for item in "ab":
+        double(repo, item)
+        repo.commit(f"double@{item}")
+    path = repo.root / "dvc.lock"
+    path.write_text(comment + path.read_text())
+    entries = repo.lock_entries()
+    assert repo.is_current("double@a")
+    repo.replace_entries(".", ["double@a"], {"double@b": entries["double@b"]})
+    assert path.read_text().startswith(comment)
+    assert repo.lock_entries() == {"double@b": entries["double@b"]}
+    assert not repo.is_current("double@a")
+    assert repo.is_current("double@b")
+
+
 def test_missing_or_changed_output_is_not_current(repo: DvcRepo) -> None:
     double(repo, "a")
     repo.commit("double@a")

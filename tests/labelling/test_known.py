@@ -112,6 +112,7 @@ def labelled(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampled", [PIPELINE, range(5)], ids=["not sampled", "sampled but not kept"])
 def test_a_frame_in_doubt_is_settled_as_if_it_were_sampled(tmp_path: Path, sampled: Sequence[int]) -> None:
     made = pipeline(tmp_path / "some", sampled)

@@ -34,6 +34,8 @@ from gotowce_dagster.stages import yolo_dataset
 from tests.review.frames import AT, change, label_row, review, reviewed, thing
 from tests.worlds import HEIGHT, WIDTH, box_at, make_world
 
+pytestmark = pytest.mark.slow
+
 DRAWN = thing(100, 50, 130, 80, name="drone")
 
 

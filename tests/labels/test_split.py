@@ -99,6 +99,7 @@ def test_the_seed_alone_decides(seed: int, shuffled: bool) -> None:
     pd.testing.assert_frame_equal(split_frames(frames, params)[columns], split_frames(again, params)[columns])
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from("bcdefghij"), min_size=1, max_size=6, unique=True), st.integers(0, 50))
 @settings(max_examples=25, deadline=None)
 def test_adding_videos_moves_no_old_frame(more: list[str], seed: int) -> None:

@@ -20,6 +20,8 @@ from gotowce_dagster.segmenters.prompts import Prompt
 from gotowce_dagster.segmenters.sam2_model import CONFIGS, build
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = "sam2.1_hiera_tiny.pt"
 SIDE = 64
 HEIGHT, WIDTH, FRAMES = 72, 96, 60

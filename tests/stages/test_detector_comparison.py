@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 from tests.detectors.marks import PROFILE
 from tests.support.synthetic import Scene, write_scene
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_workers")]
 
 DETECTORS = {
     "bracket": {"kind": "bracket"},

@@ -88,7 +88,6 @@ def played(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vision_llm, "build_model", lambda settings, client, key: play(settings, marks))
 
 
-@pytest.mark.slow
 def test_every_round_is_evaluated(project: Project, played: None) -> None:
     steps: list[tuple[int, int]] = []
     dialogue.run(project, lambda *now: steps.append(now))

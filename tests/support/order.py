@@ -1,15 +1,30 @@
-"""The files of tests that take longest, which start first.
+"""In which order files of tests start, and which of them one worker takes.
 
 A worker takes a file when it is free: one that takes a minute and starts last keeps the others waiting.
 """
 
 from pathlib import Path
 
-LONGEST = (
-    "assets/test_one_pipeline.py",
-    "designators/test_families.py",
+from xdist.scheduler import LoadFileScheduling
+
+LABEL_STUDIO = (
+    "review/test_thousands.py",
     "review/test_loop.py",
     "review/test_loop_of_proposals.py",
+    "review/test_room.py",
+    "review/test_browser.py",
+    "review/test_assist.py",
+    "review/test_killed.py",
+    "review/test_server.py",
+    "review/test_video_room.py",
+)
+"""Files with tests of a real Label Studio: one worker takes them all, and starts one."""
+
+LONGEST = (
+    *LABEL_STUDIO,
+    "assets/test_one_pipeline.py",
+    "test_benchmarks.py",
+    "designators/test_families.py",
     "cluster/test_node.py",
     "stages/test_evaluation.py",
     "comparison/test_misbehaviour.py",
@@ -17,10 +32,11 @@ LONGEST = (
     "faults/test_campaign.py",
     "faults/test_full_disk.py",
     "training/test_finetune.py",
-    "comparison/test_fresh.py",
-    "stages/test_same_boxes.py",
     "training/test_engines.py",
     "training/test_rounds.py",
+    "cluster/test_worker.py",
+    "comparison/test_fresh.py",
+    "stages/test_same_boxes.py",
     "intake/test_removal.py",
     "intake/test_migration.py",
     "test_remote.py",
@@ -44,3 +60,11 @@ def place(file: Path, tests: Path) -> int:
     """Where a file of the folder ``tests`` stands in the order."""
     name = file.relative_to(tests).as_posix() if file.is_relative_to(tests) else ""
     return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+
+class OneServer(LoadFileScheduling):
+    """Gives each file to one worker, and those with Label Studio to the same."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "Label Studio" if file.removeprefix("tests/") in LABEL_STUDIO else file

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gotowce_dagster.comparison.job import EVENTS, JOB
+from tests.comparison.jobs import job
 from tests.support.warm import commands
 
 pytestmark = [
@@ -61,6 +63,19 @@ def test_a_command_dies_with_its_caller(tmp_path: Path) -> None:
             return
         time.sleep(0.05)
     pytest.fail("it lives on")
+
+
+def test_python_measures_a_contender_warm_and_starts_all_else_anew(tmp_path: Path) -> None:
+    (tmp_path / JOB).write_text(job(tmp_path, "good").model_dump_json())
+    done = run(tmp_path, "python", "-m", "gotowce_dagster.comparison.worker", str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / EVENTS).read_text().endswith('{"event": "end"}\n')
+    (tmp_path / JOB).write_text("{}")
+    done = run(tmp_path, "python", "-m", "gotowce_dagster.comparison.worker", str(tmp_path))
+    assert done.returncode == 1
+    assert "tests/support/warm/server.py" in done.stderr
+    done = run(tmp_path, "python", "-c", "import sys; sys.exit('numpy' in sys.modules)")
+    assert done.returncode == 0
 
 
 def test_modules_of_the_caller_are_imported(tmp_path: Path) -> None:

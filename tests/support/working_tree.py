@@ -32,10 +32,11 @@ def _listed(source: Path, *which: str) -> list[str]:
 
 
 def commit_all(root: Path) -> None:
-    """Make a folder a git repository with one commit of all its files."""
+    """Make a folder a git repository with one commit of all its files, in few files of git's own."""
     for arguments in (
         ["init", "-q"],
         ["add", "-A"],
         ["-c", "user.name=t", "-c", "user.email=t@t.test", "commit", "-qm", "start"],
+        ["repack", "-adq"],
     ):
         subprocess.run(["git", *arguments], cwd=root, check=True)

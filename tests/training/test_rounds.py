@@ -152,6 +152,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
+@pytest.fixture(scope="module")
+def trained(project: Project) -> Project:
+    """The same with its model, trained in two rounds."""
+    finetuned_model.run(project, silent)
+    return project
+
+
 def test_only_what_has_no_label_is_proposed(project: Project) -> None:
     rows = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
     assert (rows["kind"] == "unknown").any()
@@ -170,9 +177,8 @@ def test_only_what_has_no_label_is_proposed(project: Project) -> None:
     assert set(table["video"]) == {"a"}
 
 
-def test_training_in_rounds_keeps_the_origin_of_every_label(project: Project) -> None:
-    finetuned_model.run(project, silent)
-    folder = project.paths.model
+def test_training_in_rounds_keeps_the_origin_of_every_label(trained: Project) -> None:
+    folder = trained.paths.model
     history = pd.read_csv(folder / "results.csv")
     assert history["round"].tolist() == [0, 1]
     assert history["epoch"].tolist() == [1, 2]
@@ -187,7 +193,7 @@ def test_training_in_rounds_keeps_the_origin_of_every_label(project: Project) ->
     assert metrics["adopted"] + metrics["painted_over"] == (proposed["use"] != "background").sum()
     table = pd.read_csv(folder / "rounds.csv")
     assert table["round"].tolist() == [0, 1]
-    rows = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
+    rows = read_table(trained.paths.dataset / "provenance.parquet", PROVENANCE)
     rows = rows[(rows["split"] == "train") & (rows["kind"] == "as-is")]
     assert table["labels_marked"].tolist() == [rows["objects"].sum()] * 2
     assert table["labels_proposed"].tolist() == [0, metrics["adopted"]]
@@ -318,16 +324,15 @@ def test_a_longer_video_is_searched_in_runs() -> None:
 
 
 def test_an_interrupted_training_searches_no_round_again(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    trained: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def searched_again(*_: object, **__: object) -> None:
         raise AssertionError("the proposals lie in the work folder")
 
-    finetuned_model.run(project, silent)
-    before = (project.paths.model / "proposed.csv").read_bytes()
+    before = (trained.paths.model / "proposed.csv").read_bytes()
     monkeypatch.setattr(rounds, "propose", searched_again)
-    finetuned_model.run(project, silent)
-    assert (project.paths.model / "proposed.csv").read_bytes() == before
+    finetuned_model.run(trained, silent)
+    assert (trained.paths.model / "proposed.csv").read_bytes() == before
 
 
 def test_rounds_end_when_a_model_adopts_no_more(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,9 +358,8 @@ def test_rounds_end_when_a_model_adopts_no_more(project: Project, monkeypatch: p
     assert len(done.models) == 3
 
 
-def test_each_round_is_measured_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    finetuned_model.run(project, silent)
-    file = project.paths.complete_truth("a")
+def test_each_round_is_measured_once(trained: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = trained.paths.complete_truth("a")
     file.parent.mkdir(exist_ok=True)
     boxes = [(10 * n, *box_at(n).astype(int)) for n in range(3)]
     lines = [f"a.mp4,{index},{x1},{y1},{x2},{y2},hostile,no" for index, x1, y1, x2, y2 in boxes]
@@ -367,7 +371,7 @@ def test_each_round_is_measured_once(project: Project, monkeypatch: pytest.Monke
         return lambda image: _sees([[float(side) for side in box[1:]] for box in boxes[:2]], [0.9, 0.9])
 
     monkeypatch.setattr(evaluation_rounds, "load_trained", load)
-    table = evaluation_rounds.round_by_round(project, silent)
+    table = evaluation_rounds.round_by_round(trained, silent)
     assert loaded == ["round-0.pt", "best.pt"]
     assert [one["round"] for one in table] == [0, 1]
     for one in table:
@@ -379,11 +383,11 @@ def test_each_round_is_measured_once(project: Project, monkeypatch: pytest.Monke
         assert figures["all"]["precision"] == pytest.approx(2 / 6)
         # The stand-in sees nothing mirrored, so it is sure of nothing.
         assert (figures["all"]["adopted"], figures["all"]["adopted_right"]) == (0, 0)
-    again = evaluation_rounds.round_by_round(project, silent)
+    again = evaluation_rounds.round_by_round(trained, silent)
     assert len(loaded) == 2, "nothing is measured twice"
     assert again == table
 
-    monkeypatch.chdir(project.paths.root)
+    monkeypatch.chdir(trained.paths.root)
     shown = CliRunner().invoke(app, ["rounds"], env={"COLUMNS": "120"})
     assert shown.exit_code == 0, shown.output
     assert "all frames: 3 targets never marked, 3 complete frames" in shown.stdout
@@ -399,18 +403,17 @@ def test_without_rounds_there_is_no_table(tmp_path: Path) -> None:
         evaluation_rounds.models_of_rounds(tmp_path)
 
 
-def test_a_further_round_leaves_the_others_done(project: Project) -> None:
-    work = project.paths.work("finetuned_model")
-    finetuned_model.run(project, silent)
+def test_a_further_round_leaves_the_others_done(trained: Project) -> None:
+    work = trained.paths.work("finetuned_model")
     (done,) = (work / "round-0").iterdir()
     before = (done / "epoch-00001" / "state.json").stat().st_mtime_ns
-    params = project.params.finetuned_model
+    params = trained.params.finetuned_model
     more = params.model_copy(
         update={"rounds": params.rounds.model_copy(update={"count": 2, "least_gain": 0.0})}
     )
-    provenance = read_table(project.paths.dataset / "provenance.parquet", PROVENANCE)
+    provenance = read_table(trained.paths.dataset / "provenance.parquet", PROVENANCE)
     train_on_crops(
-        project.paths.dataset, provenance, "yolo26n.yaml", more, work,
+        trained.paths.dataset, provenance, "yolo26n.yaml", more, work,
         progress=silent, on_epoch=lambda epoch, metrics: None,
     )  # fmt: skip
     assert [place.name for place in (work / "round-0").iterdir()] == [done.name]

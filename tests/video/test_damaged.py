@@ -25,6 +25,7 @@ def clip() -> tuple[bytes, dict[int, slice]]:
     return path.read_bytes(), places
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [False, True], ids=["zeros", "noise"])
 def test_corrupt_packets_are_recorded_and_the_rest_is_exact(
     tmp_path: Path, clip: tuple[bytes, dict[int, slice]], noise: bool
@@ -48,6 +49,7 @@ def test_corrupt_packets_are_recorded_and_the_rest_is_exact(
     assert all(190 / 20 <= span.time_s < 240 / 20 for span in losses.spans)
 
 
+@pytest.mark.slow
 def test_wanted_frames_of_a_broken_clip_equal_sequential_reading(
     tmp_path: Path, clip: tuple[bytes, dict[int, slice]]
 ) -> None:

@@ -13,6 +13,7 @@ from tests.detectors.servers import Server, Turn
 pytestmark = pytest.mark.usefixtures("keys")
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_unless_allowed(tmp_path: Path, server: Server) -> None:
     detector = hosted(tmp_path, server, "anthropic", send=False)
     with pytest.raises(

@@ -100,6 +100,7 @@ def test_five_examples_are_fused(build, examples, picture: np.ndarray) -> None:
     assert not _same(answer, fewer)
 
 
+@pytest.mark.slow
 def test_an_example_is_found_again(
     made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, examples, picture: np.ndarray, offline: None
 ) -> None:

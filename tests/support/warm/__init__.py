@@ -3,8 +3,9 @@
 Tests of the pipeline start them hundreds of times, `dvc repro` once for each stage, and each start imports
 for two seconds and more. In the folder of ``commands`` both are small programs that pass what they were
 called with to a server, which forks a process for each. It has the caller's arguments, folder, environment
-and files, and dies if the caller is killed. With ``WARM=0``, and where the kernel has no pidfd, commands
-start as users start them.
+and files, and dies if the caller is killed. So does a comparison's process for a contender, started as
+``python -m``, where ``sys.executable`` is the `python` of that folder. With ``WARM=0``, and where the kernel
+has no pidfd, commands start as users start them.
 """
 
 import atexit
@@ -27,7 +28,7 @@ def commands() -> Path:
     kept = tempfile.TemporaryDirectory(prefix="warm-", ignore_cleanup_errors=True)
     folder = Path(kept.name)
     content = (_HERE / "client.py").read_text(encoding="utf-8")
-    for name in ("gotowce", "dvc"):
+    for name in ("gotowce", "dvc", "python"):
         (folder / name).write_text(f"#!{sys.executable} -IS\n{content}", encoding="utf-8")
         (folder / name).chmod(0o755)
     (folder / "pythonpath").write_text(os.environ.get("PYTHONPATH", ""), encoding="utf-8")
@@ -44,6 +45,11 @@ def commands() -> Path:
     atexit.register(kept.cleanup)
     atexit.register(server.communicate)  # it ends with its input
     return folder
+
+
+def python() -> str:
+    """The `python` among them, for ``sys.executable``."""
+    return str(commands() / "python")
 
 
 def search_path() -> str:

@@ -1,4 +1,7 @@
-"""The program `gotowce` or `dvc`: passes arguments and files to the server beside it, and ends like it."""
+"""`gotowce`, `dvc` or `python`: passes arguments and files to the server beside it, and ends like it.
+
+As `python` it does so for what measures a contender; whatever else starts Python may keep files open for it.
+"""
 
 import json
 import os
@@ -15,7 +18,8 @@ try:
     is_served = environ.get("PYTHONPATH", "") == (program.parent / "pythonpath").read_text()
 except OSError:  # the server has ended
     is_served = False
-if not is_served:
+is_module = program.name != "python" or sys.argv[1:3] == ["-m", "gotowce_dagster.comparison.worker"]
+if not (is_served and is_module):
     os.execv(Path(sys.executable).parent / program.name, sys.argv)
 umask = os.umask(0)
 content = json.dumps([program.name, sys.argv[1:], str(Path.cwd()), environ, umask]).encode()

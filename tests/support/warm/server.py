@@ -9,6 +9,7 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -26,6 +27,8 @@ IMPORTED = (
     "gotowce_dagster.cli.repair",
     "gotowce_dagster.cli.stage",
     "gotowce_dagster.cli.sync",
+    "gotowce_dagster.comparison.job",
+    "gotowce_dagster.comparison.subjects",
     "gotowce_dagster.evaluation.find",
     "gotowce_dagster.intake.dvc_repo",
     "gotowce_dagster.intake.videos",
@@ -109,6 +112,10 @@ def become(caller: socket.socket) -> Callable[[], object]:
     os.environ.update(environ)
     os.chdir(folder)
     os.umask(umask)
+    if name == "python":
+        _, module, *words = words
+        sys.argv = [name, *words]
+        return lambda: runpy.run_module(module, run_name="__main__", alter_sys=True) and None
     sys.argv = [name, *words]
     return importlib.import_module("dvc.cli" if name == "dvc" else "gotowce_dagster.cli.main").main
 
@@ -136,7 +143,9 @@ def main() -> None:
     for module in IMPORTED:
         importlib.import_module(module)
     gc.freeze()
-    caller = serve(Path(sys.argv[1]))
+    folder = Path(sys.argv[1])
+    sys.executable = str(folder / "python")  # of commands that compare contenders
+    caller = serve(folder)
     if caller is not None:  # open until the process ends: it dies with its caller
         run(become(caller))
 
