@@ -16,7 +16,7 @@ SURROUNDINGS = 11
 """Side in pixels of the square around a pixel from which it must stand out then."""
 
 
-_TINTED = 12.0
+TINTED = 12.0
 """A mark whose colour lies nearer to grey than this, in levels of Cr and Cb, has no colour of its own."""
 _HUE_DEG = 20.0
 """Its own colour at full strength may differ so much in hue from what its thin lines show."""
@@ -33,13 +33,13 @@ def own_colour(ycrcb: np.ndarray, colours: Iterable[Colour]) -> np.ndarray | Non
     for colour in colours:
         tint = np.array(colour.ycrcb[1:], float) - 128
         length = float(np.linalg.norm(tint))
-        if length < _TINTED:
+        if length < TINTED:
             continue
         # The corner of the profile's colours that is nearest to grey.
         dull = np.sign(tint) * np.maximum(np.abs(tint) - colour.tolerance[1:], 0)
         along = chroma @ (tint / length).astype(np.float32)
         across = np.abs(chroma @ (np.array([tint[1], -tint[0]]) / length).astype(np.float32))
-        is_own = (along >= max(float(dull @ tint) / length, _TINTED / 2)) & (light >= colour.bounds[0][0])
+        is_own = (along >= max(float(dull @ tint) / length, TINTED / 2)) & (light >= colour.bounds[0][0])
         is_own &= across <= np.tan(np.deg2rad(_HUE_DEG)) * along
         found = is_own if found is None else found | is_own
     return found
