@@ -18,6 +18,8 @@ BOTTOM = np.array([False, False, True, True])
 INWARD = np.stack((1 - 2 * RIGHT, 1 - 2 * BOTTOM), axis=-1)
 """The step in x and in y from each kind of corner into the mark, (4, 2)."""
 
+_UNIT = int(np.lcm.reduce(CONTRAST))
+"""Levels of contrast in whole numbers."""
 THICK = 4
 """Width in pixels of lines so thick, as on large screens, that a corner is found several times."""
 MOST, PORTION = 16_000, 2_000
@@ -153,9 +155,17 @@ def _occupied(mask: np.ndarray, above: int) -> np.ndarray:
 
 def _empty_inside(mask: np.ndarray, xy: np.ndarray, kind: np.ndarray, search: Search) -> np.ndarray:
     """Whether the square inside each corner is empty but for a few pixels: bool (n,)."""
-    inner = np.arange(search.thickness + 2, search.thickness + 2 + search.clear)
-    x, y = (xy[:, :, None] + INWARD[kind][:, :, None] * inner).transpose(1, 0, 2)
-    return _at(mask, x[:, :, None], y[:, None]).mean(axis=(1, 2)) <= 0.15
+    begin, side = search.thickness + 2, search.clear
+    first = xy + INWARD[kind] * begin - (INWARD[kind] < 0) * (side - 1)
+    inside = (first >= 0).all(axis=1) & (first + side <= [mask.shape[1], mask.shape[0]]).all(axis=1)
+    filled = np.zeros(len(xy), int)
+    # Squares within the frame are read by one offset each: faster than by x and y.
+    steps = (np.arange(side)[:, None] * mask.shape[1] + np.arange(side)).ravel()
+    corner = first[inside, 1] * mask.shape[1] + first[inside, 0]
+    filled[inside] = np.take(mask.ravel(), corner[:, None] + steps).sum(axis=1)
+    x, y = (first[~inside][:, :, None] + np.arange(side)).transpose(1, 0, 2)
+    filled[~inside] = _at(mask, x[:, :, None], y[:, None]).sum(axis=(1, 2))
+    return filled / side**2 <= 0.15
 
 
 def _stand_out(
@@ -171,16 +181,22 @@ def _stand_out(
     for axis in range(2):
         step[axis, ..., axis] = np.round(along)[:, None]
         step[axis, ..., 1 - axis] = across
-    places = xy[:, None, None, None] + step * INWARD[kind][:, None, None, None]
-    x = np.clip(places[..., 0], 0, ycrcb.shape[1] - 1)
-    y = np.clip(places[..., 1], 0, ycrcb.shape[0] - 1)
-    colours = ycrcb[y, x].astype(np.int16)
-    line, beside = colours[..., :2, :], colours[..., 2:, :]
-    contrast = (np.abs(line[..., :, None, :] - beside[..., None, :, :]) / CONTRAST).max(axis=-1)
+    # The corners come last: then every step below is over long rows. Whole numbers, for they are faster.
+    place = (
+        xy.T[:, None, None, None]
+        + step.transpose(3, 0, 1, 2)[..., None] * INWARD[kind].T[:, None, None, None]
+    )
+    height, width = ycrcb.shape[:2]
+    first = 3 * (np.clip(place[1], 0, height - 1) * width + np.clip(place[0], 0, width - 1))
+    values, contrast = ycrcb.ravel(), np.zeros((), np.int16)
+    for channel, weight in enumerate(_UNIT // CONTRAST):
+        level = np.take(values, first + channel).astype(np.int16) * np.int16(weight)
+        contrast = np.maximum(contrast, np.abs(level[:, :, :2, None] - level[:, :, None, 2:]))
     # Of the line's two possible rows the better one, of the places along the arm the middle one.
-    ordered = np.sort(contrast.max(axis=-2), axis=2)
-    inside, outside = np.moveaxis((ordered[:, :, 1] + ordered[:, :, 2]) / 2, -1, 0)
-    return (inside >= least).all(axis=1) & (outside >= least).any(axis=1)
+    better = contrast.max(axis=2)
+    middle = better.sum(axis=1) - better.max(axis=1) - better.min(axis=1)
+    inside, outside = np.moveaxis(middle >= 2 * _UNIT * least, 1, 0)
+    return inside.all(axis=0) & outside.any(axis=0)
 
 
 def arm_lengths(lines: np.ndarray, probe: int) -> np.ndarray:
@@ -227,8 +243,10 @@ def _or_next(mask: np.ndarray, axis: int) -> np.ndarray:
 def _at(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Values at pixels, 0 outside the image; x and y broadcast."""
     height, width = values.shape
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    return np.where(inside, values[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)], 0).astype(int)
+    column, row = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+    found = np.take(values.ravel(), row * width + column).astype(int)
+    found[(column != x) | (row != y)] = 0
+    return found
 
 
 def _either(mask: np.ndarray, x: np.ndarray, y: np.ndarray, step: tuple[int, int]) -> np.ndarray:

@@ -19,7 +19,7 @@ import supervision as sv
 
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.arms import Search, find_corners
-from gotowce_dagster.designators.evidence import mark_mask, shifted_mask
+from gotowce_dagster.designators.evidence import Untinted, mark_mask, shifted_mask
 from gotowce_dagster.designators.measures import judge, measure
 from gotowce_dagster.designators.profile import AnyDesignator, Designator
 from gotowce_dagster.designators.proposals import corner_places, propose
@@ -43,14 +43,20 @@ class Mark:
 
 
 def find_marks(
-    ycrcb: np.ndarray, designator: Designator, min_confidence: float, *, small: bool = True
+    ycrcb: np.ndarray,
+    designator: Designator,
+    min_confidence: float,
+    *,
+    small: bool = True,
+    untinted: Untinted | None = None,
 ) -> list[Mark]:
     """The marks of one designator in a frame, most confident first, none sharing a corner with another.
 
     Args:
         small: look in addition for marks with arms shorter than those of the examples.
+        untinted: of the same frame, if it is known.
     """
-    mask = mark_mask(ycrcb, designator) | shifted_mask(ycrcb, designator.colours)
+    mask = mark_mask(ycrcb, designator) | shifted_mask(ycrcb, designator.colours, untinted)
     looks = [designator, designator.small] if small and designator.small else [designator]
     marks: list[Mark] = []
     for look in looks:
@@ -65,10 +71,26 @@ def find_marks(
     return distinct_marks(marks)
 
 
-def marks_of(ycrcb: np.ndarray, designator: AnyDesignator, min_confidence: float) -> list[Mark]:
-    """The marks of one designator of any family in a frame, most confident first."""
+def marks_in(ycrcb: np.ndarray, designators: Sequence[AnyDesignator], min_confidence: float) -> list[Mark]:
+    """The marks of several designators in a frame, most confident first."""
+    several = sum(isinstance(designator, Designator) for designator in designators) > 1
+    untinted = Untinted.of(ycrcb) if several else None
+    return distinct_marks([m for d in designators for m in marks_of(ycrcb, d, min_confidence, untinted)])
+
+
+def marks_of(
+    ycrcb: np.ndarray,
+    designator: AnyDesignator,
+    min_confidence: float,
+    untinted: Untinted | None = None,
+) -> list[Mark]:
+    """The marks of one designator of any family in a frame, most confident first.
+
+    Args:
+        untinted: of the same frame, if it is known.
+    """
     if isinstance(designator, Designator):
-        marks = find_marks(ycrcb, designator, min_confidence)
+        marks = find_marks(ycrcb, designator, min_confidence, untinted=untinted)
     else:
         found = families.find(ycrcb, designator, min_confidence)
         marks = [Mark(sighting.box, sighting.confidence, None, designator) for sighting in found]

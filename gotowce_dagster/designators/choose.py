@@ -21,7 +21,7 @@ from gotowce_dagster.designators.composed import with_limits
 from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.evidence import mark_mask, mask_of, to_ycrcb
 from gotowce_dagster.designators.examples import Example
-from gotowce_dagster.designators.hud import NEARLY_ALL, is_at, is_moving, still, still_regions
+from gotowce_dagster.designators.hud import NEARLY_ALL, is_at, is_moving, still, still_paint, still_regions
 from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Designator, LearnedLook
 from gotowce_dagster.designators.rims import is_rim
 
@@ -285,7 +285,9 @@ def _knowing_hud(
             alike = [(own & other).sum() >= _ALIKE * (own | other).sum() for other in others]
             if own.any() and np.mean(alike) >= NEARLY_ALL:
                 fixed.append(box)
-    fixed += [box for box in still_regions(masks, boxes) if not is_at(box, fixed)]
+    painted = still_paint(distinct, designator.colours)
+    regions = still_regions([mask | painted for mask in masks], boxes)
+    fixed += [box for box in regions if not is_at(box, fixed)]
     places = tuple(tuple(round(float(v), 1) for v in box) for box in fixed)
     return designator.model_copy(update={"not_marks": (*designator.not_marks, *places)[:MOST_KNOWN]})
 

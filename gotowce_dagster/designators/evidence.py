@@ -1,6 +1,7 @@
 """Masks of the pixels that have a designator's colours."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ SURROUNDINGS = 11
 """Side in pixels of the square around a pixel from which it must stand out then."""
 
 
-_TINTED = 12.0
+TINTED = 12.0
 """A mark whose colour lies nearer to grey than this, in levels of Cr and Cb, has no colour of its own."""
 _HUE_DEG = 20.0
 """Its own colour at full strength may differ so much in hue from what its thin lines show."""
@@ -33,13 +34,13 @@ def own_colour(ycrcb: np.ndarray, colours: Iterable[Colour]) -> np.ndarray | Non
     for colour in colours:
         tint = np.array(colour.ycrcb[1:], float) - 128
         length = float(np.linalg.norm(tint))
-        if length < _TINTED:
+        if length < TINTED:
             continue
         # The corner of the profile's colours that is nearest to grey.
         dull = np.sign(tint) * np.maximum(np.abs(tint) - colour.tolerance[1:], 0)
         along = chroma @ (tint / length).astype(np.float32)
         across = np.abs(chroma @ (np.array([tint[1], -tint[0]]) / length).astype(np.float32))
-        is_own = (along >= max(float(dull @ tint) / length, _TINTED / 2)) & (light >= colour.bounds[0][0])
+        is_own = (along >= max(float(dull @ tint) / length, TINTED / 2)) & (light >= colour.bounds[0][0])
         is_own &= across <= np.tan(np.deg2rad(_HUE_DEG)) * along
         found = is_own if found is None else found | is_own
     return found
@@ -63,26 +64,49 @@ def mark_mask(ycrcb: np.ndarray, designator: AnyDesignator) -> np.ndarray:
     return mask_of(ycrcb, designator.colours)
 
 
-def shifted_mask(ycrcb: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Untinted:
+    """A frame's chroma without half of the tint of the ground beneath: uint8 (H / 2, W / 2), as all here.
+
+    It takes as long as looking for a mark in it, so several designators share it.
+    """
+
+    cr: np.ndarray
+    cb: np.ndarray
+    stands_out: np.ndarray
+    """255 where the chroma differs from the ground's, else 0."""
+
+    @staticmethod
+    def of(ycrcb: np.ndarray) -> "Untinted":
+        """Of a frame, uint8 (H, W, 3)."""
+        moved, apart = [], np.zeros(ycrcb[::2, ::2].shape[:2], np.uint8)
+        for channel in (1, 2):
+            chroma = np.ascontiguousarray(ycrcb[::2, ::2, channel])
+            ground = cv2.blur(chroma, (_GROUND, _GROUND))
+            apart = np.maximum(apart, cv2.absdiff(chroma, ground))
+            tint = np.clip(ground, 128 - _TINT, 128 + _TINT)
+            moved.append(np.asarray(cv2.addWeighted(chroma, 1, tint, -0.5, 64)))
+        return Untinted(moved[0], moved[1], np.asarray(cv2.inRange(apart, int(CONTRAST[1]), 255)))
+
+
+def shifted_mask(
+    ycrcb: np.ndarray, colours: Sequence[Colour], untinted: Untinted | None = None
+) -> np.ndarray:
     """Pixels that would have one of the colours on a grey ground: uint8 (H, W) of 0 and 1.
 
     Halved chroma mixes thin lines with what is beneath: on red soil green lines are nearly grey. So half of
     the ground's own tint is taken off, and what is left must still differ from the ground.
+
+    Args:
+        untinted: of the same frame, if it is known.
     """
     height, width = ycrcb.shape[:2]
-    moved, apart = [], np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
-    for channel in (1, 2):
-        chroma = np.ascontiguousarray(ycrcb[::2, ::2, channel])
-        ground = cv2.blur(chroma, (_GROUND, _GROUND))
-        apart = np.maximum(apart, cv2.absdiff(chroma, ground))
-        tint = np.clip(ground, 128 - _TINT, 128 + _TINT)
-        moved.append(cv2.addWeighted(chroma, 1, tint, -0.5, 64))
+    chroma = untinted or Untinted.of(ycrcb)
     found = np.zeros((height, width), np.uint8)
-    stands_out = np.asarray(cv2.inRange(apart, int(CONTRAST[1]), 255))
     for colour in colours:
         low, high = colour.bounds
-        tinted = stands_out
-        for place, plane in zip((1, 2), moved, strict=True):
+        tinted = chroma.stands_out
+        for place, plane in ((1, chroma.cr), (2, chroma.cb)):
             tinted = np.bitwise_and(tinted, np.asarray(cv2.inRange(plane, low[place], high[place])))
         if (count := cv2.countNonZero(tinted)) > _FEW:
             size = (2 * tinted.shape[1], 2 * tinted.shape[0])

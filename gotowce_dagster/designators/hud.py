@@ -2,13 +2,24 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
+from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.base import blobs_of, closed
 from gotowce_dagster.designators.bracket import STILL
+from gotowce_dagster.designators.evidence import CONTRAST, TINTED
 
 NEARLY_ALL = 0.8
 """Share of the frames in which a part of the HUD shows the same."""
+_AROUND = 21
+"""Side in pixels of halved chroma of the square from which a part of the HUD stands out."""
+_STRENGTH = 0.25
+"""Share of the mark's tint by which it does at least: thin letters lose most of theirs."""
+_SPREAD = 0.7
+"""Difference from the mark's hue up to which it is of it, as a tangent."""
+_MOVING = 0.3
+"""Share of the scene's edges that may stand still where the camera moves."""
 
 
 def still(found: Sequence[Sequence[np.ndarray]], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -64,6 +75,55 @@ def still_regions(
         if dense and apart and aside and area <= most * fixed.size:
             found.append(box)
     return found[:8]
+
+
+def still_paint(frames: Sequence[np.ndarray], colours: Sequence[Colour]) -> np.ndarray:
+    """Pixels that stand still and differ from what is around them by a tint of the mark's hue: bool (H, W).
+
+    Bars and letters as thin as a pixel have the mark's colours only here and there, and elsewhere in each
+    frame, but over a moving scene nothing else is the same in nearly all frames. None if the scene stands
+    still: its parts cannot be told from those of the HUD then.
+
+    Args:
+        frames: YCrCb uint8 (H, W, 3), all of one size.
+    """
+    height, width = frames[0].shape[:2]
+    light, chroma = (np.stack([frame[::2, ::2, part] for frame in frames]) for part in (0, np.s_[1:]))
+    middle = np.median(chroma, axis=0).astype(np.float32)
+    alike = (np.abs(chroma - middle) <= CONTRAST[1:]).all(axis=-1).mean(axis=0) >= NEARLY_ALL
+    shift = middle - cv2.blur(middle, (_AROUND, _AROUND))
+    painted = np.zeros(alike.shape, bool)
+    if not _is_scene_moving(light, alike & (np.abs(shift).max(axis=-1) > TINTED / 2)):
+        return np.zeros((height, width), bool)
+    for colour in colours:
+        tint = np.array(colour.ycrcb[1:], np.float32) - 128
+        length = float(np.linalg.norm(tint))
+        if length >= TINTED:
+            along = shift @ (tint / length)
+            across = np.abs(shift @ (np.array([tint[1], -tint[0]]) / length))
+            painted |= alike & (along >= max(_STRENGTH * length, TINTED / 2)) & (across <= _SPREAD * along)
+    size = (2 * painted.shape[1], 2 * painted.shape[0])
+    grown = cv2.resize(painted.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(grown[:height, :width], bool)
+
+
+def _is_scene_moving(light: np.ndarray, tinted: np.ndarray) -> bool:
+    """Whether edges that stand still are few, but for those at tinted parts that do.
+
+    Args:
+        light: uint8 (n, H, W), brightness of each frame.
+        tinted: bool (H, W).
+    """
+    apart = cv2.dilate(tinted.astype(np.uint8), np.ones((15, 15), np.uint8)) == 0
+    still_edges = _edges(np.median(light, axis=0).astype(np.uint8)) & apart
+    edges = [_edges(frame) & apart for frame in light]
+    shares = [(own & still_edges).sum() / max(own.sum(), 1) for own in edges]
+    return bool(np.mean(shares) <= _MOVING)
+
+
+def _edges(light: np.ndarray) -> np.ndarray:
+    """bool (H, W): pixels that stand out from what is around them."""
+    return np.asarray(cv2.absdiff(light, cv2.blur(light, (_AROUND, _AROUND))) > CONTRAST[0])
 
 
 def is_at(box: np.ndarray, known: Sequence[np.ndarray]) -> bool:

@@ -18,7 +18,7 @@ from gotowce_dagster.designators.choose import SURE, candidates, marks
 from gotowce_dagster.designators.circles import alone, circles
 from gotowce_dagster.designators.evidence import mask_of, to_ycrcb
 from gotowce_dagster.designators.examples import Example
-from gotowce_dagster.designators.hud import still, still_regions
+from gotowce_dagster.designators.hud import still, still_paint, still_regions
 from gotowce_dagster.designators.outline import Outline
 from gotowce_dagster.designators.profile import (
     AnyDesignator,
@@ -205,6 +205,34 @@ def test_bars_and_text_that_stand_still_at_the_edge_are_regions_of_the_hud() -> 
         mask[330:340, 20:60] = True  # still, but where an example was drawn
     examples = [np.array([15.0, 325, 65, 345])]
     assert [box.tolist() for box in still_regions(masks, examples)] == [[20, 20, 120, 40]]
+
+
+def _hud_over_ground(*, moving: bool) -> list[np.ndarray]:
+    """Ten frames with a HUD and a mark that moves: YCrCb uint8 (180, 320, 3)."""
+    frames = []
+    for number in range(10):
+        rng = np.random.default_rng(number if moving else 0)
+        ground = cv2.resize(rng.uniform((40, 122, 122), (140, 134, 134), (9, 16, 3)), (320, 180))
+        frame = ground.round().astype(np.uint8)
+        frame[20:24, 20:120] = (90, 105, 114)  # letters: the mark's hue, too pale for its colours
+        frame[40:44, 20:120] = (150, 170, 110)  # bars of another colour
+        frame[100:110, 20 * number : 20 * number + 10] = (150, 60, 90)  # a mark that moves
+        if number % 2:
+            frame[60:64, 20:120] = (150, 60, 90)  # text that comes and goes
+        frames.append(frame)
+    return frames
+
+
+def test_faint_lines_of_the_marks_hue_are_still_paint_and_what_moves_or_has_another_hue_is_not() -> None:
+    colour = Colour(ycrcb=(150, 60, 90), tolerance=(40, 25, 20))
+    grey = Colour(ycrcb=(90, 128, 128), tolerance=(40, 30, 30))
+    frames = _hud_over_ground(moving=True)
+    assert not any(mask_of(frame, [colour])[20:24, 20:120].any() for frame in frames)
+    wanted = np.zeros((180, 320), bool)
+    wanted[20:24, 20:120] = True
+    assert (still_paint(frames, [colour]) == wanted).all()
+    assert not still_paint(frames, [grey]).any()
+    assert not still_paint(_hud_over_ground(moving=False), [colour]).any()  # may be grass
 
 
 def test_rings_of_letters_do_not_stand_alone_and_a_ring_with_text_beside_it_does() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import supervision as sv
 
 from gotowce_dagster.core.detections import from_boxes
-from gotowce_dagster.designators.bracket import distinct_marks, inset, marks_of
+from gotowce_dagster.designators.bracket import inset, marks_in
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.profile import Profile
 from gotowce_dagster.detectors.base import Cost
@@ -34,10 +34,7 @@ class Bracket:
             return [self._detect(image) for image in images]
 
     def _detect(self, image: np.ndarray) -> sv.Detections:
-        ycrcb = to_ycrcb(image)
-        marks = distinct_marks(
-            [m for d in self.profile.designators for m in marks_of(ycrcb, d, self.min_confidence)]
-        )
+        marks = marks_in(to_ycrcb(image), self.profile.designators, self.min_confidence)
         height, width = image.shape[:2]
         boxes = np.array([inset(mark.box, mark.designator) for mark in marks]).reshape(-1, 4)
         return from_boxes(
