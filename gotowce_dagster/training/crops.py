@@ -21,6 +21,7 @@ from gotowce_dagster.labels.export import label_file, read_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.write import write_picture
 from gotowce_dagster.training.hud import hud_panels
+from gotowce_dagster.training.look_alikes import in_crowds
 from gotowce_dagster.training.marks_pasted import draw_mark, read_marks, recoloured, room_around
 from gotowce_dagster.training.pasting import (
     GAP,
@@ -156,6 +157,7 @@ class _Maker:
         self._standouts: dict[tuple[str, int], np.ndarray] = {}
         self._sides = target_sides(dataset, provenance)
         self._hud = hud_panels(dataset, provenance)
+        self._crowds = in_crowds(dataset, provenance) if params.standouts else set()
         self._marks = read_marks(dataset, provenance) if params.marked else {}
 
     def frames(self, split: str) -> dict[str, list[list[dict]]]:
@@ -189,7 +191,7 @@ class _Maker:
             image, kind = self._erased[key], "erased"
         scene = self._scene(image, row["kind"] == "unknown")
         proposed = self._proposals.get(key) if trains else None
-        if trains and proposed is None and not row["reviewed"]:
+        if proposed is None and not row["reviewed"]:
             scene = Scene(scene.image, scene.boxes, scene.classes, self._stand_out(row))
         elif proposed is not None:
             scene = Scene(
@@ -251,6 +253,7 @@ class _Maker:
                 self._sides[row["profile"]],
                 self._params.standouts,
                 self._hud.get(row["profile"]),
+                rare=row["profile"] not in self._crowds,
             )
         return self._standouts[key]
 

@@ -26,6 +26,7 @@ from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.training.crops import Proposals, Proposed, target_sides
 from gotowce_dagster.training.hud import hud_panels, usual_of
+from gotowce_dagster.training.look_alikes import have_look_alikes, in_crowds
 from gotowce_dagster.training.model import Predict
 from gotowce_dagster.training.standouts import share_inside, stand_still
 
@@ -64,6 +65,7 @@ def propose(
     classes = {name: number for number, name in class_names(dataset).items()}
     usual = {str(video): usual_of(dataset, some) for video, some in frames.groupby("video")}
     hud, sides = hud_panels(dataset, provenance), target_sides(dataset, provenance)
+    crowds = in_crowds(dataset, provenance)
     found = [
         _look(
             dataset,
@@ -71,6 +73,7 @@ def propose(
             hud=hud.get(frame["profile"]),
             usual=usual[frame["video"]],
             smallest_px=sides[frame["profile"]][0],
+            rare=frame["profile"] not in crowds,
             predict=predict,
             params=params,
             classes=classes,
@@ -175,16 +178,17 @@ def surely_seen(
     hud: np.ndarray | None,
     usual: np.ndarray | None,
     smallest_px: float,
+    rare: bool,
 ) -> sv.Detections:
     """The boxes of a picture that are adopted whatever is found in the frames around it.
 
     Args:
-        hud, usual: as in is_background.
+        hud, usual, rare: as in is_background.
         smallest_px: long side of the smallest labelled targets.
     """
     found, sure = two_looks(image, predict, params)
     least_px = max(params.smallest, params.small) * smallest_px
-    adopted = sure & ~is_background(image, found.xyxy, hud=hud, usual=usual, least_px=least_px)
+    adopted = sure & ~is_background(image, found.xyxy, hud=hud, usual=usual, least_px=least_px, rare=rare)
     boxes = found[np.flatnonzero(adopted)]
     assert isinstance(boxes, sv.Detections)
     return boxes
@@ -249,14 +253,21 @@ def _seen_mirrored(
 
 
 def is_background(
-    image: np.ndarray, boxes: np.ndarray, *, hud: np.ndarray | None, usual: np.ndarray | None, least_px: float
+    image: np.ndarray,
+    boxes: np.ndarray,
+    *,
+    hud: np.ndarray | None,
+    usual: np.ndarray | None,
+    least_px: float,
+    rare: bool,
 ) -> np.ndarray:
-    """Which boxes are certainly no targets, bool (n,): on the HUD, or smaller than ``least_px``.
+    """Which boxes are certainly no targets, bool (n,): on the HUD, common, or smaller than ``least_px``.
 
     Args:
         boxes: xyxy (n, 4).
         hud: panels of the HUD, bool (H, W).
         usual: the median picture of the video, RGB (H, W, 3); used where no panels are known.
+        rare: whether targets are, so that what has many look-alikes in the frame is none.
     """
     # An icon of the HUD may look like a target, but is static: a certain and valuable piece of background.
     # Nor is a shot a target: it is smaller than any target that the game has marked.
@@ -265,6 +276,8 @@ def is_background(
         background |= share_inside(hud, boxes) >= _INSIDE
     elif usual is not None:
         background |= stand_still(image, usual, boxes)
+    if rare:
+        background |= have_look_alikes(image, boxes)
     return background
 
 
@@ -279,6 +292,7 @@ def _look(
     hud: np.ndarray | None,
     usual: np.ndarray | None,
     smallest_px: float,
+    rare: bool,
     predict: Predict,
     params: RoundsParams,
     classes: dict[str, int],
@@ -295,7 +309,8 @@ def _look(
     if len(known) and len(found):
         is_new = sv.box_iou_batch(found.xyxy, known).max(axis=1) < _ONE_OBJECT
     boxes = found.xyxy[is_new]
-    still = is_background(image, boxes, hud=hud, usual=usual, least_px=params.smallest * smallest_px)
+    least_px = params.smallest * smallest_px
+    still = is_background(image, boxes, hud=hud, usual=usual, least_px=least_px, rare=rare)
     sides = _long_sides(boxes)
     shown = found.data.get("class_name", np.zeros(0, str))
     proposed = np.array([classes[str(name)] for name in np.asarray(shown)[is_new]], int)

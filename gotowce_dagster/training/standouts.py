@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from gotowce_dagster.training.look_alikes import have_look_alikes
+
 _STEP = 2
 """Factor by which frames are reduced before the search."""
 _CONTRAST = 24
@@ -76,10 +78,9 @@ def panels(images: Sequence[np.ndarray]) -> np.ndarray:
     ]
     usual = usual_picture(small)
     as_usual = np.mean([cv2.absdiff(image, usual).max(axis=2) <= _MOVED for image in small], axis=0)
-    grey = cv2.cvtColor(usual, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    # Sobel's weights add up to four.
-    change = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)) / 4
-    edges = ((change > _EDGE) & (as_usual >= _STILL_FRAMES)).astype(np.uint8)
+    edges = ((_edges(cv2.cvtColor(usual, cv2.COLOR_RGB2GRAY)) > _EDGE) & (as_usual >= _STILL_FRAMES)).astype(
+        np.uint8
+    )
     round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_PANEL_PX, _PANEL_PX))
     dense = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, round_)
     dense = cv2.morphologyEx(dense, cv2.MORPH_OPEN, np.ones((_LEAST_PANEL_PX, _LEAST_PANEL_PX), np.uint8))
@@ -108,8 +109,12 @@ def standouts(
     sides: tuple[float, float],
     limit: int,
     hud: np.ndarray | None = None,
+    *,
+    rare: bool = False,
 ) -> np.ndarray:
-    """Boxes around objects that stand out and are not part of the HUD, xyxy float (n, 4), largest first.
+    """Boxes around objects that stand out and are not part of the HUD, xyxy float (n, 4), sharpest first.
+
+    A cloud differs from its surroundings too, and is larger than most targets, but it has no sharp edges.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -118,6 +123,7 @@ def standouts(
         sides: long side in pixels of the smallest and largest labelled targets.
         limit: maximum number of boxes.
         hud: bool (H, W), the panels; None: unknown.
+        rare: whether targets are, so that what has many look-alikes in the frame is none.
     """
     height, width = image.shape[0] // _STEP, image.shape[1] // _STEP
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
@@ -139,5 +145,23 @@ def standouts(
     x, y, w, h = stats[1:, :4].T.astype(float) * _STEP
     side = np.maximum(w, h)
     fits = (side >= max(_SIZES[0] * sides[0], _LEAST_PX)) & (side <= _SIZES[1] * sides[1])
-    order = np.argsort(-side[fits], kind="stable")[:limit]
-    return np.column_stack([x, y, x + w, y + h])[fits][order]
+    sharp = cv2.integral(_edges(small).max(axis=2))
+    x1, y1, x2, y2 = np.column_stack([stats[1:, :2], stats[1:, :2] + stats[1:, 2:4]])[fits].T
+    total = sharp[y2, x2] - sharp[y1, x2] - sharp[y2, x1] + sharp[y1, x1]
+    order = np.argsort(-total / (w * h)[fits], kind="stable")
+    boxes = np.column_stack([x, y, x + w, y + h])[fits][order]
+    if not rare:
+        return boxes[:limit]
+    chosen = boxes[:0]
+    while len(boxes) and len(chosen) < limit:
+        # No more of them than needed, for each takes milliseconds.
+        some, boxes = np.split(boxes, [limit - len(chosen)])
+        chosen = np.concatenate([chosen, some[~have_look_alikes(image, some)]])
+    return chosen
+
+
+def _edges(image: np.ndarray) -> np.ndarray:
+    """Gradient in levels per pixel, float32 of the image's shape."""
+    levels = image.astype(np.float32)
+    # Sobel's weights add up to four.
+    return np.hypot(cv2.Sobel(levels, cv2.CV_32F, 1, 0), cv2.Sobel(levels, cv2.CV_32F, 0, 1)) / 4

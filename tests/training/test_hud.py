@@ -34,13 +34,20 @@ _MOVING = [(20 * number, 10 * number) for number in range(9)]
 
 
 @pytest.mark.parametrize(
-    ("icon_in", "share"), [({"a", "b"}, 1.0), ({"a"}, 0.0)], ids=["in every video", "in one only"]
+    ("icon_in", "share"),
+    [({"a", "b", "c"}, 1.0), ({"a", "c"}, 1.0), ({"a"}, 0.0)],
+    ids=["in every video", "in two of three", "in one only"],
 )
-def test_a_panel_stands_in_every_video_of_its_game(tmp_path: Path, icon_in: set[str], share: float) -> None:
-    rows = _dataset(tmp_path, {"a": _MOVING, "b": _MOVING[::-1]}, icon_in)
+def test_a_panel_stands_in_two_videos_of_its_game(tmp_path: Path, icon_in: set[str], share: float) -> None:
+    rows = _dataset(tmp_path, {"a": _MOVING, "b": _MOVING[::-1], "c": _MOVING}, icon_in)
     hud = hud_panels(tmp_path, rows)["game"]
     assert hud[115:145, 95:120].mean() == share
     assert not hud[:100, :80].any()
+
+
+def test_the_only_video_of_a_game_tells_its_panels(tmp_path: Path) -> None:
+    hud = hud_panels(tmp_path, _dataset(tmp_path, {"a": _MOVING}, {"a"}))["game"]
+    assert hud[115:145, 95:120].all()
 
 
 def test_labelled_targets_that_stand_still_are_no_panel(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_what_is_surely_seen_is_adopted_at_once(
     def predict(some: np.ndarray) -> sv.Detections:
         return _sees([box] if some[0, 0, 0] else [MIRRORED], [0.9])
 
-    found = surely_seen(image, predict, PARAMS, hud=panels, usual=None, smallest_px=smallest_px)
+    found = surely_seen(image, predict, PARAMS, hud=panels, usual=None, smallest_px=smallest_px, rare=True)
     assert len(found) == seen
 
 

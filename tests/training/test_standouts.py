@@ -34,9 +34,26 @@ def test_panels_are_none_unless_nothing_is_known_of_the_place() -> None:
     assert len(standouts(_frame(), None, (16.0, 40.0), limit=12)) == 1
 
 
-def test_the_largest_come_first() -> None:
-    boxes = standouts(_frame((20, 60, 40, 80), (100, 60, 130, 80)), _usual(), (16.0, 40.0), limit=1)
-    assert np.abs(boxes - [[100, 60, 130, 80]]).max() <= 2
+def test_the_sharpest_come_first() -> None:
+    """A cloud is larger, and differs as much from its surroundings."""
+    y, x = np.mgrid[:240, :320]
+    cloud = (160 * np.exp(-((x - 200) ** 2 + (y - 120) ** 2) / 800)).astype(np.uint8)
+    image = _frame((20, 60, 40, 80)) + cloud[..., None]
+    every = standouts(image, _usual(), (16.0, 40.0), limit=12)
+    assert len(every) == 2
+    assert np.abs(every[0] - [20, 60, 40, 80]).max() <= 2
+    assert standouts(image, _usual(), (16.0, 40.0), limit=1).tolist() == every[:1].tolist()
+
+
+def test_what_is_everywhere_is_no_candidate_where_targets_are_rare() -> None:
+    rng = np.random.default_rng(1)
+    stars = [(20 + 40 * column, 20 + 40 * row) for column in range(7) for row in range(4)]
+    image = _frame(*((x, y, x + 16, y + 16) for x, y in stars))
+    ship = (226, 182, 250, 198)
+    image[182:198, 226:250] = rng.integers(0, 2, (8, 12, 1)).repeat(2, axis=0).repeat(2, axis=1) * 120 + 100
+    assert len(standouts(image, _usual(), (16.0, 40.0), limit=12)) == 12
+    (box,) = standouts(image, _usual(), (16.0, 40.0), limit=12, rare=True)
+    assert np.abs(box - ship).max() <= 2
 
 
 def test_nothing_is_usual_without_frames() -> None:
