@@ -82,7 +82,7 @@ def still_paint(frames: Sequence[np.ndarray], colours: Sequence[Colour]) -> np.n
 
     Bars and letters as thin as a pixel have the mark's colours only here and there, and elsewhere in each
     frame, but over a moving scene nothing else is the same in nearly all frames. None if the scene stands
-    still: its parts cannot be told from those of the HUD then.
+    still: its parts cannot be distinguished from those of the HUD then.
 
     Args:
         frames: YCrCb uint8 (H, W, 3), all of one size.
