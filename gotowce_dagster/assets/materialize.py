@@ -1,5 +1,6 @@
 """Materialization of a stage: skip it if current, restore it from DVC, or run it; then commit it to DVC."""
 
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -27,8 +28,12 @@ from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.stages.base import Stage
 from gotowce_dagster.stages.table import STAGES
 
+_logger = logging.getLogger(__name__)
+
 LOCK_FINGERPRINT = "dvc_lock_entry"
 _RAW_FILE = "data/raw/${file}"
+_RETRIES, _FIRST_WAIT_S = 2, 30
+"""Asked for here, because Dagster's own policy would start a step again that a human has interrupted."""
 
 
 def materialize(
@@ -40,7 +45,8 @@ def materialize(
         callbacks: Passed to the stage's run, for stages that report more than progress.
 
     Raises:
-        dagster.Failure: The stage failed; with its one-sentence error, and retries only if they can help.
+        dagster.Failure: The stage failed; with its one-sentence error.
+        dagster.RetryRequested: A download or a transfer failed, which may succeed in a while.
     """
     project = Project.find()
     stage = STAGES[context.asset_key.path[-1]]
@@ -63,14 +69,10 @@ def materialize(
             if how != COMPUTED:
                 show(1, 1)  # else its line would go on counting seconds
             metadata = lock_metadata(project, stage, video, repo.entry(address))
-    except GotowceError as error:
-        # A download of weights or a transfer may succeed a minute later; bad input stays bad.
-        may_succeed = isinstance(error, MissingWeightsError | RemoteError)
-        raise dg.Failure(str(error), allow_retries=may_succeed) from error
     except Exception as error:
-        if (sentence := system_sentence(error)) is None:
+        if (known := as_dagster_knows_it(error, context.retry_number)) is None:
             raise
-        raise dg.Failure(sentence) from error
+        raise known from error
     context.log.info(f"{name}: {how}")
     made = {"how": dg.MetadataValue.text(how), "seconds": number_metadata(time.monotonic() - start)}
     if how == COMPUTED and stage.name in project.engines:
@@ -82,6 +84,20 @@ def materialize(
     return dg.MaterializeResult(
         data_version=dg.DataVersion(output_digest(repo.entry(address))), metadata=metadata | made
     )
+
+
+def as_dagster_knows_it(error: Exception, attempts: int) -> dg.Failure | dg.RetryRequested | None:
+    """A failure with one sentence, or another try after a while; None for an unexpected error.
+
+    Args:
+        attempts: how often the step was tried before.
+    """
+    # A download of weights or a transfer may succeed a minute later; bad input stays bad.
+    if isinstance(error, MissingWeightsError | RemoteError) and attempts < _RETRIES:
+        _logger.warning("%s; the next try is in %d s", error, seconds := _FIRST_WAIT_S * 2**attempts)
+        return dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=seconds)
+    sentence = str(error) if isinstance(error, GotowceError) else system_sentence(error)
+    return dg.Failure(sentence) if sentence else None
 
 
 def lock_metadata(

@@ -75,7 +75,7 @@ def stage_asset(
 ) -> dg.AssetsDefinition:
     """Define the asset of a stage; a stage of one video has a partition per video.
 
-    Stages that use the GPU wait for each other, and are retried when weights cannot be downloaded.
+    Stages that use the GPU wait for each other.
 
     Args:
         name: the stage's name in stages/table.py.
@@ -91,9 +91,6 @@ def stage_asset(
         group_name=group,
         kinds=declared.kinds,
         pool="gpu" if uses_gpu else None,
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL)
-        if uses_gpu
-        else None,
     )
     def asset(
         context: dg.AssetExecutionContext, progress: dg.ResourceParam[ProgressOf]

@@ -39,6 +39,7 @@ def run(project: Project, *, quiet: bool = False, studies: bool = False) -> Path
 
     Raises:
         GotowceError: A step failed; the message names the step and the reason.
+        KeyboardInterrupt: The run was interrupted.
     """
     samples = shipped.samples()
     for clip in sorted(samples.glob("*.mp4")):
@@ -69,7 +70,11 @@ def run_job(project: Project, job: str) -> list[str]:
 
 
 def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[str]:
-    """Run a job in this process; returns one sentence per failed step."""
+    """Run a job in this process; returns one sentence per failed step.
+
+    Raises:
+        KeyboardInterrupt: A step was interrupted. The same job goes on where it stopped.
+    """
     what = f"{job} {video}" if video else job
     run_id = str(uuid4())
     with progress_bars() as start, alive(instance, run_id):
@@ -95,9 +100,16 @@ def _execute(instance: dg.DagsterInstance, job: str, video: str | None) -> list[
             check = event.asset_check_evaluation_data
             if not check.passed:
                 show_note(f"{what}: check {check.check_name}: {check.description}")
-    return [
-        f"{event.step_key} ({what}): {_reason(event)}" for event in result.all_events if event.is_step_failure
-    ]
+    failures = [event for event in result.all_events if event.is_step_failure]
+    if any(_is_interrupt(event) for event in failures):
+        raise KeyboardInterrupt
+    return [f"{event.step_key} ({what}): {_reason(event)}" for event in failures]
+
+
+def _is_interrupt(event: dg.DagsterEvent) -> bool:
+    """Whether a step was stopped by SIGINT or SIGTERM, which Dagster turns into a failure of the step."""
+    error = event.step_failure_data.error
+    return bool(error) and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 
 
 def _reason(event: dg.DagsterEvent) -> str:

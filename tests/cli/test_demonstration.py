@@ -1,5 +1,7 @@
 import json
 import logging
+import os
+import signal
 from pathlib import Path
 
 import dagster as dg
@@ -86,3 +88,21 @@ def test_a_failed_step_is_named_with_its_reason(
         (problem,) = demonstration._execute(instance, "train_in_rounds", None)
     assert problem.endswith(expected)
     assert "InputError" not in problem
+
+
+def test_an_interrupted_step_ends_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its job is neither tried again nor taken for done."""
+    starts: list[int] = []
+
+    @dg.asset(required_resource_keys={"progress"})
+    def trained() -> None:
+        starts.append(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    made = dg.Definitions(
+        [trained], jobs=[dg.define_asset_job("train_in_rounds")], resources={"progress": log_progress}
+    )
+    monkeypatch.setattr(demonstration, "defs", lambda: made)
+    with dg.instance_for_test() as instance, pytest.raises(KeyboardInterrupt):
+        demonstration._execute(instance, "train_in_rounds", None)
+    assert starts == [1]
