@@ -184,7 +184,7 @@ def test_masks(form: str, trap: Trap, mine: Path, monkeypatch: pytest.MonkeyPatc
     config = sam2_model.CONFIGS["sam2.1_hiera_tiny.pt"]
     with pytest.raises(MissingWeightsError, match="damaged"):
         sam2_model.load(sam2_model.build(config, 64), mine / "sam2.1_hiera_tiny.pt")
-    mobile_sam._predictor.cache_clear()
+    mobile_sam.predictor_of.cache_clear()
     # Also where the form of the file is not looked at before.
     monkeypatch.setattr(mobile_sam, "require", lambda name: mine / name)
     with pytest.raises(MissingWeightsError, match="damaged"):

@@ -13,6 +13,7 @@ from gotowce_dagster.cli.console import note as show_note
 from gotowce_dagster.cli.console import number, progress_bars, show_log, show_table
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import GotowceError
+from gotowce_dagster.core.memory import give_back
 from gotowce_dagster.core.progress import Progress
 from gotowce_dagster.definitions import defs
 from gotowce_dagster.intake import shipped
@@ -20,6 +21,7 @@ from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.pipelines import stage_name
 from gotowce_dagster.previews.base import Preview
 from gotowce_dagster.previews.table import preview_of
+from gotowce_dagster.segmenters.registry import forget_models
 from gotowce_dagster.stages.table import STAGES
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -53,6 +55,9 @@ def run(project: Project, *, quiet: bool = False, studies: bool = False) -> Path
         problems = [
             problem for video in project.videos for problem in _execute(instance, "label_videos", video)
         ]
+        # Evaluation loads its segmenter again in a second, but training would need its memory on top.
+        forget_models()
+        give_back()
         for job in ("train_model", "run_studies") if studies else ("train_model",):
             problems += _execute(instance, job, None)
     if not quiet:

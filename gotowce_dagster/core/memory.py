@@ -1,5 +1,7 @@
-"""Peak memory of this process."""
+"""Memory of this process: its peak, and what it gives back to the system."""
 
+import ctypes
+import gc
 import resource
 from pathlib import Path
 
@@ -22,3 +24,14 @@ def forget_peak() -> bool:
     except OSError:
         return False
     return True
+
+
+def give_back() -> None:
+    """Return memory that is free inside the process to the system; glibc keeps it for later otherwise.
+
+    After models and many arrays of different sizes that are hundreds of megabytes, on which the next peak
+    would come on top.
+    """
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)

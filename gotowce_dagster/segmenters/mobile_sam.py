@@ -38,7 +38,7 @@ class MobileSam:
         self.device = best_device()
         self._params = params
         self.crop_scales = [max(params.crop_scales)]
-        self._predictor = _predictor(self.weights, self.device)
+        self._predictor = predictor_of(self.weights, self.device)
 
     def segment(self, image: np.ndarray, boxes: np.ndarray) -> list[list[Candidate]]:
         """Propose three masks for every prompt on one crop of every box; see base.Segmenter."""
@@ -101,7 +101,8 @@ class MobileSam:
 
 
 @cache
-def _predictor(weights: str, device: str) -> Any:
+def predictor_of(weights: str, device: str) -> Any:
+    """Load the predictor of ultralytics."""
     path = require(weights)
     keep_offline()
     from ultralytics.models.sam import Predictor

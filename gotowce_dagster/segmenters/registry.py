@@ -5,6 +5,7 @@ from collections.abc import Callable
 from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.segmenters import edgetam_model, mobile_sam, sam2
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.edgetam import EdgeTam
 from gotowce_dagster.segmenters.grabcut import GrabCut
@@ -33,3 +34,9 @@ def build_segmenter(engine: str, params: MasksParams) -> Segmenter:
     if spec.name not in SEGMENTERS:
         raise InputError(f"no segmenter named {spec.name!r}; known: {', '.join(SEGMENTERS)}")
     return SEGMENTERS[spec.name](spec.weights, params)
+
+
+def forget_models() -> None:
+    """Drop the models that a process keeps loaded for its next segmenter; that one loads its own again."""
+    for load in (sam2.predictor_of, mobile_sam.predictor_of, edgetam_model.model):
+        load.cache_clear()

@@ -21,6 +21,7 @@ from gotowce_dagster.config.params import RoundsParams, TrainingParams
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.digests import content_sha256
 from gotowce_dagster.core.files import fresh_dir, fresh_file, remove
+from gotowce_dagster.core.memory import give_back
 from gotowce_dagster.core.progress import Progress, in_log
 from gotowce_dagster.core.tables import TAUGHT, write_table
 from gotowce_dagster.labels.export import class_names, read_objects
@@ -108,6 +109,7 @@ def train_on_crops(
             progress=lambda epoch, total, done=done: progress(done + epoch, total * count),
             on_epoch=lambda epoch, metrics, done=done: on_epoch(done + epoch, metrics),
         )
+        give_back()  # what the trainer has used, before the search takes as much again
         history = trained.history.assign(round=number, epoch=trained.history["epoch"] + done)
         histories.append(history)
         models.append(trained.weights)

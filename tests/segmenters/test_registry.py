@@ -4,7 +4,8 @@ import pytest
 
 from gotowce_dagster.config.engine_spec import EngineSpec
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
-from gotowce_dagster.segmenters.registry import SEGMENTERS, build_segmenter
+from gotowce_dagster.segmenters.registry import SEGMENTERS, build_segmenter, forget_models
+from gotowce_dagster.segmenters.sam2 import Sam2
 from tests.shipped import masks_params, params
 
 
@@ -37,3 +38,17 @@ def test_missing_weights_are_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_every_engine_of_params_has_a_segmenter() -> None:
     assert {EngineSpec.parse(engine).name for engine in params().masks.segmenter} <= set(SEGMENTERS)
+
+
+@pytest.mark.weights
+def test_a_forgotten_model_is_loaded_again() -> None:
+    engine = "sam2:sam2_hiera_tiny_image.pt"
+    first = build_segmenter(engine, masks_params(input_px=224))
+    assert isinstance(first, Sam2)
+    again = build_segmenter(engine, masks_params(input_px=224))
+    assert isinstance(again, Sam2)
+    assert again._predictor is first._predictor
+    forget_models()
+    later = build_segmenter(engine, masks_params(input_px=224))
+    assert isinstance(later, Sam2)
+    assert later._predictor is not first._predictor
