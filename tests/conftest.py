@@ -86,6 +86,8 @@ def make_clone(template: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A copy of the clone; commands run inside it."""
     shutil.copytree(template, root, copy_function=_copied)
     monkeypatch.setenv("GOTOWCE_ROOT", str(root))
+    # Commands that run jobs in this process set it too, for good.
+    monkeypatch.setenv("DAGSTER_HOME", str(root / ".dagster"))
     monkeypatch.setenv("PATH", search_path())
     monkeypatch.chdir(root)
     return Project(Paths(root))
