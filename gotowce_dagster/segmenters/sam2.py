@@ -122,11 +122,14 @@ def predictor_of(weights: str, input_px: int) -> Any:
 
 def _for_size(model: Any, input_px: int) -> Any:
     """Build a predictor for an input size other than the 1024 pixels that the package assumes."""
+    import torch
     from sam2.sam2_image_predictor import SAM2ImagePredictor
 
     with warnings.catch_warnings():
         # The package compiles its transforms with torch.jit.script, which torch now deprecates.
         warnings.simplefilter("ignore", FutureWarning)
         predictor = SAM2ImagePredictor(model)
+    # Places that only the memory of videos uses, tens of megabytes a crop.
+    model.image_encoder.neck.position_encoding = torch.nn.Identity()
     predictor._bb_feat_sizes = [(input_px // stride, input_px // stride) for stride in (4, 8, 16)]
     return predictor
