@@ -110,6 +110,11 @@ def nearest(found: Sequence[Sighting], box: np.ndarray, reach: float = 8) -> Sig
     return max(near, key=lambda s: s.confidence, default=None)
 
 
+def smallest(look: Look) -> float:
+    """The longer side of the smallest marks: a little is given away for the rounding of pixels."""
+    return 0.9 * look.size_px[0] - 0.5
+
+
 def fits_size(box: np.ndarray, look: Look, slack: float = 1.0) -> bool:
     """Whether a box has a size and aspect that the look allows."""
     width, height = box[2:] - box[:2]
@@ -117,7 +122,7 @@ def fits_size(box: np.ndarray, look: Look, slack: float = 1.0) -> bool:
         return False
     low, high = look.aspect
     return bool(
-        0.9 * look.size_px[0] - 0.5 <= max(width, height) <= look.size_px[1] + 2
+        smallest(look) <= max(width, height) <= look.size_px[1] + 2
         and low * height - 2 * slack <= width <= high * height + 2 * slack
     )
 

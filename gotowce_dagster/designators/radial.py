@@ -19,6 +19,7 @@ from gotowce_dagster.designators.base import (
     ramp,
     shape_of,
     sizes,
+    smallest,
 )
 from gotowce_dagster.designators.circles import alone, circles, line_seen, line_width
 from gotowce_dagster.designators.frame import measured_fill, rectangles
@@ -117,7 +118,7 @@ class Radial:
 
 
 def _rings(mask: np.ndarray, look: RadialLook) -> list[Sighting]:
-    radii = 0.5 * look.size_px[0], 0.5 * look.size_px[1]
+    radii = 0.5 * smallest(look), 0.5 * look.size_px[1]
     found = []
     for circle in circles(mask, radii):
         fill, clean = line_seen(mask, circle.centre, (circle.line, circle.line), look.thickness_px)
