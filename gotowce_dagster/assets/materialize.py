@@ -70,9 +70,9 @@ def materialize(
                 show(1, 1)  # else its line would go on counting seconds
             metadata = lock_metadata(project, stage, video, repo.entry(address))
     except Exception as error:
-        if (known := as_dagster_knows_it(error, context.retry_number)) is None:
+        if (failure := dagster_error(error, context.retry_number)) is None:
             raise
-        raise known from error
+        raise failure from error
     context.log.info(f"{name}: {how}")
     made = {"how": dg.MetadataValue.text(how), "seconds": number_metadata(time.monotonic() - start)}
     if how == COMPUTED and stage.name in project.engines:
@@ -86,7 +86,7 @@ def materialize(
     )
 
 
-def as_dagster_knows_it(error: Exception, attempts: int) -> dg.Failure | dg.RetryRequested | None:
+def dagster_error(error: Exception, attempts: int) -> dg.Failure | dg.RetryRequested | None:
     """A failure with one sentence, or another try after a while; None for an unexpected error.
 
     Args:

@@ -54,7 +54,7 @@ def review_tasks(
             progress=progress(context),
         )
     except GotowceError as error:
-        raise dg.Failure(str(error), allow_retries=isinstance(error, ServerDownError)) from error
+        raise dg.Failure(str(error)) from error
     shown = "".join(content_digest(frame, params.review.tasks, reasons) for frame in frames)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(_digest(shown)), metadata=_sent(paths, frames, pushed)
@@ -77,7 +77,7 @@ def reviewed_labels(
         keep_reviews(project.paths)
         result: Metadata = {"how": dg.MetadataValue.text(f"no reviews read, nothing changed: {error}")}
     except GotowceError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(str(error)) from error
     else:
         changed = ", ".join(pulled.videos) or "nothing"
         missing = "" if pulled.project else "; Label Studio has no such project yet"

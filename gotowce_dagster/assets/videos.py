@@ -26,7 +26,7 @@ def raw_videos(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         path = project.raw(context.partition_key)
         digest = DvcRepo(project.paths.root).tracked_digest(path)
     except (InputError, RemoteError) as error:
-        raise dg.Failure(str(error), allow_retries=isinstance(error, RemoteError)) from error
+        raise dg.Failure(str(error)) from error
     metadata: dict[str, dg.MetadataValue] = {"file": dg.MetadataValue.path(path)}
     try:
         info = probe(path)

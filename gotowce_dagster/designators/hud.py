@@ -81,8 +81,8 @@ def still_paint(frames: Sequence[np.ndarray], colours: Sequence[Colour]) -> np.n
     """Pixels that stand still and differ from what is around them by a tint of the mark's hue: bool (H, W).
 
     Bars and letters as thin as a pixel have the mark's colours only here and there, and elsewhere in each
-    frame, but over a moving scene nothing else is the same in nearly all frames. None if the scene stands
-    still: its parts cannot be distinguished from those of the HUD then.
+    frame, but over a moving scene nothing else is the same in nearly all frames. If the scene stands still,
+    no pixel is: its parts cannot be distinguished from those of the HUD then.
 
     Args:
         frames: YCrCb uint8 (H, W, 3), all of one size.

@@ -11,8 +11,8 @@ from gotowce_dagster.training.standouts import panels, share_inside, stand_still
 
 _MEDIAN_OF, _LEAST_FRAMES = 25, 5
 """Most and fewest frames of a video from which the usual picture is computed."""
-_SHARED = 2
-"""Number of videos of a game in which a panel is static."""
+_SHARED = 0.5
+"""Share of a game's videos in which a panel is static, and at least two of them if there are two."""
 _STANDING = 0.1
 """Share of stationary labelled targets above which a stationary box is no evidence for HUD."""
 
@@ -45,10 +45,10 @@ def usual_of(dataset: Path, frames: pd.DataFrame) -> np.ndarray | None:
 
 
 def hud_panels(dataset: Path, provenance: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The HUD of each game, by profile: bool (H, W), the panels that two of its videos share.
+    """The HUD of each game, by profile: bool (H, W), the panels that half of its videos share.
 
-    A nebula is static in one video, where the camera is, but hardly at the same position in another. A panel
-    may be missing in a third: one that shows the target is, where nothing is targeted. Of a single video, all
+    A nebula is static in one video, where the camera is, but hardly at the same position in others. A panel
+    may be missing in some: one that shows the target is, where nothing is targeted. Of a single video, all
     its panels count. A game without an entry has no panels, videos of different sizes, or labelled targets
     inside the panels.
 
@@ -66,7 +66,7 @@ def hud_panels(dataset: Path, provenance: pd.DataFrame) -> dict[str, np.ndarray]
             masks.append(panels([read_rgb(dataset / image) for image in some["image"]]))
             inside += [share_inside(masks[-1], boxes) > 0.5 for boxes in _boxes(dataset, some)]
         if masks and len({mask.shape for mask in masks}) == 1 and not _too_many(inside):
-            found[str(profile)] = np.sum(masks, axis=0) >= min(_SHARED, len(masks))
+            found[str(profile)] = np.sum(masks, axis=0) >= max(_SHARED * len(masks), min(2, len(masks)))
     return found
 
 

@@ -78,9 +78,8 @@ def panels(images: Sequence[np.ndarray]) -> np.ndarray:
     ]
     usual = usual_picture(small)
     as_usual = np.mean([cv2.absdiff(image, usual).max(axis=2) <= _MOVED for image in small], axis=0)
-    edges = ((_edges(cv2.cvtColor(usual, cv2.COLOR_RGB2GRAY)) > _EDGE) & (as_usual >= _STILL_FRAMES)).astype(
-        np.uint8
-    )
+    is_edge = _edges(cv2.cvtColor(usual, cv2.COLOR_RGB2GRAY)) > _EDGE
+    edges = (is_edge & (as_usual >= _STILL_FRAMES)).astype(np.uint8)
     round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_PANEL_PX, _PANEL_PX))
     dense = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, round_)
     dense = cv2.morphologyEx(dense, cv2.MORPH_OPEN, np.ones((_LEAST_PANEL_PX, _LEAST_PANEL_PX), np.uint8))

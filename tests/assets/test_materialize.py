@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from gotowce_dagster.assets import model, studies, videos
-from gotowce_dagster.assets.materialize import as_dagster_knows_it, lock_metadata
+from gotowce_dagster.assets.materialize import dagster_error, lock_metadata
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.intake.dvc_remote import RemoteError
@@ -57,7 +57,7 @@ def test_masks_tell_every_engine_they_were_made_with(
 def test_only_what_may_succeed_in_a_while_is_tried_again(
     error: Exception, attempts: int, expected: int | str | None
 ) -> None:
-    match as_dagster_knows_it(error, attempts):
+    match dagster_error(error, attempts):
         case dg.RetryRequested(seconds_to_wait=seconds, max_retries=2):
             assert seconds == expected
         case dg.Failure(description=str(sentence)):

@@ -38,11 +38,19 @@ _MOVING = [(20 * number, 10 * number) for number in range(9)]
     [({"a", "b", "c"}, 1.0), ({"a", "c"}, 1.0), ({"a"}, 0.0)],
     ids=["in every video", "in two of three", "in one only"],
 )
-def test_a_panel_stands_in_two_videos_of_its_game(tmp_path: Path, icon_in: set[str], share: float) -> None:
+def test_a_panel_stands_in_half_of_the_videos_of_its_game(
+    tmp_path: Path, icon_in: set[str], share: float
+) -> None:
     rows = _dataset(tmp_path, {"a": _MOVING, "b": _MOVING[::-1], "c": _MOVING}, icon_in)
     hud = hud_panels(tmp_path, rows)["game"]
     assert hud[115:145, 95:120].mean() == share
     assert not hud[:100, :80].any()
+
+
+@pytest.mark.parametrize(("count", "share"), [(2, 0.0), (3, 1.0)])
+def test_of_many_videos_two_may_be_alike_by_chance(tmp_path: Path, count: int, share: float) -> None:
+    rows = _dataset(tmp_path, dict.fromkeys("abcdef", _MOVING), set("abcdef"[:count]))
+    assert hud_panels(tmp_path, rows)["game"][115:145, 95:120].mean() == share
 
 
 def test_the_only_video_of_a_game_tells_its_panels(tmp_path: Path) -> None:
