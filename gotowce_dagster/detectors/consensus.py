@@ -20,6 +20,7 @@ import supervision as sv
 
 from gotowce_dagster.config.params import ConsensusParams
 from gotowce_dagster.core.boxes import BOX
+from gotowce_dagster.core.tables import records
 
 Row = dict[str, Any]
 
@@ -68,7 +69,7 @@ def agree(found: pd.DataFrame, detectors: Sequence[str], params: ConsensusParams
         found: Columns x1, y1, x2, y2 (pixels), confidence, class_name, detector, prompt and visible_corners.
         detectors: All detectors that ran on the frame, with or without a detection.
     """
-    objects = _objects(found.to_dict("records"), params)
+    objects = _objects(records(found), params)
     rows = [_fused(one, detectors, params) for one in objects if len(one.votes) >= params.quorum]
     rows.sort(key=lambda row: (-row["confidence"], *(row[side] for side in BOX), row["detector"]))
     columns = list(dict.fromkeys([*found.columns, "votes"]))

@@ -18,7 +18,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.sources import require_pulled, tracked_files
-from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table
+from gotowce_dagster.core.tables import FRAMES, LABELS, MASKS, PROVENANCE, read_table, records
 from gotowce_dagster.detectors.detected import read_detected
 from gotowce_dagster.interchange.base import UNSPLIT, LabelledObject, Picture
 from gotowce_dagster.labels.export import class_names
@@ -102,7 +102,7 @@ class FramePictures:
             objects = dict(iter(rows.groupby("frame_index")))
             frames["origin"] = origins(frames, {video: rows}) if len(frames) else []
             reasons = self._reasons(video, frames)
-            for frame, reason in zip(frames.to_dict("records"), reasons, strict=True):
+            for frame, reason in zip(records(frames), reasons, strict=True):
                 file = self.project.paths.frames(video) / frame["file"]
                 reason = reason or ("" if is_whole_jpeg(file) else "damaged")  # noqa: PLW2901
                 if reason:
@@ -164,7 +164,7 @@ class DatasetPictures:
             labels = read_table(paths.labels(key), LABELS)
             labels = apply_reviews(labels, reviews_in_force(self.project, key), key)
             objects = dict(iter(labels.groupby("frame_index")))
-            for row in rows.to_dict("records"):
+            for row in records(rows):
                 own = objects.get(row["frame_index"], labels[:0])
                 if own["detection_id"].tolist() != list(row["detection_ids"]):
                     raise InputError(
@@ -189,7 +189,7 @@ def _picture(file: Path, name: str, split: str, frame: dict[Any, Any], rows: pd.
             confidence=None if pd.isna(row["confidence"]) else float(row["confidence"]),
             quality=float(row["quality"]),
         )
-        for box, row in zip(boxes, rows.to_dict("records"), strict=True)
+        for box, row in zip(boxes, records(rows), strict=True)
     )
     return Picture(
         source=file,

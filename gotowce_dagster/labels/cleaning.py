@@ -15,6 +15,7 @@ import pandas as pd
 from gotowce_dagster.config.params import LabelsParams, RuleParams
 from gotowce_dagster.core.boxes import BOX, DESIGNATOR, KEY
 from gotowce_dagster.core.errors import InputError
+from gotowce_dagster.core.tables import records
 from gotowce_dagster.labels.rules import RULES
 
 NO_MASK = "no_mask"
@@ -86,14 +87,14 @@ def judge(scores: pd.DataFrame, rules: dict[str, RuleParams]) -> pd.DataFrame:
     verdict[failed[rejecting].any(axis=1)] = "reject"
     reasons = [
         sorted((name for name in row if bad[name]), key=lambda name: row[name])
-        for row, bad in zip(deciding.to_dict("records"), failed.to_dict("records"), strict=True)
+        for row, bad in zip(records(deciding), records(failed), strict=True)
     ]
     return pd.DataFrame(
         {
             "verdict": verdict,
             "quality": deciding.min(axis=1).fillna(1.0),
             "reasons": reasons,
-            "scores": scores.to_dict("records"),
+            "scores": records(scores),
         },
         index=scores.index,
     )

@@ -12,6 +12,7 @@ import yaml
 
 from gotowce_dagster.core import rle
 from gotowce_dagster.core.detections import from_boxes
+from gotowce_dagster.core.tables import records
 from gotowce_dagster.pictures.read import read_rgb
 
 # Factor of the finer grid on which a mask's outline is traced. The outline then runs 1/8 pixel inside the
@@ -32,7 +33,7 @@ def yolo_lines(labels: pd.DataFrame, classes: Mapping[str, int], polygons: bool)
     form = _polygon if polygons else _box
     return [
         f"{classes[row['class_name']]} " + " ".join(f"{number:.6f}" for number in form(row))
-        for row in labels.to_dict("records")
+        for row in records(labels)
     ]
 
 

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from gotowce_dagster.core.boxes import BOX, DESIGNATOR, xyxy
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.tables import COMPLETE_IGNORED, LABELS
+from gotowce_dagster.core.tables import COMPLETE_IGNORED, LABELS, records
 from gotowce_dagster.labels.followed import TrackedVideo, frame_rows
 from gotowce_dagster.labels.reviews import (
     Change,
@@ -236,7 +236,7 @@ def _compared(
     off = np.abs(boxes[:, None] - xyxy(labels)[None]).max(axis=2)
     is_near = off <= tolerance_px + _ROUNDING_PX
     pairs = linear_sum_assignment(np.where(is_near, off, 1e6))
-    rows = labels.to_dict("records")
+    rows = records(labels)
     label_of = {box: rows[label] for box, label in zip(*pairs, strict=True) if is_near[box, label]}
     objects, changes = [], []
     for position, (name, box) in enumerate(zip(tracked_rows["class_name"], boxes.tolist(), strict=True)):

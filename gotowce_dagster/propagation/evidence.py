@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.tables import records
 from gotowce_dagster.propagation.points import POSITIVE
 from gotowce_dagster.segmenters.prompts import Prompt
 
@@ -45,7 +46,7 @@ class Evidence:
     def by_frame(self) -> dict[int, list[dict[str, Any]]]:
         """The rows of detected_masks by frame_index."""
         groups = self.detected_masks.groupby("frame_index")
-        return {rows["frame_index"].iloc[0].item(): rows.to_dict("records") for _, rows in groups}
+        return {rows["frame_index"].iloc[0].item(): records(rows) for _, rows in groups}
 
     def starts(self, frames: pd.Series) -> dict[int, dict[str, str]]:
         """Map each frame to the objects that start in it, and each object to its track.

@@ -11,6 +11,7 @@ from gotowce_dagster.core import rle
 from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.crops import around
 from gotowce_dagster.core.detections import from_boxes
+from gotowce_dagster.core.tables import records
 from gotowce_dagster.pictures import text
 from gotowce_dagster.pictures.contact_sheet import contact_sheet
 from gotowce_dagster.pictures.curves import figure_of, painted
@@ -50,7 +51,7 @@ def with_masks(image_rgb: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """Draw the objects of one frame; each object keeps its colour across frames."""
     with_mask = rows[rows["rle"].notna()]
     objects = with_mask["object_id"].to_numpy()
-    masks = [rle.mask_of(row) for row in with_mask.to_dict("records")]
+    masks = [rle.mask_of(row) for row in records(with_mask)]
     detections = from_boxes(xyxy(with_mask), mask=np.stack(masks) if masks else None, class_name=objects)
     states = with_mask["state"].fillna("").map({"doubtful": " ?"}).fillna("")
     captions = [
@@ -78,7 +79,7 @@ def prompt_grid(
     prompted = masks[~masks["prompt"].isin((FORWARD, BACKWARD))]
     tiles, captions = [], []
     for index, image in images:
-        for row in prompted[prompted["frame_index"] == index].to_dict("records"):
+        for row in records(prompted[prompted["frame_index"] == index]):
             named = points["frame_index"].eq(index) & (f"{BY_POINTS}/" + points["object_id"]).eq(
                 row["object_id"]
             )

@@ -21,7 +21,7 @@ import pandas as pd
 from gotowce_dagster.config.params import PropagationParams
 from gotowce_dagster.core.files import fresh_dir, remove
 from gotowce_dagster.core.progress import Progress, silent
-from gotowce_dagster.core.tables import PROPAGATED, empty, read_table, write_table
+from gotowce_dagster.core.tables import PROPAGATED, empty, read_table, records, write_table
 from gotowce_dagster.propagation.base import Propagator
 from gotowce_dagster.propagation.evidence import Evidence
 from gotowce_dagster.propagation.follow import Covered, Pass, Row, Tracker
@@ -106,7 +106,7 @@ class _Shot:
                 rows = read_table(done / "rows.parquet", PROPAGATED)
                 yield rows, len(chunk)
                 if not reverse:
-                    for row in rows[rows["rle"].notna()].to_dict("records"):
+                    for row in records(rows[rows["rle"].notna()]):
                         covered.setdefault(row["frame_index"], {})[row["object_id"]] = row
 
     def _begin(self, frames: list[int]) -> None:

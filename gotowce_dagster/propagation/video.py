@@ -12,7 +12,7 @@ from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core import rle
 from gotowce_dagster.core.boxes import BOX, KEY, xyxy
 from gotowce_dagster.core.progress import Progress, silent
-from gotowce_dagster.core.tables import MASKS
+from gotowce_dagster.core.tables import MASKS, records
 from gotowce_dagster.propagation.base import Propagator
 from gotowce_dagster.propagation.evidence import Evidence
 from gotowce_dagster.propagation.points import prompts
@@ -107,11 +107,11 @@ def join(
         frame: dict(zip(rows["detection_id"].tolist(), xyxy(rows), strict=True))
         for frame, rows in detections.groupby("frame_index")
     }
-    rows = propagated.to_dict("records")
+    rows = records(propagated)
     by_detection = {_key(row): row for row in rows if pd.notna(row["detection_id"])}
     joined = [
         _better(row, by_detection.get(_key(row)), marks[row["frame_index"]][row["detection_id"]], params)
-        for row in masks.to_dict("records")
+        for row in records(masks)
     ]
     taken = {_key(row) for row in joined}
     count: Counter[int] = Counter()
@@ -147,11 +147,11 @@ def join_with_propagated(
         Columns of tables.MASKS but video. A propagated mask inside a designator is that of its target.
     """
     rows = []
-    for row in propagated.to_dict("records"):
+    for row in records(propagated):
         marks = detections[detections["frame_index"] == row["frame_index"]]
         inside = {
             mark["detection_id"]: _on_mark(row, np.array([mark[side] for side in BOX]), params)["inside"]
-            for mark in marks.to_dict("records")
+            for mark in records(marks)
         }
         best = max(inside, key=inside.__getitem__, default=None)
         rows.append(row | {"detection_id": best if best is not None and inside[best] >= _INSIDE else None})

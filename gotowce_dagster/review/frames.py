@@ -10,7 +10,7 @@ from PIL import Image
 
 from gotowce_dagster.config.params import LabelsParams, ReviewTasksParams
 from gotowce_dagster.config.paths import Paths
-from gotowce_dagster.core.tables import FRAMES, LABELS, empty, read_table
+from gotowce_dagster.core.tables import FRAMES, LABELS, empty, read_table, records
 from gotowce_dagster.detectors.consensus import who_found
 from gotowce_dagster.detectors.detected import read_detected
 from gotowce_dagster.labels.followed import reviewed_until
@@ -61,16 +61,16 @@ def frames_to_review(
         keys = zip(ranking["video"], ranking["frame_index"], strict=True)
         hints = dict(zip(keys, ranking["hints"], strict=True))
     shown: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for label in labels[labels["verdict"].isin(params.verdicts)].to_dict("records"):
+    for label in records(labels[labels["verdict"].isin(params.verdicts)]):
         shown[label["video"], label["frame_index"]].append(label)
     frames = []
     for video, rows in chosen.groupby("video", sort=False):
         index = read_table(paths.frame_index(str(video)), FRAMES)
-        kept: list[dict[str, Any]] = index[index["kept"]].to_dict("records")
+        kept: list[dict[str, Any]] = records(index[index["kept"]])
         detected = read_detected(paths.detections(str(video)))
         vote_hints = _vote_hints(detected.rows, detected.unanswered)
         position = {frame["frame_index"]: number for number, frame in enumerate(kept)}
-        for row in rows.to_dict("records"):
+        for row in records(rows):
             key = str(video), row["frame_index"]
             added = {} if row["sample"] == "audit" else proposals or {}
             frames.append(
@@ -91,7 +91,7 @@ def _vote_hints(detections: pd.DataFrame, unanswered: Mapping[int, Collection[st
     voted = detections[detections["votes"].notna()]
     everyone = {vote["detector"] for votes in voted["votes"] for vote in votes}
     sentences: dict[int, list[str]] = defaultdict(list)
-    for row in voted.to_dict("records"):
+    for row in records(voted):
         answered = everyone.difference(unanswered.get(row["frame_index"], ()))
         if sentence := who_found(row["votes"], row["class_name"], answered):
             sentences[row["frame_index"]].append(f"{row['class_name']}: {sentence}")

@@ -10,7 +10,7 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.safe_names import safe_name
-from gotowce_dagster.core.tables import FRAMES, read_table
+from gotowce_dagster.core.tables import FRAMES, read_table, records
 from gotowce_dagster.labels.export import class_names
 from gotowce_dagster.labels.followed import reviewed_until
 from gotowce_dagster.labels.reviewed import current_reviews
@@ -59,7 +59,7 @@ def read_questions(paths: Paths, videos: Collection[str], params: RoundsParams) 
 def rows_of(asked: pd.DataFrame) -> Rows:
     """The proposals as rows for tasks, each with a sentence on its origin."""
     rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for row in asked.to_dict("records"):
+    for row in records(asked):
         of_frame = rows.setdefault((row["video"], row["frame_index"]), [])
         of_frame.append(
             {

@@ -13,6 +13,7 @@ import pandas as pd
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core import rle
+from gotowce_dagster.core.tables import records
 from gotowce_dagster.segmenters.base import Candidate
 from gotowce_dagster.segmenters.choose import choose, score
 from gotowce_dagster.segmenters.shapes import best_likeness, shape
@@ -43,7 +44,7 @@ def settle(
         The rows in the same order, with the column neighbours: the higher likeness to the object's nearest
         sure masks before and after; NaN if there is none within ``link_gap_s``.
     """
-    rows = masks.to_dict("records")
+    rows = records(masks)
     sure = (score(masks) >= params.doubt).to_numpy()
     fixed = sure if is_open is None else sure | ~is_open
     for places in masks.reset_index(drop=True).groupby("object_id").indices.values():

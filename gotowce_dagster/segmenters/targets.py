@@ -10,7 +10,7 @@ import supervision as sv
 
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.core import rle
-from gotowce_dagster.core.tables import MASKS
+from gotowce_dagster.core.tables import MASKS, records
 from gotowce_dagster.segmenters.base import Candidate, Segmenter
 from gotowce_dagster.segmenters.choose import Choice, choose
 
@@ -111,7 +111,7 @@ def read_candidates(rows: pd.DataFrame) -> Sequence[Candidate]:
             row["predicted_iou"],
             row["stability"],
         )
-        for row in rows.to_dict("records")
+        for row in records(rows)
     ]
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from gotowce_dagster.core import rle
 from gotowce_dagster.core.boxes import BOX
+from gotowce_dagster.core.tables import records
 from gotowce_dagster.designators.erase import Erased, erase
 from gotowce_dagster.designators.profile import AnyDesignator, Profile
 
@@ -24,7 +25,7 @@ def marks_in(detections: pd.DataFrame, profile: Profile) -> list[tuple[np.ndarra
     known = {designator.name: designator for designator in profile.designators}
     return [
         (np.array([row[side] for side in BOX], float), known[row["prompt"]])
-        for row in detections.to_dict("records")
+        for row in records(detections)
         if row["prompt"] in known
     ]
 
@@ -51,7 +52,7 @@ def cutouts(image: np.ndarray, labels: pd.DataFrame) -> list[tuple[str, np.ndarr
     Labels without a mask give none, because their box would contain the surroundings.
     """
     found = []
-    for row in labels.to_dict("records"):
+    for row in records(labels):
         if not isinstance(row["rle"], str):
             continue
         mask = rle.mask_of(row)
@@ -68,7 +69,7 @@ def cutouts(image: np.ndarray, labels: pd.DataFrame) -> list[tuple[str, np.ndarr
 def _targets(shape: tuple[int, int], labels: pd.DataFrame) -> np.ndarray:
     """bool (H, W): the pixels of targets; the whole box of a target without a mask."""
     targets = np.zeros(shape, bool)
-    for row in labels[labels["verdict"] != "reject"].to_dict("records"):
+    for row in records(labels[labels["verdict"] != "reject"]):
         if isinstance(row["rle"], str):
             targets |= rle.mask_of(row)
         else:

@@ -22,6 +22,7 @@ from gotowce_dagster.core.tables import (
     read_complete_truth,
     read_table,
     read_truth,
+    records,
     write_table,
 )
 
@@ -80,6 +81,25 @@ def test_rows_round_trip(tmp_path: Path, row: dict, schema: pa.Schema) -> None:
     back = read_table(path, schema).iloc[0].to_dict()
     read = {name: list(value) if name == "reasons" else value for name, value in back.items()}
     assert {name: None if value is None or value != value else value for name, value in read.items()} == row
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pd.DataFrame([DETECTION]),
+        pd.DataFrame([LABEL, LABEL | {"rle": "abc", "confidence": None}], index=[5, 3]),
+        empty(LABELS),
+        pd.DataFrame({"n": pd.array([1, None], "Int64"), "yes": [True, False], "x": [0.5, float("nan")]}),
+        pd.DataFrame(index=[0, 1]),
+    ],
+    ids=["one", "with nulls", "none", "nullable", "no columns"],
+)
+def test_records_are_those_of_pandas(rows: pd.DataFrame) -> None:
+    found = records(rows)
+    assert repr(found) == repr(rows.to_dict("records"))
+    assert [type(value) for row in found for value in row.values()] == [
+        type(value) for row in rows.to_dict("records") for value in row.values()
+    ]
 
 
 def test_empty_table_round_trips(tmp_path: Path) -> None:
