@@ -28,6 +28,7 @@ settings.load_profile("unhurried")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each worker has a core of its own. Set before torch is imported; programs that tests start inherit it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 ROOT = Path(__file__).parent.parent
 _FETCH = ROOT.parent / "shared" / "weights" / "get"
@@ -69,34 +70,73 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-_NEVER_WRITTEN = {".mp4", ".png", ".jpg"}
+_NEVER_WRITTEN = (".mp4", ".png", ".jpg")
+_NEVER_WRITTEN_IN = tuple(f"{os.sep}{name}{os.sep}" for name in (".git/objects", "gotowce_dagster"))
+"""Source code is written by `write_source` only."""
+
+
+def write_source(path: Path, text: str) -> None:
+    """Change a file of the source code of one clone."""
+    path.unlink()  # others have links to it
+    path.write_text(text, encoding="utf-8")
 
 
 def _copied(source: str, target: str) -> None:
     """Copy a file, or hard link it if no test writes to it."""
-    is_object = f"{os.sep}.git{os.sep}objects{os.sep}" in source
-    if is_object or Path(source).suffix in _NEVER_WRITTEN:
+    if source.endswith(_NEVER_WRITTEN) or any(folder in source for folder in _NEVER_WRITTEN_IN):
         with contextlib.suppress(OSError):  # the clone may lie on a disk of its own
             os.link(source, target)
             return
     shutil.copy2(source, target)
 
 
-def make_clone(template: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of the clone; commands run inside it."""
+def make_clone(
+    template: Path, root: Path, monkeypatch: pytest.MonkeyPatch, starts_programs: bool = True
+) -> Project:
+    """A copy of the clone; commands run inside it.
+
+    Args:
+        starts_programs: whether `gotowce` and `dvc` are to be found: what they are forked from starts for
+            seconds.
+    """
     shutil.copytree(template, root, copy_function=_copied)
-    monkeypatch.setenv("GOTOWCE_ROOT", str(root))
-    # Commands that run jobs in this process set it too, for good.
-    monkeypatch.setenv("DAGSTER_HOME", str(root / ".dagster"))
-    monkeypatch.setenv("PATH", search_path())
-    monkeypatch.chdir(root)
+    _use(root, monkeypatch)
+    if starts_programs:
+        monkeypatch.setenv("PATH", search_path())
     return Project(Paths(root))
 
 
+def _use(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOTOWCE_ROOT", str(root))
+    # Commands that run jobs in this process set it too, for good.
+    monkeypatch.setenv("DAGSTER_HOME", str(root / ".dagster"))
+    monkeypatch.chdir(root)
+
+
+@pytest.fixture(scope="session")
+def _clone_to_read(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("read") / "clone"
+    shutil.copytree(template, root, copy_function=_copied)
+    yield root
+    command = ["git", "status", "--porcelain"]
+    changed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    assert changed == "", "a test whose command changes files needs a clone of its own"
+
+
 @pytest.fixture
-def clone(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def clone_to_read(_clone_to_read: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """One clone for all tests of commands that change nothing."""
+    _use(_clone_to_read, monkeypatch)
+    return Project(Paths(_clone_to_read))
+
+
+@pytest.fixture
+def clone(
+    request: pytest.FixtureRequest, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Project:
     """A clone of a test's own."""
-    return make_clone(template, tmp_path / "clone", monkeypatch)
+    starts_programs = request.node.get_closest_marker("integration") is not None
+    return make_clone(template, tmp_path / "clone", monkeypatch, starts_programs)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ FILES = (
 )
 SUFFIXES = (".py", ".md", ".yaml", ".toml", ".jinja", ".html", "Makefile")
 # Path.home() is a function of Python.
-_WORD = re.compile("|".join(rf"(?<![\w.])(?:{term})(?!\w)" for term in TERMS), re.IGNORECASE)
+_WORD = re.compile(rf"(?<![\w.])(?:{'|'.join(f'(?:{term})' for term in TERMS)})(?!\w)", re.IGNORECASE)
 _PARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_")
 
 

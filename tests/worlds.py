@@ -2,7 +2,9 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -44,7 +46,7 @@ def make_world(
         params[section] = merged(params[section], values)
     paths = Paths(root)
     paths.data.mkdir(parents=True, exist_ok=True)
-    paths.params.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    paths.params.write_text(yaml.dump(params, Dumper=yaml.CSafeDumper, sort_keys=False), encoding="utf-8")
     entries = {video: {"file": f"{video}.mp4", "profile": "none", "negative": True} for video in videos}
     paths.points("none").parent.mkdir(exist_ok=True)
     paths.points("none").write_text("frame_index,object_id,x,y,label\n", encoding="utf-8")
@@ -55,7 +57,12 @@ def make_world(
         "masks: grabcut\npropagation: unused\nfinetuned_model: yolo26n.yaml\n", encoding="utf-8"
     )
     for video, shown in videos.items():
-        pictures = _write_video(paths, video, shown, verdicts or {}, fps)
+        own = tuple(item for item in (verdicts or {}).items() if item[0][0] == video)
+        files, pictures = _files(video, tuple(shown), own, fps)
+        shutil.rmtree(paths.frames(video), ignore_errors=True)
+        for file, content in files.items():
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            (root / file).write_bytes(content)
         if is_filmed:
             film(paths.raw / f"{video}.mp4", pictures)
     return Project(paths)
@@ -95,6 +102,18 @@ def box_at(number: int) -> np.ndarray:
     return np.array([x, y, x + 20, y + 16], float)
 
 
+@lru_cache(maxsize=32)
+def _files(
+    video: str, shown: tuple[str | None, ...], verdicts: tuple[tuple[tuple[str, int], str], ...], fps: float
+) -> tuple[dict[Path, bytes], dict[int, np.ndarray]]:
+    """The outputs of the first stages, by their path in the project, and the pictures; tests share worlds."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        pictures = _write_video(Paths(root), video, shown, dict(verdicts), fps)
+        files = {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return files, pictures
+
+
 def _write_video(
     paths: Paths,
     video: str,
@@ -103,7 +122,6 @@ def _write_video(
     fps: float,
 ) -> dict[int, np.ndarray]:
     """Write the outputs of the first stages, give the pictures."""
-    shutil.rmtree(paths.frames(video), ignore_errors=True)
     paths.frames(video).mkdir(parents=True)
     frames, detections, masks, labels = [], [], [], []
     pictures = {}

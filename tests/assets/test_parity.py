@@ -1,5 +1,7 @@
 """dvc.yaml and the asset graph tell the same pipeline: the same stages, edges and kinds."""
 
+from functools import cache
+
 import dagster as dg
 import pytest
 
@@ -14,6 +16,11 @@ from tests.conftest import ROOT
 STAGE_SPECS = pipeline(Paths(ROOT))
 SOURCES = {"data/raw": "raw_videos", "data/reviewed": "reviewed_labels"}
 ELSEWHERE = {"review_tasks"}  # what it makes lies in Label Studio
+
+
+@cache
+def _definitions() -> dg.Definitions:
+    return defs()
 
 
 def _producers() -> dict[str, str]:
@@ -32,7 +39,7 @@ def _dvc_edges(name: str) -> set[str]:
 
 def test_the_same_stages_in_the_same_order() -> None:
     assert list(STAGE_SPECS) == list(STAGES)
-    assert {key.path[-1] for key in defs().resolve_asset_graph().get_all_asset_keys()} == {
+    assert {key.path[-1] for key in _definitions().resolve_asset_graph().get_all_asset_keys()} == {
         *STAGES,
         *SOURCES.values(),
         *ELSEWHERE,
@@ -49,7 +56,7 @@ def test_a_plain_repro_runs_no_study() -> None:
 
 @pytest.mark.parametrize("name", list(STAGES))
 def test_the_same_edges(name: str) -> None:
-    parents = defs().resolve_asset_graph().get(dg.AssetKey(name)).parent_keys
+    parents = _definitions().resolve_asset_graph().get(dg.AssetKey(name)).parent_keys
     assert _dvc_edges(name) == {key.path[-1] for key in parents}
 
 
@@ -57,7 +64,7 @@ def test_the_same_edges(name: str) -> None:
 def test_the_same_unit_and_parameters(name: str) -> None:
     spec, stage = STAGE_SPECS[name], STAGES[name]
     per_video = any("${key}" in out for out in spec["outs"])
-    partitioned = defs().resolve_asset_graph().get(dg.AssetKey(name)).partitions_def is not None
+    partitioned = _definitions().resolve_asset_graph().get(dg.AssetKey(name)).partitions_def is not None
     assert per_video == stage.per_video == partitioned
     assert name in Params.model_fields
     assert name in spec["params"]

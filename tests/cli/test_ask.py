@@ -38,7 +38,7 @@ from tests.detectors.servers import Turn, boxes, serving
     ],
 )
 def test_ask_refuses(
-    clone: Project,
+    clone_to_read: Project,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     refusal: Callable[..., str],

@@ -36,7 +36,9 @@ def test_detect_leaves_the_threshold_to_the_detector(
     ],
     ids=["text for a number", "frame past the end", "unknown detector"],
 )
-def test_detect_refuses(clone: Project, refusal: Callable[..., str], words: list[str], message: str) -> None:
+def test_detect_refuses(
+    clone_to_read: Project, refusal: Callable[..., str], words: list[str], message: str
+) -> None:
     clip, profile = "data/samples/naev_hostile_sample.mp4", "data/profiles/naev.toml"
     assert message in refusal("detect", clip, "--profile", profile, "--out", "o.csv", *words)
     assert not Path("o.csv").exists()

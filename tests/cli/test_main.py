@@ -16,14 +16,17 @@ from gotowce_dagster.config.project import Project
         (["stage", "evaluation", "duel"], "evaluation runs on the whole project"),
         (["stage", "masks", "ghost"], "no video named 'ghost'; known: none yet"),
         (["mark", "ghost"], "no video named 'ghost'"),
-        (["add", "missing.mp4"], "missing.mp4"),
     ],
-    ids=["unknown stage", "video missing", "video too many", "unknown video", "nothing to mark", "no file"],
+    ids=["unknown stage", "video missing", "video too many", "unknown video", "nothing to mark"],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
-    clone: Project, refusal: Callable[..., str], words: list[str], message: str
+    clone_to_read: Project, refusal: Callable[..., str], words: list[str], message: str
 ) -> None:
     assert message in refusal(*words)
+
+
+def test_a_file_to_add_that_does_not_exist(clone: Project, refusal: Callable[..., str]) -> None:
+    assert "missing.mp4" in refusal("add", "missing.mp4")
 
 
 def test_outside_a_project(

@@ -35,7 +35,7 @@ ENGINE = "sam2_image_track:sam2_hiera_tiny_image.pt"
     ids=["frame after the end", "unknown label", "negatives only", "no such engine"],
 )
 def test_segment_refuses(
-    clone: Project,
+    clone_to_read: Project,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     refusal: Callable[..., str],

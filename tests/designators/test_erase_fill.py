@@ -84,7 +84,10 @@ def test_without_a_piece_that_fits_it_is_inpainted() -> None:
     assert np.ptp(filled[HOLE].mean(axis=0)) < 6, "no red is left"
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 3), (17, 31), (181, 321), (720, 1280)], ids=str)
+LARGE = pytest.param((720, 1280), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (17, 31), (181, 321), LARGE], ids=str)
 @pytest.mark.parametrize("kind", ["black", "grey", "noise"])
 @pytest.mark.parametrize("place", ["corner", "edge", "half", "rim", "everything", "nothing"])
 def test_any_area_of_any_picture_is_painted_over_and_no_kept_pixel(

@@ -1,5 +1,7 @@
 """Frames with designators drawn by hand, after a round trip through a codec that halves the chroma."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import supervision as sv
@@ -25,6 +27,11 @@ PROFILE = Profile(name="drawn", videos=("drawn*",), designators=(TARGET,))
 
 def sky(width: int = 640, height: int = 360, seed: int = 0) -> np.ndarray:
     """A dim, noisy background: RGB uint8 (H, W, 3)."""
+    return _sky(width, height, seed).copy()
+
+
+@lru_cache(maxsize=32)
+def _sky(width: int, height: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     mist = cv2.resize(rng.uniform(0, 30, (4, 6, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
     return np.clip(mist + rng.normal(0, 2, (height, width, 1)), 0, 255).astype(np.uint8)

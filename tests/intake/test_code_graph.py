@@ -22,7 +22,7 @@ from gotowce_dagster.intake.code_graph import EXEMPT, PACKAGE, CodeGraph
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.pipelines import CODE, address, stage_address, write_pipelines
 from gotowce_dagster.stages.table import STAGES
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_source
 
 GRAPH = CodeGraph(ROOT, EXEMPT)
 SPECS = pipeline(Paths(ROOT))
@@ -153,7 +153,7 @@ def test_a_caption_makes_no_stage_stale_and_code_does(
     changed = {stage for stage in stages if code_version(Paths(root), stage) != versions[stage]}
     assert changed == set(stages), "all read or write tables"
 
-    (root / PACKAGE / "stages/masks.py").write_text("import gotowce_dagster.cli.console\n", encoding="utf-8")
+    write_source(root / PACKAGE / "stages/masks.py", "import gotowce_dagster.cli.console\n")
     monkeypatch.setattr(sys, "argv", ["gotowce", "sync", "--code", "--json"])
     with pytest.raises(SystemExit) as end:
         cli.main()
@@ -251,4 +251,4 @@ def _replace(root: Path, name: str, old: str, new: str) -> None:
     path = root / PACKAGE / name
     text = path.read_text(encoding="utf-8")
     assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    write_source(path, text.replace(old, new, 1))

@@ -22,7 +22,7 @@ from gotowce_dagster.intake.migration import without_moved_stages
 from gotowce_dagster.intake.removal import remove, restore
 from gotowce_dagster.intake.renaming import rename
 from gotowce_dagster.stages.table import STAGES
-from tests.conftest import ROOT, make_clone
+from tests.conftest import ROOT, make_clone, write_source
 from tests.intake.test_videos import film
 
 pytestmark = pytest.mark.integration
@@ -179,7 +179,7 @@ def test_what_was_stale_stays_stale(old: Project) -> None:
     root, repo = old.paths.root, DvcRepo(old.paths.root)
     for name in ("labels/rules.py", "video/shots.py"):
         path = root / PACKAGE / name
-        path.write_text(path.read_text() + "# Changed.\n")
+        write_source(path, path.read_text(encoding="utf-8") + "# Changed.\n")
     reaching = {
         stage
         for stage in STAGES

@@ -58,7 +58,7 @@ def _rows(video: str, frame_index: int) -> list[dict]:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Three videos; their first frames show a ring, an object in three pieces and one without a mask."""
-    videos = {"a": ["hostile"] * 16 + [None] * 4, "b": ["neutral", None] * 10, "c": ["hostile"] * 20}
+    videos = {"a": ["hostile"] * 6 + [None] * 2, "b": ["neutral", None] * 4, "c": ["hostile"] * 8}
     root = tmp_path_factory.mktemp("world")
     project = make_world(root, videos, {("b", 40): "review", ("a", 30): "reject"})
     for video in videos:
@@ -84,7 +84,7 @@ def _expected(project: Project, labels: str, with_masks: bool = True) -> dict[st
         wanted = [
             (f"{video}_{number * 10:06d}", "all", video, number * 10)
             for video in rows
-            for number in range(20)
+            for number in range(8)
             if (video, number * 10) not in {("b", 40), ("a", 30)}
         ]
     expected = {}
@@ -304,7 +304,7 @@ def test_pictures_are_referenced_where_the_format_can(world: Project, tmp_path: 
 def test_left_out_frames_are_counted(world: Project, tmp_path: Path) -> None:
     done = export(world, "csv", "cleaned", tmp_path / "out")
     assert done.left_out == {"doubtful": 2}
-    assert (done.pictures, done.by_split) == (58, {"all": 58})
+    assert (done.pictures, done.by_split) == (22, {"all": 22})
 
 
 def test_without_masks(world: Project, exported: Export) -> None:
@@ -315,7 +315,7 @@ def test_without_masks(world: Project, exported: Export) -> None:
 
 
 def test_nothing_reviewed_is_an_error_and_leaves_nothing(world: Project, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing to export of the reviewed labels: 60 not reviewed"):
+    with pytest.raises(InputError, match="nothing to export of the reviewed labels: 24 not reviewed"):
         export(world, "coco", "reviewed", tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
@@ -345,11 +345,11 @@ def test_a_failed_export_leaves_the_earlier_one(
 
 
 def test_a_dataset_older_than_its_labels_is_refused(tmp_path: Path) -> None:
-    project = make_world(tmp_path, {video: ["hostile"] * 20 for video in "abc"})
+    project = make_world(tmp_path, {video: ["hostile"] * 8 for video in "abc"})
     yolo_dataset.run(project, lambda done, total: None)
     path = project.paths.labels("a")
     labels = read_table(path, LABELS)
-    write_table(labels[labels["frame_index"] > 100], LABELS, path)
+    write_table(labels[labels["frame_index"] > 40], LABELS, path)
     with pytest.raises(InputError, match="run yolo_dataset again"):
         export(project, "csv", "dataset", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -49,10 +49,11 @@ def test_zoom_is_smooth_and_its_jump_is_not(seed: int, times: float) -> None:
 def test_equal_trials_give_equal_pictures(ordeal, ground) -> None:
     one, again = Trial(ordeal, ground, 5), Trial(ordeal, ground, 5)
     again.picture(9)
-    assert (one.picture(20) == again.picture(20)).all()
+    picture = one.picture(20)
+    assert (picture == again.picture(20)).all()
     assert (one.mask(20) == again.mask(20)).all()
-    assert one.picture(20).shape == (360, 640, 3)
-    assert (one.picture(20) != one.picture(21)).any()
+    assert picture.shape == (360, 640, 3)
+    assert (picture != one.picture(21)).any()
 
 
 def test_the_mask_lies_on_the_object() -> None:
