@@ -1,7 +1,9 @@
 """What tests share: real weights where they can be had, and a project of their own to run in."""
 
 import contextlib
+import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,6 +55,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneServer | 
     return OneServer(config, log) if config.option.dist == "loadfile" else None
 
 
+_ALL_MARKED = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.(\w+)", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import files of which ``-m "not slow and not ..."`` leaves all tests out."""
+    left_out = [
+        word.removeprefix("not ") for word in config.option.markexpr.split(" and ") if word[:4] == "not "
+    ]
+    if not left_out or collection_path.suffix != ".py":
+        return None
+    mark = _ALL_MARKED.search(collection_path.read_text(encoding="utf-8"))
+    return True if mark and mark[1] in left_out else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the files that take longest."""
     items.sort(key=lambda item: place(item.path, ROOT / "tests"))
@@ -60,14 +76,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh clone of this project, as it stands, with no videos, and without what no command reads."""
-    root = tmp_path_factory.mktemp("template")
+    """A fresh clone of this project, as it stands, with no videos, and without what no command reads.
+
+    The first worker that asks for it makes it for all.
+    """
+    own = tmp_path_factory.getbasetemp()
+    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "template"
+    with root.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.is_dir():
+            made = tmp_path_factory.mktemp("template")
+            _make_template(made)
+            made.rename(root)
+    return root
+
+
+def _make_template(root: Path) -> None:
     left_out = ("data/raw/", "data/truth/", "benchmarks/", "docs/", "tests/")
     copy_working_tree(ROOT, root, lambda name: not name.startswith(left_out) or name.endswith(".keep"))
     (root / "data" / "videos.yaml").write_text("videos: {}\n", encoding="utf-8")
     listings(Paths(root))  # kept for all its copies
     commit_all(root)
-    return root
 
 
 _NEVER_WRITTEN = (".mp4", ".png", ".jpg")

@@ -84,7 +84,7 @@ def test_a_failed_step_is_named_with_its_reason(
         [trained], jobs=[dg.define_asset_job("train_in_rounds")], resources={"progress": log_progress}
     )
     monkeypatch.setattr(demonstration, "defs", lambda: made)
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         (problem,) = demonstration._execute(instance, "train_in_rounds", None)
     assert problem.endswith(expected)
     assert "InputError" not in problem
@@ -103,6 +103,6 @@ def test_an_interrupted_step_ends_the_command(monkeypatch: pytest.MonkeyPatch) -
         [trained], jobs=[dg.define_asset_job("train_in_rounds")], resources={"progress": log_progress}
     )
     monkeypatch.setattr(demonstration, "defs", lambda: made)
-    with dg.instance_for_test() as instance, pytest.raises(KeyboardInterrupt):
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(KeyboardInterrupt):
         demonstration._execute(instance, "train_in_rounds", None)
     assert starts == [1]

@@ -1,11 +1,12 @@
 """Crops that grow, and statistics of a table of descriptions whose answers are known."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
 
 from gotowce_dagster.studies.crop_sensitivity import (
     ANY,
@@ -52,7 +53,7 @@ def test_shares_by_lemma_with_intervals() -> None:
     assert of(shared, ANY) == [(1, 2, 2), (10, 2, 1), (100, 2, 0), (1000, 2, 1)]
     row = shared[(shared["word"] == ANY) & (shared["max_offset"] == 10)].iloc[0]
     # Wilson, Journal of the American Statistical Association 1927.
-    z, n, p = norm.ppf(0.975), 2, 0.5
+    z, n, p = NormalDist().inv_cdf(0.975), 2, 0.5
     middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     assert (row["low"], row["high"]) == pytest.approx(
         ((middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n))

@@ -56,15 +56,43 @@ LONGEST = (
 """In the order of seconds by the clock, about fifteen at the end; the rest keeps pytest's order."""
 
 
+IMPORTING = (
+    "detectors/local/",
+    "detectors/test_fetched.py",
+    "detectors/test_registry.py",
+    "inference/",
+    "labels/test_export.py",
+    "propagation/",
+    "segmenters/",
+    "stages/test_finetuned_model.py",
+    "stages/test_vocabulary.py",
+    "stages/test_crop_sensitivity.py",
+    "studies/",
+    "training/",
+)
+"""Folders and files whose tests import PyTorch and what is built on it, for seconds.
+
+One worker takes them all where tests that take long are left out: the others do without."""
+
+
 def place(file: Path, tests: Path) -> int:
     """Where a file of the folder ``tests`` stands in the order."""
     name = file.relative_to(tests).as_posix() if file.is_relative_to(tests) else ""
-    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+    if name in LONGEST:
+        return LONGEST.index(name)
+    return len(LONGEST) + (not name.startswith(IMPORTING))
 
 
 class OneServer(LoadFileScheduling):
-    """Gives each file to one worker, and those with Label Studio to the same."""
+    """Gives each file to one worker, and some of them to the same."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return "Label Studio" if file.removeprefix("tests/") in LABEL_STUDIO else file
+        return together(file.removeprefix("tests/"), "not slow" in self.config.option.markexpr) or file
+
+
+def together(name: str, is_fast: bool) -> str:
+    """What a file of the folder of tests shares a worker for; empty if for nothing."""
+    if name in LABEL_STUDIO:
+        return "Label Studio"
+    return "PyTorch" if is_fast and name.startswith(IMPORTING) else ""
