@@ -1,6 +1,6 @@
 """Overhead of the comparison over the detectors it measures, and the gain of batches.
 
-    python -m benchmarks.comparison_overhead VIDEO PROFILE.toml [--frames 12] [--rounds 5]
+    python -m benchmarks.comparison_overhead VIDEO PROFILE.toml [--frames 12] [--rounds 5] [--most 8]
 
 1. Overhead: the comparison's own time per frame, measured with a detector that does nothing, relative to the
    time of each detector called directly. Reading frames, which any loop must do, is reported separately.
@@ -96,10 +96,10 @@ def overhead(pictures: list[Picture], rounds: int) -> None:
         compare(f"comparison, {name}", alone + adds, alone, against="calling it directly", unit="ms a frame")
 
 
-def batches(settings: dict[str, Any], pictures: list[Picture]) -> None:
+def batches(settings: dict[str, Any], pictures: list[Picture], most: int) -> None:
     found = [
         event
-        for event in measure(job(settings, pictures, Limits(max_batch=8, batch_s=120, memory_mb=16_000)))
+        for event in measure(job(settings, pictures, Limits(max_batch=most, batch_s=120, memory_mb=16_000)))
         if event["event"] == "batch"
     ]
     for event in found:
@@ -119,6 +119,7 @@ def main() -> None:
     parser.add_argument("profile", type=Path)
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--most", type=int, default=8, help="largest batch")
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
         footage = Footage("video", arguments.video, arguments.profile, None)
@@ -126,7 +127,7 @@ def main() -> None:
         overhead(pictures, arguments.rounds)
         for name, settings in DETECTORS.items():
             print(f"{name}: several frames at once")
-            batches(settings, pictures)
+            batches(settings, pictures, arguments.most)
         print("yolo26n: tiles of 320 pixels")
         tiles(pictures[:4], arguments.rounds)
 

@@ -74,7 +74,7 @@ BENCHMARKS = (
     Benchmark("propagation_memory", ("--quick",)),
     Benchmark(
         "comparison_overhead",
-        (str(CLIP), str(PROFILE), "--frames", "2", "--rounds", "1"),
+        (str(CLIP), str(PROFILE), "--frames", "2", "--rounds", "1", "--most", "2"),
         (str(CLIP), str(PROFILE)),
         ("yolo26n.pt",),
     ),

@@ -58,6 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         memory_attention_rope_k_sizes=[2, 2],
     )
     with torch.random.fork_rng(), torch.no_grad():
+        # Else the encoder would differ with the tests that came before, and how rounding grows in 45 frames.
+        torch.manual_seed(1)
         model = EdgeTamVideoModel(config)
         torch.manual_seed(2)
         for name, tensor in model.named_parameters():

@@ -58,6 +58,7 @@ LONGEST = (
 
 IMPORTING = (
     "detectors/local/",
+    "detectors/test_ask.py",
     "detectors/test_fetched.py",
     "detectors/test_registry.py",
     "inference/",
@@ -67,6 +68,7 @@ IMPORTING = (
     "stages/test_finetuned_model.py",
     "stages/test_vocabulary.py",
     "stages/test_crop_sensitivity.py",
+    "stages/test_yolo_dataset.py",
     "studies/",
     "training/",
 )
@@ -93,6 +95,6 @@ class OneServer(LoadFileScheduling):
 
 def together(name: str, is_fast: bool) -> str:
     """What a file of the folder of tests shares a worker for; empty if for nothing."""
-    if name in LABEL_STUDIO:
+    if name in LABEL_STUDIO or (is_fast and name.startswith("review/")):  # its client is imported for seconds
         return "Label Studio"
     return "PyTorch" if is_fast and name.startswith(IMPORTING) else ""

@@ -25,6 +25,8 @@ def test_the_rest_comes_after_them() -> None:
     ("name", "is_fast", "group"),
     [
         ("review/test_loop.py", False, "Label Studio"),
+        ("review/test_names.py", True, "Label Studio"),
+        ("review/test_names.py", False, ""),
         ("training/test_crops.py", True, "PyTorch"),
         ("training/test_crops.py", False, ""),
         ("core/test_errors.py", True, ""),
