@@ -39,12 +39,12 @@ _REACH_PX = 102
 """Maximum movement between two frames."""
 _STEADY = 0.5
 """Maximum difference of the velocities before and after, as a share of the larger."""
-_FEATURES, _SUPPORTERS = 80, 4
-"""Corners of the scene that are compared, and how many must move as an object does to be the scene."""
+_PLACES, _SUPPORTERS = 24, 4
+"""Number of moved places that are compared, and of those that must move as an object does to be the scene."""
 _SURROUNDINGS_PX = 48
 """Pixels around a box in which the whole is looked for that it may be a part of."""
 _LOOK_PX, _SLACK = 5, 3
-"""Half the side of a corner's look; error of its movement."""
+"""Half the side of a place's look; error of its movement."""
 
 
 def find_fly_bys(path: Path, frames: Sequence[int], progress: Progress = silent) -> pd.DataFrame:
@@ -107,15 +107,16 @@ def fly_bys(
     """
     greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, image, after)]
     others = (greys[0], greys[2])
-    corners: np.ndarray | None = None
+    moved = _moved(before, image, after)
+    sides = (moved[:, 2:] - moved[:, :2]).max(axis=1)
+    places = (moved[:, :2] + moved[:, 2:])[np.argsort(-sides, kind="stable")][:_PLACES] // 2
     found = []
-    for box in _moved(before, image, after):
+    for box in moved[(sides >= _LEAST_PX) & (sides <= _LARGEST_PX)]:
         flight = _flight(greys[1], others, seconds, box)
         # The tip of a slow ship moves far for its own size.
         if flight is None or not _are_fast(flight, seconds, _whole(image, box)):
             continue
-        corners = _moved_corners(greys[1], others) if corners is None else corners
-        if not _is_scene(greys[1], others, flight, corners, box):
+        if not _is_scene(greys[1], others, flight, places, box):
             found.append(box)
     return np.array(found, float).reshape(-1, 4)
 
@@ -135,9 +136,7 @@ def _moved(before: np.ndarray, image: np.ndarray, after: np.ndarray) -> np.ndarr
     )
     _, _, stats, _ = cv2.connectedComponentsWithStats(moved)
     x, y, width, height = stats[1:, :4].T
-    side = np.maximum(width, height)
-    fits = (side >= _LEAST_PX) & (side <= _LARGEST_PX)
-    return np.column_stack([x, y, x + width, y + height])[fits]
+    return np.column_stack([x, y, x + width, y + height])
 
 
 def _movement(grey: np.ndarray, other: np.ndarray, box: np.ndarray) -> np.ndarray | None:
@@ -191,38 +190,32 @@ def _whole(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     return np.array([left + x, top + y, left + x + width, top + y + height])
 
 
-def _moved_corners(grey: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
-    """Corners of a frame that are elsewhere in the frames before and after, xy int (n, 2)."""
-    corners = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.02, 2 * _LOOK_PX)
-    points = np.zeros((0, 2), int) if corners is None else corners[:, 0].round().astype(int)
-    stayed = [
-        any(_alike_at(grey, other, point, np.zeros(2, int)) >= _ALIKE for other in others) for point in points
-    ]
-    return points[~np.array(stayed, bool)]
-
-
 def _is_scene(
     grey: np.ndarray,
     others: Sequence[np.ndarray],
     flight: Sequence[np.ndarray],
-    corners: np.ndarray,
+    places: np.ndarray,
     box: np.ndarray,
 ) -> bool:
-    """Whether corners of the scene move as a box does, so that it is the camera that moves."""
+    """Whether what has moved elsewhere has moved as a box has, so that it is the camera that moves.
+
+    Args:
+        places: xy int (n, 2).
+    """
     margin = (box[2:] - box[:2]).max()
-    inside = ((corners >= box[:2] - margin) & (corners <= box[2:] + margin)).all(axis=1)
+    inside = ((places >= box[:2] - margin) & (places <= box[2:] + margin)).all(axis=1)
     follow = [
         all(
             _alike_at(grey, other, point, movement) >= _ALIKE
             for other, movement in zip(others, flight, strict=True)
         )
-        for point in corners[~inside]
+        for point in places[~inside]
     ]
     return sum(follow) >= _SUPPORTERS
 
 
 def _alike_at(grey: np.ndarray, other: np.ndarray, point: np.ndarray, movement: np.ndarray) -> float:
-    """Largest correlation of a corner's look with another frame, about a movement away; 0 outside."""
+    """Largest correlation of a place's look with another frame, about a movement away; 0 outside."""
     height, width = grey.shape
     (x, y), (to_x, to_y) = point.tolist(), (point + movement).tolist()
     near, far = _LOOK_PX, _LOOK_PX + _SLACK
@@ -232,4 +225,5 @@ def _alike_at(grey: np.ndarray, other: np.ndarray, point: np.ndarray, movement: 
         return 0.0
     look = grey[y - near : y + near + 1, x - near : x + near + 1]
     region = other[to_y - far : to_y + far + 1, to_x - far : to_x + far + 1]
-    return float(np.nan_to_num(cv2.matchTemplate(region, look, cv2.TM_CCOEFF_NORMED), posinf=0).max())
+    best = cv2.minMaxLoc(cv2.matchTemplate(region, look, cv2.TM_CCOEFF_NORMED))[1]
+    return best if np.isfinite(best) else 0.0
