@@ -1,12 +1,13 @@
 """Fly-bys: what crosses the screen in a few frames, as a shot or a spark does, and no target can.
 
-Three successive frames of the recording tell, without a model and without a human: what differs from both
+Three moments of the recording tell, without a model and without a human: what differs from both
 the frame before and the frame after has moved (three-frame differencing; Collins et al., A System for Video
 Surveillance and Monitoring, 2000), and where its look is found in both tells how fast. What moves as the
 scene does, because the camera turns, is no fly-by.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,10 @@ _EXAMINED = 60
 """Maximum number of frames of a video in which fly-bys are looked for, so that hours cost seconds."""
 _WIDTH = 1280
 """Wider frames are reduced to so many pixels, in which all sizes below are meant."""
+_STEPS = 3
+"""Maximum number of frames before and after in which one that differs is looked for."""
+_LEAST_CHANGED = 16
+"""Minimum number of pixels that differ between two frames that show two moments."""
 _MOVED = 24
 """Minimum difference in levels, in some channel, of a pixel that something has left or reached."""
 _TOUCHING = 3
@@ -55,51 +60,86 @@ def find_fly_bys(path: Path, frames: Sequence[int], progress: Progress = silent)
         progress: counts frames that were decoded.
 
     Returns:
-        Columns of tables.FLY_BYS. Nothing is found in frames beside one that cannot be decoded or is damaged.
+        Columns of tables.FLY_BYS. Nothing is found in damaged frames.
 
     Raises:
         InputError: the file is missing, a folder, empty or no video.
     """
     places = np.linspace(0, len(frames) - 1, _EXAMINED).astype(int) if len(frames) else []
     some = {int(frames[place]) for place in places}
-    wanted = sorted({index + step for index in some for step in (-1, 0, 1)} - {-1})
+    wanted = sorted(
+        {index + step for index in some for step in range(-_STEPS, _STEPS + 1) if index + step >= 0}
+    )
+    decoded = tracked(read_frames(path, wanted), len(wanted), progress)
     found = [
         (middle.index, *box)
-        for triple in _successive(tracked(read_frames(path, wanted), len(wanted), progress))
-        if (middle := triple[1]).index in some
-        for box in _in_triple(triple).tolist()
+        for middle, others in _surrounded(decoded, some)
+        for box in _around(middle, others).tolist()
     ]
     return pd.DataFrame(found, columns=["frame_index", *BOX]).astype({"frame_index": "int64"})
 
 
-def _successive(frames: Iterator[Frame]) -> Iterator[tuple[Frame, Frame, Frame]]:
-    """Three frames of a recording after another, without damage."""
-    last: list[Frame] = []
+def _surrounded(frames: Iterable[Frame], wanted: Iterable[int]) -> Iterator[tuple[Frame, list[Frame]]]:
+    """The wanted ones of successive frames, each with the undamaged frames around it, the nearest first."""
+    held: list[Frame] = []
+    waiting = deque(sorted(wanted))
     for frame in frames:
-        last = [*last[-2:], frame]
-        if [one.index - frame.index for one in last] == [-2, -1, 0] and not any(one.damaged for one in last):
-            yield last[0], last[1], last[2]
+        while waiting and frame.index > waiting[0] + _STEPS:
+            yield from _window(held, waiting.popleft())
+        held = [one for one in held if waiting and one.index >= waiting[0] - _STEPS] + [frame]
+    while waiting:
+        yield from _window(held, waiting.popleft())
 
 
-def _in_triple(frames: tuple[Frame, Frame, Frame]) -> np.ndarray:
-    """Boxes around what flies by in the middle frame, xyxy float (n, 4), in its pixels."""
-    images = [frame.rgb() for frame in frames]
-    height, width = images[0].shape[:2]
-    factor = max(width / _WIDTH, 1.0)
-    size = round(width / factor), round(height / factor)
-    if factor > 1:
-        images = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images]
-    before, middle, after = (frame.time_s for frame in frames)
-    return fly_bys(images[0], images[1], images[2], (middle - before, after - middle)) * factor
+def _window(frames: Iterable[Frame], index: int) -> Iterator[tuple[Frame, list[Frame]]]:
+    """One of successive frames, if it is undamaged, with the undamaged ones around it, the nearest first."""
+    sound = [one for one in frames if not one.damaged and abs(one.index - index) <= _STEPS]
+    sound.sort(key=lambda one: abs(one.index - index))
+    if sound and sound[0].index == index:
+        yield sound[0], sound[1:]
+
+
+def _around(middle: Frame, others: Sequence[Frame]) -> np.ndarray:
+    """Boxes around what flies by in a frame, xyxy float (n, 4).
+
+    Args:
+        others: frames before and after it, the nearest first.
+    """
+    whole = middle.rgb()
+    image = _reduced(whole)
+    before = _changed(image, [one for one in others if one.index < middle.index])
+    after = _changed(image, [one for one in others if one.index > middle.index])
+    if before is None or after is None:
+        return np.zeros((0, 4))
+    seconds = middle.time_s - before[1], after[1] - middle.time_s
+    return fly_bys(before[0], image, after[0], seconds) * (whole.shape[1] / image.shape[1])
+
+
+def _changed(image: np.ndarray, others: Iterable[Frame]) -> tuple[np.ndarray, float] | None:
+    """The first of other frames that differs from a picture, and its time; None if none does.
+
+    Many recordings have more frames a second than the game drew.
+    """
+    for other in others:
+        picture = _reduced(other.rgb())
+        if np.count_nonzero(_differs(image, picture) > _MOVED) >= _LEAST_CHANGED:
+            return picture, other.time_s
+    return None
+
+
+def _reduced(image: np.ndarray) -> np.ndarray:
+    """A picture not wider than the sizes here are meant for."""
+    factor = image.shape[1] / _WIDTH
+    if factor <= 1:
+        return image
+    size = round(image.shape[1] / factor), round(image.shape[0] / factor)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def fly_bys(
     before: np.ndarray, image: np.ndarray, after: np.ndarray, seconds: tuple[float, float]
 ) -> np.ndarray:
     """Boxes around what flies by in a frame, xyxy float (n, 4).
-
-    Nothing is found where two of the frames are the same one, as in a recording of more frames a second than
-    the game drew.
 
     Args:
         before, image, after: successive frames of the recording, RGB uint8 (H, W, 3).
