@@ -46,8 +46,8 @@ _LEAST_VAL = 16
 """Minimum number of validation crops."""
 _REMEMBERED = 64
 """Images kept in memory."""
-_FLY_BYS = 0.5
-"""Share of the crops away from targets that show a fly-by, if the game has any."""
+_AWAY = ("fly-by", "panel", "")
+"""What crops away from targets show in equal parts, if the game has it; empty: anything."""
 _DISTRACTORS = 2
 """Maximum number of fly-bys pasted into a crop."""
 _AROUND_TARGET = 0.7
@@ -185,11 +185,11 @@ class _Maker:
         params, trains = self._params, split == "train"
         profile = list(frames)[number % len(frames)]
         away = trains and rng.random() < params.away
-        flying = away and rng.random() < _FLY_BYS
+        subject = rng.choice(_AWAY) if away else ""
         videos = frames[profile]
-        if not away or flying:
+        if not away or subject == "fly-by":
             # Around a target, so from frames with one; or around what flies by.
-            shows = self._has_fly_by if flying else self._has_target
+            shows = self._has_fly_by if away else self._has_target
             videos = [some for rows in videos if (some := [row for row in rows if shows(row)])]
             videos = videos or frames[profile]
         rows = videos[rng.integers(len(videos))]
@@ -212,12 +212,14 @@ class _Maker:
             )
         px = min(params.px, *scene.image.shape[:2])
         mistaken = no_boxes() if proposed is None or not away else proposed.still
-        if flying and self._has_fly_by(row):
+        hud = self._hud.get(profile)
+        if subject == "fly-by" and self._has_fly_by(row):
             mistaken = self._fly_bys[key]
+        if subject == "panel" and hud is not None and hud.any():
+            mistaken = _somewhere_in(hud, rng)
         x, y = _corner(scene, px, mistaken if away else scene.boxes, rng)
         crop = crop_scene(scene, x, y, px)
         before = len(crop.boxes)
-        hud = self._hud.get(profile)
         hud = None if hud is None else hud[y : y + px, x : x + px]
         if trains and (distractors := self._distractors.get(profile)):
             for _ in range(rng.integers(_DISTRACTORS + 1)):
@@ -304,6 +306,13 @@ def target_sides(dataset: Path, provenance: pd.DataFrame) -> dict[str, tuple[flo
         low, high = np.percentile(sides, [5, 95]).tolist() if len(sides) else (16.0, 64.0)
         result[str(profile)] = low, high
     return result
+
+
+def _somewhere_in(hud: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random pixel of the panels of a HUD, bool (H, W), as a box: xyxy float (1, 4)."""
+    places = np.flatnonzero(hud)
+    y, x = divmod(int(places[rng.integers(len(places))]), hud.shape[1])
+    return np.array([[x, y, x + 1, y + 1]], float)
 
 
 def _one_of(groups: list[list[Cutout]], rng: np.random.Generator) -> Cutout:
