@@ -124,6 +124,8 @@ def by_hand(project: Path, truth: Path, clips: str, target: Path) -> tuple[Path,
             )
     columns = ["split", "video", "frame_index", "class_name", *BOX]
     pd.concat(refused)[columns].to_csv(target / "rejected.csv", index=False)
+    # What flies by is found in recordings, without a human: here humans say all that is known.
+    pd.DataFrame(columns=["video", "frame_index", *BOX]).to_csv(target / "fly_bys.csv", index=False)
     # So few frames are both learned and validated on: the last epoch is as good a choice as the best one.
     splits = [pd.DataFrame(frames).assign(split=split) for split in ("train", "val")]
     return target, pd.concat(splits, ignore_index=True).reindex(columns=empty(PROVENANCE).columns)

@@ -82,7 +82,7 @@ def subset(dataset: Path, chosen: Part, target: Path) -> tuple[Path, pd.DataFram
     rows.loc[rows["split"] == "test", "split"] = "val"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    for name in ("images", "labels", "unknown", "data.yaml", "rejected.csv"):
+    for name in ("images", "labels", "unknown", "data.yaml", "rejected.csv", "fly_bys.csv"):
         (target / name).symlink_to((dataset / name).resolve())
     (target / "cutouts").mkdir()
     trained = rows[rows["split"] == "train"]

@@ -16,7 +16,7 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core import rle
 from gotowce_dagster.core.boxes import BOX
-from gotowce_dagster.core.tables import DETECTIONS, FRAMES, LABELS, MASKS, empty, write_table
+from gotowce_dagster.core.tables import DETECTIONS, FLY_BYS, FRAMES, LABELS, MASKS, empty, write_table
 from gotowce_dagster.core.yaml_files import read_yaml
 from gotowce_dagster.video.encode import write_video
 
@@ -168,6 +168,7 @@ def _write_video(
                 }
             )
     write_table(pd.DataFrame(frames), FRAMES, paths.frame_index(video))
+    write_table(empty(FLY_BYS), FLY_BYS, paths.fly_bys(video))
     for rows, schema, path in (
         (detections, DETECTIONS, paths.detections(video)),
         (masks, MASKS, paths.masks(video)),

@@ -80,6 +80,9 @@ class Paths:
     def frame_index(self, video: str) -> Path:
         return self.frames(video) / "index.parquet"
 
+    def fly_bys(self, video: str) -> Path:
+        return self.frames(video) / "fly_bys.parquet"
+
     def detections(self, video: str) -> Path:
         return self.data / "detections" / f"{video}.parquet"
 

@@ -46,6 +46,9 @@ FRAMES = _schema(
     ("file", pa.string()),  # name of the JPEG in the folder of the index; empty if not kept
 )
 
+# What crosses the screen too fast to be a target (video/fly_bys.py).
+FLY_BYS = _schema(("frame_index", pa.int64()), *_BOX)
+
 DETECTIONS = _schema(
     ("video", pa.string()),
     ("frame_index", pa.int64()),

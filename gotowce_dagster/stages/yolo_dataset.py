@@ -20,11 +20,14 @@ from gotowce_dagster.labels.split import (
     choose_unknown,
     split_frames,
 )
+from gotowce_dagster.training import fly_bys
 from gotowce_dagster.training.dataset_images import image_path, write_images
 
 
 def run(project: Project, progress: Progress) -> None:
-    """Split the frames; write images, labels, data.yaml, provenance.parquet, rejected.csv and left_out.csv.
+    """Split the frames; write images, labels, data.yaml and tables.
+
+    provenance.parquet, rejected.csv, fly_bys.csv and left_out.csv.
 
     Raises:
         InputError: no leak-free split exists, a table is missing, or a file of reviews is not pulled.
@@ -66,5 +69,7 @@ def run(project: Project, progress: Progress) -> None:
         images = pd.concat([used, pd.DataFrame(erased, columns=used.columns)], ignore_index=True)
         write_table(provenance_of(project, images, labels), PROVENANCE, new / "provenance.parquet")
         rejected_proposals(used, reviews).to_csv(new / "rejected.csv", index=False, lineterminator="\n")
+        flying = fly_bys.of_dataset(project, used, labels)
+        flying.to_csv(new / fly_bys.FILE, index=False, lineterminator="\n")
         absent = [video for video in project.videos if video not in ready]
         left_out(kept, settled, absent).to_csv(new / "left_out.csv", index=False, lineterminator="\n")

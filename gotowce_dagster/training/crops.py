@@ -20,6 +20,8 @@ from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.labels.export import label_file, read_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.write import write_picture
+from gotowce_dagster.training.distractors import distract, read_distractors
+from gotowce_dagster.training.fly_bys import read_fly_bys
 from gotowce_dagster.training.hud import hud_panels
 from gotowce_dagster.training.look_alikes import in_crowds
 from gotowce_dagster.training.marks_pasted import draw_mark, read_marks, recoloured, room_around
@@ -44,6 +46,10 @@ _LEAST_VAL = 16
 """Minimum number of validation crops."""
 _REMEMBERED = 64
 """Images kept in memory."""
+_AWAY = ("fly-by", "panel", "")
+"""What crops away from targets show in equal parts, if the game has it; empty: anything."""
+_DISTRACTORS = 2
+"""Maximum number of fly-bys pasted into a crop."""
 _AROUND_TARGET = 0.7
 """Share of the marks that are drawn around a target; the others surround nothing."""
 
@@ -158,6 +164,8 @@ class _Maker:
         self._sides = target_sides(dataset, provenance)
         self._hud = hud_panels(dataset, provenance)
         self._crowds = in_crowds(dataset, provenance) if params.standouts else set()
+        self._fly_bys = read_fly_bys(dataset)
+        self._distractors = read_distractors(dataset, provenance, self._fly_bys)
         self._marks = read_marks(dataset, provenance) if params.marked else {}
 
     def frames(self, split: str) -> dict[str, list[list[dict]]]:
@@ -177,10 +185,12 @@ class _Maker:
         params, trains = self._params, split == "train"
         profile = list(frames)[number % len(frames)]
         away = trains and rng.random() < params.away
+        subject = rng.choice(_AWAY) if away else ""
         videos = frames[profile]
-        if not away:
-            # Around a target, so from frames with one.
-            videos = [some for rows in videos if (some := [row for row in rows if self._has_target(row)])]
+        if not away or subject == "fly-by":
+            # Around a target, so from frames with one; or around what flies by.
+            shows = self._has_fly_by if away else self._has_target
+            videos = [some for rows in videos if (some := [row for row in rows if shows(row)])]
             videos = videos or frames[profile]
         rows = videos[rng.integers(len(videos))]
         row = rows[rng.integers(len(rows))]
@@ -202,11 +212,18 @@ class _Maker:
             )
         px = min(params.px, *scene.image.shape[:2])
         mistaken = no_boxes() if proposed is None or not away else proposed.still
+        hud = self._hud.get(profile)
+        if subject == "fly-by" and self._has_fly_by(row):
+            mistaken = self._fly_bys[key]
+        if subject == "panel" and hud is not None and hud.any():
+            mistaken = _somewhere_in(hud, rng)
         x, y = _corner(scene, px, mistaken if away else scene.boxes, rng)
         crop = crop_scene(scene, x, y, px)
         before = len(crop.boxes)
-        hud = self._hud.get(profile)
         hud = None if hud is None else hud[y : y + px, x : x + px]
+        if trains and (distractors := self._distractors.get(profile)):
+            for _ in range(rng.integers(_DISTRACTORS + 1)):
+                crop = distract(crop, distractors[rng.integers(len(distractors))], params, rng, hud)
         if trains and profile in self._cutouts:
             for _ in range(rng.integers(params.pasted[0], params.pasted[1] + 1)):
                 crop = self._marked(profile, paste(crop, self._cutout(profile, rng), params, rng, hud), rng)
@@ -254,12 +271,16 @@ class _Maker:
                 self._params.standouts,
                 self._hud.get(row["profile"]),
                 rare=row["profile"] not in self._crowds,
+                fly_bys=self._fly_bys.get(key, no_boxes()),
             )
         return self._standouts[key]
 
     def _has_target(self, row: Mapping) -> bool:
         proposed = self._proposals.get((row["video"], row["frame_index"]))
         return row["objects"] > 0 or (proposed is not None and len(proposed.boxes) > 0)
+
+    def _has_fly_by(self, row: Mapping) -> bool:
+        return (row["video"], row["frame_index"]) in self._fly_bys
 
     def _scene(self, image: str, is_unknown: bool) -> Scene:
         if image not in self._read:
@@ -285,6 +306,13 @@ def target_sides(dataset: Path, provenance: pd.DataFrame) -> dict[str, tuple[flo
         low, high = np.percentile(sides, [5, 95]).tolist() if len(sides) else (16.0, 64.0)
         result[str(profile)] = low, high
     return result
+
+
+def _somewhere_in(hud: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random pixel of the panels of a HUD, bool (H, W), as a box: xyxy float (1, 4)."""
+    places = np.flatnonzero(hud)
+    y, x = divmod(int(places[rng.integers(len(places))]), hud.shape[1])
+    return np.array([[x, y, x + 1, y + 1]], float)
 
 
 def _one_of(groups: list[list[Cutout]], rng: np.random.Generator) -> Cutout:

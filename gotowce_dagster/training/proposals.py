@@ -5,10 +5,10 @@ is wrong about a nebula is rarely wrong about its mirror image in the same way. 
 the frames of a video, together with the labels. A box is adopted as a label if both passes found it with high
 confidence, or if its track was found so, or labelled, in enough frames around it. The rest is painted over in
 training, so that it is neither a target nor background; its persistent tracks are questions for reviewers.
-Boxes in a panel of the HUD are background, or static boxes where no panels are known, and boxes far smaller
-than any target. A box somewhat smaller than any target is adopted only if its track persists, and is
-background if it is in one frame only although the frames around it were searched: shots are detected as
-confidently as targets, but fly by. Faint boxes that do not persist are background too: if all of them were
+Boxes in a panel of the HUD are background, or static boxes where no panels are known, boxes far smaller
+than any target, and what flies by. A box somewhat smaller than any target is adopted only if its track
+persists, and is background if it is in one frame only although the frames around it were searched: shots are
+detected as confidently as targets. Faint boxes that do not persist are background too: if all of them were
 painted over, a model could never learn that a star is no target.
 """
 
@@ -25,6 +25,7 @@ from gotowce_dagster.labels.export import class_names, read_objects
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.training.crops import Proposals, Proposed, target_sides
+from gotowce_dagster.training.fly_bys import fly_by, read_fly_bys
 from gotowce_dagster.training.hud import hud_panels, usual_of
 from gotowce_dagster.training.look_alikes import have_look_alikes, in_crowds
 from gotowce_dagster.training.model import Predict
@@ -38,6 +39,8 @@ _INSIDE = 0.5
 """Share of a box inside a panel of the HUD from which it belongs to the HUD."""
 _GAP_S, _SPEED = 2.0, 8.0
 """A track ends after so many seconds without a box; its maximum speed in own sides per second."""
+_PERSISTS = 2
+"""Number of frames in which a box must be seen to be adopted, if frames around it were searched."""
 _LIKELY = 0.5
 """Share of ``adopt`` from which a persistent box is a question for reviewers."""
 _KEY = ["video", "frame_index"]
@@ -65,7 +68,7 @@ def propose(
     classes = {name: number for number, name in class_names(dataset).items()}
     usual = {str(video): usual_of(dataset, some) for video, some in frames.groupby("video")}
     hud, sides = hud_panels(dataset, provenance), target_sides(dataset, provenance)
-    crowds = in_crowds(dataset, provenance)
+    crowds, flying = in_crowds(dataset, provenance), read_fly_bys(dataset)
     found = [
         _look(
             dataset,
@@ -77,6 +80,7 @@ def propose(
             predict=predict,
             params=params,
             classes=classes,
+            fly_bys=flying.get((frame["video"], int(frame["frame_index"])), np.zeros((0, 4))),
         )
         for frame in tracked(frames.to_dict("records"), len(frames), progress)
     ]
@@ -106,7 +110,10 @@ def judged(seen: pd.DataFrame, frames: pd.DataFrame, params: RoundsParams) -> pd
     has_neighbour = _has_neighbour(seen, times)
     is_shot = seen["small"] & (seen["held"] == 1) & has_neighbour
     is_faint = (seen["confidence"] < params.faint) & (seen["held"] < params.hold) & has_neighbour
-    vouched = seen["sure"] & ~seen["still"] & ~(seen["small"] & (seen["held"] < params.hold))
+    # What is seen once only may be a target, but is no label: before a turning camera, which breaks tracks,
+    # a bright star is as sure.
+    is_lone = (seen["held"] < _PERSISTS) & has_neighbour
+    vouched = seen["sure"] & ~seen["still"] & ~is_lone & ~(seen["small"] & (seen["held"] < params.hold))
     # A weak model has false positives nearly everywhere, so a track may continue through them: it is
     # trusted only between frames with high confidence.
     frame = seen["frame_index"].where(vouched).groupby(seen["track"])
@@ -296,6 +303,7 @@ def _look(
     predict: Predict,
     params: RoundsParams,
     classes: dict[str, int],
+    fly_bys: np.ndarray,
 ) -> pd.DataFrame:
     """The labels of one frame and the model's other boxes, with the columns that ``judged`` takes."""
     if frame["kind"] == "unknown":
@@ -311,6 +319,7 @@ def _look(
     boxes = found.xyxy[is_new]
     least_px = params.smallest * smallest_px
     still = is_background(image, boxes, hud=hud, usual=usual, least_px=least_px, rare=rare)
+    still |= fly_by(boxes, fly_bys)
     sides = _long_sides(boxes)
     shown = found.data.get("class_name", np.zeros(0, str))
     proposed = np.array([classes[str(name)] for name in np.asarray(shown)[is_new]], int)

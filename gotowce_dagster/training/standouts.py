@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from gotowce_dagster.training.fly_bys import fly_by
 from gotowce_dagster.training.look_alikes import have_look_alikes
 
 _STEP = 2
@@ -110,6 +111,7 @@ def standouts(
     hud: np.ndarray | None = None,
     *,
     rare: bool = False,
+    fly_bys: np.ndarray | None = None,
 ) -> np.ndarray:
     """Boxes around objects that stand out and are not part of the HUD, xyxy float (n, 4), sharpest first.
 
@@ -123,6 +125,7 @@ def standouts(
         limit: maximum number of boxes.
         hud: bool (H, W), the panels; None: unknown.
         rare: whether targets are, so that what has many look-alikes in the frame is none.
+        fly_bys: of the frame, xyxy (m, 4); None: unknown.
     """
     height, width = image.shape[0] // _STEP, image.shape[1] // _STEP
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
@@ -149,6 +152,8 @@ def standouts(
     total = sharp[y2, x2] - sharp[y1, x2] - sharp[y2, x1] + sharp[y1, x1]
     order = np.argsort(-total / (w * h)[fits], kind="stable")
     boxes = np.column_stack([x, y, x + w, y + h])[fits][order]
+    if fly_bys is not None:
+        boxes = boxes[~fly_by(boxes, fly_bys)]
     if not rare:
         return boxes[:limit]
     chosen = boxes[:0]

@@ -16,7 +16,7 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import fresh_dir
-from gotowce_dagster.core.tables import FRAMES, read_table
+from gotowce_dagster.core.tables import FLY_BYS, FRAMES, read_table
 from gotowce_dagster.previews.table import preview_of
 from gotowce_dagster.stages import extracted_frames
 from gotowce_dagster.video.decode import read_frames
@@ -97,6 +97,14 @@ def test_shots_stalls_and_numbers(done: Project) -> None:
     about = _about(done, "cut")
     assert (about["width"], about["height"], about["frames"], about["codec"]) == (640, 360, 80, "h264")
     assert about["lost"] == {"frames": 0, "spans": [], "damaged": 0, "errors": []}
+
+
+def test_what_flies_by_is_kept_beside_the_index(done: Project) -> None:
+    for video in ("oolite", "cut"):
+        index = _index(done, video)
+        table = read_table(done.paths.fly_bys(video), FLY_BYS)
+        assert set(table["frame_index"]) <= set(index.loc[index["kept"], "frame_index"])
+    assert table.empty, "nothing in this scene is faster than its target"
 
 
 def test_preview_tells_numbers_and_shows_frames(done: Project) -> None:

@@ -1,12 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.core.tables import PROVENANCE, read_table
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.stages import yolo_dataset
+from gotowce_dagster.training import crops
 from gotowce_dagster.training.crops import (
     Proposed,
     crop_count,
@@ -14,9 +18,10 @@ from gotowce_dagster.training.crops import (
     crop_side,
     write_crops,
 )
+from gotowce_dagster.training.fly_bys import FILE
 from gotowce_dagster.training.pasting import read_cutouts
 from tests.training.scenes import PARAMS, scene_of
-from tests.worlds import make_world
+from tests.worlds import HEIGHT, WIDTH, make_world
 
 
 @pytest.mark.parametrize(
@@ -108,6 +113,36 @@ def test_proposals_become_labels_or_are_painted_over(project: Project, tmp_path)
     trains = with_them["split"] == "train"
     assert with_them.loc[trains, "labels"].sum() > without.loc[trains, "labels"].sum()
     assert with_them.loc[~trains, "labels"].tolist() == without.loc[~trains, "labels"].tolist()
+
+
+def test_what_flies_by_is_shown_as_background(tmp_path: Path) -> None:
+    """A third of the crops away from targets show the only fly-by of the dataset."""
+    project = make_world(tmp_path / "world", {"a": ["hostile"] * 30})
+    yolo_dataset.run(project, silent)
+    rows = _provenance(project)
+    first = rows[(rows["split"] == "train") & (rows["kind"] == "as-is")].iloc[0]
+    shot = pd.DataFrame([(first["video"], first["frame_index"], 140.0, 80, 152, 88)])
+    shot.to_csv(project.paths.dataset / FILE, index=False, header=["video", "frame_index", *BOX])
+    away = PARAMS.model_copy(update={"px": 32, "away": 1.0})
+    made = write_crops(project.paths.dataset, rows, tmp_path / "crops", away, seed=1)
+    trained = made[made["split"] == "train"]
+    shows = (trained["frame_index"] == first["frame_index"]) & trained["x"].between(120, 140)
+    assert 6 <= (shows & trained["y"].between(56, 80)).sum() <= 24
+
+
+def test_panels_of_the_hud_are_shown(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of the crops away from targets show the only panel, in a corner."""
+    hud = np.zeros((HEIGHT, WIDTH), bool)
+    hud[-8:, -8:] = True
+    rows = _provenance(project)
+    profile = str(rows["profile"].iloc[0])
+    monkeypatch.setattr(crops, "hud_panels", lambda *_: {profile: hud})
+    away = PARAMS.model_copy(update={"px": 32, "away": 1.0})
+    made = write_crops(project.paths.dataset, rows, tmp_path, away, seed=1)
+    shows = (made["x"] > WIDTH - 40) & (made["y"] > HEIGHT - 40) & (made["split"] == "train")
+    assert 6 <= shows.sum() <= 24
 
 
 def test_crops_are_larger_where_targets_are(project: Project) -> None:

@@ -88,7 +88,8 @@ def test_what_is_surely_seen_is_adopted_at_once(
 @pytest.mark.parametrize(
     ("rows", "hold", "use"),
     [
-        ([(0, 0, False, True, False)], 3, ["adopted"]),
+        ([(n, 9.0 * n, False, True, False) for n in range(2)], 3, ["adopted"] * 2),
+        ([(0, 0, False, True, False)], 3, ["painted over"]),
         ([(0, 0, False, False, False)], 3, ["painted over"]),
         ([(0, 0, False, False, True)], 3, ["background"]),
         ([(n, 9.0 * n, False, n != 1, False) for n in range(3)], 2, ["adopted"] * 3),
@@ -96,11 +97,12 @@ def test_what_is_surely_seen_is_adopted_at_once(
         ([(n, 9.0 * n, False, False, False) for n in range(3)], 3, ["painted over"] * 3),
         ([(n, 9.0 * n, False, n != 1, False) for n in range(3)], 4, ["adopted", "painted over"] * 2),
         ([(n, 9.0 * n, n == 0, n != 1, False) for n in range(3)], 2, ["adopted"] * 3),
-        ([(n, 200.0 * n, False, n != 1, False) for n in range(3)], 2, ["adopted", "painted over"] * 2),
+        ([(n, 200.0 * n, False, n != 1, False) for n in range(3)], 2, ["painted over"] * 3),
     ],
     ids=[
-        "sure in both looks", "doubtful", "stands still", "between sure ones", "after them", "never sure",
-        "a track too short", "a track that was labelled once", "three places, no track",
+        "sure in both looks, and seen again", "seen once only", "doubtful", "stands still",
+        "between sure ones", "after them", "never sure", "a track too short",
+        "a track that was labelled once", "three places, no track",
     ],
 )  # fmt: skip
 def test_tracks_that_hold_are_adopted(rows: list, hold: int, use: list[str]) -> None:

@@ -135,8 +135,10 @@ def test_rounds_end_when_a_model_adopts_no_more(project: Project, monkeypatch: p
 
     def adopts(dataset: Path, provenance: pd.DataFrame, *_: object) -> tuple[dict, pd.DataFrame]:
         frames = searched_frames(provenance, params.rounds.frames, 2)
+        # Half of them in each of two frames, for what is seen once only is not adopted.
+        where = frames["frame_index"].iloc[:2].astype(int)
         some = seen(
-            *[(int(frames["frame_index"].iloc[0]), 15.0 * n, False, True, False) for n in range(next(counts))]
+            *[(index, 15.0 * n, False, True, False) for n in range(next(counts) // 2) for index in where]
         )
         found = judged(some, frames, more.rounds)
         return {}, found[PROPOSED_COLUMNS]

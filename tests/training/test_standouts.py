@@ -103,3 +103,11 @@ def test_share_inside_is_of_the_box() -> None:
     mask[:, 10:] = True
     boxes = np.array([[5.0, 0, 15, 10], [12, 0, 14, 4], [30, 30, 40, 40]])
     assert share_inside(mask, boxes) == pytest.approx([0.5, 1.0, 0.0])
+
+
+def test_what_flies_by_is_no_candidate() -> None:
+    image = _frame((100, 60, 120, 76), (200, 60, 220, 76))
+    known = np.array([[101.0, 60, 121, 77]])
+    found = standouts(image, _usual(), (16.0, 40.0), limit=12, fly_bys=known)
+    assert len(found) == 1
+    assert np.abs(found[0] - [200, 60, 220, 76]).max() <= 2
