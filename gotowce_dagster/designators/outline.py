@@ -4,7 +4,7 @@ What tells them from other pieces of the mask: much is enclosed by few pixels. R
 enclosing lines as well; calibration prefers those families where they fit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -23,8 +23,9 @@ from gotowce_dagster.designators.base import (
     ramp,
     shape_of,
     sizes,
+    smallest,
 )
-from gotowce_dagster.designators.evidence import mask_of
+from gotowce_dagster.designators.evidence import FLOOD
 from gotowce_dagster.designators.profile import Look, OutlineLook
 
 CLOSE, _WIDE_CLOSE = 2, 4
@@ -73,7 +74,7 @@ class Outline:
         for scene, box in zip(scenes, boxes, strict=True):
             found = [
                 piece
-                for piece in _enclosing(pixels_in(scene.mask, box, 5).astype(np.uint8), 5)
+                for piece in _enclosing(pixels_in(scene.mask, box, 5).astype(np.uint8), lambda _: True, 5)
                 if np.abs(piece.box - box).max() <= 6
             ]
             if found:
@@ -96,11 +97,15 @@ class Outline:
     def find(self, scene: Scene, look: Look) -> list[Sighting]:
         """See base.Family."""
         assert isinstance(look, OutlineLook)
-        found = _sightings(scene.mask, look, CLOSE, look.size_px[0])
-        least = look.size_px[0] if look.thickness_px >= _WIDE_CLOSE else _LARGE * _WIDE_CLOSE
-        bridges = _bridges(scene, look)
-        broken = _sightings(scene.mask, look, _WIDE_CLOSE, max(least, look.size_px[0]), bridges)
-        return found + [other for other in broken if not any(_overlap(other.box, s.box) for s in found)]
+        found = _sightings(scene.mask, look, CLOSE, lambda box: fits_size(box, look))
+        least = 0.0 if look.thickness_px >= _WIDE_CLOSE else _LARGE * _WIDE_CLOSE
+
+        def may_be_broken(box: np.ndarray) -> bool:
+            return fits_size(box, look) and not any(_overlap(box, other.box) for other in found)
+
+        return found + _sightings(
+            scene.mask, look, _WIDE_CLOSE, may_be_broken, least=least, bridges=_bridges(scene, look)
+        )
 
     def mark_pixels(self, mask: np.ndarray, box: np.ndarray, look: Look) -> np.ndarray:
         """See base.Family."""
@@ -108,27 +113,37 @@ class Outline:
 
 
 def _bridges(scene: Scene, look: OutlineLook) -> np.ndarray:
-    """Pixels close to those of the mask that nearly have a colour of the look: uint8 (H, W) of 0 and 1."""
+    """Pixels close to those of the mask that nearly have a colour of the look: uint8 (H, W) of 0 and 1.
+
+    Empty where much of the scene has: there it says nothing.
+    """
     wider = [
         colour.model_copy(
             update={"tolerance": tuple(min(round(_PALE * part), 255) for part in colour.tolerance)}
         )
         for colour in look.colours
     ]
+    pale = np.bitwise_or.reduce([np.asarray(cv2.inRange(scene.ycrcb, *colour.bounds)) for colour in wider])
+    if cv2.countNonZero(pale) > FLOOD * pale.size:
+        return np.zeros_like(scene.mask)
     near = cv2.dilate(scene.mask, np.ones((2 * _BRIDGE + 1, 2 * _BRIDGE + 1), np.uint8))
-    return np.bitwise_and(mask_of(scene.ycrcb, wider), near)
+    return np.bitwise_and(pale, near)
 
 
 def _sightings(
-    mask: np.ndarray, look: OutlineLook, reach: int, smallest: float, bridges: np.ndarray | None = None
+    mask: np.ndarray,
+    look: OutlineLook,
+    reach: int,
+    is_possible: Callable[[np.ndarray], bool],
+    *,
+    least: float = 0.0,
+    bridges: np.ndarray | None = None,
 ) -> list[Sighting]:
-    """Outlines in a mask, of a longer side from ``smallest`` on; see _enclosing."""
+    """Outlines in a mask; see _enclosing."""
     low, high = look.enclosed
     line = look.thickness_px
     found = []
-    for piece in _enclosing(mask, smallest, reach, bridges):
-        if not fits_size(piece.box, look):
-            continue
+    for piece in _enclosing(mask, is_possible, max(smallest(look), least), reach, bridges):
         confidence = ramp(piece.enclosed, 0.6 * low, low) * ramp(piece.enclosed, min(1.4 * high, 1.2), high)
         confidence *= ramp(piece.width, 2.2 * line + 1, 1.5 * line + 0.5)
         # A mark of half the size has a line of half the width at least.
@@ -150,23 +165,33 @@ def _vary(boxes: Sequence[np.ndarray]) -> bool:
 
 
 def _enclosing(
-    mask: np.ndarray, smallest: float, reach: int = CLOSE, bridges: np.ndarray | None = None
+    mask: np.ndarray,
+    is_possible: Callable[[np.ndarray], bool],
+    least: float,
+    reach: int = CLOSE,
+    bridges: np.ndarray | None = None,
 ) -> list[_Piece]:
     """Pieces of a mask that enclose something when gaps of ``reach`` pixels are closed.
 
     Args:
+        is_possible: whether a box, float (4,) xyxy, may be a mark's; other pieces are not measured.
+        least: longer side of the smallest piece, in pixels.
         bridges: uint8 (H, W) of 0 and 1, pixels that close gaps as well but are not the line's.
     """
     blobs = blobs_of(closed(mask if bridges is None else mask | bridges, reach), least=12)
     found = []
-    for number, box in enumerate(blobs.boxes):
-        size = box[2:] - box[:2]
-        # Solid pieces enclose nothing, and most of a HUD is text.
-        if size.max() < smallest - 2 or min(size) < 5 or blobs.area[number] > 0.9 * np.prod(size):
-            continue
-        part, _, _ = crop(blobs.image, box)
+    sides = blobs.boxes[:, 2:] - blobs.boxes[:, :2]
+    # Solid pieces enclose nothing, and most of a HUD is text.
+    hollow = (sides.min(axis=1) >= 5) & (blobs.area <= 0.9 * sides.prod(axis=1))
+    for number in np.flatnonzero(hollow & (sides.max(axis=1) >= least)):
+        box, size = blobs.boxes[number], sides[number]
+        part, left, top = crop(blobs.image, box)
         joined = (part == blobs.numbers[number]).astype(np.uint8)
         line = crop(mask, box)[0] & joined
+        x, y, width, height = cv2.boundingRect(line)
+        around = np.array([left + x, top + y, left + x + width, top + y + height], float)
+        if not is_possible(around):
+            continue
         # Closing fills a part of a small hole; if the line has no gap it need not be closed.
         own, inside, largest = max((_holes(own) for own in (joined, line)), key=lambda each: each[2].sum())
         if inside.sum() < max(6.0, 0.02 * np.prod(size)):
@@ -176,10 +201,6 @@ def _enclosing(
         enclosed = own | inside
         hole = cv2.distanceTransform((~largest).astype(np.uint8), cv2.DIST_L2, 3)
         hole[~enclosed] = np.inf
-        around = box
-        if bridges is not None:
-            x, y, width, height = cv2.boundingRect(line)
-            around = np.array([x, y, x + width, y + height]) + np.tile(box[:2], 2)
         found.append(_Piece(around, float(enclosed.sum() / np.prod(size)), float(line.sum()) / length, hole))
     return found
 

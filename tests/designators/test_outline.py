@@ -22,7 +22,7 @@ BOX = np.array([38.0, 38, 103, 83])
 
 def framed(gap: tuple[int, int, int] = (180, 150, 70), width: int = 8) -> Scene:
     """A line around BOX, of whose upper side ``width`` pixels have the colour ``gap``, in YCrCb."""
-    ycrcb = np.full((160, 200, 3), (90, 128, 128), np.uint8)
+    ycrcb = np.full((320, 400, 3), (90, 128, 128), np.uint8)
     cv2.rectangle(ycrcb, (39, 39), (101, 81), (180, 150, 70), 3)
     ycrcb[36:44, 60 : 60 + width] = np.where(
         ycrcb[36:44, 60 : 60 + width, :1] == 180, np.array(gap, np.uint8), ycrcb[36:44, 60 : 60 + width]
