@@ -76,7 +76,7 @@ def half_sides(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarr
     depth = OUTSIDE + INSIDE
     flat = [t[:depth, OUTSIDE : OUTSIDE + (x2 - x1) // 2] for t in turned]
     upright = [t[OUTSIDE : OUTSIDE + (y2 - y1) // 2, :depth].swapaxes(0, 1) for t in turned]
-    return np.stack(flat), np.stack(upright)
+    return np.array(flat), np.array(upright)
 
 
 def _cut(image: np.ndarray, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
@@ -105,9 +105,13 @@ def measure(
 
 def lines_at(mask: np.ndarray, box: np.ndarray, designator: Designator, search: Search) -> Lines:
     """Measure the lines in a mask at about that box (within 3 pixels)."""
-    box = onto_lines(mask, box, search)
-    sides = [_measure_lines(side, designator, search) for side in half_sides(mask, box)]
-    coverage, arms, gap_on, clutter = (np.stack(pair, axis=1) for pair in zip(*sides, strict=True))
+    halves = half_sides(mask, box)
+    moved = _onto_lines(box, halves, search)
+    if (np.round(moved) != np.round(box)).any():
+        halves = half_sides(mask, moved)
+    box = moved
+    sides = np.array([_measure_lines(half, designator, search) for half in halves])
+    coverage, arms, gap_on, clutter = np.ascontiguousarray(sides.transpose(1, 2, 0))
     place = corner_places(box[None])[0]
     outside = ((place < 0) | (place >= mask.shape[::-1])).any(axis=1)
     visible = (coverage.mean(axis=1) >= VISIBLE) & (coverage.min(axis=1) >= VISIBLE / 3)
@@ -179,7 +183,11 @@ def _behind_step(
 
 def onto_lines(mask: np.ndarray, box: np.ndarray, search: Search) -> np.ndarray:
     """Move each edge of a box to the outside of its line, to a fraction of a pixel."""
-    flat, upright = half_sides(mask, box)
+    return _onto_lines(box, half_sides(mask, box), search)
+
+
+def _onto_lines(box: np.ndarray, halves: tuple[np.ndarray, np.ndarray], search: Search) -> np.ndarray:
+    flat, upright = halves
     arm = slice(min(search.probe // 2, 4), search.probe + 1)
     left, right = upright[[0, 2], :, arm], upright[[1, 3], :, arm]
     top, bottom = flat[[0, 1], :, arm], flat[[2, 3], :, arm]
