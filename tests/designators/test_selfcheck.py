@@ -64,7 +64,7 @@ def test_what_is_found_where_a_human_saw_no_mark_is_suspicious(tmp_path: Path) -
     assert {f.frame_index for f in check.findings if f.kind == "suspicious"} == {wrong}
 
 
-def test_what_stands_still_is_suspicious_unless_an_example_is_there() -> None:
+def test_what_stands_still_is_suspicious_except_at_the_place_of_an_example() -> None:
     look, places, panel = Bracket(colour=(60, 230, 60), arm=0.25), [(60, 50), (220, 110)], (130, 20)
 
     def frame(number: int, place: tuple[int, int], hud: bool) -> tuple[np.ndarray, np.ndarray]:
