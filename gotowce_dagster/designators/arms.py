@@ -22,6 +22,8 @@ _UNIT = int(np.lcm.reduce(CONTRAST))
 """Levels of contrast in whole numbers."""
 THICK = 4
 """Width in pixels of lines so thick, as on large screens, that a corner is found several times."""
+_NEAR = 32
+"""Pixels in which most arms end: only longer ones are followed further."""
 MOST, PORTION = 16_000, 2_000
 """Places of one kind that are looked at in a frame at most, and at once."""
 
@@ -90,20 +92,9 @@ def find_corners(ycrcb: np.ndarray, mask: np.ndarray, search: Search, limit: int
     if not len(level):
         return NO_CORNERS
     packed = mask[level]
-    across = _box_sum(_or_next(packed, axis=0), probe, 1)
-    down = _box_sum(_or_next(packed, axis=1), 1, probe)
-    points = cv2.findNonZero(cv2.threshold(across, needed - 1, 1, cv2.THRESH_BINARY)[1])
-    if points is None:
-        return NO_CORNERS
-    start = points.reshape(-1, 2).astype(np.intp)
-    # All four kinds at once: of the few places in most frames, calls cost more than what they compute.
-    kind = np.repeat(np.arange(4), len(start))
-    shift = np.stack((RIGHT * (probe - 1), BOTTOM), axis=-1)
-    xy = (start + shift[:, None]).reshape(-1, 2)
-    vertical = _at(down, xy[:, 0] - RIGHT[kind], xy[:, 1] - (probe - 1) * BOTTOM[kind])
-    good = np.flatnonzero(vertical >= needed)
-    strength = np.tile(across[start[:, 1], start[:, 0]].astype(int), 4)[good] + vertical[good]
-    xy, kind = (np.c_[start[:, 0], level[start[:, 1]]] + shift[:, None]).reshape(-1, 2)[good], kind[good]
+    across, down = (_run_sum(_or_next(packed, axis=1 - axis), probe, axis) for axis in (1, 0))
+    xy, kind, strength = _crossings(across, down, probe, needed)
+    xy[:, 1] = level[xy[:, 1] - BOTTOM[kind]] + BOTTOM[kind]
     best = _strongest(xy, kind, strength)
     xy, kind = xy[best], kind[best]
     rank = np.arange(len(kind)) - np.searchsorted(kind, kind)
@@ -118,21 +109,45 @@ def find_corners(ycrcb: np.ndarray, mask: np.ndarray, search: Search, limit: int
     found = found[np.arange(len(found)) - np.searchsorted(kind[found], kind[found]) < limit]
     xy, kind = xy[found], kind[found]
     reach = max(search.longest, search.thickness + 2 + search.clear)
-    inward = np.arange(reach) * INWARD[kind][:, :, None]
-    arms = np.stack(
-        (
-            arm_lengths(
-                _either(mask, xy[:, :1] + inward[:, 0], xy[:, 1:] - BOTTOM[kind][:, None], (0, 1)), probe
-            ),
-            arm_lengths(
-                _either(mask, xy[:, :1] - RIGHT[kind][:, None], xy[:, 1:] + inward[:, 1], (1, 0)), probe
-            ),
-        ),
-        axis=-1,
-    )
+    arms = _arms(mask, xy, kind, probe, min(_NEAR + 2, reach))
+    long = (arms > _NEAR - 1).any(axis=1)
+    arms[long] = _arms(mask, xy[long], kind[long], probe, reach)
     same = alike(arms, arms.mean(axis=1, keepdims=True)).all(axis=1)
     corners = Corners(xy[same], kind[same], arms[same].mean(axis=1))
     return _outermost(corners, search.thickness) if search.thickness >= THICK else corners
+
+
+def _arms(mask: np.ndarray, xy: np.ndarray, kind: np.ndarray, probe: int, reach: int) -> np.ndarray:
+    """Lengths of both arms of corners, the horizontal one first, up to ``reach`` pixels: int (n, 2)."""
+    inward = np.arange(reach) * INWARD[kind][:, :, None]
+    across = _either(mask, xy[:, :1] + inward[:, 0], xy[:, 1:] - BOTTOM[kind][:, None], (0, 1))
+    down = _either(mask, xy[:, :1] - RIGHT[kind][:, None], xy[:, 1:] + inward[:, 1], (1, 0))
+    return np.stack((arm_lengths(across, probe), arm_lengths(down, probe)), axis=-1)
+
+
+def _crossings(
+    across: np.ndarray, down: np.ndarray, probe: int, needed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where a horizontal and a vertical arm meet: corners int (n, 2), their kinds, the pixels of both arms.
+
+    Whole images are compared: most pixels that begin one arm begin no other, so looking at each is slower.
+
+    Args:
+        across: uint8 (H, W), pixels on of a horizontal arm that begins at each place, running right.
+        down: as ``across``, of a vertical one, running down.
+    """
+    starts = [np.asarray(cv2.threshold(sums, needed - 1, 1, cv2.THRESH_BINARY)[1]) for sums in (across, down)]
+    height, width = across.shape
+    places, kinds, strengths = [], [], []
+    for kind in range(4):
+        right, up = int(RIGHT[kind]) * (probe - 2), int(BOTTOM[kind]) * (probe - 2)
+        one, other = np.s_[up:, : max(width - right, 0)], np.s_[: max(height - up, 0), right:]
+        both = np.bitwise_and(starts[0][one], starts[1][other])
+        y, x = np.divmod(np.flatnonzero(both.view(bool)), both.shape[1])
+        strengths.append(across[one][y, x].astype(int) + down[other][y, x])
+        places.append(np.c_[x + RIGHT[kind] * (probe - 1), y + up + BOTTOM[kind]])
+        kinds.append(np.full(len(x), kind))
+    return np.concatenate(places), np.concatenate(kinds), np.concatenate(strengths)
 
 
 def _outermost(corners: Corners, thickness: int) -> Corners:
@@ -225,11 +240,31 @@ def alike(arms: np.ndarray, typical: np.ndarray | float, slack: float = 2.5) -> 
     return np.abs(arms - typical) <= np.maximum(slack, 0.25 * np.asarray(typical))
 
 
-def _box_sum(mask: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Sum over the ``width`` x ``height`` pixels from each pixel on, right and down; saturates at 255."""
-    return cv2.boxFilter(
-        mask, -1, (width, height), anchor=(0, 0), normalize=False, borderType=cv2.BORDER_CONSTANT
-    )
+def _run_sum(mask: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """Sum over the ``length`` pixels from each pixel on, along ``axis``; saturates at 255.
+
+    Sums of 1, 2, 4, ... pixels are added, which takes few steps over the image.
+    """
+    total, power, done = np.zeros_like(mask), mask, 0
+    step = 1
+    while True:
+        if length & step:
+            total = cv2.add(total, _ahead(power, done, axis))
+            done += step
+        if done == length:
+            return total
+        power = cv2.add(power, _ahead(power, step, axis))
+        step *= 2
+
+
+def _ahead(values: np.ndarray, by: int, axis: int) -> np.ndarray:
+    """The value ``by`` pixels further along ``axis``; 0 outside the image."""
+    moved = np.zeros_like(values)
+    if axis == 0:
+        moved[: max(len(values) - by, 0)] = values[by:]
+    else:
+        moved[:, : max(values.shape[1] - by, 0)] = values[:, by:]
+    return moved
 
 
 def _or_next(mask: np.ndarray, axis: int) -> np.ndarray:

@@ -20,7 +20,7 @@ import supervision as sv
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.arms import Search, find_corners
 from gotowce_dagster.designators.evidence import Untinted, mark_mask, shifted_mask
-from gotowce_dagster.designators.measures import judge, measure
+from gotowce_dagster.designators.measures import at_most, judge, lines_at, with_colours
 from gotowce_dagster.designators.profile import AnyDesignator, Designator
 from gotowce_dagster.designators.proposals import corner_places, propose
 
@@ -28,6 +28,8 @@ STILL = 3.0
 """Pixels within which a finding is at a box of ``not_marks``."""
 INSIDE = 0.8
 """Share of a finding that such a box covers from which the finding is a part of it."""
+_ROUNDING = 1e-9
+"""Difference between products of the same numbers in another order."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,10 @@ def find_marks(
         for box in propose(find_corners(ycrcb, mask, search), look, mask):
             if any(_clash(box, mark.box) for mark in marks if mark.confidence > 0.9):
                 continue
-            measured = measure(ycrcb, mask, box, look, search)
+            lines = lines_at(mask, box, look, search)
+            if at_most(lines, look) < min_confidence - _ROUNDING:  # the colours need not be looked at
+                continue
+            measured = with_colours(ycrcb, mask, lines, search)
             confidence = judge(measured, look)
             if confidence >= min_confidence:
                 marks.append(Mark(measured.box, confidence, int(measured.visible.sum()), designator))

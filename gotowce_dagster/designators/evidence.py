@@ -79,9 +79,12 @@ class Untinted:
     @staticmethod
     def of(ycrcb: np.ndarray) -> "Untinted":
         """Of a frame, uint8 (H, W, 3)."""
-        moved, apart = [], np.zeros(ycrcb[::2, ::2].shape[:2], np.uint8)
+        # Two pixels side by side are one of six channels: faster than a step of two.
+        even = ycrcb if ycrcb.shape[1] % 2 == 0 else np.pad(ycrcb, ((0, 0), (0, 1), (0, 0)))
+        pairs = even[::2].reshape(-(-len(even) // 2), -1, 6)
+        moved, apart = [], np.zeros(pairs.shape[:2], np.uint8)
         for channel in (1, 2):
-            chroma = np.ascontiguousarray(ycrcb[::2, ::2, channel])
+            chroma = np.asarray(cv2.extractChannel(pairs, channel))
             ground = cv2.blur(chroma, (_GROUND, _GROUND))
             apart = np.maximum(apart, cv2.absdiff(chroma, ground))
             tint = np.clip(ground, 128 - _TINT, 128 + _TINT)

@@ -81,7 +81,8 @@ def _ellipses(
     factor = width / mask.shape[1]
     squeezed = cv2.resize(mask * np.uint8(255), (width, mask.shape[0]), interpolation=cv2.INTER_AREA)
     squeezed = np.asarray(cv2.threshold(squeezed, 100, 1, cv2.THRESH_BINARY)[1])
-    radii = 0.5 * smallest(look) * factor, 0.5 * look.size_px[1] * factor
+    # Circles are fitted to the middle of the line, sizes are of its outer edge.
+    radii = 0.5 * (smallest(look) - look.thickness_px) * factor, 0.5 * look.size_px[1] * factor
     found = []
     for circle in circles(squeezed, (max(radii[0], 3.0), radii[1])):
         (x, y), r = circle.centre, circle.radius

@@ -105,10 +105,13 @@ def learn_pointers(
         centres = [own.middle[rows].mean(axis=0) for own, rows in shown]
         form = [own.form(rows, centre) for (own, rows), centre in zip(shown, centres, strict=True)]
         share = [
-            np.hypot(*(own.middle[rows] - centre).T).mean() / np.ptp(own.boxes[rows], axis=0).max()
+            np.hypot(*(own.middle[rows] - centre).T).mean() / _extent(own.boxes[rows])
             for (own, rows), centre in zip(shown, centres, strict=True)
         ]
         longest = sizes(boxes).max(axis=1)
+        length = np.median(np.concatenate([_longer_sides(own.boxes[rows]) for own, rows in shown]))
+        # Pointers that keep their size stand nearer to the centre of smaller marks; so do two letters.
+        nearest, farthest, nearer = (0.45, 2.2, 0.25 * float(length)) if count > 2 else (0.52, 2.6, 0.0)
         flat = _ASPECT.get(count, 1.3)
         look = RadialLook(
             **vars(draft),
@@ -118,8 +121,8 @@ def learn_pointers(
             pointers=count,
             pointer_px=(round(0.4 * float(area.min()), 1), round(2.5 * float(area.max()), 1)),
             radius_px=(
-                round(0.45 * float(min(share) * longest.min()), 1),
-                round(2.2 * float(max(share) * longest.max()), 1),
+                round(max(nearest * float(min(share) * longest.min()) - nearer, 2.0), 1),
+                round(farthest * float(max(share) * longest.max()), 1),
             ),
             form=round(float(np.median(np.concatenate(form))), 2),
         )
@@ -163,6 +166,15 @@ def find_pointers(mask: np.ndarray, look: RadialLook) -> list[Sighting]:
             kept.append(sighting)
             taken |= own
     return kept
+
+
+def _extent(boxes: np.ndarray) -> float:
+    """The longer side of the box around boxes."""
+    return float((boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)).max())
+
+
+def _longer_sides(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
 
 
 def _pieces_at(mask: np.ndarray, box: np.ndarray) -> Pieces:

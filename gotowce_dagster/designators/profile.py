@@ -233,7 +233,7 @@ class OutlineLook(_Look):
     enclosed: tuple[Fraction, Fraction]
     """Share of its box that the line encloses, smallest and largest that is looked for."""
     hollow: Fraction = 0
-    """Smallest share of what is enclosed, the line included, that is one hole; 0: not looked at."""
+    """Smallest share of what is enclosed in one hole or within a line's width of it; 0: not looked at."""
 
 
 class GroundLook(_Look):

@@ -118,7 +118,8 @@ class Radial:
 
 
 def _rings(mask: np.ndarray, look: RadialLook) -> list[Sighting]:
-    radii = 0.5 * smallest(look), 0.5 * look.size_px[1]
+    # Circles are fitted to the middle of the line, sizes are of its outer edge.
+    radii = max(0.5 * (smallest(look) - look.thickness_px), 3.0), 0.5 * look.size_px[1]
     found = []
     for circle in circles(mask, radii):
         fill, clean = line_seen(mask, circle.centre, (circle.line, circle.line), look.thickness_px)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import supervision as sv
 
 from gotowce_dagster.designators.base import Sighting
 from gotowce_dagster.designators.bracket import STILL
@@ -18,6 +19,8 @@ from gotowce_dagster.designators.hud import still
 
 _CLEAR = 0.8
 """Confidence from which a finding is sure."""
+_AT_EXAMPLE = 0.5
+"""IoU with an example from which what stands still is the mark."""
 _SHOWN = 0.25
 """Confidence from which a finding is worth looking at."""
 
@@ -33,7 +36,8 @@ class Finding:
     """float (4,) xyxy."""
     confidence: float
     kind: str
-    """``sure``, ``doubtful``, or ``suspicious``: it stands still while marks move, or is one of too many."""
+    """``sure``, ``doubtful``, or ``suspicious``: it stands still while marks move, at no example's place, or
+    is one of too many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +103,9 @@ def self_check(
         if time.process_time() > deadline:
             break
     standing = still([[s.box for s in found if s.confidence >= SURE] for _, _, found in seen], boxes)
+    # Where a human drew a box is a mark, however long it stays: a target may keep pace with the camera.
+    drawn = np.stack(boxes)
+    standing = [place for place in standing if sv.box_iou_batch(place[None], drawn).max() < _AT_EXAMPLE]
     findings = []
     for place, (frame_index, image, found) in enumerate(seen):
         for rank, sighting in enumerate(found):

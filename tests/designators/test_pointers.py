@@ -48,6 +48,15 @@ def test_all_pointers_are_learned_and_found_at_any_angle(count: int, text: str) 
         assert np.abs(found.box - box).max() <= 2
 
 
+@pytest.mark.parametrize("count", [3, 4])
+def test_pointers_of_half_the_circle_are_found_if_they_keep_their_size(count: int) -> None:
+    look = look_of(count)
+    for phase in (0.2, 0.6, 1.3):
+        mask, box = drawn(count, 46 / 2 - 6, phase)  # 46 px to the outer ends in the examples
+        [found] = [s for s in find_pointers(mask, look) if s.confidence >= 0.5]
+        assert np.abs(found.box - box).max() <= 2
+
+
 @pytest.mark.parametrize(("count", "found"), [(3, 0), (4, 1)])
 def test_a_hidden_pointer_is_missed_by_marks_of_more_than_three_only(count: int, found: int) -> None:
     look = look_of(count)

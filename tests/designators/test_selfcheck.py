@@ -6,7 +6,11 @@ import pytest
 
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.designators.calibrate import calibrate
+from gotowce_dagster.designators.choose import Candidate
+from gotowce_dagster.designators.corners import learn
+from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import Designator
+from gotowce_dagster.designators.selfcheck import self_check
 from gotowce_dagster.video.encode import write_video
 from tests.detectors.marks import put_mark, sky
 from tests.marks_scenes import MarkScene, encoded, examples_at
@@ -58,6 +62,26 @@ def test_what_is_found_where_a_human_saw_no_mark_is_suspicious(tmp_path: Path) -
     check = calibrate(video, boxes, profile_name="game").check
     assert check is not None
     assert {f.frame_index for f in check.findings if f.kind == "suspicious"} == {wrong}
+
+
+def test_what_stands_still_is_suspicious_except_at_the_place_of_an_example() -> None:
+    look, places, panel = Bracket(colour=(60, 230, 60), arm=0.25), [(60, 50), (220, 110)], (130, 20)
+
+    def frame(number: int, place: tuple[int, int], hud: bool) -> tuple[np.ndarray, np.ndarray]:
+        image = sky(320, 180, seed=number)
+        if hud:
+            put_mark(image, *panel, 40, look)
+        return image, np.array(put_mark(image, *place, 40, look), float)
+
+    shown = [frame(k, places[k % 2], hud=False) for k in range(4)]
+    examples = [Example(k, image, box) for k, (image, box) in enumerate(shown)]
+    candidate = Candidate(learn(examples, "target", "ship"), 1.0, 1.0, 1.0, 0.0, 1.0)
+    # The mark stays at one place for seven frames of ten.
+    unseen = [(k, frame(k, places[k >= 17], hud=True)[0]) for k in range(10, 20)]
+    check = self_check(candidate, unseen, [box for _, box in shown], 1.0)
+    assert check.count("sure") == 10
+    assert [f.box[:2].round().tolist() for f in check.findings if f.kind == "suspicious"] == [[130, 20]] * 10
+    assert "precision about 0.50" in check.expectation
 
 
 def test_boxes_that_no_family_recognises_are_refused_with_the_next_step(tmp_path: Path) -> None:
