@@ -70,6 +70,8 @@ def package(input_px: int) -> Segment:
     from gotowce_dagster.segmenters.sam2 import predictor_of
 
     predictor = predictor_of(SAM2, input_px)
+    # As the package loads it; ours stores weights as it computes.
+    predictor.model.float().to(memory_format=torch.contiguous_format)
 
     def segment(part: Sequence[Target]) -> object:
         with torch.inference_mode():

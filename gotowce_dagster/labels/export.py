@@ -13,7 +13,7 @@ import yaml
 from gotowce_dagster.core import rle
 from gotowce_dagster.core.detections import from_boxes
 from gotowce_dagster.core.tables import records
-from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.pictures.read import read_rgb, size_of
 
 # Factor of the finer grid on which a mask's outline is traced. The outline then runs 1/8 pixel inside the
 # pixels' outer edge: its bounding box is exact to 1/8 pixel, and truncating its coordinates to integers, as
@@ -65,6 +65,16 @@ def read_objects(folder: Path, image: str) -> tuple[np.ndarray, sv.Detections]:
         image: Path of the image below the folder, as in the provenance.
     """
     image_rgb = read_rgb(folder / image)
+    return image_rgb, _objects(folder, image, image_rgb.shape[1], image_rgb.shape[0])
+
+
+def read_boxes(folder: Path, image: str) -> sv.Detections:
+    """Read the objects of one image of a dataset, in pixels, without decoding the image; see read_objects."""
+    return _objects(folder, image, *size_of(folder / image))
+
+
+def _objects(folder: Path, image: str, width: int, height: int) -> sv.Detections:
+    """The objects of a label file, of an image of this size."""
     names = class_names(folder)
     boxes, numbers = [np.zeros((0, 4))], []
     for line in label_file(folder, image).read_text(encoding="utf-8").splitlines():
@@ -72,13 +82,12 @@ def read_objects(folder: Path, image: str) -> tuple[np.ndarray, sv.Detections]:
         points = np.array(values, float)
         if len(points) == 4:
             points = np.r_[points[:2] - points[2:] / 2, points[:2] + points[2:] / 2]
-        points = points.reshape(-1, 2) * image_rgb.shape[1::-1]
+        points = points.reshape(-1, 2) * (width, height)
         boxes.append(np.r_[points.min(axis=0), points.max(axis=0)][None])
         numbers.append(int(number))
-    objects = from_boxes(
+    return from_boxes(
         np.concatenate(boxes), class_id=numbers, class_name=[names[number] for number in numbers]
     )
-    return image_rgb, objects
 
 
 def label_file(folder: Path, image: str) -> Path:

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import ExifTags, Image
 
 from gotowce_dagster.core.errors import InputError
+
+_FIRST_TURNED = 5
+"""Orientations of EXIF from this one turn an image by 90 degrees."""
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -18,6 +22,21 @@ def read_rgb(path: Path) -> np.ndarray:
     if image is None:
         raise InputError(f"{path}: missing or not an image; run the stage that writes it again")
     return np.asarray(image)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height of an image as ``read_rgb`` reads it, pixels; only the file's header is read.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            is_turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= _FIRST_TURNED
+    except (OSError, Image.DecompressionBombError):
+        raise InputError(f"{path}: missing or not an image; run the stage that writes it again") from None
+    return (height, width) if is_turned else (width, height)
 
 
 def is_whole_jpeg(path: Path) -> bool:

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from gotowce_dagster.config.params import MasksParams
-from gotowce_dagster.core.device import best_device
+from gotowce_dagster.core.device import best_device, store_in_half_precision
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.weights import require
 from gotowce_dagster.segmenters.base import Prediction
@@ -114,10 +114,17 @@ class Sam2(EmbeddingModel):
 @cache
 def predictor_of(weights: str, input_px: int) -> Any:
     """Load the package's image predictor for an input of ``input_px`` pixels, on the best device."""
+    import torch
+
     device = best_device()
     model = build(CONFIGS[weights], input_px)
     load(model, require(weights))
-    return _for_size(model.to(device).eval(), input_px)
+    model.to(device).eval()
+    store_in_half_precision(model, device)
+    if device == "cpu":
+        # Layers pass features on with channels last: convolutions then need no reordering of their input.
+        model.to(memory_format=torch.channels_last)
+    return _for_size(model, input_px)
 
 
 def _for_size(model: Any, input_px: int) -> Any:
@@ -131,5 +138,10 @@ def _for_size(model: Any, input_px: int) -> Any:
         predictor = SAM2ImagePredictor(model)
     # Places that only the memory of videos uses, tens of megabytes a crop.
     model.image_encoder.neck.position_encoding = torch.nn.Identity()
+    # Equal for all crops, and enlarged to their size anew for each.
+    trunk = model.image_encoder.trunk
+    with torch.no_grad():
+        places = trunk._get_pos_embed((input_px // 4, input_px // 4))
+    trunk._get_pos_embed = lambda _: places
     predictor._bb_feat_sizes = [(input_px // stride, input_px // stride) for stride in (4, 8, 16)]
     return predictor

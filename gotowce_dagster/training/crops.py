@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.config.params import CropParams
-from gotowce_dagster.labels.export import label_file, read_objects
+from gotowce_dagster.labels.export import label_file, read_boxes, read_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.write import write_picture
 from gotowce_dagster.training.distractors import distract, read_distractors
@@ -301,7 +301,7 @@ def target_sides(dataset: Path, provenance: pd.DataFrame) -> dict[str, tuple[flo
     result: dict[str, tuple[float, float]] = {}
     for profile in provenance["profile"].unique():
         images = rows.loc[rows["profile"] == profile, "image"]
-        boxes = np.concatenate([no_boxes(), *(read_objects(dataset, image)[1].xyxy for image in images)])
+        boxes = np.concatenate([no_boxes(), *(read_boxes(dataset, image).xyxy for image in images)])
         sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
         low, high = np.percentile(sides, [5, 95]).tolist() if len(sides) else (16.0, 64.0)
         result[str(profile)] = low, high

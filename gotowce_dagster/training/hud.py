@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.labels.export import read_objects
+from gotowce_dagster.labels.export import read_boxes
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.training.standouts import panels, share_inside, stand_still, usual_picture
 
@@ -73,7 +73,7 @@ def hud_panels(dataset: Path, provenance: pd.DataFrame) -> dict[str, np.ndarray]
 def _boxes(dataset: Path, frames: pd.DataFrame) -> list[np.ndarray]:
     """The labelled targets of each frame, xyxy (n, 4)."""
     return [
-        np.zeros((0, 4)) if row["kind"] == "unknown" else read_objects(dataset, row["image"])[1].xyxy
+        np.zeros((0, 4)) if row["kind"] == "unknown" else read_boxes(dataset, row["image"]).xyxy
         for row in frames.to_dict("records")
     ]
 

@@ -24,7 +24,7 @@ from gotowce_dagster.core.files import fresh_dir, fresh_file, remove
 from gotowce_dagster.core.memory import give_back
 from gotowce_dagster.core.progress import Progress, in_log
 from gotowce_dagster.core.tables import TAUGHT, write_table
-from gotowce_dagster.labels.export import class_names, read_objects
+from gotowce_dagster.labels.export import class_names, read_boxes
 from gotowce_dagster.training.crops import Proposals, Proposed, crop_side, write_crops
 from gotowce_dagster.training.engines.base import OnEpoch
 from gotowce_dagster.training.engines.registry import tile_side
@@ -173,7 +173,7 @@ def taught(dataset: Path, provenance: pd.DataFrame, proposed: pd.DataFrame) -> p
     rows = []
     as_is = (provenance["split"] == "train") & (provenance["kind"] == "as-is")
     for frame in provenance[as_is].to_dict("records"):
-        _, objects = read_objects(dataset, frame["image"])
+        objects = read_boxes(dataset, frame["image"])
         rows += [
             {
                 "round": 0,

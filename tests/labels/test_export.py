@@ -12,7 +12,7 @@ from scipy import ndimage
 from gotowce_dagster.core import rle
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.masks import mask_iou
-from gotowce_dagster.labels.export import label_file, mask_outline, read_objects, yolo_lines
+from gotowce_dagster.labels.export import label_file, mask_outline, read_boxes, read_objects, yolo_lines
 
 WIDTH, HEIGHT = 200, 100
 
@@ -119,3 +119,4 @@ def test_read_back(tmp_path: Path, polygons: bool) -> None:
     assert picture.shape == (HEIGHT, WIDTH, 3)
     assert list(objects.data["class_name"]) == ["hostile", "neutral"]
     assert np.abs(objects.xyxy - [[20, 10, 60, 30], [100, 50, 105, 54]]).max() <= (0.13 if polygons else 1e-3)
+    assert read_boxes(tmp_path, image) == objects

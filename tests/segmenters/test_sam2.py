@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.mobile_sam import MobileSam
 from gotowce_dagster.segmenters.prompts import PROMPTS, Prompt
-from gotowce_dagster.segmenters.registry import build_segmenter
+from gotowce_dagster.segmenters.registry import build_segmenter, forget_models
 from gotowce_dagster.segmenters.sam2 import Sam2
 from gotowce_dagster.segmenters.targets import segment_targets
 from gotowce_dagster.video.decode import read_frames
@@ -177,23 +178,29 @@ def test_clear_target_is_encoded_once(sam2: Segmenter) -> None:
     assert {c.prompt for c in nothing} >= {"point@2", "point@3"}
 
 
-def test_predictions_equal_those_of_the_packages_own_predictor(
-    sam2: Segmenter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert isinstance(sam2, Sam2)
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sam2]:
+    """A segmenter that computes in full precision on every CPU."""
+    needs(SAM2)
     monkeypatch.setattr(device, "half_precision", lambda _: False)
+    forget_models()  # loaded models keep weights in the precision that they compute in
+    yield Sam2(SAM2, masks_params())
+    forget_models()
+
+
+def test_predictions_equal_those_of_the_packages_own_predictor(exact: Sam2) -> None:
     image, designator, _ = truth_frames("naev_hostile_sample.mp4", 1)[0]
     crops = [around(designator, 2, *image.shape[:2]), Crop(400, 200, 700, 420)]
     asked = [[way(crop.to_crop(designator)) for way in PROMPTS.values()] for crop in crops]
     both = Prompt(asked[0][0].points, asked[0][0].labels, asked[0][2].box)
     pictures = [crop.cut(image) for crop in crops]
-    predictions = sam2.predict(pictures, [[*asked[0], both], asked[1]])
+    predictions = exact.predict(pictures, [[*asked[0], both], asked[1]])
     assert [len(of_crop) for of_crop in predictions] == [4, 3]
     for picture, prompts, of_crop in zip(pictures, [[*asked[0], both], asked[1]], predictions, strict=True):
-        with inference(sam2.device):
-            sam2._predictor.set_image(picture)
+        with inference(exact.device):
+            exact._predictor.set_image(picture)
             for prompt, prediction in zip(prompts, of_crop, strict=True):
-                logits, scores, _ = sam2._predictor.predict(
+                logits, scores, _ = exact._predictor.predict(
                     prompt.points, prompt.labels, prompt.box, return_logits=True
                 )
                 assert prediction.logits.shape == (3, *picture.shape[:2])
