@@ -34,7 +34,8 @@ def size_of(path: Path) -> tuple[int, int]:
         with Image.open(path) as picture:
             width, height = picture.size
             is_turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= _FIRST_TURNED
-    except (OSError, Image.DecompressionBombError):
+    # ImportError: once ultralytics is imported, PIL asks for a decoder of HEIF before it gives up.
+    except (OSError, ImportError, Image.DecompressionBombError):
         raise InputError(f"{path}: missing or not an image; run the stage that writes it again") from None
     return (height, width) if is_turned else (width, height)
 

@@ -18,8 +18,8 @@ from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.video.decode import Frame, read_frames
 
-_EXAMINED = 60
-"""Maximum number of frames of a video in which fly-bys are looked for, so that hours cost seconds."""
+_EXAMINED = 20
+"""Maximum number of frames of a video in which fly-bys are looked for, so that hours cost two seconds."""
 _WIDTH = 1280
 """Wider frames are reduced to so many pixels, in which all sizes below are meant."""
 _STEPS = 3

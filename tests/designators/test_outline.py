@@ -46,7 +46,7 @@ def test_gaps_in_a_line_are_closed_where_they_are_narrow_or_nearly_of_its_colour
 
 @pytest.mark.slow
 def test_outlines_of_half_the_size_of_the_examples_are_found(tmp_path: Path) -> None:
-    scene = MarkScene("outline", "outline", seed=4006, size=(640, 360), frames=12, clutter=True)
+    scene = MarkScene("outline", "outline", seed=4006, size=(1280, 720), frames=12, clutter=True)
     images, chosen = decoded(scene, tmp_path), examples_at(scene)
     examples = [Example(i, images[i], drawn.mark) for i in chosen for drawn in scene.truth(i)]
     designator = candidates(examples, "mark", "ship")[0].designator
@@ -54,6 +54,5 @@ def test_outlines_of_half_the_size_of_the_examples_are_found(tmp_path: Path) -> 
     half = replace(scene, zoom=0.5)
     ious, wrong = accuracy(half, designator, decoded(half, tmp_path), ())
     assert len(ious) == 12
-    # In one frame of 16x21 px the blurred line leaves no hole.
-    assert sum(iou >= 0.8 for iou in ious) >= 11
+    assert min(ious) >= 0.8
     assert wrong == 0
