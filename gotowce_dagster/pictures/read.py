@@ -30,13 +30,17 @@ def size_of(path: Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing or damaged.
     """
+    error = InputError(f"{path}: missing or not an image; run the stage that writes it again")
+    # Asked first: once ultralytics is imported, PIL would try to install a decoder of HEIF for what it cannot
+    # identify.
+    if not cv2.haveImageReader(str(path)):
+        raise error
     try:
         with Image.open(path) as picture:
             width, height = picture.size
             is_turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= _FIRST_TURNED
-    # ImportError: once ultralytics is imported, PIL asks for a decoder of HEIF before it gives up.
     except (OSError, ImportError, Image.DecompressionBombError):
-        raise InputError(f"{path}: missing or not an image; run the stage that writes it again") from None
+        raise error from None
     return (height, width) if is_turned else (width, height)
 
 
