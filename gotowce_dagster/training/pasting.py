@@ -124,10 +124,6 @@ def of_other_games(
     return [some for some in alike if some]
 
 
-def _may_stand_for(one: Cutout, like: Cutout) -> bool:
-    return one.class_id == like.class_id and one.long_px >= like.long_px
-
-
 def shrunk(cutout: Cutout, long_px: int) -> Cutout:
     """A cutout at a smaller size.
 

@@ -53,7 +53,8 @@ class Server:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        # The interval is how long stopping takes.
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def body(
         self, path: str, body: bytes, length: int | None = -1, status: int = 200, **headers: str

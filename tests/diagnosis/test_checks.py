@@ -39,7 +39,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             """Say nothing."""
 
     one = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=one.serve_forever, daemon=True).start()
+    threading.Thread(target=one.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{one.server_port}"
     one.shutdown()
     one.server_close()
@@ -100,6 +100,7 @@ def test_every_model_of_every_study_is_listed(clone: Project, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("is_half", "expected"), [(True, "SAM 2 in bfloat16"), (False, "all in float32")])
+@pytest.mark.usefixtures("no_network")
 def test_the_device_tells_its_precision(
     clone: Project, monkeypatch: pytest.MonkeyPatch, is_half: bool, expected: str
 ) -> None:
@@ -113,6 +114,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("GOTOWCE_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("gotowce_dagster.core.weights.reachable", lambda *_: threading.Event().wait(600))
+    monkeypatch.setattr(checks, "WAIT_S", 0.2)
     return tmp_path
 
 

@@ -72,7 +72,7 @@ def answer() -> Iterator[dict[str, object]]:
             """Say nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     served["url"] = f"http://127.0.0.1:{server.server_port}"
     yield served
     server.shutdown()

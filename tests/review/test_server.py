@@ -53,7 +53,7 @@ def test_missing_uv_names_the_command_that_installs_it(
 
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
+        threading.Thread(target=other.serve_forever, args=(0.01,), daemon=True).start()
         port = other.server_address[1]
         with (
             pytest.raises(InputError, match=f"--port {port}: in use by another program"),
