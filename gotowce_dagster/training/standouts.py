@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from gotowce_dagster.training.fly_bys import fly_by
-from gotowce_dagster.training.look_alikes import have_look_alikes
+from gotowce_dagster.training.looks import Looks
 
 _STEP = 2
 """Factor by which frames are reduced before the search."""
@@ -25,6 +25,8 @@ _LEAST_PX = 6
 """Minimum long side of a candidate; otherwise stars would be candidates everywhere."""
 _STILL_SHARE = 0.1
 """Maximum share of moved pixels in a box that counts as static."""
+_EXAMINED = 6
+"""Number of candidates examined for each one wanted whose looks prove that it is background."""
 _TOUCHING = 3
 """Gap in pixels of the reduced frame that is closed inside a candidate."""
 _EDGE = 12
@@ -89,20 +91,6 @@ def panels(images: Sequence[np.ndarray]) -> np.ndarray:
     return cv2.resize(filled, (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
 
 
-def share_inside(mask: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Share of each box's pixels that a mask covers, (n,); 0 outside the image.
-
-    Args:
-        mask: bool (H, W).
-        boxes: xyxy float (n, 4).
-    """
-    shares = np.zeros(len(boxes))
-    for number, (x1, y1, x2, y2) in enumerate(np.round(boxes).astype(int).clip(0)):
-        place = mask[y1:y2, x1:x2]
-        shares[number] = place.mean() if place.size else 0
-    return shares
-
-
 def standouts(
     image: np.ndarray,
     usual: np.ndarray | None,
@@ -110,7 +98,7 @@ def standouts(
     limit: int,
     hud: np.ndarray | None = None,
     *,
-    rare: bool = False,
+    looks: Looks | None = None,
     fly_bys: np.ndarray | None = None,
 ) -> np.ndarray:
     """Boxes around objects that stand out and are not part of the HUD, xyxy float (n, 4), sharpest first.
@@ -124,9 +112,38 @@ def standouts(
         sides: long side in pixels of the smallest and largest labelled targets.
         limit: maximum number of boxes.
         hud: bool (H, W), the panels; None: unknown.
-        rare: whether targets are, so that what has many look-alikes in the frame is none.
+        looks: what looks prove in this game; None: nothing.
         fly_bys: of the frame, xyxy (m, 4); None: unknown.
     """
+    boxes = _candidates(image, usual, sides, hud)
+    if fly_bys is not None:
+        boxes = boxes[~fly_by(boxes, fly_bys)]
+    if looks is None:
+        return boxes[:limit]
+    chosen = boxes[:0]
+    while len(boxes) and len(chosen) < limit:
+        # No more of them than needed, for each takes milliseconds.
+        some, boxes = np.split(boxes, [limit - len(chosen)])
+        chosen = np.concatenate([chosen, some[~looks.are_background(image, some)]])
+    return chosen
+
+
+def proven_background(
+    image: np.ndarray, sides: tuple[float, float], limit: int, hud: np.ndarray | None, looks: Looks
+) -> np.ndarray:
+    """Boxes around what stands out as targets do, though its looks prove that it is none, xyxy float (n, 4).
+
+    Args:
+        image, sides, limit, hud, looks: as in standouts. The sharpest are examined only.
+    """
+    boxes = _candidates(image, None, sides, hud)[: _EXAMINED * limit]
+    return boxes[looks.are_background(image, boxes)][:limit]
+
+
+def _candidates(
+    image: np.ndarray, usual: np.ndarray | None, sides: tuple[float, float], hud: np.ndarray | None
+) -> np.ndarray:
+    """What stands out, is as large as targets, and not on the HUD, xyxy float (n, 4), sharpest first."""
     height, width = image.shape[0] // _STEP, image.shape[1] // _STEP
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     kernel = min(int(sides[1] * _SIZES[1] / _STEP), min(height, width) // 2, 127) // 2 * 2 + 1
@@ -151,17 +168,7 @@ def standouts(
     x1, y1, x2, y2 = np.column_stack([stats[1:, :2], stats[1:, :2] + stats[1:, 2:4]])[fits].T
     total = sharp[y2, x2] - sharp[y1, x2] - sharp[y2, x1] + sharp[y1, x1]
     order = np.argsort(-total / (w * h)[fits], kind="stable")
-    boxes = np.column_stack([x, y, x + w, y + h])[fits][order]
-    if fly_bys is not None:
-        boxes = boxes[~fly_by(boxes, fly_bys)]
-    if not rare:
-        return boxes[:limit]
-    chosen = boxes[:0]
-    while len(boxes) and len(chosen) < limit:
-        # No more of them than needed, for each takes milliseconds.
-        some, boxes = np.split(boxes, [limit - len(chosen)])
-        chosen = np.concatenate([chosen, some[~have_look_alikes(image, some)]])
-    return chosen
+    return np.column_stack([x, y, x + w, y + h])[fits][order]
 
 
 def _edges(image: np.ndarray) -> np.ndarray:

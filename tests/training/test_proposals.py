@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import supervision as sv
 
+from gotowce_dagster.training.looks import Looks
 from gotowce_dagster.training.proposals import (
     judged,
     questions,
@@ -81,7 +82,9 @@ def test_what_is_surely_seen_is_adopted_at_once(
     def predict(some: np.ndarray) -> sv.Detections:
         return sees([box] if some[0, 0, 0] else [MIRRORED], [0.9])
 
-    found = surely_seen(image, predict, PARAMS, hud=panels, usual=None, smallest_px=smallest_px, rare=True)
+    found = surely_seen(
+        image, predict, PARAMS, hud=panels, usual=None, smallest_px=smallest_px, looks=Looks()
+    )
     assert len(found) == seen
 
 
