@@ -20,10 +20,10 @@ from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.labels.export import label_file, read_boxes, read_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.training.distractors import distract, proven_by_looks, read_distractors
+from gotowce_dagster.training.appearance import appearance_of
+from gotowce_dagster.training.distractors import distract, proven_by_appearance, read_distractors
 from gotowce_dagster.training.fly_bys import read_fly_bys
 from gotowce_dagster.training.hud import hud_panels
-from gotowce_dagster.training.looks import looks_of
 from gotowce_dagster.training.marks_pasted import draw_mark, read_marks, recoloured, room_around
 from gotowce_dagster.training.pasting import (
     GAP,
@@ -163,11 +163,11 @@ class _Maker:
         self._standouts: dict[tuple[str, int], np.ndarray] = {}
         self._sides = target_sides(dataset, provenance)
         self._hud = hud_panels(dataset, provenance)
-        self._looks = looks_of(dataset, provenance) if params.standouts else {}
+        self._appearance = appearance_of(dataset, provenance) if params.standouts else {}
         self._fly_bys = read_fly_bys(dataset)
         proven = {}
         if params.standouts:
-            proven = proven_by_looks(dataset, provenance, self._looks, self._sides, self._hud)
+            proven = proven_by_appearance(dataset, provenance, self._appearance, self._sides, self._hud)
         self._background = {
             key: np.concatenate([places[key] for places in (self._fly_bys, proven) if key in places])
             for key in {**self._fly_bys, **proven}
@@ -280,7 +280,7 @@ class _Maker:
                 self._sides[row["profile"]],
                 self._params.standouts,
                 self._hud.get(row["profile"]),
-                looks=self._looks[row["profile"]],
+                appearance=self._appearance[row["profile"]],
                 fly_bys=self._fly_bys.get(key, no_boxes()),
             )
         return self._standouts[key]

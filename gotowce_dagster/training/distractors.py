@@ -15,14 +15,14 @@ from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.core.boxes import evenly
 from gotowce_dagster.labels.export import read_boxes
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.training.looks import Looks
+from gotowce_dagster.training.appearance import Appearance
 from gotowce_dagster.training.pasting import Cutout, Scene, no_boxes, paste, touches
 from gotowce_dagster.training.standouts import proven_background
 
 _FRAMES, _OF_FRAME = 40, 4
 """Maximum number of frames of a game that distractors are cut from, and of distractors of a frame."""
 _PROVEN = 12
-"""Maximum number of objects in a frame whose looks prove that they are background."""
+"""Maximum number of objects in a frame whose appearance proves that they are background."""
 _AROUND = 3
 """Pixels around a box that belong to its glow, and tell what is behind it."""
 _NOISE, _OPAQUE = 12, 60
@@ -37,18 +37,18 @@ Places = Mapping[tuple[str, int], np.ndarray]
 """Boxes in frames, xyxy float (n, 4), by (video, frame_index)."""
 
 
-def proven_by_looks(
+def proven_by_appearance(
     dataset: Path,
     provenance: pd.DataFrame,
-    looks: Mapping[str, Looks],
+    appearance: Mapping[str, Appearance],
     sides: Mapping[str, tuple[float, float]],
     hud: Mapping[str, np.ndarray],
 ) -> dict[tuple[str, int], np.ndarray]:
-    """What stands out in training frames, and is background by its looks; as Places.
+    """What stands out in training frames, and is background by its appearance; as Places.
 
     Args:
         provenance: rows of tables.PROVENANCE of the dataset.
-        looks, sides, hud: by profile, as in standouts.
+        appearance, sides, hud: by profile, as in standouts.
     """
     rows = provenance[provenance["split"] == "train"]
     # Without marks, where there is such a picture.
@@ -59,7 +59,7 @@ def proven_by_looks(
             image, targets = read_rgb(dataset / row["image"]), no_boxes()
             if row["kind"] != "unknown":
                 targets = read_boxes(dataset, row["image"]).xyxy
-            boxes = proven_background(image, sides[profile], _PROVEN, hud.get(profile), looks[profile])
+            boxes = proven_background(image, sides[profile], _PROVEN, hud.get(profile), appearance[profile])
             # A lamp on a ship is round, but a part of a target.
             boxes = boxes[[not touches(box, targets, 0).any() for box in boxes]]
             if len(boxes):

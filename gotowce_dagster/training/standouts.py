@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from gotowce_dagster.training.appearance import Appearance
 from gotowce_dagster.training.fly_bys import fly_by
-from gotowce_dagster.training.looks import Looks
 
 _STEP = 2
 """Factor by which frames are reduced before the search."""
@@ -26,7 +26,7 @@ _LEAST_PX = 6
 _STILL_SHARE = 0.1
 """Maximum share of moved pixels in a box that counts as static."""
 _EXAMINED = 6
-"""Number of candidates examined for each one wanted whose looks prove that it is background."""
+"""Number of candidates examined for each one wanted whose appearance proves that it is background."""
 _TOUCHING = 3
 """Gap in pixels of the reduced frame that is closed inside a candidate."""
 _EDGE = 12
@@ -98,7 +98,7 @@ def standouts(
     limit: int,
     hud: np.ndarray | None = None,
     *,
-    looks: Looks | None = None,
+    appearance: Appearance | None = None,
     fly_bys: np.ndarray | None = None,
 ) -> np.ndarray:
     """Boxes around objects that stand out and are not part of the HUD, xyxy float (n, 4), sharpest first.
@@ -112,32 +112,32 @@ def standouts(
         sides: long side in pixels of the smallest and largest labelled targets.
         limit: maximum number of boxes.
         hud: bool (H, W), the panels; None: unknown.
-        looks: what looks prove in this game; None: nothing.
+        appearance: what it proves in this game; None: nothing.
         fly_bys: of the frame, xyxy (m, 4); None: unknown.
     """
     boxes = _candidates(image, usual, sides, hud)
     if fly_bys is not None:
         boxes = boxes[~fly_by(boxes, fly_bys)]
-    if looks is None:
+    if appearance is None:
         return boxes[:limit]
     chosen = boxes[:0]
     while len(boxes) and len(chosen) < limit:
         # No more of them than needed, for each takes milliseconds.
         some, boxes = np.split(boxes, [limit - len(chosen)])
-        chosen = np.concatenate([chosen, some[~looks.are_background(image, some)]])
+        chosen = np.concatenate([chosen, some[~appearance.are_background(image, some)]])
     return chosen
 
 
 def proven_background(
-    image: np.ndarray, sides: tuple[float, float], limit: int, hud: np.ndarray | None, looks: Looks
+    image: np.ndarray, sides: tuple[float, float], limit: int, hud: np.ndarray | None, appearance: Appearance
 ) -> np.ndarray:
-    """Boxes around what stands out as targets do, though its looks prove that it is none, xyxy float (n, 4).
+    """Boxes around what stands out, but is background by its appearance, xyxy float (n, 4), sharpest first.
 
     Args:
-        image, sides, limit, hud, looks: as in standouts. The sharpest are examined only.
+        image, sides, limit, hud, appearance: as in standouts. The sharpest are examined only.
     """
     boxes = _candidates(image, None, sides, hud)[: _EXAMINED * limit]
-    return boxes[looks.are_background(image, boxes)][:limit]
+    return boxes[appearance.are_background(image, boxes)][:limit]
 
 
 def _candidates(

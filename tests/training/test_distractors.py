@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.training.distractors import distract, proven_by_looks, read_distractors
+from gotowce_dagster.training.appearance import Appearance
+from gotowce_dagster.training.distractors import distract, proven_by_appearance, read_distractors
 from gotowce_dagster.training.glows import are_round
-from gotowce_dagster.training.looks import Looks
 from gotowce_dagster.training.pasting import Cutout, Scene
 from tests.training.scenes import PARAMS, scene_of
 
@@ -86,7 +86,9 @@ def test_what_is_background_by_its_looks_is_found_where_no_target_is(tmp_path: P
     write_picture(image, tmp_path / "images/train/a.jpg", quality=95)
     (tmp_path / "labels/train/a.txt").write_text("0 0.75 0.5 0.1 0.1\n")
     rows = _dataset(tmp_path).iloc[:1].assign(image="images/train/a.jpg", kind="erased")
-    found = proven_by_looks(tmp_path, rows, {"game": Looks({"round": are_round})}, {"game": (12.0, 40.0)}, {})
+    found = proven_by_appearance(
+        tmp_path, rows, {"game": Appearance({"round": are_round})}, {"game": (12.0, 40.0)}, {}
+    )
     (box,) = found["v", 0]
     assert np.abs(box - [72, 112, 88, 128]).max() <= 4
-    assert proven_by_looks(tmp_path, rows, {"game": Looks()}, {"game": (12.0, 40.0)}, {}) == {}
+    assert proven_by_appearance(tmp_path, rows, {"game": Appearance()}, {"game": (12.0, 40.0)}, {}) == {}

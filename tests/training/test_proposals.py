@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import supervision as sv
 
-from gotowce_dagster.training.looks import Looks
+from gotowce_dagster.training.appearance import Appearance
 from gotowce_dagster.training.proposals import (
     judged,
     questions,
@@ -83,7 +83,7 @@ def test_what_is_surely_seen_is_adopted_at_once(
         return sees([box] if some[0, 0, 0] else [MIRRORED], [0.9])
 
     found = surely_seen(
-        image, predict, PARAMS, hud=panels, usual=None, smallest_px=smallest_px, looks=Looks()
+        image, predict, PARAMS, hud=panels, usual=None, smallest_px=smallest_px, appearance=Appearance()
     )
     assert len(found) == seen
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from gotowce_dagster.core.boxes import share_inside
+from gotowce_dagster.training.appearance import Appearance
 from gotowce_dagster.training.look_alikes import have_look_alikes
-from gotowce_dagster.training.looks import Looks
 from gotowce_dagster.training.standouts import panels, stand_still, standouts, usual_picture
 
 
@@ -56,7 +56,7 @@ def test_what_is_everywhere_is_no_candidate_where_targets_are_rare() -> None:
     image[182:198, 226:250] = rng.integers(0, 2, (8, 12, 1)).repeat(2, axis=0).repeat(2, axis=1) * 120 + 100
     assert len(standouts(image, _usual(), (16.0, 40.0), limit=12)) == 12
     (box,) = standouts(
-        image, _usual(), (16.0, 40.0), limit=12, looks=Looks({"look-alikes": have_look_alikes})
+        image, _usual(), (16.0, 40.0), limit=12, appearance=Appearance({"look-alikes": have_look_alikes})
     )
     assert np.abs(box - ship).max() <= 2
 

@@ -1,4 +1,4 @@
-"""What the looks of a box prove: that it is background, without a model and without a human.
+"""What the appearance of a box proves: that it is background, without a model and without a human.
 
 What has many look-alikes, what looks the same when it is turned, and what has only the colours of the game's
 marks is no target. Labelled targets tell whether each of these holds in a game: in one whose targets come in
@@ -32,13 +32,13 @@ _MARKS = 12
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
+class Appearance:
     """The rules that hold in a game, by name, the fastest first."""
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def are_background(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """bool (n,): whether the looks of each box prove that it is no target.
+        """bool (n,): whether the appearance of each box proves that it is no target.
 
         Args:
             image: RGB uint8 (H, W, 3), without its marks.
@@ -50,8 +50,8 @@ class Looks:
         return found
 
 
-def looks_of(dataset: Path, provenance: pd.DataFrame) -> dict[str, Looks]:
-    """What looks prove in each game, by profile.
+def appearance_of(dataset: Path, provenance: pd.DataFrame) -> dict[str, Appearance]:
+    """What appearance proves in each game, by profile.
 
     Args:
         dataset: folder with images and labels; only read.
@@ -70,7 +70,7 @@ def looks_of(dataset: Path, provenance: pd.DataFrame) -> dict[str, Looks]:
         }
         some = rows[rows["profile"] == profile]
         shown = [read_objects(dataset, some["image"].iloc[place]) for place in evenly(len(some), _FRAMES)]
-        found[str(profile)] = Looks(
+        found[str(profile)] = Appearance(
             {
                 name: rule
                 for name, rule in rules.items()

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.training.looks import Looks, looks_of
+from gotowce_dagster.training.appearance import Appearance, appearance_of
 
 _STARS = [(20 + 34 * column, 20 + 30 * row) for column in range(9) for row in range(7)]
 _RED = (220, 20, 30)
@@ -25,7 +25,7 @@ def _frame() -> np.ndarray:
     y, x = np.mgrid[:240, :320]
     sky = np.zeros((240, 320))
     for at_x, at_y in _STARS:
-        # Wider than high, so that what they are is told by their number alone.
+        # Wider than high, so that only their number gives them away.
         sky += rng.uniform(60, 200) * np.exp(-((x - at_x) ** 2 / 24 + (y - at_y) ** 2 / 9))
     sky[130:180, 230:280] = 0
     sky += 220 * np.exp(-((x - 255) ** 2 + (y - 155) ** 2) / 50)
@@ -58,9 +58,9 @@ def _dataset(folder: Path, targets: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(video="a", objects=1, profile="game", split="train")
 
 
-def _proved(looks: Looks) -> set[str]:
+def _proved(appearance: Appearance) -> set[str]:
     """What counts as background in a frame."""
-    found = looks.are_background(_frame(), np.array(list(_PLACES.values()), float))
+    found = appearance.are_background(_frame(), np.array(list(_PLACES.values()), float))
     return {name for name, is_background in zip(_PLACES, found, strict=True) if is_background}
 
 
@@ -86,14 +86,14 @@ def _proved(looks: Looks) -> set[str]:
 def test_a_rule_holds_unless_labelled_targets_break_it(
     tmp_path: Path, targets: list[str], proved: set[str]
 ) -> None:
-    assert _proved(looks_of(tmp_path, _dataset(tmp_path, targets))["game"]) == proved
+    assert _proved(appearance_of(tmp_path, _dataset(tmp_path, targets))["game"]) == proved
 
 
 def test_without_labelled_targets_all_rules_hold_that_need_no_mark(tmp_path: Path) -> None:
     rows = _dataset(tmp_path, ["ship"])
-    looks = looks_of(tmp_path, rows.assign(kind="unknown", objects=0))["game"]
-    assert _proved(looks) == {"star", "glow"}
+    appearance = appearance_of(tmp_path, rows.assign(kind="unknown", objects=0))["game"]
+    assert _proved(appearance) == {"star", "glow"}
 
 
 def test_without_a_rule_looks_prove_nothing() -> None:
-    assert _proved(Looks()) == set()
+    assert _proved(Appearance()) == set()
