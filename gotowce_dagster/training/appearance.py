@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import supervision as sv
 
 from gotowce_dagster.core.boxes import evenly
 from gotowce_dagster.labels.export import read_objects
@@ -19,9 +20,10 @@ from gotowce_dagster.training.glows import are_round
 from gotowce_dagster.training.look_alikes import have_look_alikes
 from gotowce_dagster.training.mark_colours import have_colour, tints
 from gotowce_dagster.training.marks_pasted import read_marks
+from gotowce_dagster.training.sharpness import sharpness
 
 Rule = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From an RGB image and boxes, xyxy (n, 4), to whether each is background, bool (n,)."""
+"""From an RGB image and boxes, xyxy (n, 4), to whether each is background or a measure of it, (n,)."""
 
 _TARGETS = 0.1
 """Maximum share of labelled targets that a rule calls background, if it holds in a game."""
@@ -36,6 +38,8 @@ class Appearance:
     """The rules that hold in a game, by name, the fastest first."""
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    sharpness: float = 0.0
+    """Median of labelled targets, as from sharpness.py; 0 without any."""
 
     def are_background(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """bool (n,): whether the appearance of each box proves that it is no target.
@@ -70,17 +74,18 @@ def appearance_of(dataset: Path, provenance: pd.DataFrame) -> dict[str, Appearan
         }
         some = rows[rows["profile"] == profile]
         shown = [read_objects(dataset, some["image"].iloc[place]) for place in evenly(len(some), _FRAMES)]
+        count = sum(len(targets) for _, targets in shown)
         found[str(profile)] = Appearance(
             {
                 name: rule
                 for name, rule in rules.items()
-                if not _of_targets([rule(image, objects.xyxy) for image, objects in shown])
-            }
+                if _of_targets(rule, shown).sum() <= _TARGETS * count
+            },
+            float(np.median(_of_targets(sharpness, shown))) if count else 0.0,
         )
     return found
 
 
-def _of_targets(found: list[np.ndarray]) -> bool:
-    """Whether a rule would call labelled targets background."""
-    every = np.concatenate([np.zeros(0, bool), *found])
-    return bool(every.sum() > _TARGETS * len(every))
+def _of_targets(measure: Rule, shown: list[tuple[np.ndarray, sv.Detections]]) -> np.ndarray:
+    """A measure of all labelled targets of some pictures, (n,)."""
+    return np.concatenate([np.zeros(0), *(measure(image, targets.xyxy) for image, targets in shown)])

@@ -12,9 +12,8 @@ import numpy as np
 
 from gotowce_dagster.training.appearance import Appearance
 from gotowce_dagster.training.fly_bys import fly_by
+from gotowce_dagster.training.sharpness import STEP, gradient, sharpness
 
-_STEP = 2
-"""Factor by which frames are reduced before the search."""
 _CONTRAST = 24
 """Minimum difference in levels between a target and its surroundings in some channel."""
 _MOVED = 12
@@ -27,6 +26,8 @@ _STILL_SHARE = 0.1
 """Maximum share of moved pixels in a box that counts as static."""
 _EXAMINED = 6
 """Number of candidates examined for each one wanted whose appearance proves that it is background."""
+_SHARP = 0.5
+"""Minimum sharpness of what is shown as background, relative to that of targets."""
 _TOUCHING = 3
 """Gap in pixels of the reduced frame that is closed inside a candidate."""
 _EDGE = 12
@@ -77,11 +78,11 @@ def panels(images: Sequence[np.ndarray]) -> np.ndarray:
     """
     height, width = images[0].shape[:2] if len(images) else (0, 0)
     small = [
-        cv2.resize(image, (width // _STEP, height // _STEP), interpolation=cv2.INTER_AREA) for image in images
+        cv2.resize(image, (width // STEP, height // STEP), interpolation=cv2.INTER_AREA) for image in images
     ]
     usual = usual_picture(small)
     as_usual = np.mean([cv2.absdiff(image, usual).max(axis=2) <= _MOVED for image in small], axis=0)
-    is_edge = _edges(cv2.cvtColor(usual, cv2.COLOR_RGB2GRAY)) > _EDGE
+    is_edge = gradient(cv2.cvtColor(usual, cv2.COLOR_RGB2GRAY)) > _EDGE
     edges = (is_edge & (as_usual >= _STILL_FRAMES)).astype(np.uint8)
     round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_PANEL_PX, _PANEL_PX))
     dense = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, round_)
@@ -137,6 +138,8 @@ def proven_background(
         image, sides, limit, hud, appearance: as in standouts. The sharpest are examined only.
     """
     boxes = _candidates(image, None, sides, hud)[: _EXAMINED * limit]
+    # A piece of a cloud has look-alikes too, but no model mistakes it.
+    boxes = boxes[sharpness(image, boxes) >= _SHARP * appearance.sharpness]
     return boxes[appearance.are_background(image, boxes)][:limit]
 
 
@@ -144,9 +147,9 @@ def _candidates(
     image: np.ndarray, usual: np.ndarray | None, sides: tuple[float, float], hud: np.ndarray | None
 ) -> np.ndarray:
     """What stands out, is as large as targets, and not on the HUD, xyxy float (n, 4), sharpest first."""
-    height, width = image.shape[0] // _STEP, image.shape[1] // _STEP
+    height, width = image.shape[0] // STEP, image.shape[1] // STEP
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    kernel = min(int(sides[1] * _SIZES[1] / _STEP), min(height, width) // 2, 127) // 2 * 2 + 1
+    kernel = min(int(sides[1] * _SIZES[1] / STEP), min(height, width) // 2, 127) // 2 * 2 + 1
     around = cv2.medianBlur(small, max(kernel, 3))
     out = cv2.absdiff(small, around).max(axis=2) > _CONTRAST
     if hud is not None:
@@ -161,18 +164,11 @@ def _candidates(
         out.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_TOUCHING, _TOUCHING), np.uint8)
     )
     _, _, stats, _ = cv2.connectedComponentsWithStats(bridged)
-    x, y, w, h = stats[1:, :4].T.astype(float) * _STEP
+    x, y, w, h = stats[1:, :4].T.astype(float) * STEP
     side = np.maximum(w, h)
     fits = (side >= max(_SIZES[0] * sides[0], _LEAST_PX)) & (side <= _SIZES[1] * sides[1])
-    sharp = cv2.integral(_edges(small).max(axis=2))
+    sharp = cv2.integral(gradient(small).max(axis=2))
     x1, y1, x2, y2 = np.column_stack([stats[1:, :2], stats[1:, :2] + stats[1:, 2:4]])[fits].T
     total = sharp[y2, x2] - sharp[y1, x2] - sharp[y2, x1] + sharp[y1, x1]
     order = np.argsort(-total / (w * h)[fits], kind="stable")
     return np.column_stack([x, y, x + w, y + h])[fits][order]
-
-
-def _edges(image: np.ndarray) -> np.ndarray:
-    """Gradient in levels per pixel, float32 of the image's shape."""
-    levels = image.astype(np.float32)
-    # Sobel's weights add up to four.
-    return np.hypot(cv2.Sobel(levels, cv2.CV_32F, 1, 0), cv2.Sobel(levels, cv2.CV_32F, 0, 1)) / 4
