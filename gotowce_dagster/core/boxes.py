@@ -39,17 +39,3 @@ def row_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 def evenly(count: int, wanted: int) -> np.ndarray:
     """At most ``wanted`` places among ``count``, evenly spaced from the first to the last, int (n,)."""
     return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(int))
-
-
-def share_inside(mask: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Share of each box's pixels that a mask covers, (n,); 0 outside the image.
-
-    Args:
-        mask: bool (H, W).
-        boxes: xyxy float (n, 4).
-    """
-    shares = np.zeros(len(boxes))
-    for number, (x1, y1, x2, y2) in enumerate(np.round(boxes).astype(int).clip(0)):
-        place = mask[y1:y2, x1:x2]
-        shares[number] = place.mean() if place.size else 0
-    return shares

@@ -1,6 +1,6 @@
 """Which boxes of a frame training in rounds would adopt as labels, to compare them with complete truth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,9 @@ import supervision as sv
 from gotowce_dagster.config.params import RoundsParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.tables import PROVENANCE, read_table
-from gotowce_dagster.training.appearance import Appearance, appearance_of
 from gotowce_dagster.training.crops import target_sides
 from gotowce_dagster.training.hud import hud_panels, usual_of
+from gotowce_dagster.training.look_alikes import in_crowds
 from gotowce_dagster.training.model import Predict
 from gotowce_dagster.training.proposals import searched_frames, surely_seen
 
@@ -29,8 +29,8 @@ class Search:
     """The median picture of each video."""
     smallest_px: Mapping[str, float]
     """Long side of the smallest labelled targets by profile."""
-    appearance: Mapping[str, Appearance]
-    """What appearance proves, by profile."""
+    crowds: Set[str]
+    """Profiles of games whose targets have many look-alikes."""
 
     @classmethod
     def of(cls, project: Project) -> "Search":
@@ -44,7 +44,7 @@ class Search:
             hud_panels(dataset, provenance),
             {str(video): usual_of(dataset, some) for video, some in frames.groupby("video")},
             {profile: small for profile, (small, _) in target_sides(dataset, provenance).items()},
-            appearance_of(dataset, provenance),
+            in_crowds(dataset, provenance),
         )
 
     def surely_seen(self, video: str, image: np.ndarray, predict: Predict) -> sv.Detections:
@@ -57,5 +57,5 @@ class Search:
             hud=self.hud.get(profile),
             usual=self.usual.get(video),
             smallest_px=self.smallest_px.get(profile, 0.0),
-            appearance=self.appearance.get(profile, Appearance()),
+            rare=profile not in self.crowds,
         )

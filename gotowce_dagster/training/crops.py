@@ -20,10 +20,10 @@ from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.labels.export import label_file, read_boxes, read_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.training.appearance import appearance_of
-from gotowce_dagster.training.distractors import distract, proven_by_appearance, read_distractors
+from gotowce_dagster.training.distractors import distract, read_distractors
 from gotowce_dagster.training.fly_bys import read_fly_bys
 from gotowce_dagster.training.hud import hud_panels
+from gotowce_dagster.training.look_alikes import in_crowds
 from gotowce_dagster.training.marks_pasted import draw_mark, read_marks, recoloured, room_around
 from gotowce_dagster.training.pasting import (
     GAP,
@@ -46,10 +46,10 @@ _LEAST_VAL = 16
 """Minimum number of validation crops."""
 _REMEMBERED = 64
 """Images kept in memory."""
-_AWAY = ("background", "panel", "")
+_AWAY = ("fly-by", "panel", "")
 """What crops away from targets show in equal parts, if the game has it; empty: anything."""
 _DISTRACTORS = 2
-"""Maximum number of pieces of background pasted into a crop."""
+"""Maximum number of fly-bys pasted into a crop."""
 _AROUND_TARGET = 0.7
 """Share of the marks that are drawn around a target; the others surround nothing."""
 
@@ -163,19 +163,9 @@ class _Maker:
         self._standouts: dict[tuple[str, int], np.ndarray] = {}
         self._sides = target_sides(dataset, provenance)
         self._hud = hud_panels(dataset, provenance)
-        self._appearance = appearance_of(dataset, provenance) if params.standouts else {}
+        self._crowds = in_crowds(dataset, provenance) if params.standouts else set()
         self._fly_bys = read_fly_bys(dataset)
-        proven = {}
-        if params.standouts:
-            proven = proven_by_appearance(dataset, provenance, self._appearance, self._sides, self._hud)
-        self._background = {
-            key: np.concatenate([places[key] for places in (self._fly_bys, proven) if key in places])
-            for key in {**self._fly_bys, **proven}
-        }
-        self._distractors: dict[str, list[Cutout]] = {}
-        for places in (self._fly_bys, proven):
-            for profile, cut in read_distractors(dataset, provenance, places).items():
-                self._distractors.setdefault(profile, []).extend(cut)
+        self._distractors = read_distractors(dataset, provenance, self._fly_bys)
         self._marks = read_marks(dataset, provenance) if params.marked else {}
 
     def frames(self, split: str) -> dict[str, list[list[dict]]]:
@@ -197,9 +187,9 @@ class _Maker:
         away = trains and rng.random() < params.away
         subject = rng.choice(_AWAY) if away else ""
         videos = frames[profile]
-        if not away or subject == "background":
-            # Around a target, so from frames with one; or around what is certainly none.
-            shows = self._has_background if away else self._has_target
+        if not away or subject == "fly-by":
+            # Around a target, so from frames with one; or around what flies by.
+            shows = self._has_fly_by if away else self._has_target
             videos = [some for rows in videos if (some := [row for row in rows if shows(row)])]
             videos = videos or frames[profile]
         rows = videos[rng.integers(len(videos))]
@@ -223,8 +213,8 @@ class _Maker:
         px = min(params.px, *scene.image.shape[:2])
         mistaken = no_boxes() if proposed is None or not away else proposed.still
         hud = self._hud.get(profile)
-        if subject == "background" and self._has_background(row):
-            mistaken = self._background[key]
+        if subject == "fly-by" and self._has_fly_by(row):
+            mistaken = self._fly_bys[key]
         if subject == "panel" and hud is not None and hud.any():
             mistaken = _somewhere_in(hud, rng)
         x, y = _corner(scene, px, mistaken if away else scene.boxes, rng)
@@ -280,7 +270,7 @@ class _Maker:
                 self._sides[row["profile"]],
                 self._params.standouts,
                 self._hud.get(row["profile"]),
-                appearance=self._appearance[row["profile"]],
+                rare=row["profile"] not in self._crowds,
                 fly_bys=self._fly_bys.get(key, no_boxes()),
             )
         return self._standouts[key]
@@ -289,8 +279,8 @@ class _Maker:
         proposed = self._proposals.get((row["video"], row["frame_index"]))
         return row["objects"] > 0 or (proposed is not None and len(proposed.boxes) > 0)
 
-    def _has_background(self, row: Mapping) -> bool:
-        return (row["video"], row["frame_index"]) in self._background
+    def _has_fly_by(self, row: Mapping) -> bool:
+        return (row["video"], row["frame_index"]) in self._fly_bys
 
     def _scene(self, image: str, is_unknown: bool) -> Scene:
         if image not in self._read:

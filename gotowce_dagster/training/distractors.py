@@ -1,7 +1,6 @@
-"""What is certainly background, though it stands out as targets do: shown more often, and pasted elsewhere.
+"""Paste what flies by into training crops as background, in other colours and directions.
 
-A frame shows few shots, of few colours, so that a model soon takes one of another colour for a target; and a
-star that no crop shows is never learned to be none.
+A frame shows few shots, of few colours, so that a model soon takes one of another colour for a target.
 """
 
 from collections.abc import Mapping
@@ -13,72 +12,36 @@ import pandas as pd
 
 from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.core.boxes import evenly
-from gotowce_dagster.labels.export import read_boxes
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.training.appearance import Appearance
-from gotowce_dagster.training.pasting import Cutout, Scene, no_boxes, paste, touches
-from gotowce_dagster.training.standouts import proven_background
+from gotowce_dagster.training.pasting import Cutout, Scene, paste
 
 _FRAMES, _OF_FRAME = 40, 4
 """Maximum number of frames of a game that distractors are cut from, and of distractors of a frame."""
-_PROVEN = 12
-"""Maximum number of objects in a frame whose appearance proves that they are background."""
 _AROUND = 3
-"""Pixels around a box that belong to its glow, and tell what is behind it."""
+"""Pixels around a fly-by that belong to its glow, and tell what is behind it."""
 _NOISE, _OPAQUE = 12, 60
-"""Difference in levels from what is behind it of a pixel that shows none of an object, and only it."""
+"""Difference in levels from what is behind it of a pixel that shows nothing of a fly-by, and nothing else."""
 _LEAST_PIXELS = 8
-"""What has fewer opaque pixels is noise."""
+"""A fly-by with fewer opaque pixels is noise."""
 _SCALE = 0.7, 1.5
 """Minimum and maximum size of a distractor relative to the original."""
 
 
-Places = Mapping[tuple[str, int], np.ndarray]
-"""Boxes in frames, xyxy float (n, 4), by (video, frame_index)."""
-
-
-def proven_by_appearance(
-    dataset: Path,
-    provenance: pd.DataFrame,
-    appearance: Mapping[str, Appearance],
-    sides: Mapping[str, tuple[float, float]],
-    hud: Mapping[str, np.ndarray],
-) -> dict[tuple[str, int], np.ndarray]:
-    """What stands out in training frames, and is background by its appearance; as Places.
+def read_distractors(
+    dataset: Path, provenance: pd.DataFrame, fly_bys: Mapping[tuple[str, int], np.ndarray]
+) -> dict[str, list[Cutout]]:
+    """The fly-bys of training frames, cut out, by profile.
 
     Args:
         provenance: rows of tables.PROVENANCE of the dataset.
-        appearance, sides, hud: by profile, as in standouts.
-    """
-    rows = provenance[provenance["split"] == "train"]
-    # Without marks, where there is such a picture.
-    rows = rows.sort_values("kind", ascending=False).drop_duplicates(["video", "frame_index"]).sort_index()
-    found = {}
-    for profile, of_game in rows.groupby("profile"):
-        for row in of_game.iloc[evenly(len(of_game), _FRAMES)].to_dict("records"):
-            image, targets = read_rgb(dataset / row["image"]), no_boxes()
-            if row["kind"] != "unknown":
-                targets = read_boxes(dataset, row["image"]).xyxy
-            boxes = proven_background(image, sides[profile], _PROVEN, hud.get(profile), appearance[profile])
-            # A lamp on a ship is round, but a part of a target.
-            boxes = boxes[[not touches(box, targets, 0).any() for box in boxes]]
-            if len(boxes):
-                found[row["video"], row["frame_index"]] = boxes
-    return found
-
-
-def read_distractors(dataset: Path, provenance: pd.DataFrame, places: Places) -> dict[str, list[Cutout]]:
-    """What training frames show in these places, cut out, by profile.
-
-    Args:
-        provenance: rows of tables.PROVENANCE of the dataset.
+        fly_bys: as from read_fly_bys.
     """
     rows = provenance[(provenance["split"] == "train") & (provenance["kind"] != "erased")]
     found: dict[str, list[Cutout]] = {}
     for profile, of_game in rows.groupby("profile"):
-        frames = [row for row in of_game.to_dict("records") if (row["video"], row["frame_index"]) in places]
+        frames = [row for row in of_game.to_dict("records") if (row["video"], row["frame_index"]) in fly_bys]
         for row in [frames[place] for place in evenly(len(frames), _FRAMES)]:
-            image, boxes = read_rgb(dataset / row["image"]), places[row["video"], row["frame_index"]]
+            image, boxes = read_rgb(dataset / row["image"]), fly_bys[row["video"], row["frame_index"]]
             cut = [_cutout(image, boxes[place]) for place in evenly(len(boxes), _OF_FRAME)]
             found.setdefault(str(profile), []).extend(one for one in cut if one is not None)
     return {profile: some for profile, some in found.items() if some}

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gotowce_dagster.core.boxes import share_inside
 from gotowce_dagster.labels.export import read_boxes
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.training.standouts import panels, stand_still, usual_picture
+from gotowce_dagster.training.standouts import panels, share_inside, stand_still, usual_picture
 
 _MEDIAN_OF, _LEAST_FRAMES = 25, 5
 """Most and fewest frames of a video from which the usual picture is computed."""

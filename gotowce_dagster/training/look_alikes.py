@@ -4,8 +4,13 @@ A target is rare, but a star, a wisp of a nebula or a blade of grass has dozens 
 So what has many look-alikes is background, without a model and without a human.
 """
 
+from pathlib import Path
+
 import cv2
 import numpy as np
+import pandas as pd
+
+from gotowce_dagster.labels.export import read_objects
 
 _STEP = 2
 """Factor by which frames are reduced for the first search."""
@@ -17,6 +22,10 @@ _LEAST_CONTRAST = 1.0
 """Minimum standard deviation of a look in levels; less is coding noise."""
 _MANY = 3
 """Number of look-alikes around a box from which it is background."""
+_CROWDS = 0.1
+"""Share of labelled targets with many look-alikes above which targets of a game come in crowds."""
+_FRAMES = 50
+"""Number of frames that tell whether they do."""
 
 
 def have_look_alikes(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -34,6 +43,29 @@ def have_look_alikes(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return np.array(
         [_others(reduced, box / _STEP) >= _MANY and _others(grey, box) >= _MANY for box in boxes], bool
     )
+
+
+def in_crowds(dataset: Path, provenance: pd.DataFrame) -> set[str]:
+    """The games, by profile, in which labelled targets have many look-alikes, so that these prove nothing.
+
+    Args:
+        dataset: folder with images and labels; only read.
+        provenance: rows of tables.PROVENANCE of it.
+    """
+    rows = provenance[(provenance["split"] == "train") & (provenance["kind"] != "unknown")]
+    # Without marks, for every target of a frame might have one.
+    rows = rows.sort_values("kind", ascending=False).drop_duplicates(["video", "frame_index"])
+    found = set()
+    for profile, some in rows.groupby("profile"):
+        shown = (read_objects(dataset, image) for image in _spread(some)["image"])
+        many = np.concatenate([have_look_alikes(image, objects.xyxy) for image, objects in shown])
+        if len(many) and many.mean() > _CROWDS:
+            found.add(str(profile))
+    return found
+
+
+def _spread(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _FRAMES).astype(int))]
 
 
 def _others(grey: np.ndarray, box: np.ndarray) -> int:

@@ -17,6 +17,8 @@ from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.pictures.read import read_rgb
 from gotowce_dagster.training.pasting import Scene
 
+_MARKS = 40
+"""Maximum number of marks per game, from evenly spaced frames."""
 _AROUND_PX, _AROUND = 64, 2.0
 """Half a side of the region that contains a target's mark: at least so many pixels, and long sides of it."""
 _DRAWN = 40
@@ -44,19 +46,18 @@ class Mark:
     """xyxy float (4,) of the target that it marks, in the image."""
 
 
-def read_marks(dataset: Path, provenance: pd.DataFrame, most: int = 40) -> dict[str, list[Mark]]:
+def read_marks(dataset: Path, provenance: pd.DataFrame) -> dict[str, list[Mark]]:
     """Marks of training frames, by profile; a game whose frames have no copy without marks has none.
 
     Args:
         provenance: rows of tables.PROVENANCE of the dataset.
-        most: maximum number of marks per game, from evenly spaced frames.
     """
     rows = provenance[provenance["split"] == "train"]
     twins = rows[rows["kind"] == "erased"].set_index(["video", "frame_index"])["image"].to_dict()
     found: dict[str, list[Mark]] = {}
     for profile, of_game in rows[(rows["kind"] == "as-is") & (rows["objects"] == 1)].groupby("profile"):
         frames = [row for row in of_game.to_dict("records") if (row["video"], row["frame_index"]) in twins]
-        for row in [frames[place] for place in evenly(len(frames), most)]:
+        for row in [frames[place] for place in evenly(len(frames), _MARKS)]:
             image, objects = read_objects(dataset, row["image"])
             without = read_rgb(dataset / twins[row["video"], row["frame_index"]])
             if (mark := mark_of(image, without, objects.xyxy[0])) is not None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from gotowce_dagster.config.params import CropParams
-from gotowce_dagster.core.boxes import share_inside
+from gotowce_dagster.training.standouts import share_inside
 
 _LEAST_PX = 8
 """Minimum long side of a pasted target; a smaller one looks like a star."""

@@ -19,17 +19,17 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.config.params import RoundsParams
-from gotowce_dagster.core.boxes import BOX, share_inside
+from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.progress import Progress, silent, tracked
 from gotowce_dagster.labels.export import class_names, read_objects
 from gotowce_dagster.labels.tracks import link
 from gotowce_dagster.pictures.read import read_rgb
-from gotowce_dagster.training.appearance import Appearance, appearance_of
 from gotowce_dagster.training.crops import Proposals, Proposed, target_sides
 from gotowce_dagster.training.fly_bys import fly_by, read_fly_bys
 from gotowce_dagster.training.hud import hud_panels, usual_of
+from gotowce_dagster.training.look_alikes import have_look_alikes, in_crowds
 from gotowce_dagster.training.model import Predict
-from gotowce_dagster.training.standouts import stand_still
+from gotowce_dagster.training.standouts import share_inside, stand_still
 
 _ONE_OBJECT = 0.3
 """IoU from which a proposal and a label are the same object."""
@@ -68,7 +68,7 @@ def propose(
     classes = {name: number for number, name in class_names(dataset).items()}
     usual = {str(video): usual_of(dataset, some) for video, some in frames.groupby("video")}
     hud, sides = hud_panels(dataset, provenance), target_sides(dataset, provenance)
-    appearance, flying = appearance_of(dataset, provenance), read_fly_bys(dataset)
+    crowds, flying = in_crowds(dataset, provenance), read_fly_bys(dataset)
     found = [
         _look(
             dataset,
@@ -76,7 +76,7 @@ def propose(
             hud=hud.get(frame["profile"]),
             usual=usual[frame["video"]],
             smallest_px=sides[frame["profile"]][0],
-            appearance=appearance[frame["profile"]],
+            rare=frame["profile"] not in crowds,
             predict=predict,
             params=params,
             classes=classes,
@@ -185,19 +185,17 @@ def surely_seen(
     hud: np.ndarray | None,
     usual: np.ndarray | None,
     smallest_px: float,
-    appearance: Appearance,
+    rare: bool,
 ) -> sv.Detections:
     """The boxes of a picture that are adopted whatever is found in the frames around it.
 
     Args:
-        hud, usual, appearance: as in is_background.
+        hud, usual, rare: as in is_background.
         smallest_px: long side of the smallest labelled targets.
     """
     found, sure = two_looks(image, predict, params)
     least_px = max(params.smallest, params.small) * smallest_px
-    adopted = sure & ~is_background(
-        image, found.xyxy, hud=hud, usual=usual, least_px=least_px, appearance=appearance
-    )
+    adopted = sure & ~is_background(image, found.xyxy, hud=hud, usual=usual, least_px=least_px, rare=rare)
     boxes = found[np.flatnonzero(adopted)]
     assert isinstance(boxes, sv.Detections)
     return boxes
@@ -268,7 +266,7 @@ def is_background(
     hud: np.ndarray | None,
     usual: np.ndarray | None,
     least_px: float,
-    appearance: Appearance,
+    rare: bool,
 ) -> np.ndarray:
     """Which boxes are certainly no targets, bool (n,): on the HUD, common, or smaller than ``least_px``.
 
@@ -276,7 +274,7 @@ def is_background(
         boxes: xyxy (n, 4).
         hud: panels of the HUD, bool (H, W).
         usual: the median picture of the video, RGB (H, W, 3); used where no panels are known.
-        appearance: what it proves in this game.
+        rare: whether targets are, so that what has many look-alikes in the frame is none.
     """
     # An icon of the HUD may look like a target, but is static: a certain and valuable piece of background.
     # Nor is a shot a target: it is smaller than any target that the game has marked.
@@ -285,7 +283,9 @@ def is_background(
         background |= share_inside(hud, boxes) >= _INSIDE
     elif usual is not None:
         background |= stand_still(image, usual, boxes)
-    return background | appearance.are_background(image, boxes)
+    if rare:
+        background |= have_look_alikes(image, boxes)
+    return background
 
 
 def _long_sides(boxes: np.ndarray) -> np.ndarray:
@@ -299,7 +299,7 @@ def _look(
     hud: np.ndarray | None,
     usual: np.ndarray | None,
     smallest_px: float,
-    appearance: Appearance,
+    rare: bool,
     predict: Predict,
     params: RoundsParams,
     classes: dict[str, int],
@@ -318,7 +318,7 @@ def _look(
         is_new = sv.box_iou_batch(found.xyxy, known).max(axis=1) < _ONE_OBJECT
     boxes = found.xyxy[is_new]
     least_px = params.smallest * smallest_px
-    still = is_background(image, boxes, hud=hud, usual=usual, least_px=least_px, appearance=appearance)
+    still = is_background(image, boxes, hud=hud, usual=usual, least_px=least_px, rare=rare)
     still |= fly_by(boxes, fly_bys)
     sides = _long_sides(boxes)
     shown = found.data.get("class_name", np.zeros(0, str))

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from gotowce_dagster.training.appearance import Appearance
 from gotowce_dagster.training.fly_bys import fly_by
-from gotowce_dagster.training.sharpness import STEP, gradient, sharpness
+from gotowce_dagster.training.look_alikes import have_look_alikes
 
+_STEP = 2
+"""Factor by which frames are reduced before the search."""
 _CONTRAST = 24
 """Minimum difference in levels between a target and its surroundings in some channel."""
 _MOVED = 12
@@ -24,10 +25,6 @@ _LEAST_PX = 6
 """Minimum long side of a candidate; otherwise stars would be candidates everywhere."""
 _STILL_SHARE = 0.1
 """Maximum share of moved pixels in a box that counts as static."""
-_EXAMINED = 6
-"""Number of candidates examined for each one wanted whose appearance proves that it is background."""
-_SHARP = 0.5
-"""Minimum sharpness of what is shown as background, relative to that of targets."""
 _TOUCHING = 3
 """Gap in pixels of the reduced frame that is closed inside a candidate."""
 _EDGE = 12
@@ -78,11 +75,11 @@ def panels(images: Sequence[np.ndarray]) -> np.ndarray:
     """
     height, width = images[0].shape[:2] if len(images) else (0, 0)
     small = [
-        cv2.resize(image, (width // STEP, height // STEP), interpolation=cv2.INTER_AREA) for image in images
+        cv2.resize(image, (width // _STEP, height // _STEP), interpolation=cv2.INTER_AREA) for image in images
     ]
     usual = usual_picture(small)
     as_usual = np.mean([cv2.absdiff(image, usual).max(axis=2) <= _MOVED for image in small], axis=0)
-    is_edge = gradient(cv2.cvtColor(usual, cv2.COLOR_RGB2GRAY)) > _EDGE
+    is_edge = _edges(cv2.cvtColor(usual, cv2.COLOR_RGB2GRAY)) > _EDGE
     edges = (is_edge & (as_usual >= _STILL_FRAMES)).astype(np.uint8)
     round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_PANEL_PX, _PANEL_PX))
     dense = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, round_)
@@ -92,6 +89,20 @@ def panels(images: Sequence[np.ndarray]) -> np.ndarray:
     return cv2.resize(filled, (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
 
 
+def share_inside(mask: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Share of each box's pixels that a mask covers, (n,); 0 outside the image.
+
+    Args:
+        mask: bool (H, W).
+        boxes: xyxy float (n, 4).
+    """
+    shares = np.zeros(len(boxes))
+    for number, (x1, y1, x2, y2) in enumerate(np.round(boxes).astype(int).clip(0)):
+        place = mask[y1:y2, x1:x2]
+        shares[number] = place.mean() if place.size else 0
+    return shares
+
+
 def standouts(
     image: np.ndarray,
     usual: np.ndarray | None,
@@ -99,7 +110,7 @@ def standouts(
     limit: int,
     hud: np.ndarray | None = None,
     *,
-    appearance: Appearance | None = None,
+    rare: bool = False,
     fly_bys: np.ndarray | None = None,
 ) -> np.ndarray:
     """Boxes around objects that stand out and are not part of the HUD, xyxy float (n, 4), sharpest first.
@@ -113,43 +124,12 @@ def standouts(
         sides: long side in pixels of the smallest and largest labelled targets.
         limit: maximum number of boxes.
         hud: bool (H, W), the panels; None: unknown.
-        appearance: what it proves in this game; None: nothing.
+        rare: whether targets are, so that what has many look-alikes in the frame is none.
         fly_bys: of the frame, xyxy (m, 4); None: unknown.
     """
-    boxes = _candidates(image, usual, sides, hud)
-    if fly_bys is not None:
-        boxes = boxes[~fly_by(boxes, fly_bys)]
-    if appearance is None:
-        return boxes[:limit]
-    chosen = boxes[:0]
-    while len(boxes) and len(chosen) < limit:
-        # No more of them than needed, for each takes milliseconds.
-        some, boxes = np.split(boxes, [limit - len(chosen)])
-        chosen = np.concatenate([chosen, some[~appearance.are_background(image, some)]])
-    return chosen
-
-
-def proven_background(
-    image: np.ndarray, sides: tuple[float, float], limit: int, hud: np.ndarray | None, appearance: Appearance
-) -> np.ndarray:
-    """Boxes around what stands out, but is background by its appearance, xyxy float (n, 4), sharpest first.
-
-    Args:
-        image, sides, limit, hud, appearance: as in standouts. The sharpest are examined only.
-    """
-    boxes = _candidates(image, None, sides, hud)[: _EXAMINED * limit]
-    # A piece of a cloud has look-alikes too, but no model mistakes it.
-    boxes = boxes[sharpness(image, boxes) >= _SHARP * appearance.sharpness]
-    return boxes[appearance.are_background(image, boxes)][:limit]
-
-
-def _candidates(
-    image: np.ndarray, usual: np.ndarray | None, sides: tuple[float, float], hud: np.ndarray | None
-) -> np.ndarray:
-    """What stands out, is as large as targets, and not on the HUD, xyxy float (n, 4), sharpest first."""
-    height, width = image.shape[0] // STEP, image.shape[1] // STEP
+    height, width = image.shape[0] // _STEP, image.shape[1] // _STEP
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    kernel = min(int(sides[1] * _SIZES[1] / STEP), min(height, width) // 2, 127) // 2 * 2 + 1
+    kernel = min(int(sides[1] * _SIZES[1] / _STEP), min(height, width) // 2, 127) // 2 * 2 + 1
     around = cv2.medianBlur(small, max(kernel, 3))
     out = cv2.absdiff(small, around).max(axis=2) > _CONTRAST
     if hud is not None:
@@ -164,11 +144,28 @@ def _candidates(
         out.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_TOUCHING, _TOUCHING), np.uint8)
     )
     _, _, stats, _ = cv2.connectedComponentsWithStats(bridged)
-    x, y, w, h = stats[1:, :4].T.astype(float) * STEP
+    x, y, w, h = stats[1:, :4].T.astype(float) * _STEP
     side = np.maximum(w, h)
     fits = (side >= max(_SIZES[0] * sides[0], _LEAST_PX)) & (side <= _SIZES[1] * sides[1])
-    sharp = cv2.integral(gradient(small).max(axis=2))
+    sharp = cv2.integral(_edges(small).max(axis=2))
     x1, y1, x2, y2 = np.column_stack([stats[1:, :2], stats[1:, :2] + stats[1:, 2:4]])[fits].T
     total = sharp[y2, x2] - sharp[y1, x2] - sharp[y2, x1] + sharp[y1, x1]
     order = np.argsort(-total / (w * h)[fits], kind="stable")
-    return np.column_stack([x, y, x + w, y + h])[fits][order]
+    boxes = np.column_stack([x, y, x + w, y + h])[fits][order]
+    if fly_bys is not None:
+        boxes = boxes[~fly_by(boxes, fly_bys)]
+    if not rare:
+        return boxes[:limit]
+    chosen = boxes[:0]
+    while len(boxes) and len(chosen) < limit:
+        # No more of them than needed, for each takes milliseconds.
+        some, boxes = np.split(boxes, [limit - len(chosen)])
+        chosen = np.concatenate([chosen, some[~have_look_alikes(image, some)]])
+    return chosen
+
+
+def _edges(image: np.ndarray) -> np.ndarray:
+    """Gradient in levels per pixel, float32 of the image's shape."""
+    levels = image.astype(np.float32)
+    # Sobel's weights add up to four.
+    return np.hypot(cv2.Sobel(levels, cv2.CV_32F, 1, 0), cv2.Sobel(levels, cv2.CV_32F, 0, 1)) / 4

@@ -4,9 +4,7 @@ import numpy as np
 import pandas as pd
 
 from gotowce_dagster.pictures.write import write_picture
-from gotowce_dagster.training.appearance import Appearance
-from gotowce_dagster.training.distractors import distract, proven_by_appearance, read_distractors
-from gotowce_dagster.training.glows import are_round
+from gotowce_dagster.training.distractors import distract, read_distractors
 from gotowce_dagster.training.pasting import Cutout, Scene
 from tests.training.scenes import PARAMS, scene_of
 
@@ -72,23 +70,3 @@ def test_nothing_is_pasted_on_the_hud(tmp_path: Path) -> None:
     scene = Scene(np.full((96, 160, 3), HIDDEN, np.uint8), np.zeros((0, 4)), np.zeros(0, int))
     hud = np.ones((96, 160), bool)
     assert distract(scene, shot, PARAMS, np.random.default_rng(1), hud).image is scene.image
-
-
-def test_what_is_background_by_its_looks_is_found_where_no_target_is(tmp_path: Path) -> None:
-    """Two glows, one of them on a labelled target, and a ship."""
-    y, x = np.mgrid[:240, :320]
-    glow = sum(220 * np.exp(-((x - at_x) ** 2 + (y - 120) ** 2) / 40) for at_x in (80, 240))
-    image = np.repeat((HIDDEN + glow).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    image[40:50, 150:174] = 200
-    for kind in ("images", "labels"):
-        (tmp_path / kind / "train").mkdir(parents=True)
-    (tmp_path / "data.yaml").write_text("train: images/train\nnames: {0: ship}\n")
-    write_picture(image, tmp_path / "images/train/a.jpg", quality=95)
-    (tmp_path / "labels/train/a.txt").write_text("0 0.75 0.5 0.1 0.1\n")
-    rows = _dataset(tmp_path).iloc[:1].assign(image="images/train/a.jpg", kind="erased")
-    found = proven_by_appearance(
-        tmp_path, rows, {"game": Appearance({"round": are_round})}, {"game": (12.0, 40.0)}, {}
-    )
-    (box,) = found["v", 0]
-    assert np.abs(box - [72, 112, 88, 128]).max() <= 4
-    assert proven_by_appearance(tmp_path, rows, {"game": Appearance()}, {"game": (12.0, 40.0)}, {}) == {}

@@ -1,7 +1,11 @@
+from pathlib import Path
+
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
-from gotowce_dagster.training.look_alikes import have_look_alikes
+from gotowce_dagster.training.look_alikes import have_look_alikes, in_crowds
 
 _STARS = [(20 + 34 * column, 20 + 30 * row) for column in range(9) for row in range(7)]
 _SHIP = (150, 64, 174, 80)
@@ -45,3 +49,31 @@ def test_what_is_seen_all_around_has_look_alikes(
 
 def test_no_box_has_none() -> None:
     assert have_look_alikes(_sky(_STARS), np.zeros((0, 4))).shape == (0,)
+
+
+def _dataset(folder: Path, boxes: list[list[float]]) -> pd.DataFrame:
+    """One labelled target in each frame."""
+    for kind in ("images", "labels"):
+        (folder / kind / "train").mkdir(parents=True)
+    (folder / "data.yaml").write_text("train: images/train\nnames: {0: ship}\n")
+    rows = []
+    for number, (x1, y1, x2, y2) in enumerate(boxes):
+        name = f"train/a_{number:06d}"
+        cv2.imwrite(str(folder / f"images/{name}.png"), _sky(_STARS))
+        label = f"0 {(x1 + x2) / 640} {(y1 + y2) / 480} {(x2 - x1) / 320} {(y2 - y1) / 240}\n"
+        (folder / f"labels/{name}.txt").write_text(label)
+        rows.append({"video": "a", "frame_index": number, "image": f"images/{name}.png", "kind": "erased"})
+    return pd.DataFrame(rows).assign(profile="game", split="train")
+
+
+@pytest.mark.parametrize(
+    ("stars", "ships", "crowds"), [(0, 10, set()), (1, 9, set()), (3, 7, {"game"}), (0, 0, set())]
+)
+def test_labelled_targets_tell_whether_they_come_in_crowds(
+    tmp_path: Path, stars: int, ships: int, crowds: set[str]
+) -> None:
+    boxes = [_around(*_STARS[20])] * stars + [list(map(float, _SHIP))] * ships
+    rows = _dataset(tmp_path, boxes)
+    if rows.empty:
+        rows = pd.DataFrame(columns=["video", "frame_index", "image", "kind", "profile", "split"])
+    assert in_crowds(tmp_path, rows) == crowds

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 import supervision as sv
 
-from gotowce_dagster.training.appearance import Appearance
 from gotowce_dagster.training.proposals import (
     judged,
     questions,
@@ -82,9 +81,7 @@ def test_what_is_surely_seen_is_adopted_at_once(
     def predict(some: np.ndarray) -> sv.Detections:
         return sees([box] if some[0, 0, 0] else [MIRRORED], [0.9])
 
-    found = surely_seen(
-        image, predict, PARAMS, hud=panels, usual=None, smallest_px=smallest_px, appearance=Appearance()
-    )
+    found = surely_seen(image, predict, PARAMS, hud=panels, usual=None, smallest_px=smallest_px, rare=True)
     assert len(found) == seen
 
 

@@ -1,10 +1,7 @@
 import numpy as np
 import pytest
 
-from gotowce_dagster.core.boxes import share_inside
-from gotowce_dagster.training.appearance import Appearance
-from gotowce_dagster.training.look_alikes import have_look_alikes
-from gotowce_dagster.training.standouts import panels, stand_still, standouts, usual_picture
+from gotowce_dagster.training.standouts import panels, share_inside, stand_still, standouts, usual_picture
 
 
 def _frame(*boxes: tuple[int, int, int, int], hud: bool = True) -> np.ndarray:
@@ -55,9 +52,7 @@ def test_what_is_everywhere_is_no_candidate_where_targets_are_rare() -> None:
     ship = (226, 182, 250, 198)
     image[182:198, 226:250] = rng.integers(0, 2, (8, 12, 1)).repeat(2, axis=0).repeat(2, axis=1) * 120 + 100
     assert len(standouts(image, _usual(), (16.0, 40.0), limit=12)) == 12
-    (box,) = standouts(
-        image, _usual(), (16.0, 40.0), limit=12, appearance=Appearance({"look-alikes": have_look_alikes})
-    )
+    (box,) = standouts(image, _usual(), (16.0, 40.0), limit=12, rare=True)
     assert np.abs(box - ship).max() <= 2
 
 
@@ -101,6 +96,13 @@ def test_what_lies_in_a_panel_is_no_candidate() -> None:
     )
     images[3][100:116, 200:216] = 20
     assert len(standouts(images[3], usual, (16.0, 40.0), limit=12, hud=panels(images))) == 1
+
+
+def test_share_inside_is_of_the_box() -> None:
+    mask = np.zeros((20, 20), bool)
+    mask[:, 10:] = True
+    boxes = np.array([[5.0, 0, 15, 10], [12, 0, 14, 4], [30, 30, 40, 40]])
+    assert share_inside(mask, boxes) == pytest.approx([0.5, 1.0, 0.0])
 
 
 def test_what_flies_by_is_no_candidate() -> None:
