@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,8 @@ from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.core.tables import PROVENANCE, read_table
 from gotowce_dagster.labels.export import read_objects
+from gotowce_dagster.pictures.read import read_rgb
+from gotowce_dagster.pictures.write import write_picture
 from gotowce_dagster.stages import yolo_dataset
 from gotowce_dagster.training import crops
 from gotowce_dagster.training.crops import (
@@ -128,6 +131,66 @@ def test_what_flies_by_is_shown_as_background(tmp_path: Path) -> None:
     trained = made[made["split"] == "train"]
     shows = (trained["frame_index"] == first["frame_index"]) & trained["x"].between(120, 140)
     assert 6 <= (shows & trained["y"].between(56, 80)).sum() <= 24
+
+
+def _draw(project: Project, rows: pd.DataFrame, box: list[int], content: np.ndarray) -> None:
+    """Show something in pictures of the dataset."""
+    for image in rows["image"]:
+        picture = read_rgb(project.paths.dataset / image)
+        picture[box[1] : box[3], box[0] : box[2]] = content
+        write_picture(picture, project.paths.dataset / image, quality=95)
+
+
+def test_fly_bys_are_pasted_into_crops_of_other_frames(tmp_path: Path) -> None:
+    project = make_world(tmp_path / "world", {"a": ["hostile"] * 30})
+    yolo_dataset.run(project, silent)
+    rows = _provenance(project)
+    first = rows[(rows["split"] == "train") & (rows["kind"] == "as-is")].iloc[0]
+    same = rows[(rows["video"] == first["video"]) & (rows["frame_index"] == first["frame_index"])]
+    _draw(project, same, [140, 80, 152, 86], np.array([0, 250, 250]))
+    shot = pd.DataFrame([(first["video"], first["frame_index"], 140.0, 80, 152, 86)])
+    shot.to_csv(project.paths.dataset / FILE, index=False, header=["video", "frame_index", *BOX])
+    plain = PARAMS.model_copy(update={"pasted": (0, 0), "away": 0.0, "marked": 0.0, "recolour": 0.0})
+    made = write_crops(project.paths.dataset, rows, tmp_path / "crops", plain, seed=1)
+    others = made[(made["split"] == "train") & (made["frame_index"] != first["frame_index"])]
+    shown = [read_rgb(tmp_path / "crops" / image).astype(int) for image in others["image"]]
+    with_it = [((image[..., 2] - image[..., 0]) > 80).sum() >= 12 for image in shown]
+    assert 0.3 <= np.mean(with_it) <= 0.9
+
+
+@pytest.mark.parametrize("in_crowds", [False, True])
+def test_what_stands_out_is_painted_over(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_crowds: bool
+) -> None:
+    """And what is known of the frame says what does."""
+    rows = _provenance(project)
+    profile = str(rows["profile"].iloc[0])
+    first = rows[(rows["split"] == "train") & (rows["kind"] == "as-is") & (rows["video"] == "a")].iloc[0]
+    monkeypatch.setattr(crops, "in_crowds", lambda *_: {profile} if in_crowds else set())
+    monkeypatch.setattr(crops, "read_fly_bys", lambda _: {("a", first["frame_index"]): np.ones((1, 4))})
+    asked = {}
+
+    def everything(image: np.ndarray, *_: object, **known: Any) -> np.ndarray:
+        asked[len(asked)] = known
+        return np.array([[0.0, 0, image.shape[1], 20]])
+
+    monkeypatch.setattr(crops, "standouts", everything)
+    plain = PARAMS.model_copy(
+        update={"pasted": (0, 0), "away": 0.0, "marked": 0.0, "standouts": 12, "px": 96, "erased": 1.0}
+    )
+    made = write_crops(project.paths.dataset, rows, tmp_path / "crops", plain, seed=1)
+    assert {known["rare"] for known in asked.values()} == {not in_crowds}
+    assert sorted({len(known["fly_bys"]) for known in asked.values()}) == [0, 1]
+    smoother = []
+    for row in made.to_dict("records"):
+        recorded = rows[(rows["video"] == row["video"]) & (rows["frame_index"] == row["frame_index"])]
+        image = recorded.loc[recorded["kind"] == row["kind"], "image"].iloc[0]
+        before = read_rgb(project.paths.dataset / image)[:, row["x"] :][:, :96]
+        after = read_rgb(tmp_path / "crops" / row["image"])
+        assert np.abs(before[30:].astype(int) - after[30:]).mean() < 10, "only the coding differs"
+        smoother.append(after[2:16].std() < 0.5 * before[2:16].std())
+    # Unless a target is there.
+    assert 0.3 <= np.mean(smoother) < 1
 
 
 def test_panels_of_the_hud_are_shown(

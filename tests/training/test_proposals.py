@@ -5,6 +5,7 @@ import pytest
 import supervision as sv
 
 from gotowce_dagster.training.proposals import (
+    is_background,
     judged,
     questions,
     searched_frames,
@@ -83,6 +84,18 @@ def test_what_is_surely_seen_is_adopted_at_once(
 
     found = surely_seen(image, predict, PARAMS, hud=panels, usual=None, smallest_px=smallest_px, rare=True)
     assert len(found) == seen
+
+
+@pytest.mark.parametrize("rare", [True, False])
+def test_what_has_look_alikes_is_background_where_targets_are_rare(rare: bool) -> None:
+    spot = np.random.default_rng(1).integers(0, 255, (12, 12, 1), dtype=np.uint8)
+    image = np.zeros((240, 320, 3), np.uint8)
+    for x in range(20, 300, 40):
+        for y in range(20, 220, 40):
+            image[y : y + 12, x : x + 12] = spot
+    boxes = np.array([[140.0, 100, 152, 112]])
+    found = is_background(image, boxes, hud=None, usual=None, least_px=6, rare=rare)
+    assert found.tolist() == [rare]
 
 
 @pytest.mark.parametrize(
