@@ -189,7 +189,7 @@ def test_what_stands_out_is_painted_over(
         after = read_rgb(tmp_path / "crops" / row["image"])
         assert np.abs(before[30:].astype(int) - after[30:]).mean() < 10, "only the coding differs"
         smoother.append(after[2:16].std() < 0.5 * before[2:16].std())
-    # Unless a target is there.
+    # Not where a target is.
     assert 0.3 <= np.mean(smoother) < 1
 
 
