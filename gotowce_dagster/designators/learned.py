@@ -41,6 +41,8 @@ _MOST = 4.0
 """Differences count up to so many times the contrast of a clear line."""
 _REACH = 3
 """Pixels by which a place may lie beside where the reduced picture fits best."""
+_INSIDE, _PART, _SURER = 0.8, 0.4, 0.2
+"""A part of a mark has so much of its box inside, at most so much of its area, and is not surer by more."""
 _OPAQUE = 0.2
 """Opacity from which a pixel belongs to the mark when it is erased."""
 USUAL_LIKENESS = (0.45, 0.7)
@@ -79,7 +81,7 @@ class Learned:
             confidence = ramp(sighting.confidence, *look.likeness)
             if confidence > 0.05 and fits_size(sighting.box, look, slack=2):
                 found.append(Sighting(sighting.box, confidence))
-        return found
+        return without_parts(found)
 
     def mark_pixels(self, mask: np.ndarray, box: np.ndarray, look: Look) -> np.ndarray:
         """See base.Family. The mask is not looked at."""
@@ -94,6 +96,19 @@ class Learned:
         if left < right and top < bottom:
             found[top:bottom, left:right] = own[top - y1 : bottom - y1, left - x1 : right - x1]
         return found
+
+
+def without_parts(found: list[Sighting]) -> list[Sighting]:
+    """Sightings without those inside another about as sure: a hook of a mark may look like a small mark."""
+    if not found:
+        return found
+    boxes = np.stack([sighting.box for sighting in found])
+    sure = np.array([sighting.confidence for sighting in found])
+    low, high = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    inside = np.clip(high - low, 0, None).prod(axis=2) >= _INSIDE * area[:, None]
+    is_part = inside & (area[:, None] < _PART * area) & (sure >= sure[:, None] - _SURER)
+    return [sighting for sighting, part in zip(found, is_part.any(axis=1), strict=True) if not part]
 
 
 @lru_cache(maxsize=8)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.designators.base import Draft, Scene
+from gotowce_dagster.designators.base import Draft, Scene, Sighting
 from gotowce_dagster.designators.choose import SURE, candidates, marks
 from gotowce_dagster.designators.composed import with_limits
 from gotowce_dagster.designators.cutout import cut_out
 from gotowce_dagster.designators.erase import mark_pixels
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
-from gotowce_dagster.designators.learned import Learned, correlation, likeness
+from gotowce_dagster.designators.learned import Learned, correlation, likeness, without_parts
 from gotowce_dagster.designators.picture import Cutout, read, written
 from gotowce_dagster.designators.profile import LearnedLook, Profile, read_profile, write_profile
 from gotowce_dagster.designators.relation import usual_target
@@ -195,3 +195,24 @@ def test_calibration_learns_the_picture_of_what_no_family_describes(variant: str
     assert wrong == 0
     empty = decoded(replace(scene, shown=False), tmp_path)
     assert [marks(to_ycrcb(image), best.designator, SURE) for image in empty[::3]] == [[]] * 4
+
+
+@pytest.mark.parametrize(
+    ("other", "confidence", "kept"),
+    [
+        ([105.0, 105, 145, 145], 0.97, False),
+        ([95.0, 105, 135, 145], 0.6, False),
+        ([105.0, 105, 145, 145], 1.0, True),
+        ([80.0, 105, 120, 145], 0.6, True),
+        ([102.0, 102, 178, 178], 0.6, True),
+    ],
+    ids=["a hook of the mark", "beyond its edge", "surer than the whole", "half outside", "nearly as large"],
+)
+def test_a_part_of_a_mark_is_no_smaller_mark(other: list[float], confidence: float, kept: bool) -> None:
+    whole = Sighting(np.array([100.0, 100, 180, 180]), 0.79)
+    part = Sighting(np.array(other), confidence)
+    assert without_parts([part, whole]) == ([part, whole] if kept else [whole])
+
+
+def test_without_sightings_there_are_no_parts() -> None:
+    assert without_parts([]) == []
