@@ -64,6 +64,7 @@ def test_our_own_label_studio_is_found(
     assert expected in found.result
 
 
+@pytest.mark.usefixtures("no_network")
 def test_every_engine_is_listed_and_one_that_does_not_exist_is_named(clone: Project) -> None:
     text = clone.paths.params.read_text(encoding="utf-8")
     clone.paths.params.write_text(text.replace("segmenter: [", 'segmenter: ["sam9:whatever", ', 1))
@@ -77,6 +78,7 @@ def test_every_engine_is_listed_and_one_that_does_not_exist_is_named(clone: Proj
     assert "propagation: unused" not in found
 
 
+@pytest.mark.usefixtures("no_network")
 def test_every_model_of_every_study_is_listed(clone: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it cannot run, which is no problem until somebody runs the study."""
     for settings in clone.params.dialogue.models.values():
