@@ -121,7 +121,7 @@ def _rings(mask: np.ndarray, look: RadialLook) -> list[Sighting]:
     # Circles are fitted to the middle of the line, sizes are of its outer edge.
     radii = max(0.5 * (smallest(look) - look.thickness_px), 3.0), 0.5 * look.size_px[1]
     found = []
-    for circle in circles(mask, radii):
+    for circle in circles(mask, radii, thickness=look.thickness_px):
         fill, clean = line_seen(mask, circle.centre, (circle.line, circle.line), look.thickness_px)
         confidence = ramp(fill, 0.55 * look.fill, 0.85 * look.fill) * ramp(clean, 0.45, 0.75)
         if confidence > 0.2:
