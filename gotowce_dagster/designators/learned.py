@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import supervision as sv
 
 from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.base import (
@@ -104,10 +105,9 @@ def without_parts(found: list[Sighting]) -> list[Sighting]:
         return found
     boxes = np.stack([sighting.box for sighting in found])
     sure = np.array([sighting.confidence for sighting in found])
-    low, high = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    inside = np.clip(high - low, 0, None).prod(axis=2) >= _INSIDE * area[:, None]
-    is_part = inside & (area[:, None] < _PART * area) & (sure >= sure[:, None] - _SURER)
+    is_inside = sv.box_iou_batch(boxes, boxes, sv.OverlapMetric.IOS) >= _INSIDE
+    is_part = is_inside & (area[:, None] < _PART * area) & (sure >= sure[:, None] - _SURER)
     return [sighting for sighting, part in zip(found, is_part.any(axis=1), strict=True) if not part]
 
 

@@ -168,10 +168,10 @@ def test_what_stands_out_is_painted_over(
     first = rows[(rows["split"] == "train") & (rows["kind"] == "as-is") & (rows["video"] == "a")].iloc[0]
     monkeypatch.setattr(crops, "in_crowds", lambda *_: {profile} if in_crowds else set())
     monkeypatch.setattr(crops, "read_fly_bys", lambda _: {("a", first["frame_index"]): np.ones((1, 4))})
-    asked = {}
+    asked: list[dict[str, Any]] = []
 
     def everything(image: np.ndarray, *_: object, **known: Any) -> np.ndarray:
-        asked[len(asked)] = known
+        asked.append(known)
         return np.array([[0.0, 0, image.shape[1], 20]])
 
     monkeypatch.setattr(crops, "standouts", everything)
@@ -179,8 +179,8 @@ def test_what_stands_out_is_painted_over(
         update={"pasted": (0, 0), "away": 0.0, "marked": 0.0, "standouts": 12, "px": 96, "erased": 1.0}
     )
     made = write_crops(project.paths.dataset, rows, tmp_path / "crops", plain, seed=1)
-    assert {known["rare"] for known in asked.values()} == {not in_crowds}
-    assert sorted({len(known["fly_bys"]) for known in asked.values()}) == [0, 1]
+    assert {known["rare"] for known in asked} == {not in_crowds}
+    assert sorted({len(known["fly_bys"]) for known in asked}) == [0, 1]
     smoother = []
     for row in made.to_dict("records"):
         recorded = rows[(rows["video"] == row["video"]) & (rows["frame_index"] == row["frame_index"])]
