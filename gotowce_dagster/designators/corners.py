@@ -72,7 +72,7 @@ def learn(examples: Sequence[Example], name: str, class_name: str) -> Designator
             refused = refused or error
             continue
         for share in _OUTLIERS:
-            colours = tuple(_colour(pixels, share) for pixels in groups)
+            colours = tuple(_colour(pixels, ground, share) for pixels, ground in groups)
             if colours in seen:
                 continue
             seen.add(colours)
@@ -108,13 +108,14 @@ def _separation(scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray], desig
 
 def _shared_colours(
     scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray], reach: float
-) -> list[np.ndarray]:
-    """Pixels (n, 3) of the colour that the most corners share, and of further ones on other examples.
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pixels (n, 3) of the colour that the most corners share with the ground beneath them (n, 3), and of
+    further colours on other examples.
 
     Places without a mark, near the boxes, vote against their colours: that is how the ground shows.
     """
-    pixels, halves = _outstanding(scenes, boxes, reach)
-    elsewhere, decoys = _outstanding(
+    pixels, ground, halves = _outstanding(scenes, boxes, reach)
+    elsewhere, _, decoys = _outstanding(
         [scene for scene in scenes for _ in _DECOYS],
         [
             _moved(box, decoy, scene.shape)
@@ -124,7 +125,7 @@ def _shared_colours(
         reach,
     )
     open_examples = np.arange(len(scenes))
-    groups: list[np.ndarray] = []
+    groups: list[tuple[np.ndarray, np.ndarray]] = []
     while len(open_examples):
         open_ = np.isin(halves // 8, open_examples)
         shared = _most_shared(pixels[open_], halves[open_], elsewhere, decoys)
@@ -133,7 +134,7 @@ def _shared_colours(
         explained = example[corners >= 5]
         if not len(explained):
             break
-        groups.append(pixels[open_][shared])
+        groups.append((pixels[open_][shared], ground[open_][shared]))
         open_examples = np.setdiff1d(open_examples, explained)
     if not groups:
         raise ValueError(
@@ -151,17 +152,18 @@ def _moved(box: np.ndarray, by: tuple[float, float], shape: tuple[int, ...]) -> 
 
 def _outstanding(
     scenes: Sequence[np.ndarray], boxes: Sequence[np.ndarray], reach: float
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pixels near the corners of boxes that differ from both sides of a line through them.
 
     Args:
         reach: pixels from a corner along each side.
 
     Returns:
-        Their YCrCb, float (n, 3), and the half-side each lies on, int (n,): 8 an example.
+        Their YCrCb, float (n, 3), that of the ground beside each, float (n, 3), and the half-side each lies
+        on, int (n,): 8 an example.
     """
     rows = np.arange(3, OUTSIDE + INSIDE - 3)
-    pixels, places = [], []
+    pixels, grounds, places = [], [], []
     for number, (scene, box) in enumerate(zip(scenes, boxes, strict=True)):
         for turn, halves in enumerate(half_sides(scene, box + _OFF * np.array([-1, -1, 1, 1]))):
             strips = halves[:, :, : int(reach) + 2 * _OFF].astype(float)
@@ -170,11 +172,16 @@ def _outstanding(
             ]
             contrast = np.minimum(*differs)
             best = contrast.argmax(axis=1)
-            colour = np.take_along_axis(strips[:, rows], best[:, None, :, None], axis=1)[:, 0]
+            beside = (strips[:, rows - 3] + strips[:, rows + 3]) / 2
+            colour, ground = (
+                np.take_along_axis(values, best[:, None, :, None], axis=1)[:, 0]
+                for values in (strips[:, rows], beside)
+            )
             corner, column = np.nonzero(contrast.max(axis=1) >= 1)
             pixels.append(colour[corner, column])
+            grounds.append(ground[corner, column])
             places.append(8 * number + 2 * corner + turn)
-    return np.concatenate(pixels), np.concatenate(places)
+    return np.concatenate(pixels), np.concatenate(grounds), np.concatenate(places)
 
 
 def _most_shared(
@@ -200,24 +207,28 @@ def _votes(same: np.ndarray, halves: np.ndarray) -> np.ndarray:
     return (same.astype(np.float32) @ on_half.astype(np.float32) >= 3).sum(axis=1)
 
 
-def _colour(pixels: np.ndarray, outliers: float) -> Colour:
+def _colour(pixels: np.ndarray, ground: np.ndarray, outliers: float) -> Colour:
     """The box in YCrCb in which a mark of these pixels stays in other scenes and at other sizes.
 
     Anti-aliasing and chroma subsampling pull it down and towards grey, but not all the way; a line that is
     wide enough shows its full colour; a mark drawn with two thirds of opacity is lifted by a bright scene.
 
     Args:
+        ground: what is beside each pixel, as ``pixels``.
         outliers: share of the pixels on either side that the box need not hold.
     """
     low, middle, high = np.quantile(pixels, (outliers, 0.5, 1 - outliers), axis=0)
+    beneath = np.median(ground, axis=0)[1:] - 128
     bounds = [(max(0.7 * low[0], 0.4 * middle[0]), high[0] + (255 - high[0]) / 3)]
     tint = middle[1:] - 128
     for axis, (least, most) in enumerate(zip(low[1:] - 128, high[1:] - 128, strict=True)):
         down = 0.3 * least if least > 0 else 0.5 * -least
         up = 0.3 * -most if most < 0 else 0.5 * most
         bottom, top = least - max(down, 5), most + max(up, 5)
-        # Chroma has half the resolution: most lines share theirs with the ground, a few have all of it.
-        bottom, top = min(bottom, _FULL * tint[axis]), max(top, _FULL * tint[axis])
+        # Chroma has half the resolution: most lines share theirs with the ground, a few have all of it. How
+        # far that is depends on the ground: beside blue, violet lines show least of their own blue.
+        full = _FULL * tint[axis], beneath[axis] + _FULL * (tint[axis] - beneath[axis])
+        bottom, top = min(bottom, *full), max(top, *full)
         if abs(tint[axis]) == abs(tint).max() >= 6:  # it is coloured: greys must stay out
             bottom = max(bottom, 0.35 * tint[axis]) if tint[axis] > 0 else bottom
             top = min(top, 0.35 * tint[axis]) if tint[axis] < 0 else top

@@ -87,8 +87,9 @@ def test_family_is_chosen_and_finds_its_marks(scene: MarkScene, learned: Learned
         MarkScene("frame", "closed", seed=63, occluded=True),
         MarkScene("radial", "ring", seed=64, edge=True, pulsing=True),
         MarkScene("beside", "dot", seed=65, marks=2, lock=True),
+        MarkScene("corners", "fixed", seed=8414, marks=2, turning=True, pulsing=True),
     ],
-    ids=["behind a panel", "across the edge", "two, locked on"],
+    ids=["behind a panel", "across the edge", "two, locked on", "two, pulsing on tinted ground"],
 )
 def test_whole_marks_are_found_beside_hidden_and_cut_ones(scene: MarkScene, learned: Learned) -> None:
     scene = replace(scene, size=SMALL, frames=16)
