@@ -66,9 +66,9 @@ def sizes(boxes: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def shape_of(
-    boxes: Sequence[np.ndarray], smaller: float = 0.55, larger: float = 2.0, slack: float = 1.12
+    boxes: Sequence[np.ndarray], smaller: float = 0.48, larger: float = 2.3, slack: float = 1.12
 ) -> dict:
-    """``size_px`` and ``aspect`` of a look, from half to twice the sides of the examples.
+    """``size_px`` and ``aspect`` of a look: a little less than half to a little more than twice the examples.
 
     Args:
         slack: factor by which the aspect may leave that of the examples, where these are no squares.

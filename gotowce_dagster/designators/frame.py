@@ -25,13 +25,18 @@ from gotowce_dagster.designators.profile import FrameLook, Look, RadialLook
 
 MOST = 60
 """Lines of one direction that are looked at in a frame, the longest."""
-GAPS = (0, 4, 8, 14)
-"""Gaps between dashes in pixels that are tried."""
+GAPS = (8, 4, 0, 14)
+"""Gaps between dashes in pixels that are tried. Where examples are found equally well with several, the first
+holds: compression widens gaps."""
 INWARDS = np.array([1, 1, -1, -1])
 """The direction of each edge of a box to its middle."""
 WHOLE = 0.6
 """A side of which less is line has gaps: without any it is the arc of a flat ring, not a side."""
 
+_CLOSED = 0.9
+"""Share of the sides that is line from which they are no dashes."""
+_ON_EDGE = 3.0
+"""Pixels by which the edges of two boxes on one line differ at most."""
 _ENDS = 0.5
 """Share of what sides have of a line that their outer quarters have at least."""
 
@@ -245,6 +250,16 @@ def reaches_corners(scenes: Sequence[Scene], boxes: Sequence[np.ndarray], fill: 
     return not ends or float(np.median(ends)) >= _ENDS * fill
 
 
+def _without_parts(found: Sequence[Sighting]) -> list[Sighting]:
+    """Sightings without those made of two sides of a larger and surer one."""
+    kept: list[Sighting] = []
+    for sighting in sorted(found, key=lambda s: -s.confidence):
+        inwards = [(sighting.box - other.box) * INWARDS for other in kept]
+        if not any((apart > -_ON_EDGE).all() and (np.abs(apart) <= _ON_EDGE).sum() >= 2 for apart in inwards):
+            kept.append(sighting)
+    return kept
+
+
 class Frame:
     """The family of closed and dashed rectangles."""
 
@@ -255,7 +270,7 @@ class Frame:
         if fill < 0.3 or not thin or not reaches_corners(scenes, boxes, fill):
             return []
         looks: list[Look] = []
-        for gap in GAPS if fill < 0.9 else GAPS[:2]:
+        for gap in GAPS if fill < _CLOSED else sorted(GAPS)[:2]:
             if not gap and fill < WHOLE:
                 continue
             looks.append(
@@ -273,7 +288,7 @@ class Frame:
         """See base.Family."""
         assert isinstance(look, FrameLook)
         found = rectangles(scene.mask, look, look.size_px)
-        return [sighting for sighting in found if fits_size(sighting.box, look)]
+        return _without_parts([sighting for sighting in found if fits_size(sighting.box, look)])
 
     def mark_pixels(self, mask: np.ndarray, box: np.ndarray, look: Look) -> np.ndarray:
         """See base.Family: the band of the lines, so that the target's own colours stay."""

@@ -42,8 +42,10 @@ _MOST = 4.0
 """Differences count up to so many times the contrast of a clear line."""
 _REACH = 3
 """Pixels by which a place may lie beside where the reduced picture fits best."""
-_INSIDE, _PART, _SURER = 0.8, 0.4, 0.2
-"""A part of a mark has so much of its box inside, at most so much of its area, and is not surer by more."""
+_INSIDE, _SHARED = 0.8, 0.25
+"""Of two sightings of one mark one has so much of its box inside the other, or they share so much (IoU)."""
+_LARGER = 0.05
+"""Likeness that a sighting twice as large may lack. It explains more; a hook may resemble a small mark."""
 _OPAQUE = 0.2
 """Opacity from which a pixel belongs to the mark when it is erased."""
 USUAL_LIKENESS = (0.45, 0.7)
@@ -63,7 +65,7 @@ class Learned:
             name=draft.name,
             class_name=draft.class_name,
             colours=main_colours(cutout),
-            **shape_of(boxes, smaller=0.8 if fixed else 0.7, larger=1.25 if fixed else 1.4),
+            **(shape_of(boxes, smaller=0.8, larger=1.25) if fixed else shape_of(boxes)),
             thickness_px=2,
             picture=written(cutout),
             likeness=(0.0, 1.0),
@@ -79,10 +81,10 @@ class Learned:
         found = []
         for middle, size in _places(scene.ycrcb, cutout, _sizes(look)):
             sighting = closely(scene.ycrcb, cutout, middle, cutout.sides * (size / cutout.sides.max()), least)
-            confidence = ramp(sighting.confidence, *look.likeness)
-            if confidence > 0.05 and fits_size(sighting.box, look, slack=2):
-                found.append(Sighting(sighting.box, confidence))
-        return without_parts(found)
+            if fits_size(sighting.box, look, slack=2):
+                found.append(sighting)
+        sure = [Sighting(s.box, ramp(s.confidence, *look.likeness)) for s in one_a_mark(found)]
+        return [sighting for sighting in sure if sighting.confidence > 0.05]
 
     def mark_pixels(self, mask: np.ndarray, box: np.ndarray, look: Look) -> np.ndarray:
         """See base.Family. The mask is not looked at."""
@@ -99,16 +101,20 @@ class Learned:
         return found
 
 
-def without_parts(found: list[Sighting]) -> list[Sighting]:
-    """Sightings without those inside another about as sure: a hook of a mark may look like a small mark."""
-    if not found:
-        return found
-    boxes = np.stack([sighting.box for sighting in found])
-    sure = np.array([sighting.confidence for sighting in found])
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    is_inside = sv.box_iou_batch(boxes, boxes, sv.OverlapMetric.IOS) >= _INSIDE
-    is_part = is_inside & (area[:, None] < _PART * area) & (sure >= sure[:, None] - _SURER)
-    return [sighting for sighting, part in zip(found, is_part.any(axis=1), strict=True) if not part]
+def one_a_mark(found: Sequence[Sighting]) -> list[Sighting]:
+    """Of sightings of one mark the one most like it for its size; the confidence is the likeness."""
+    kept: list[Sighting] = []
+    for sighting in sorted(found, key=_worth, reverse=True):
+        pair = np.stack([sighting.box, *(other.box for other in kept)])
+        inside = sv.box_iou_batch(pair[:1], pair[1:], sv.OverlapMetric.IOS).max(initial=0)
+        if inside < _INSIDE and sv.box_iou_batch(pair[:1], pair[1:]).max(initial=0) <= _SHARED:
+            kept.append(sighting)
+    return kept
+
+
+def _worth(sighting: Sighting) -> float:
+    longer = float((sighting.box[2:] - sighting.box[:2]).max())
+    return sighting.confidence + _LARGER * float(np.log2(max(longer, 1.0)))
 
 
 @lru_cache(maxsize=8)

@@ -15,7 +15,7 @@ from gotowce_dagster.designators.cutout import cut_out
 from gotowce_dagster.designators.erase import mark_pixels
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
-from gotowce_dagster.designators.learned import Learned, correlation, likeness, without_parts
+from gotowce_dagster.designators.learned import Learned, correlation, likeness, one_a_mark
 from gotowce_dagster.designators.picture import Cutout, read, written
 from gotowce_dagster.designators.profile import LearnedLook, Profile, read_profile, write_profile
 from gotowce_dagster.designators.relation import usual_target
@@ -198,21 +198,37 @@ def test_calibration_learns_the_picture_of_what_no_family_describes(variant: str
 
 
 @pytest.mark.parametrize(
-    ("other", "confidence", "kept"),
+    ("other", "likeness", "kept"),
     [
-        ([105.0, 105, 145, 145], 0.97, False),
-        ([95.0, 105, 135, 145], 0.6, False),
-        ([105.0, 105, 145, 145], 1.0, True),
-        ([80.0, 105, 120, 145], 0.6, True),
-        ([102.0, 102, 178, 178], 0.6, True),
+        ([105.0, 105, 145, 145], 0.83, ["whole"]),
+        ([95.0, 105, 135, 145], 0.6, ["whole"]),
+        ([105.0, 105, 145, 145], 0.85, ["other"]),
+        ([80.0, 105, 120, 145], 0.6, ["whole", "other"]),
+        ([102.0, 102, 178, 178], 0.6, ["whole"]),
+        ([102.0, 102, 178, 178], 0.81, ["other"]),
+        ([100.0, 100, 260, 260], 0.76, ["other"]),
+        ([100.0, 100, 260, 260], 0.73, ["whole"]),
     ],
-    ids=["a hook of the mark", "beyond its edge", "surer than the whole", "half outside", "nearly as large"],
+    ids=[
+        "a hook of the mark",
+        "beyond its edge",
+        "clearly better than the whole",
+        "half outside",
+        "nearly as large",
+        "nearly as large and better",
+        "the whole is a hook",
+        "the mark with much around it",
+    ],
 )
-def test_a_part_of_a_mark_is_no_smaller_mark(other: list[float], confidence: float, kept: bool) -> None:
-    whole = Sighting(np.array([100.0, 100, 180, 180]), 0.79)
-    part = Sighting(np.array(other), confidence)
-    assert without_parts([part, whole]) == ([part, whole] if kept else [whole])
+def test_of_sightings_of_one_mark_the_best_for_its_size_is_kept(
+    other: list[float], likeness: float, kept: list[str]
+) -> None:
+    both = {
+        "whole": Sighting(np.array([100.0, 100, 180, 180]), 0.79),
+        "other": Sighting(np.array(other), likeness),
+    }
+    assert one_a_mark(list(both.values())) == [both[name] for name in kept]
 
 
-def test_without_sightings_there_are_no_parts() -> None:
-    assert without_parts([]) == []
+def test_without_sightings_no_mark_is_left() -> None:
+    assert one_a_mark([]) == []
