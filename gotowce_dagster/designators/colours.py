@@ -14,6 +14,8 @@ NEAR = np.array([38.0, 15.0, 15.0])
 """Pixels of one colour differ from its middle by at most so much in Y, Cr, Cb."""
 _BACKGROUND = 12_000
 _SEEDS = 500
+_DARKEST = 0.5
+"""Brightness of the darkest shade of a colour, relative to it."""
 _HUE = 22.0
 """Distance from grey in Cr and Cb from which a colour has a hue."""
 
@@ -114,7 +116,9 @@ def _colour(seed: np.ndarray, inside: Sequence[np.ndarray], *, shades: bool = Fa
     if shades and full >= _HUE:
         along = tint @ (seed[1:] - 128) / full
         across = np.abs(tint @ np.array([seed[2] - 128, 128 - seed[1]])) / full
-        own = pixels[(along >= 0.45 * full) & (across <= 0.3 * along + 3)]
+        # On black, halved chroma tints the pixels beside a line too.
+        lit = pixels[:, 0] >= _DARKEST * seed[0]
+        own = pixels[(along >= 0.45 * full) & (across <= 0.3 * along + 3) & lit]
     else:
         own = pixels[(np.abs(pixels - seed) <= NEAR).all(axis=1)]
     low, middle, high = np.quantile(own, (0.03, 0.5, 0.97), axis=0)
