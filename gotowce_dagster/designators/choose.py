@@ -40,6 +40,8 @@ GOOD = 0.85
 """Score below which no family describes the mark well enough, and its own picture is learned too."""
 _SHORT = 0.9
 """Share of the marks a frame of the examples below which what is found in other frames may be too little."""
+_MISSED = 0.5
+"""What it costs a candidate to find nothing in other frames where another finds marks."""
 _FOUND_AT = 0.5
 """IoU from which a sighting is at an example."""
 _FAINT = 0.2
@@ -106,7 +108,8 @@ def candidates(
         draft = Draft(name, class_name, ())
         learned = [_measure(look, frames, boxes) for look in _learned_mark(frames, boxes, draft)]
         learned = [_against_others(_left_out(each, frames, boxes), background, frames) for each in learned]
-        checked = [*(_against_learned(each, learned) for each in checked), *learned]
+        checked += learned
+    checked = _against_each_other(checked, frames)
     # Only now: a look that takes parts of the HUD for marks must not be preferred to one that does not.
     return [
         replace(each, designator=_knowing_hud(each.designator, [*frames, *background], boxes))
@@ -123,11 +126,17 @@ def _good_enough(checked: Sequence[Candidate], frames: Sequence[np.ndarray]) -> 
     return isinstance(best.designator, Designator) or best.unmarked >= _SHORT * _a_frame(frames)
 
 
-def _against_learned(candidate: Candidate, learned: Sequence[Candidate]) -> Candidate:
-    """A candidate, worth less if it finds fewer marks in other frames than the mark's own picture does."""
-    most = max((each.unmarked for each in learned if each.elsewhere == 0), default=0)
-    missed = 1 - candidate.unmarked / most if most else 0
-    return replace(candidate, score=candidate.score - 0.5 * max(missed, 0))
+def _against_each_other(checked: Sequence[Candidate], frames: Sequence[np.ndarray]) -> list[Candidate]:
+    """The candidates, worth less if they find fewer marks in other frames than one without false positives.
+
+    More than the examples have in a frame are no merit.
+    """
+    most = max((each.unmarked for each in checked if each.elsewhere == 0), default=0.0)
+    most = min(most, _a_frame(frames))
+    return [
+        replace(each, score=each.score - _MISSED * max(1 - each.unmarked / most, 0)) if most else each
+        for each in checked
+    ]
 
 
 def _a_frame(frames: Sequence[np.ndarray]) -> float:

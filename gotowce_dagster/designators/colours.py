@@ -14,6 +14,8 @@ NEAR = np.array([38.0, 15.0, 15.0])
 """Pixels of one colour differ from its middle by at most so much in Y, Cr, Cb."""
 _BACKGROUND = 12_000
 _SEEDS = 500
+_PURER = 1.6
+"""Chroma of the purest pixels of a line relative to that of its fringe, at most."""
 _DARKEST = 0.5
 """Brightness of the darkest shade of a colour, relative to it."""
 _HUE = 22.0
@@ -123,6 +125,8 @@ def _colour(seed: np.ndarray, inside: Sequence[np.ndarray], *, shades: bool = Fa
         own = pixels[(np.abs(pixels - seed) <= NEAR).all(axis=1)]
     low, middle, high = np.quantile(own, (0.03, 0.5, 0.97), axis=0)
     low, high = low - np.array([14, 4, 4]), high + np.array([22, 6, 6])
+    purest = _purest(seed, pixels)
+    low[1:], high[1:] = np.minimum(low[1:], purest - 4), np.maximum(high[1:], purest + 4)
     tint = middle[1:] - 128
     for axis in range(2):
         pull = 0.45 * abs(tint[axis])  # thin lines lose chroma
@@ -139,3 +143,20 @@ def _colour(seed: np.ndarray, inside: Sequence[np.ndarray], *, shades: bool = Fa
     low, high = np.clip(low, 0, 255), np.clip(high, 0, 255)
     centre, tolerance = np.round((low + high) / 2).astype(int), np.ceil((high - low) / 2).astype(int)
     return Colour(ycrcb=tuple(centre.tolist()), tolerance=tuple(tolerance.tolist()))
+
+
+def _purest(seed: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Cr and Cb of the purest pixels as bright as the seed and of its hue: the seed may be of a fringe.
+
+    Args:
+        seed: YCrCb, float (3,).
+        pixels: of all examples, YCrCb, float (n, 3).
+    """
+    tint, full = pixels[:, 1:] - 128, float(np.hypot(*(seed[1:] - 128)))
+    if full < _HUE:
+        return seed[1:]
+    direction = (seed[1:] - 128) / full
+    along, across = tint @ direction, np.abs(tint @ np.array([direction[1], -direction[0]]))
+    alike = (np.abs(pixels[:, 0] - seed[0]) <= NEAR[0]) & (across <= 0.15 * along) & (along >= full)
+    reach = float(np.quantile(along[alike], 0.97)) if alike.any() else full
+    return 128 + direction * min(reach, _PURER * full)

@@ -40,6 +40,8 @@ _PROMISING = 0.35
 """Correlation from which a place is looked at closely."""
 _MOST = 4.0
 """Differences count up to so many times the contrast of a clear line."""
+_OTHER = 1.5
+"""Sizes that differ by this factor are those of two places, wherever they are."""
 _REACH = 3
 """Pixels by which a place may lie beside where the reduced picture fits best."""
 _INSIDE, _SHARED = 0.8, 0.25
@@ -146,14 +148,18 @@ def _places(ycrcb: np.ndarray, cutout: Cutout, sizes: np.ndarray) -> list[tuple[
         scores, middles = _peaks(correlation(shown, _reduced(cutout, factor * size)))
         scale = np.array(ycrcb.shape[1::-1]) / small
         found += [(score, middle * scale, size) for score, middle in zip(scores, middles, strict=True)]
-    kept: list[tuple[np.ndarray, float]] = []
-    for _, middle, size in sorted(found, key=lambda place: -place[0]):
-        # A mark shows at neighbouring sizes too.
-        if all(np.abs(middle - other).max() > 0.3 * min(size, near) for other, near in kept):
-            kept.append((middle, size))
-        if len(kept) == _PLACES:
-            break
-    return kept
+    kept: list[tuple[float, np.ndarray, float]] = []
+    for score, middle, size in sorted(found, key=lambda place: -place[0]):
+        # A mark shows at neighbouring sizes too; what is much smaller is its hook.
+        if not any(
+            np.abs(middle - other).max() <= 0.3 * min(size, near)
+            and max(size, near) < _OTHER * min(size, near)
+            for _, other, near in kept
+        ):
+            kept.append((score, middle, size))
+    # Large marks have several hooks that are like small ones, and must not take all places.
+    kept.sort(key=lambda place: -place[0] - _LARGER * np.log2(place[2]))
+    return [(middle, size) for _, middle, size in kept[:_PLACES]]
 
 
 def _peaks(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

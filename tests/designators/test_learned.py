@@ -197,6 +197,22 @@ def test_calibration_learns_the_picture_of_what_no_family_describes(variant: str
     assert [marks(to_ycrcb(image), best.designator, SURE) for image in empty[::3]] == [[]] * 4
 
 
+@pytest.mark.slow
+def test_learned_mark_is_found_at_half_and_twice_the_size(tmp_path: Path) -> None:
+    scene = MarkScene("learned", "sigil", seed=83, frames=12, marks=3)
+    images = decoded(scene, tmp_path)
+    examples = [Example(i, images[i], drawn.mark) for i in (0, 6) for drawn in scene.truth(i)]
+    look = candidates(examples, "mark", "ship")[0].designator
+    assert look.family == "learned"
+    for zoom in (0.5, 2.0):
+        shown = replace(scene, zoom=zoom)
+        skipped = [i for i in range(scene.frames) if i % 4]
+        ious, wrong = accuracy(shown, look, decoded(shown, tmp_path), skipped)
+        assert len(ious) >= 6
+        assert min(ious) >= 0.7
+        assert wrong == 0
+
+
 @pytest.mark.parametrize(
     ("other", "likeness", "kept"),
     [
