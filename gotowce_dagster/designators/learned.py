@@ -34,14 +34,14 @@ STEP = 1.15
 """From one size that is searched for to the next."""
 _MARGIN = 4
 """Pixels around the mark that are compared as well: it changes nothing there."""
-_PLACES = 16
+_PLACES = 24
 """Places of a frame that are looked at closely."""
 _PROMISING = 0.35
 """Correlation from which a place is looked at closely."""
 _MOST = 4.0
 """Differences count up to so many times the contrast of a clear line."""
-_OTHER = 1.5
-"""Sizes that differ by this factor are those of two places, wherever they are."""
+_OTHER = 1.25
+"""Sizes that differ by more are looked at closely both: the reduced picture tells them badly apart."""
 _REACH = 3
 """Pixels by which a place may lie beside where the reduced picture fits best."""
 _INSIDE, _SHARED = 0.8, 0.25
