@@ -77,3 +77,11 @@ def test_labelled_targets_tell_whether_they_come_in_crowds(
     if rows.empty:
         rows = pd.DataFrame(columns=["video", "frame_index", "image", "kind", "profile", "split"])
     assert in_crowds(tmp_path, rows) == crowds
+
+
+@pytest.mark.parametrize("kept_out", [{"split": "val"}, {"kind": "unknown"}], ids=["validation", "unknown"])
+def test_only_labelled_frames_of_training_tell_of_crowds(tmp_path: Path, kept_out: dict[str, str]) -> None:
+    stars = [_around(*_STARS[20])] * 3
+    rows = _dataset(tmp_path, [*stars, *([list(map(float, _SHIP))] * 7)])
+    assert in_crowds(tmp_path, rows) == {"game"}
+    assert in_crowds(tmp_path, pd.concat([rows[:3].assign(**kept_out), rows[3:]])) == set()
