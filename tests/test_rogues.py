@@ -14,7 +14,7 @@ import yaml
 
 from gotowce_dagster.config.detector_settings import MoondreamSettings
 from gotowce_dagster.core import hub_models, trust, weights
-from gotowce_dagster.core.errors import GotowceError, InputError, MissingWeightsError
+from gotowce_dagster.core.errors import InputError, MissingWeightsError
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.detectors.local.moondream import Moondream
 from gotowce_dagster.detectors.local.yolo import load
@@ -254,14 +254,14 @@ def test_a_folder_that_brings_code_is_not_asked_about(trap: Trap, mine: Path) ->
 
 
 def test_edgetam(trap: Trap, mine: Path) -> None:
-    folder = mine / "EdgeTAM-hf"
+    folder = mine / "folder"  # of published weights the missing file would be asked for at the hub
     folder.mkdir(parents=True)
     (folder / "config.json").write_text('{"model_type": "edgetam_video"}', encoding="utf-8")
     trap.archive(folder / "model.safetensors")
     trap.archive(folder / "pytorch_model.bin")
     for _ in range(2):
-        with pytest.raises(GotowceError):
-            edgetam_model.model.__wrapped__("video", "EdgeTAM-hf", 64, "cpu")
+        with pytest.raises(MissingWeightsError, match="damaged, or not EdgeTAM"):
+            edgetam_model.model.__wrapped__("video", "folder", 256, "cpu")
         (folder / "model.safetensors").unlink(missing_ok=True)
     trap.assert_not_sprung()
 
