@@ -48,6 +48,8 @@ _INSIDE, _SHARED = 0.8, 0.25
 """Of two sightings of one mark one has so much of its box inside the other, or they share so much (IoU)."""
 _LARGER = 0.05
 """Likeness that a sighting twice as large may lack. It explains more; a hook may resemble a small mark."""
+_GAINED = 0.3
+"""Likeness that other sizes of a place add at most."""
 _OPAQUE = 0.2
 """Opacity from which a pixel belongs to the mark when it is erased."""
 USUAL_LIKENESS = (0.45, 0.7)
@@ -80,11 +82,12 @@ class Learned:
         """See base.Family."""
         assert isinstance(look, LearnedLook)
         cutout, least = _picture(look.picture), max(look.likeness[0] - 0.15, 0.15)
-        found = []
-        for middle, size in _places(scene.ycrcb, cutout, _sizes(look)):
-            sighting = closely(scene.ycrcb, cutout, middle, cutout.sides * (size / cutout.sides.max()), least)
-            if fits_size(sighting.box, look, slack=2):
-                found.append(sighting)
+        first = [
+            _first(scene.ycrcb, cutout, middle, cutout.sides * (size / cutout.sides.max()))
+            for middle, size in _places(scene.ycrcb, cutout, _sizes(look))
+        ]
+        found = [_refined(scene.ycrcb, cutout, sighting, least) for sighting in _worth_refining(first)]
+        found = [sighting for sighting in found if fits_size(sighting.box, look, slack=2)]
         sure = [Sighting(s.box, ramp(s.confidence, *look.likeness)) for s in one_a_mark(found)]
         return [sighting for sighting in sure if sighting.confidence > 0.05]
 
@@ -227,18 +230,12 @@ def _correlated(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return cv2.copyMakeBorder(full, top, below, left, right, cv2.BORDER_CONSTANT, value=0)
 
 
-def closely(
-    ycrcb: np.ndarray, cutout: Cutout, middle: np.ndarray, sides: np.ndarray, least: float = 0.15
-) -> Sighting:
-    """The place and size near these at which a frame is most like the mark; the confidence is its likeness.
-
-    Args:
-        middle: x, y.
-        sides: width and height.
-        least: likeness from which sizes beside the given one are tried.
-    """
+def _first(ycrcb: np.ndarray, cutout: Cutout, middle: np.ndarray, sides: np.ndarray) -> Sighting:
     reach = _REACH + int(np.ceil(0.6 * max(sides) / COARSE))
-    best = _at(ycrcb, cutout, middle, sides, reach)
+    return _at(ycrcb, cutout, middle, sides, reach)
+
+
+def _refined(ycrcb: np.ndarray, cutout: Cutout, best: Sighting, least: float) -> Sighting:
     for steps, reach in ((1.07, 2), (1.03, 1)):
         if best.confidence < least:
             break
@@ -248,6 +245,16 @@ def closely(
             sighting = _at(ycrcb, cutout, middle, sides * factor, reach)
             best = max(best, sighting, key=lambda s: s.confidence)
     return best
+
+
+def _worth_refining(found: Sequence[Sighting]) -> list[Sighting]:
+    """Sightings without those inside or around one that is more like the mark at whatever size they have."""
+    if not found:
+        return []
+    boxes, sure = np.stack([s.box for s in found]), np.array([s.confidence for s in found])
+    same = sv.box_iou_batch(boxes, boxes, sv.OverlapMetric.IOS) >= _INSIDE
+    beaten = np.any(same & (sure > sure[:, None] + _GAINED), axis=1)
+    return [found[k] for k in np.flatnonzero(~beaten)]
 
 
 def _at(ycrcb: np.ndarray, cutout: Cutout, middle: np.ndarray, sides: np.ndarray, reach: int) -> Sighting:
