@@ -39,7 +39,7 @@ def propose(corners: Corners, designator: Designator, mask: np.ndarray, limit: i
     _, first = np.unique(np.round(boxes / 4), axis=0, return_index=True)
     boxes = boxes[np.sort(first)]
     if designator.free_aspect:  # any two corners make a box then, and a HUD has many
-        limit *= 4
+        limit *= 16
         near = np.triu(np.abs(boxes[:, None] - boxes).max(axis=-1) <= 2, 1)[: 8 * limit, : 8 * limit]
         boxes = boxes[: 8 * limit][~near.any(axis=0)]
     return boxes[:limit]
