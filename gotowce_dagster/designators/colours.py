@@ -116,8 +116,7 @@ def _colour(seed: np.ndarray, inside: Sequence[np.ndarray], *, shades: bool = Fa
     pixels = np.concatenate(inside)
     tint, full = pixels[:, 1:] - 128, float(np.hypot(*(seed[1:] - 128)))
     if shades and full >= _HUE:
-        along = tint @ (seed[1:] - 128) / full
-        across = np.abs(tint @ np.array([seed[2] - 128, 128 - seed[1]])) / full
+        along, across = _by_hue(tint, seed[1:] - 128)
         # On black, halved chroma tints the pixels beside a line too.
         lit = pixels[:, 0] >= _DARKEST * seed[0]
         own = pixels[(along >= 0.45 * full) & (across <= 0.3 * along + 3) & lit]
@@ -155,8 +154,13 @@ def _purest(seed: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     tint, full = pixels[:, 1:] - 128, float(np.hypot(*(seed[1:] - 128)))
     if full < _HUE:
         return seed[1:]
-    direction = (seed[1:] - 128) / full
-    along, across = tint @ direction, np.abs(tint @ np.array([direction[1], -direction[0]]))
+    along, across = _by_hue(tint, seed[1:] - 128)
     alike = (np.abs(pixels[:, 0] - seed[0]) <= NEAR[0]) & (across <= 0.15 * along) & (along >= full)
     reach = float(np.quantile(along[alike], 0.97)) if alike.any() else full
-    return 128 + direction * min(reach, _PURER * full)
+    return 128 + (seed[1:] - 128) * min(reach / full, _PURER)
+
+
+def _by_hue(tints: np.ndarray, hue: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far tints (n, 2) lie along a hue (2,) and how far, without sign, across it: (n,) each."""
+    direction = hue / np.hypot(*hue)
+    return tints @ direction, np.abs(tints @ np.array([direction[1], -direction[0]]))

@@ -28,6 +28,8 @@ MOST = 60
 GAPS = (8, 4, 0, 14)
 """Gaps between dashes in pixels that are tried. Where examples are found equally well with several, the first
 holds: compression widens gaps."""
+CLOSED_GAPS = (0, 4)
+"""Of lines without dashes, in which compression may leave narrow ones."""
 INWARDS = np.array([1, 1, -1, -1])
 """The direction of each edge of a box to its middle."""
 WHOLE = 0.6
@@ -270,7 +272,7 @@ class Frame:
         if fill < 0.3 or not thin or not reaches_corners(scenes, boxes, fill):
             return []
         looks: list[Look] = []
-        for gap in GAPS if fill < _CLOSED else sorted(GAPS)[:2]:
+        for gap in GAPS if fill < _CLOSED else CLOSED_GAPS:
             if not gap and fill < WHOLE:
                 continue
             looks.append(

@@ -83,7 +83,7 @@ class Learned:
         assert isinstance(look, LearnedLook)
         cutout, least = _picture(look.picture), max(look.likeness[0] - 0.15, 0.15)
         first = [
-            _first(scene.ycrcb, cutout, middle, cutout.sides * (size / cutout.sides.max()))
+            _nearby(scene.ycrcb, cutout, middle, cutout.sides * (size / cutout.sides.max()))
             for middle, size in _places(scene.ycrcb, cutout, _sizes(look))
         ]
         found = [_refined(scene.ycrcb, cutout, sighting, least) for sighting in _worth_refining(first)]
@@ -118,6 +118,7 @@ def one_a_mark(found: Sequence[Sighting]) -> list[Sighting]:
 
 
 def _worth(sighting: Sighting) -> float:
+    """The likeness, and what a large sighting has in advance."""
     longer = float((sighting.box[2:] - sighting.box[:2]).max())
     return sighting.confidence + _LARGER * float(np.log2(max(longer, 1.0)))
 
@@ -230,12 +231,14 @@ def _correlated(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return cv2.copyMakeBorder(full, top, below, left, right, cv2.BORDER_CONSTANT, value=0)
 
 
-def _first(ycrcb: np.ndarray, cutout: Cutout, middle: np.ndarray, sides: np.ndarray) -> Sighting:
+def _nearby(ycrcb: np.ndarray, cutout: Cutout, middle: np.ndarray, sides: np.ndarray) -> Sighting:
+    """Where near a middle (x, y) a frame is most like a mark of these sides; the confidence says how much."""
     reach = _REACH + int(np.ceil(0.6 * max(sides) / COARSE))
     return _at(ycrcb, cutout, middle, sides, reach)
 
 
 def _refined(ycrcb: np.ndarray, cutout: Cutout, best: Sighting, least: float) -> Sighting:
+    """The sighting at the size near its own that is most like the mark; unchanged below a likeness."""
     for steps, reach in ((1.07, 2), (1.03, 1)):
         if best.confidence < least:
             break

@@ -9,6 +9,9 @@ SHORT = 0.8
 """Arms shorter than this times the shortest of the profile, as fractions of the side, need more corners:
 a game may draw short arms around a large target, but two such corners far apart are two letters somewhere."""
 
+_ANY_SHAPE = 16
+"""So many times as many boxes are proposed where marks have any shape: any two corners make one then."""
+
 
 def propose(corners: Corners, designator: Designator, mask: np.ndarray, limit: int = 12) -> np.ndarray:
     """Boxes that two or more corners agree on, best supported first.
@@ -17,7 +20,7 @@ def propose(corners: Corners, designator: Designator, mask: np.ndarray, limit: i
         mask: uint8 (H, W) of 0 and 1; the frame's size bounds the side when the profile does not.
 
     Returns:
-        float (n, 4) xyxy, exclusive end, at most ``limit``.
+        float (n, 4) xyxy, exclusive end, at most ``limit``, of marks of any shape _ANY_SHAPE times as many.
     """
     pairs = [_pair_boxes(corners, designator)]
     if designator.free_aspect:
@@ -38,10 +41,11 @@ def propose(corners: Corners, designator: Designator, mask: np.ndarray, limit: i
     boxes = boxes[ranked[((count > 2) | long_enough)[ranked]]]
     _, first = np.unique(np.round(boxes / 4), axis=0, return_index=True)
     boxes = boxes[np.sort(first)]
-    if designator.free_aspect:  # any two corners make a box then, and a HUD has many
-        limit *= 16
-        near = np.triu(np.abs(boxes[:, None] - boxes).max(axis=-1) <= 2, 1)[: 8 * limit, : 8 * limit]
-        boxes = boxes[: 8 * limit][~near.any(axis=0)]
+    if designator.free_aspect:
+        limit *= _ANY_SHAPE
+        boxes = boxes[: 2 * limit]
+        near = np.triu(np.abs(boxes[:, None] - boxes).max(axis=-1) <= 2, 1)
+        boxes = boxes[~near.any(axis=0)]
     return boxes[:limit]
 
 
