@@ -80,8 +80,10 @@ def report(
     """Render the report as HTML."""
     params = project.params.evaluation
     curves = training_curves(pd.read_csv(project.paths.model / "results.csv"))
+    # What the model began from explains its figures, so it precedes them.
+    first = _without_marks(findings, params)
     sections = [
-        _without_marks(findings, params),
+        replace(first, notes=[*of_project.finetuned_model(project).notes, *first.notes]),
         _results(findings, scored, plots),
         *(_measured(project, findings, name, scored[name]) for name in MEASURES if scored[name]),
         _review(project, reviewed),
