@@ -13,7 +13,7 @@ docs/pictures/ablation.png.
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -52,7 +52,6 @@ from gotowce_dagster.video.decode import probe, read_frames
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "ablation.png"
 ENLARGED, ENLARGED_SIDES, ENLARGED_LEAST = 8, 4, 150
 LARGE = f"{ENLARGED}x enlarged"
-SIZES = (256, 448, 512)
 Trust = Callable[[pd.DataFrame], pd.Series]
 
 
@@ -131,12 +130,16 @@ def main() -> None:
     )
     parser.add_argument("footage", type=Path, nargs="?", default=SAMPLES)
     parser.add_argument("--weights", default="sam2_hiera_tiny_image.pt", choices=CONFIGS)
-    parser.add_argument("--quick", action="store_true", help="one frame, no warm-up, no picture")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one frame in float32, no warm-up, no crops at 512 pixels, no picture",
+    )
     arguments = parser.parse_args()
     project = Project.find(Path(__file__).parent)
     cases = list(islice(read_cases(arguments.footage, project), 1 if arguments.quick else None))
     pd.set_option("display.width", 200)
-    compared = against_plain(cases, arguments.weights, project, warm_up=not arguments.quick)
+    compared = against_plain(cases, arguments.weights, project, quick=arguments.quick)
     print(f"\n{arguments.weights}, {len(cases)} frames, each with one target")
     print(summary(compared).to_string())
     print(speed(compared).to_string())
@@ -150,7 +153,10 @@ def main() -> None:
           f"lowest IoU among them {ours.loc[ours['verdict'] == 'accept', 'iou'].min():.2f}; "
           f"wrong (below {WRONG}) {(ours['iou'] < WRONG).sum()}")  # fmt: skip
     plain = compared[compared["method"] == "plain, float32"].assign(method="plain: box on the whole frame")
-    table = pd.concat([ablation(arguments.footage, cases, arguments.weights, project), plain])
+    methods = {
+        name: method for name, method in METHODS.items() if not (arguments.quick and method.input_px == 512)
+    }
+    table = pd.concat([ablation(arguments.footage, cases, arguments.weights, project, methods), plain])
     print("\nAblation: IoU of boxes")
     print(ablation_summary(table).to_string())
     if arguments.quick:
@@ -159,7 +165,7 @@ def main() -> None:
     print(f"plotted in {PICTURE}")
 
 
-def against_plain(cases: Sequence[Case], weights: str, project: Project, *, warm_up: bool) -> pd.DataFrame:
+def against_plain(cases: Sequence[Case], weights: str, project: Project, *, quick: bool) -> pd.DataFrame:
     """Compare with the plain method: columns game, method, iou, seconds, verdict (of ours)."""
     params = project.params.masks
     segmenter = build_segmenter(f"sam2:{weights}", params)
@@ -168,9 +174,9 @@ def against_plain(cases: Sequence[Case], weights: str, project: Project, *, warm
         "ours": lambda case: segment_targets(case.image, case.detection, segmenter, params),
         "plain, float32": lambda case: plain_box(plain, case, segmenter.device, half=False),
     }
-    if half_precision(segmenter.device):
+    if half_precision(segmenter.device) and not quick:
         methods["plain, bfloat16"] = lambda case: plain_box(plain, case, segmenter.device, half=True)
-    for method in methods.values() if warm_up else ():  # the first call loads and plans
+    for method in () if quick else methods.values():  # the first call loads and plans
         method(cases[0])
     rows = []
     for case in cases:
@@ -203,15 +209,17 @@ def plain_box(predictor, case: Case, device: str, half: bool) -> pd.DataFrame:
     return pd.DataFrame([window.box] if window else [], columns=BOX)
 
 
-def ablation(footage: Path, cases: Sequence[Case], weights: str, project: Project) -> pd.DataFrame:
+def ablation(
+    footage: Path, cases: Sequence[Case], weights: str, project: Project, methods: Mapping[str, Method]
+) -> pd.DataFrame:
     """Run the ablation: columns game, method, iou, one row per case and method."""
     params = project.params.masks
     segmenters = {
         px: build_segmenter(f"sam2:{weights}", params.model_copy(update={"input_px": px, "second_look": 1.0}))
-        for px in SIZES
+        for px in {method.input_px for method in methods.values()}
     }
     beside = {
-        method.input_px: segmenters[method.input_px] for method in METHODS.values() if method.neighbours
+        method.input_px: segmenters[method.input_px] for method in methods.values() if method.neighbours
     }
     rows = []
     for case in cases:
@@ -220,14 +228,14 @@ def ablation(footage: Path, cases: Sequence[Case], weights: str, project: Projec
         seen += [candidates_of_case(other, time_s, beside, params) for other, time_s in near]
         rows += [
             (case.game, name, iou(box_by(method, seen, params), case.truth))
-            for name, method in METHODS.items()
+            for name, method in methods.items()
         ]
     for case in map(enlarged, cases):
         if np.ptp(case.truth[[0, 2]]) >= ENLARGED_LEAST:
             seen = [candidates_of_case(case, 0.0, segmenters, params)]
             rows += [
                 (LARGE, name, iou(box_by(method, seen, params), case.truth))
-                for name, method in METHODS.items()
+                for name, method in methods.items()
             ]
     return pd.DataFrame(rows, columns=["game", "method", "iou"])
 

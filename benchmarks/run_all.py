@@ -91,7 +91,7 @@ BENCHMARKS = (
     ),
     Benchmark("cluster", by_hand="needs what `make test-cluster` installs, and minutes"),
 )
-_IMPORTED = ("cv2", "pandas", "av", "supervision", "torch", "ultralytics")
+_IMPORTED = ("cv2", "pandas", "av", "supervision", "torch", "torchvision", "ultralytics")
 """What most of them import, with what that imports in turn."""
 
 

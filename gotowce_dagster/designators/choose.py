@@ -104,7 +104,7 @@ def candidates(
         if time.process_time() > deadline and checked:
             break
         checked.append(_against_others(_left_out(candidate, frames, boxes), background, frames))
-    if not _good_enough(checked, frames):
+    if not _good_enough(checked, _a_frame(frames) if background else 0.0):
         draft = Draft(name, class_name, ())
         learned = [_measure(look, frames, boxes) for look in _learned_mark(frames, boxes, draft)]
         learned = [_against_others(_left_out(each, frames, boxes), background, frames) for each in learned]
@@ -117,13 +117,17 @@ def candidates(
     ]
 
 
-def _good_enough(checked: Sequence[Candidate], frames: Sequence[np.ndarray]) -> bool:
-    """Whether the best of the classic families leaves nothing to be wished for."""
+def _good_enough(checked: Sequence[Candidate], expected: float) -> bool:
+    """Whether the best of the classic families leaves nothing to be wished for.
+
+    Args:
+        expected: marks in a frame without examples; 0 if no such frame was looked at.
+    """
     best = max(checked, key=_rank, default=None)
     if best is None or best.score < GOOD:
         return False
     # Corners that fit are nothing else, however many frames show no mark.
-    return isinstance(best.designator, Designator) or best.unmarked >= _SHORT * _a_frame(frames)
+    return isinstance(best.designator, Designator) or best.unmarked >= _SHORT * expected
 
 
 def _against_each_other(checked: Sequence[Candidate], frames: Sequence[np.ndarray]) -> list[Candidate]:

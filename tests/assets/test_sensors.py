@@ -83,7 +83,10 @@ with make_lock(".dvc/tmp/lock"):
 """
 
 
-def test_a_lock_that_is_being_written_is_read_again_later(clone: Project) -> None:
+def test_a_lock_that_is_being_written_is_read_again_later(
+    clone: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dvc.lock.DEFAULT_TIMEOUT", 0.5)
     os.utime(film(clone.paths.raw / "clip.mp4"), (0, 0))
     DvcRepo(clone.paths.root).stale()  # makes .dvc/tmp
     cut = "schema: '2.0'\nstages:\n  masks@a:\n    cmd: 'x"

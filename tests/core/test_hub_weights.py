@@ -21,7 +21,8 @@ TENSORS = safetensors(500_000)
 
 
 _ASK = """
-import json, sys
+import json, sys, time
+time.sleep = lambda seconds: None  # huggingface_hub waits before it asks again
 from gotowce_dagster.core import weights
 from gotowce_dagster.core.errors import MissingWeightsError
 commit, digest, again = sys.argv[1:]

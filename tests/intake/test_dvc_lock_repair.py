@@ -239,7 +239,10 @@ with make_lock(".dvc/tmp/lock"):
 """
 
 
-def test_a_caller_that_must_not_wait_gets_an_error_if_the_lock_is_busy(repo: DvcRepo) -> None:
+def test_a_caller_that_must_not_wait_gets_an_error_if_the_lock_is_busy(
+    repo: DvcRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dvc.lock.DEFAULT_TIMEOUT", 0.5)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER],
         cwd=repo.root,
