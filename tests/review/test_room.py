@@ -275,6 +275,7 @@ def test_names_in_any_script(label_studio: Running) -> None:
 
 def test_a_server_failure_midway_loses_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulling, "_BATCH", 2)
+    monkeypatch.setattr("label_studio_sdk.core.http_client.INITIAL_RETRY_DELAY_SECONDS", 0.05)
     token = desk.token
 
     with cut_line(desk.room.url) as line, pytest.raises(ServerDownError, match="stopped responding"):
