@@ -3,13 +3,13 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.run_all import BENCHMARKS
 from tests.conftest import ROOT
-from tests.support.warm import python
 
 _PARTS = {"run_all", "ratios", "truth_rows", "erase_classifiers", "stand_ins"}
 """Modules of the folder that measure nothing by themselves."""
@@ -19,7 +19,7 @@ def run_all(out: Path, *words: str) -> tuple[int, str, dict[str, str]]:
     """What all benchmarks end with when they run quickly, what they print, and the outcome of each."""
     environment = {name: value for name, value in os.environ.items() if name != "LABEL_STUDIO_URL"}
     done = subprocess.run(
-        [python(), "-m", "benchmarks.run_all", "--quick", "--out", out, *words],
+        [sys.executable, "-m", "benchmarks.run_all", "--quick", "--out", out, *words],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -50,10 +50,9 @@ def _needles(secret: str) -> Iterator[tuple[list[str], int]]:
 
 
 def _without(text: str, letters: Sequence[str], least: int) -> str:
-    parts, done = [], 0
-    for found in _start(tuple(letters[:least])).finditer(text):
-        if found.start() < done:
-            continue
+    parts, done, begins = [], 0, _start(tuple(letters[:least]))
+    # From the end of each: one begins directly behind another, whatever they have in common.
+    while found := begins.search(text, done):
         end = found.end()
         for letter in letters[least:]:
             more = _forms(letter).match(text, end)

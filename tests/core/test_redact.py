@@ -89,6 +89,10 @@ def test_no_form_of_any_key_is_left(key: str, before: str, behind: str) -> None:
     assert HIDDEN in redact(encoded, [key])
 
 
+def test_a_key_directly_behind_itself_goes() -> None:
+    assert redact("0" * 18, ["0" * 9]) == 2 * HIDDEN
+
+
 def test_keys_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("MY_API_KEY", "a" * 20),

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_a_frame_has_the_same_pixels_however_it_is_reached(clip: str) -> None:
     by_number = decoded(SHARED / clip)(range(3, probe(SHARED / clip).frames, 7))
     index, image = next(by_number)
     compared = 0
-    for frame in read_frames(SHARED / clip):
+    for frame in islice(read_frames(SHARED / clip), 300):
         if frame.index == index:
             assert np.array_equal(frame.rgb(), image), f"frame {index}"
             compared += 1

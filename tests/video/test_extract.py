@@ -169,7 +169,7 @@ def test_parallel_spans_equal_sequential_reading(
         pytest.param("a.mp4", "libx264", {"g": "10", "bf": "3"}, id="reordered frames"),
         pytest.param("a.mkv", "libx264", {"g": "10", "bf": "3"}, id="stamps rounded to milliseconds"),
         pytest.param("a.mkv", "libx265", {"x265-params": "keyint=10:log-level=none"}, id="HEVC"),
-        pytest.param("a.webm", "libvpx-vp9", {"g": "10"}, id="VP9"),
+        pytest.param("a.webm", "libvpx-vp9", {"g": "10", "deadline": "realtime", "cpu-used": "8"}, id="VP9"),
         pytest.param("a.mov", "mjpeg", {}, id="only key frames"),
     ],
 )
