@@ -81,7 +81,10 @@ def calibrate(
                 "picture": picture,
                 "unseen": unseen,
                 "expectation": check.expectation if check else None,
-                "proposed_frames": list(check.proposed) if check else [],
+                "caution": check.caution if check else "",
+                "proposed_frames": [{"clip": clip, "frame_index": index} for clip, index in check.proposed]
+                if check
+                else [],
                 "notes": learned.notes,
             }
         )
@@ -91,9 +94,12 @@ def calibrate(
     console.say(console.bold(out), f" now contains {designator}; check {picture}")
     if check and unseen:
         console.say(f"{check.expectation}: {unseen}")
-        if check.proposed:
-            frames = ",".join(map(str, check.proposed))
-            console.say(f"Another box would help most in: gotowce mark {video[0]} --frames {frames}")
+        if check.caution:
+            console.note(check.caution)
+        for each in video:
+            name = video_file(each).name
+            if frames := ",".join(str(index) for clip, index in check.proposed if clip == name):
+                console.say(f"Another box would help most in: gotowce mark {each} --frames {frames}")
     if keys:
         console.say(
             f"Kept as ground truth of {', '.join(keys)}; the profile was learned from these boxes, so its "

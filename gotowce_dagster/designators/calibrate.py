@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import supervision as sv
+from pydantic import ValidationError
 
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.designators.arms import Search
@@ -30,6 +31,8 @@ _NEXT = (
     "Draw the boxes tight around the whole mark and nothing else, all around the same kind of mark, add two "
     "or three from frames with another background, and calibrate again"
 )
+LEAST_PX = 9
+"""Longer side in pixels of the smallest mark that has parts to learn."""
 _RECOGNISED = 0.5
 """An example is recognised from this confidence on, as by the ``bracket`` detector by default."""
 
@@ -97,7 +100,7 @@ def calibrate(
     material = read_material(clips, boxes)
     examples, drawn = material.examples, [example.box for example in material.examples]
     some = material.unseen[:: max(len(material.unseen) // 6, 1)]
-    background = [image for _, image in [*material.empty, *some]]
+    background = [shown.image for shown in [*material.empty, *some]]
     chosen = candidates(examples, name, class_name, background)
     if not chosen or chosen[0].score <= _WORTHLESS:
         raise InputError(f"{boxes}: {_why_none(examples, chosen)}; nothing is saved. {_NEXT}")
@@ -125,11 +128,17 @@ def _why_none(examples: Sequence[Example], chosen: Sequence[Candidate]) -> str:
             f"{len(examples)} examples and {best.elsewhere + best.unmarked:.0f} other places a frame: it "
             f"would match the scene's ground or HUD"
         )
+    none = f"none of the {len(examples)} examples is recognised by any family"
+    size = float(np.median([(example.box[2:] - example.box[:2]).max() for example in examples]))
+    if size < LEAST_PX:
+        return f"{none}: the boxes are {size:.0f} pixels large, and a mark needs about {LEAST_PX}"
     try:
         learn(examples, "mark", "target")
+    except ValidationError:  # what was measured is no designator; its words are not for people
+        return none
     except ValueError as error:
-        return f"none of the {len(examples)} examples is recognised by any family ({error})"
-    return f"none of the {len(examples)} examples is recognised by any family"
+        return f"{none} ({error})"
+    return none
 
 
 def _fit(example: Example, designator: AnyDesignator) -> Fit:

@@ -102,9 +102,11 @@ def check_picture(check: SelfCheck, class_name: str, most: int = 8) -> np.ndarra
         for finding in found[:: max(len(found) // most, 1)][:most]:
             boxes = from_boxes(finding.box, class_name=[class_name])
             images.append(
-                closeup(finding.image, boxes, [""], box=finding.box, side=_SIDE, margin=max(_MARGIN, 0.8))
+                closeup(
+                    finding.shown.image, boxes, [""], box=finding.box, side=_SIDE, margin=max(_MARGIN, 0.8)
+                )
             )
-            captions.append(f"frame {finding.frame_index}: {kind}\nconfidence {finding.confidence:.2f}")
+            captions.append(f"frame {finding.shown.frame_index}: {kind}\nconfidence {finding.confidence:.2f}")
     if not images:
         images, captions = (
             [np.zeros((_SIDE, _SIDE, 3), np.uint8)],

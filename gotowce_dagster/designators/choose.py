@@ -306,7 +306,9 @@ def _knowing_hud(
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    return one is other or (one.shape == other.shape and np.array_equal(one[::16, ::16], other[::16, ::16]))
+    if one is other or one.shape != other.shape:
+        return one is other
+    return np.array_equal(one[::16, ::16], other[::16, ::16]) and np.array_equal(one, other)
 
 
 def _ious(drawn: np.ndarray, found: Sequence[Sighting]) -> np.ndarray:

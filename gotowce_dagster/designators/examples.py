@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,16 @@ class Example:
     """float (4,): xyxy in pixels, exclusive end."""
 
 
+class Shown(NamedTuple):
+    """A frame without an example."""
+
+    clip: str
+    """Name of the video file."""
+    frame_index: int
+    image: np.ndarray
+    """RGB uint8 (H, W, 3)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Material:
     """The examples and the test frames of a calibration."""
@@ -39,10 +50,9 @@ class Material:
     examples: Sequence[Example]
     targets: Sequence[np.ndarray | None]
     """Box xyxy float (4,) of the target of each example, where one is drawn."""
-    unseen: Sequence[tuple[int, np.ndarray]]
-    """Frames without an example: frame_index, RGB uint8 (H, W, 3)."""
-    empty: Sequence[tuple[int, np.ndarray]] = ()
-    """Frames in which a human found no mark, likewise."""
+    unseen: Sequence[Shown]
+    empty: Sequence[Shown] = ()
+    """Frames in which a human found no mark."""
 
 
 def read_material(clips: Sequence[Path], boxes: Path) -> Material:
@@ -54,13 +64,26 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
             The label ``none`` names frames without a mark.
 
     Raises:
-        InputError: fewer than three boxes on these videos, or frames or places that they do not have.
+        InputError: fewer than three boxes on these videos, frames or places that they do not have, or a
+            frame with a mark and the label ``none``; two videos of one name.
     """
+    names = [clip.name for clip in clips]
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"{boxes}: two of the videos are called {max(names, key=names.count)}, so rows fit both; rename "
+            "one of the files, and its rows"
+        )
     rows = _rows_of(clips, boxes)
     examples, targets, unseen, empty = [], [], [], []
     for clip in clips:
         own = rows[rows["clip"].isin((clip.name, clip.stem))]
         marked = own[own["label"].eq("designator")]
+        both = set(marked["frame_index"]) & set(own["frame_index"][own["label"].eq("none")])
+        if both:
+            raise InputError(
+                f"{boxes}: frame {min(both)} of {clip.name} has a box and the label `none`, which says that "
+                "it shows no mark; remove one of the two"
+            )
         others = _spread_between(probe(clip).frames, set(own["frame_index"]), UNSEEN // len(clips) + 1)
         frames = {f.index: f.rgb() for f in read_frames(clip, {*own["frame_index"], *others})}
         if missing := sorted(set(own["frame_index"]) - set(frames)):
@@ -68,17 +91,20 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
         for index, box in zip(marked["frame_index"], marked[BOX].to_numpy(float), strict=True):
             examples.append(Example(int(index), frames[index], box))
             targets.append(_target_of(own, int(index), box))
-        unseen += [(i, frames[i]) for i in others if i in frames]
-        empty += [(i, frames[i]) for i in own["frame_index"][own["label"].eq("none")]]
+        unseen += [Shown(clip.name, i, frames[i]) for i in others if i in frames]
+        empty += [Shown(clip.name, int(i), frames[i]) for i in own["frame_index"][own["label"].eq("none")]]
     for example in examples:
         _refuse_outside(boxes, example)
     return Material(examples, targets, unseen, empty)
 
 
 def _spread_between(frames: int, taken: Collection[int], count: int) -> list[int]:
-    """Evenly spaced frames that are not taken, at most ``count``."""
-    free = [i for i in np.linspace(0, frames - 1, 2 * count).round().astype(int).tolist() if i not in taken]
-    return free[:: max(len(free) // count, 1)][:count]
+    """Evenly spaced frames that are not taken, at most ``count``, from the first free one to the last."""
+    places = np.linspace(0, frames - 1, min(2 * count + len(taken), frames)).round().astype(int)
+    free = [index for index in np.unique(places).tolist() if index not in taken]
+    return (
+        [free[k] for k in np.unique(np.linspace(0, len(free) - 1, count).round().astype(int))] if free else []
+    )
 
 
 def _target_of(rows: pd.DataFrame, frame_index: int, box: np.ndarray) -> np.ndarray | None:
@@ -96,7 +122,7 @@ def _rows_of(videos: Sequence[Path], boxes: Path) -> pd.DataFrame:
     truth = pd.concat(tables).drop_duplicates()
     own = truth["clip"].isin([name for pair in names.values() for name in pair])
     rows = truth[own & truth["label"].isin(("designator", "none", *TARGETS))]
-    rows = rows.drop_duplicates(["clip", "frame_index", "x1", "y1", "label"])
+    rows = rows.drop_duplicates(["clip", "frame_index", *BOX, "label"])
     count = int(rows["label"].eq("designator").sum())
     if count < MIN_EXAMPLES:
         clips = ", ".join(sorted(set(truth["clip"]))) or "none"
@@ -118,4 +144,8 @@ def _refuse_outside(boxes: Path, example: Example) -> None:
         raise InputError(
             f"{boxes}: frame {example.frame_index}: expected a box x1 < x2, y1 < y2 in the frame of "
             f"{width} x {height} pixels, got {example.box.tolist()}"
+        )
+    if x2 - x1 >= width - reach and y2 - y1 >= height - reach:
+        raise InputError(
+            f"{boxes}: frame {example.frame_index}: the box is the whole frame; draw it tight around one mark"
         )

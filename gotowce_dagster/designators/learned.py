@@ -48,6 +48,8 @@ _INSIDE, _SHARED = 0.8, 0.25
 """Of two sightings of one mark one has so much of its box inside the other, or they share so much (IoU)."""
 _LARGER = 0.05
 """Likeness that a sighting twice as large may lack. It explains more; a hook may resemble a small mark."""
+_WHOLE = 0.12
+"""Likeness that a sighting may lack besides that has two others in it, apart from each other: its hooks."""
 _GAINED = 0.3
 """Likeness that other sizes of a place add at most."""
 _OPAQUE = 0.2
@@ -109,7 +111,8 @@ class Learned:
 def one_a_mark(found: Sequence[Sighting]) -> list[Sighting]:
     """Of sightings of one mark the one most like it for its size; the confidence is the likeness."""
     kept: list[Sighting] = []
-    for sighting in sorted(found, key=_worth, reverse=True):
+    worth = [_worth(sighting) + _WHOLE * _has_hooks(sighting, found) for sighting in found]
+    for _, sighting in sorted(zip(worth, found, strict=True), key=lambda pair: -pair[0]):
         pair = np.stack([sighting.box, *(other.box for other in kept)])
         inside = sv.box_iou_batch(pair[:1], pair[1:], sv.OverlapMetric.IOS).max(initial=0)
         if inside < _INSIDE and sv.box_iou_batch(pair[:1], pair[1:]).max(initial=0) <= _SHARED:
@@ -121,6 +124,15 @@ def _worth(sighting: Sighting) -> float:
     """The likeness, and what a large sighting has in advance."""
     longer = float((sighting.box[2:] - sighting.box[:2]).max())
     return sighting.confidence + _LARGER * float(np.log2(max(longer, 1.0)))
+
+
+def _has_hooks(sighting: Sighting, found: Sequence[Sighting]) -> bool:
+    """Whether two of the sightings, apart from each other, lie in this one and are at most half as large."""
+    boxes = np.stack([other.box for other in found])
+    side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    inside = sv.box_iou_batch(sighting.box[None], boxes, sv.OverlapMetric.IOS)[0] >= _INSIDE
+    small = boxes[inside & (side <= 0.5 * (sighting.box[2:] - sighting.box[:2]).max())]
+    return bool((sv.box_iou_batch(small, small) == 0).any()) if len(small) else False
 
 
 @lru_cache(maxsize=8)

@@ -15,6 +15,7 @@ from gotowce_dagster.designators.base import Sighting
 from gotowce_dagster.designators.bracket import STILL
 from gotowce_dagster.designators.choose import SURE, Candidate, marks
 from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.examples import Shown
 from gotowce_dagster.designators.hud import still
 
 _CLEAR = 0.8
@@ -25,13 +26,16 @@ _SHOWN = 0.25
 """Confidence from which a finding is worth looking at."""
 
 
+Place = tuple[str, int]
+"""A frame: the name of its video file, and its frame_index."""
+
+
 @dataclass(frozen=True, eq=False)
 class Finding:
     """A mark found in an unseen frame."""
 
-    frame_index: int
-    image: np.ndarray
-    """RGB uint8 (H, W, 3)."""
+    shown: Shown
+    """The frame."""
     box: np.ndarray
     """float (4,) xyxy."""
     confidence: float
@@ -51,8 +55,10 @@ class SelfCheck:
     frames_with: int
     """Of these, frames with a sure finding."""
     findings: Sequence[Finding]
-    proposed: Sequence[int]
+    proposed: Sequence[Place]
     """Frames in which one more box would help most."""
+    empty: int = 0
+    """Frames in which a human saw no mark; they count among ``frames``."""
 
     def count(self, kind: str) -> int:
         """How many findings are of a kind."""
@@ -76,63 +82,78 @@ class SelfCheck:
             "sure one)"
         )
 
+    @property
+    def caution(self) -> str:
+        """What may be wrong although nothing is suspicious; empty if nothing."""
+        if self.candidate.designator.family != "learned" or self.empty:
+            return ""
+        return (
+            "No frame is known to show no mark, so the picture may contain parts of targets and be found "
+            "on targets without a mark: label a frame with such targets `none` (`Nothing here` on the page)"
+        )
+
 
 def self_check(
     candidate: Candidate,
-    frames: Iterable[tuple[int, np.ndarray]],
+    frames: Iterable[Shown],
     boxes: Sequence[np.ndarray],
     per_frame: float,
     *,
     seconds: float = 12,
-    empty: Iterable[tuple[int, np.ndarray]] = (),
+    empty: Iterable[Shown] = (),
 ) -> SelfCheck:
     """Run a designator on unseen frames.
 
     Args:
-        frames: (frame_index, RGB uint8 (H, W, 3)).
+        frames: frames without an example, of each video in its order.
         boxes: of the examples, float (4,) xyxy.
         per_frame: examples a frame.
         seconds: no further frame is looked at after so long.
-        empty: frames in which a human found no mark, as ``frames``: what is found there is suspicious.
+        empty: frames in which a human found no mark: what is found there is suspicious.
     """
     deadline = time.process_time() + seconds
-    seen: list[tuple[int, np.ndarray, list[Sighting]]] = []
+    seen: list[tuple[Shown, list[Sighting]]] = []
     known_empty = list(empty)
-    for frame_index, image in [*known_empty, *frames]:
-        seen.append((frame_index, image, marks(to_ycrcb(image), candidate.designator, _SHOWN)))
+    for shown in [*known_empty, *frames]:
+        seen.append((shown, marks(to_ycrcb(shown.image), candidate.designator, _SHOWN)))
         if time.process_time() > deadline:
             break
-    standing = still([[s.box for s in found if s.confidence >= SURE] for _, _, found in seen], boxes)
+    standing = still([[s.box for s in found if s.confidence >= SURE] for _, found in seen], boxes)
     # Where a human drew a box is a mark, however long it stays: a target may keep pace with the camera.
     drawn = np.stack(boxes)
     standing = [place for place in standing if sv.box_iou_batch(place[None], drawn).max() < _AT_EXAMPLE]
     findings = []
-    for place, (frame_index, image, found) in enumerate(seen):
+    for place, (shown, found) in enumerate(seen):
         for rank, sighting in enumerate(found):
             odd = any(np.abs(sighting.box - box).max() <= STILL for box in standing)
             crowded = rank >= 3 * np.ceil(per_frame) + 1
             kind = "sure" if sighting.confidence >= _CLEAR else "doubtful"
             if sighting.confidence >= SURE and (odd or crowded or place < len(known_empty)):
                 kind = "suspicious"
-            findings.append(Finding(frame_index, image, sighting.box, sighting.confidence, kind))
+            findings.append(Finding(shown, sighting.box, sighting.confidence, kind))
     return SelfCheck(
         candidate=candidate,
         examples=len(boxes),
         frames=len(seen),
-        frames_with=len({f.frame_index for f in findings if f.kind == "sure"}),
+        frames_with=len({_place(f.shown) for f in findings if f.kind == "sure"}),
         findings=findings,
-        proposed=_proposed([(index, found) for index, _, found in seen[len(known_empty) :]], findings),
+        proposed=_proposed(seen[len(known_empty) :], findings),
+        empty=min(len(known_empty), len(seen)),
     )
 
 
+def _place(shown: Shown) -> Place:
+    return shown.clip, shown.frame_index
+
+
 def _proposed(
-    seen: Sequence[tuple[int, Sequence[Sighting]]], findings: Sequence[Finding], most: int = 3
-) -> list[int]:
+    seen: Sequence[tuple[Shown, Sequence[Sighting]]], findings: Sequence[Finding], most: int = 3
+) -> list[Place]:
     """The most doubtful frames, then those without any finding between frames with one."""
     doubtful = sorted((f for f in findings if f.kind != "sure"), key=lambda f: abs(f.confidence - SURE))
-    order = [finding.frame_index for finding in doubtful]
-    sure = {finding.frame_index for finding in findings if finding.kind == "sure"}
-    for before, here, after in zip(seen, seen[1:], seen[2:], strict=False):
-        if before[0] in sure and after[0] in sure and not here[1]:
-            order.append(here[0])
+    order = [_place(finding.shown) for finding in doubtful]
+    sure = {_place(finding.shown) for finding in findings if finding.kind == "sure"}
+    for (before, _), (here, found), (after, _) in zip(seen, seen[1:], seen[2:], strict=False):
+        if before.clip == after.clip and {_place(before), _place(after)} <= sure and not found:
+            order.append(_place(here))
     return list(dict.fromkeys(order))[:most]

@@ -246,5 +246,20 @@ def test_of_sightings_of_one_mark_the_best_for_its_size_is_kept(
     assert one_a_mark(list(both.values())) == [both[name] for name in kept]
 
 
+@pytest.mark.parametrize(
+    ("hooks", "kept"),
+    [
+        ([[105.0, 105, 145, 145], [155, 155, 195, 195]], "whole"),
+        ([[105.0, 105, 145, 145], [108, 108, 148, 148]], "hook"),
+        ([[105.0, 105, 145, 145]], "hook"),
+    ],
+    ids=["two hooks", "one hook, seen twice", "one"],
+)
+def test_a_sighting_with_two_hooks_in_it_is_the_mark(hooks: list[list[float]], kept: str) -> None:
+    whole = Sighting(np.array([100.0, 100, 200, 200]), 0.62)
+    small = [Sighting(np.array(box), 0.74 - 0.01 * k) for k, box in enumerate(hooks)]
+    assert one_a_mark([whole, *small])[0] is {"whole": whole, "hook": small[0]}[kept]
+
+
 def test_without_sightings_no_mark_is_left() -> None:
     assert one_a_mark([]) == []

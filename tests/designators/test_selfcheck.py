@@ -8,7 +8,7 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.designators.calibrate import calibrate
 from gotowce_dagster.designators.choose import Candidate
 from gotowce_dagster.designators.corners import learn
-from gotowce_dagster.designators.examples import Example
+from gotowce_dagster.designators.examples import Example, Shown
 from gotowce_dagster.designators.profile import Designator
 from gotowce_dagster.designators.selfcheck import self_check
 from gotowce_dagster.video.encode import write_video
@@ -48,7 +48,7 @@ def test_calibration_says_what_to_expect_from_unseen_frames(tmp_path: Path) -> N
     assert "recall about 1.00" in check.expectation
     assert f"{check.frames} unseen frames" in check.expectation
     used = set(examples_at(scene))
-    assert not used & {finding.frame_index for finding in check.findings}
+    assert not used & {finding.shown.frame_index for finding in check.findings}
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_what_is_found_where_a_human_saw_no_mark_is_suspicious(tmp_path: Path) -
         file.write(f"{video.name},{wrong},,,,,none\n")
     check = calibrate(video, boxes, profile_name="game").check
     assert check is not None
-    assert {f.frame_index for f in check.findings if f.kind == "suspicious"} == {wrong}
+    assert {f.shown.frame_index for f in check.findings if f.kind == "suspicious"} == {wrong}
 
 
 def test_what_stands_still_is_suspicious_except_at_the_place_of_an_example() -> None:
@@ -77,11 +77,17 @@ def test_what_stands_still_is_suspicious_except_at_the_place_of_an_example() -> 
     examples = [Example(k, image, box) for k, (image, box) in enumerate(shown)]
     candidate = Candidate(learn(examples, "target", "ship"), 1.0, 1.0, 1.0, 0.0, 1.0)
     # The mark stays at one place for seven frames of ten.
-    unseen = [(k, frame(k, places[k >= 17], hud=True)[0]) for k in range(10, 20)]
+    unseen = [Shown("a.mp4", k, frame(k, places[k >= 17], hud=True)[0]) for k in range(10, 20)]
     check = self_check(candidate, unseen, [box for _, box in shown], 1.0)
     assert check.count("sure") == 10
     assert [f.box[:2].round().tolist() for f in check.findings if f.kind == "suspicious"] == [[130, 20]] * 10
     assert "precision about 0.50" in check.expectation
+
+    # Another video has frames of the same numbers.
+    two = self_check(
+        candidate, [*unseen, *(one._replace(clip="b.mp4") for one in unseen)], [b for _, b in shown], 1
+    )
+    assert (two.frames, two.frames_with) == (20, 20)
 
 
 def test_boxes_that_no_family_recognises_are_refused_with_the_next_step(tmp_path: Path) -> None:
