@@ -100,8 +100,8 @@ def calibrate(
     material = read_material(clips, boxes)
     examples, drawn = material.examples, [example.box for example in material.examples]
     some = material.unseen[:: max(len(material.unseen) // 6, 1)]
-    background = [shown.image for shown in [*material.empty, *some]]
-    chosen = candidates(examples, name, class_name, background)
+    others, empty = ([shown.image for shown in frames] for frames in (some, material.empty))
+    chosen = candidates(examples, name, class_name, others, empty=empty)
     if not chosen or chosen[0].score <= _WORTHLESS:
         raise InputError(f"{boxes}: {_why_none(examples, chosen)}; nothing is saved. {_NEXT}")
     best = chosen[0]

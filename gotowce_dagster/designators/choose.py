@@ -64,7 +64,7 @@ class Candidate:
     iou: float
     """Mean IoU of those with the drawn boxes."""
     elsewhere: float
-    """False positives per frame, in the examples' frames."""
+    """False positives per frame, in the examples' frames and in frames without marks."""
     unmarked: float
     """Sightings per frame in frames without examples, where marks are possible."""
 
@@ -81,11 +81,14 @@ def candidates(
     class_name: str,
     others: Sequence[np.ndarray] = (),
     seconds: float = 45,
+    *,
+    empty: Sequence[np.ndarray] = (),
 ) -> list[Candidate]:
     """Candidate designators, best first; empty if no family explains the examples.
 
     Args:
         others: further frames of the same videos, RGB uint8 (H, W, 3); they may show marks.
+        empty: frames in which a human found no mark, as ``others``.
         seconds: of this process; no new attempt is begun after so many, however busy the machine is.
     """
     deadline = time.process_time() + seconds
@@ -98,21 +101,22 @@ def candidates(
         if (measured := _measure(designator, frames, boxes)).recall > 0
     ]
     best = sorted(tried, key=_rank, reverse=True)[:4]
-    background = [to_ycrcb(image) for image in others]
+    without, unknown = ([to_ycrcb(image) for image in images] for images in (empty, others))
     checked = []
     for candidate in best:
         if time.process_time() > deadline and checked:
             break
-        checked.append(_against_others(_left_out(candidate, frames, boxes), background, frames))
-    if not _good_enough(checked, _a_frame(frames) if background else 0.0):
+        checked.append(_against_others(_left_out(candidate, frames, boxes), unknown, without, frames))
+    if not _good_enough(checked, _a_frame(frames) if unknown else 0.0):
         draft = Draft(name, class_name, ())
-        learned = [_measure(look, frames, boxes) for look in _learned_mark(frames, boxes, draft)]
-        learned = [_against_others(_left_out(each, frames, boxes), background, frames) for each in learned]
-        checked += learned
+        learned = [_measure(look, frames, boxes) for look in _learned_mark(frames, boxes, draft, without)]
+        checked += [
+            _against_others(_left_out(each, frames, boxes), unknown, without, frames) for each in learned
+        ]
     checked = _against_each_other(checked, frames)
     # Only now: a look that takes parts of the HUD for marks must not be preferred to one that does not.
     return [
-        replace(each, designator=_knowing_hud(each.designator, [*frames, *background], boxes))
+        replace(each, designator=_knowing_hud(each.designator, [*frames, *without, *unknown], boxes))
         for each in sorted(checked, key=_rank, reverse=True)
     ]
 
@@ -179,14 +183,14 @@ def _learned(
 
 
 def _learned_mark(
-    frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray], draft: Draft
+    frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray], draft: Draft, empty: Sequence[np.ndarray]
 ) -> list[AnyDesignator]:
     """The mark's own picture, with its limits; none if the examples have nothing in common."""
     parts, places = _parts(frames, boxes)
     looks = _learn_family("learned", parts, places, draft)
     if not any(_explains(look, parts, places) for look in looks):
         return []
-    return [with_limits(look, frames, boxes) for look in looks if isinstance(look, LearnedLook)]
+    return [with_limits(look, frames, boxes, empty) for look in looks if isinstance(look, LearnedLook)]
 
 
 def _parts(
@@ -358,11 +362,26 @@ def _same_kind(look: AnyDesignator, designator: AnyDesignator) -> bool:
 
 
 def _against_others(
-    candidate: Candidate, background: Sequence[np.ndarray], frames: Sequence[np.ndarray]
+    candidate: Candidate,
+    unknown: Sequence[np.ndarray],
+    empty: Sequence[np.ndarray],
+    frames: Sequence[np.ndarray],
 ) -> Candidate:
-    """The candidate with a lower score if it finds many more marks in other frames than the examples have."""
-    if not background:
-        return candidate
-    unmarked = float(np.mean([len(marks(frame, candidate.designator, SURE)) for frame in background]))
-    excess = max(unmarked - 1.25 * _a_frame(frames) - 0.25, 0.0)
-    return replace(candidate, score=candidate.score - 0.25 * min(excess, 4), unmarked=unmarked)
+    """The candidate with a lower score if it finds marks where there are none, or many more than elsewhere.
+
+    Args:
+        unknown: frames that may show marks.
+        empty: frames without any.
+        frames: those of the examples.
+    """
+    unmarked, wrong = (
+        float(np.mean([len(marks(frame, candidate.designator, SURE)) for frame in some])) if some else 0.0
+        for some in (unknown, empty)
+    )
+    excess = max(unmarked - 1.25 * _a_frame(frames) - 0.25, 0.0) + wrong
+    return replace(
+        candidate,
+        score=candidate.score - 0.25 * min(excess, 4),
+        unmarked=unmarked,
+        elsewhere=candidate.elsewhere + wrong,
+    )

@@ -35,13 +35,19 @@ _WIDTHS = (0.06, 0.2)
 
 
 def with_limits(
-    look: LearnedLook, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray], seed: int = 0
+    look: LearnedLook,
+    frames: Sequence[np.ndarray],
+    boxes: Sequence[np.ndarray],
+    empty: Sequence[np.ndarray] = (),
+    seed: int = 0,
 ) -> LearnedLook:
     """The look with the likeness that tells its mark from the scene.
 
     Args:
         frames: YCrCb uint8 (H, W, 3), one a box; a frame with several boxes comes several times.
         boxes: float (4,) xyxy of the examples.
+        empty: frames in which a human found no mark: what is like the picture there is the scene's, also a
+            target that the picture contains parts of.
     """
     open_look = look.model_copy(update={"likeness": (0.0, 1.0)})
     distinct_frames = [
@@ -54,6 +60,8 @@ def with_limits(
         at, elsewhere = _split(_found(frame, open_look), drawn)
         own += at
         scene += elsewhere
+    for frame in empty:
+        scene += [sighting.confidence for sighting in _found(frame, open_look)]
     pictures, places = _composed(distinct_frames, look, np.random.default_rng(seed))
     trials = []
     for quality in QUALITIES:

@@ -1,11 +1,18 @@
 """Which of several candidates describes a mark best."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gotowce_dagster.core.colour import Colour
-from gotowce_dagster.designators.choose import Candidate, _against_each_other
+from gotowce_dagster.designators.choose import Candidate, _against_each_other, _against_others, _same
+from gotowce_dagster.designators.corners import learn
+from gotowce_dagster.designators.evidence import to_ycrcb
+from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import Designator
+from tests.detectors.marks import put_mark
+from tests.support.synthetic import Bracket
 
 ANY = Designator(
     name="mark",
@@ -40,3 +47,41 @@ def test_what_misses_marks_in_other_frames_is_worth_less(
     checked: list[Candidate], scores: list[float]
 ) -> None:
     assert [each.score for each in _against_each_other(checked, ONE_A_FRAME)] == scores
+
+
+def with_corners(places: list[tuple[int, int]]) -> np.ndarray:
+    image = np.full((120, 160, 3), 40, np.uint8)
+    for x, y in places:
+        put_mark(image, x, y, 40, Bracket(colour=(60, 230, 60), arm=0.25))
+    return to_ycrcb(image)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "empty", "score", "unmarked", "elsewhere"),
+    [
+        ([[(20, 20)], []], [], 1.0, 0.5, 0.0),
+        ([[(20, 20)]], [[]], 1.0, 1.0, 0.0),
+        ([[(20, 20)]], [[(90, 60)], []], 0.875, 1.0, 0.5),
+        ([[(20, 20), (90, 20), (20, 70), (90, 70)]], [], 0.375, 4.0, 0.0),
+        ([], [], 1.0, 0.0, 0.0),
+    ],
+    ids=["in one of two", "none where none is", "one where none is", "too many", "no other frames"],
+)
+def test_what_is_found_where_a_human_saw_no_mark_is_wrong(
+    unknown: list, empty: list, score: float, unmarked: float, elsewhere: float
+) -> None:
+    shown = [np.full((120, 160, 3), 40, np.uint8)]
+    put_mark(shown[0], 60, 40, 40, Bracket(colour=(60, 230, 60), arm=0.25))
+    look = learn([Example(0, shown[0], np.array([60.0, 40, 100, 80]))] * 3, "mark", "ship")
+    known = candidate(0.0)
+    others, without = ([with_corners(places) for places in frames] for frames in (unknown, empty))
+    found = _against_others(replace(known, designator=look), others, without, [to_ycrcb(shown[0])])
+    assert (found.score, found.unmarked, found.elsewhere) == (score, unmarked, elsewhere)
+
+
+def test_frames_that_differ_in_a_small_mark_are_two() -> None:
+    one, other = (np.zeros((240, 320, 3), np.uint8) for _ in range(2))
+    one[97:109, 129:143], other[97:109, 209:223] = 255, 255
+    assert not _same(one, other)
+    assert _same(one, one.copy())
+    assert not _same(one, one[:200])

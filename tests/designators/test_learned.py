@@ -246,6 +246,25 @@ def test_of_sightings_of_one_mark_the_best_for_its_size_is_kept(
     assert one_a_mark(list(both.values())) == [both[name] for name in kept]
 
 
+@pytest.mark.slow
+def test_a_frame_without_a_mark_tells_the_mark_from_the_target_below_it(tmp_path: Path) -> None:
+    """All examples show one ship in one attitude, so the picture contains it."""
+    scene = MarkScene("learned", "sigil", seed=9103, size=(640, 360), frames=16)
+    bare = replace(scene, shown=False)
+    images, unmarked, chosen = decoded(scene, tmp_path), decoded(bare, tmp_path), examples_at(scene)
+    examples = [Example(i, images[i], drawn.mark) for i in chosen for drawn in scene.truth(i)]
+
+    rest = [k for k in range(16) if k not in chosen]
+
+    def found(empty: list[np.ndarray]) -> list[int]:
+        """Frames in which something is found, with marks and without."""
+        look = candidates(examples, "mark", "ship", images[2::7], empty=empty)[0].designator
+        return [sum(bool(marks(to_ycrcb(one[k]), look, SURE)) for k in rest) for one in (images, unmarked)]
+
+    assert found([]) == [11, 11], "the case does not show what it should"
+    assert found([unmarked[chosen[1]]]) == [11, 0]
+
+
 @pytest.mark.parametrize(
     ("hooks", "kept"),
     [
