@@ -153,5 +153,6 @@ def _fit(example: Example, designator: AnyDesignator) -> Fit:
             Fit(example, mark.box, mark.confidence) if mark and iou >= 0.3 else Fit(example, example.box, 0.0)
         )
     mask = mark_mask(ycrcb, designator)
-    measured = measure(ycrcb, mask, example.box, designator, Search.of(designator, mask.shape))
+    edges = example.box - designator.inset_px * np.array([1, 1, -1, -1])
+    measured = measure(ycrcb, mask, edges, designator, Search.of(designator, mask.shape))
     return Fit(example, inset(measured.box, designator), judge(measured, designator))

@@ -36,6 +36,8 @@ _PIECES = 0.8
 """Share of it by which one line, ring or diamond, precedes pointers: pieces on a circle may be its arcs."""
 _CERTAIN = 0.85
 """Score of corners from which no other family is tried: nothing else looks like four of them."""
+_OUTSIDE = (0.0, 3.5)
+"""Pixels by which boxes are drawn outside of the lines of corners, each within two: exactly, and loosely."""
 GOOD = 0.85
 """Score below which no family describes the mark well enough, and its own picture is learned too."""
 _SHORT = 0.9
@@ -165,11 +167,12 @@ def _learned(
     """What the families learn from all examples."""
     boxes = [example.box for example in examples]
     found: list[AnyDesignator] = []
-    with suppress(ValueError):  # no corners; another family may explain the boxes
-        corners = learn(examples, draft.name, draft.class_name)
-        found.append(corners)
-        if _measure(corners, frames, boxes).score >= _CERTAIN:
-            return found
+    for outside in _OUTSIDE:
+        with suppress(ValueError):  # no corners; another family may explain the boxes
+            corners = _corners(examples, draft, outside)
+            found.append(corners)
+            if _measure(corners, frames, boxes).score >= _CERTAIN:
+                return found
     parts, places = _parts(frames, boxes)
     for colours in hypotheses(frames, boxes):
         for family in families.CLASSIC:
@@ -180,6 +183,17 @@ def _learned(
                     if _explains(look, parts, places) and not _only_rims(look, parts, places)
                 ]
     return found
+
+
+def _corners(examples: Sequence[Example], draft: Draft, outside: float) -> Designator:
+    """What corners learn from boxes that were drawn so many pixels outside of the lines.
+
+    Raises:
+        ValueError: as of corners.learn.
+    """
+    edges = [replace(each, box=each.box + outside * np.array([1, 1, -1, -1])) for each in examples]
+    learned = learn(edges, draft.name, draft.class_name)
+    return learned.model_copy(update={"inset_px": round(learned.inset_px - outside, 1)})
 
 
 def _learned_mark(

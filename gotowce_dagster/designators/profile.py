@@ -82,7 +82,7 @@ class Designator(_Part):
     """Smallest and largest side in pixels; a largest of 0 means that only the frame limits it."""
     aspect: tuple[Ratio, Ratio] = (0.93, 1.07)
     """Width over height, smallest and largest."""
-    inset_px: Number = Field(default=0, ge=-3, le=3)
+    inset_px: Number = Field(default=0, ge=-8, le=3)
     """How far inside the outer edge of the lines a box is to lie. Learned from how the examples were drawn,
     so that found boxes agree with boxes of the same hand."""
     target: Target = Target()

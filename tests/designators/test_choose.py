@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 
 from gotowce_dagster.core.colour import Colour
-from gotowce_dagster.designators.choose import Candidate, _against_each_other, _against_others, _same
+from gotowce_dagster.designators.choose import (
+    SURE,
+    Candidate,
+    _against_each_other,
+    _against_others,
+    _same,
+    candidates,
+    marks,
+)
 from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import Designator
-from tests.detectors.marks import put_mark
+from tests.detectors.marks import put_mark, sky
 from tests.support.synthetic import Bracket
 
 ANY = Designator(
@@ -85,3 +93,18 @@ def test_frames_that_differ_in_a_small_mark_are_two() -> None:
     assert not _same(one, other)
     assert _same(one, one.copy())
     assert not _same(one, one[:200])
+
+
+@pytest.mark.parametrize("outside", [0, 2, 3, 5])
+def test_corners_are_corners_however_loosely_they_are_boxed(outside: int) -> None:
+    places = [(20, 20), (90, 30), (60, 70), (30, 50)]
+    shown, edges = [], np.array([-outside, -outside, outside, outside], float)
+    for number, (x, y) in enumerate(places):
+        image = sky(180, 140, seed=number)
+        box = put_mark(image, x, y, 40, Bracket(colour=(60, 230, 60), arm=0.25))
+        shown.append(Example(number, image, np.array(box, float) + edges))
+    look = candidates(shown, "mark", "ship")[0].designator
+    assert look.family == "corners"
+    for example in shown:
+        (found,) = marks(to_ycrcb(example.image), look, SURE)
+        assert np.abs(found.box - example.box).max() <= 1
