@@ -61,7 +61,7 @@ tolerance = [51, 33, 13]
         ("thickness_px = 2", "thickness_px = 2\naspect = [nan, nan]", "aspect.0: expected a finite number"),
         ("thickness_px = 2", "thickness_px = 2\naspect = [-1, 1]", "aspect.0: expected more than 0"),
         ("thickness_px = 2", "thickness_px = 2\naspect = [0, 1]", "aspect.0: expected more than 0"),
-        ("thickness_px = 2", "thickness_px = 2\ninset_px = -9", "inset_px: expected at least -3"),
+        ("thickness_px = 2", "thickness_px = 2\ninset_px = -9", "inset_px: expected at least -8"),
         ("ycrcb = [72, 184, 114]", "ycrcb = [72, 1.5, 114]", "ycrcb.1: expected a whole number, got 1.5"),
         ("ycrcb = [72, 184, 114]", "ycrcb = [72, true, 114]", "ycrcb.1: expected a whole number, got true"),
         ('name = "target"', 'name = "../target"', "designators.0.name: '../target' is a path"),
