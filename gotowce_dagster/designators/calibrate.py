@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import supervision as sv
-from pydantic import ValidationError
 
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.designators.arms import Search
 from gotowce_dagster.designators.bracket import inset, marks_of
 from gotowce_dagster.designators.choose import Candidate, candidates
-from gotowce_dagster.designators.corners import learn
+from gotowce_dagster.designators.corners import SMALLEST, learn
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
 from gotowce_dagster.designators.examples import Example, read_material
 from gotowce_dagster.designators.measures import judge, measure
@@ -31,8 +30,6 @@ _NEXT = (
     "Draw the boxes tight around the whole mark and nothing else, all around the same kind of mark, add two "
     "or three from frames with another background, and calibrate again"
 )
-LEAST_PX = 9
-"""Longer side in pixels of the smallest mark that has parts to learn."""
 _RECOGNISED = 0.5
 """An example is recognised from this confidence on, as by the ``bracket`` detector by default."""
 
@@ -130,12 +127,10 @@ def _why_none(examples: Sequence[Example], chosen: Sequence[Candidate]) -> str:
         )
     none = f"none of the {len(examples)} examples is recognised by any family"
     size = float(np.median([(example.box[2:] - example.box[:2]).max() for example in examples]))
-    if size < LEAST_PX:
-        return f"{none}: the boxes are {size:.0f} pixels large, and a mark needs about {LEAST_PX}"
+    if size < SMALLEST:
+        return f"{none}: the boxes are {size:.0f} pixels large, and a mark needs about {SMALLEST:.0f}"
     try:
         learn(examples, "mark", "target")
-    except ValidationError:  # what was measured is no designator; its words are not for people
-        return none
     except ValueError as error:
         return f"{none} ({error})"
     return none

@@ -33,6 +33,8 @@ def hypotheses(
     """
     inside = [_pixels(scene, box) for scene, box in zip(scenes, boxes, strict=True)]
     outside = np.concatenate([_around(scene, box) for scene, box in zip(scenes, boxes, strict=True)])
+    if not len(outside):  # the boxes are whole frames: nothing tells a mark from what is around it
+        return []
     seeds = np.concatenate([pixels[:: max(len(pixels) * len(inside) // _SEEDS, 1)] for pixels in inside])
     counts = np.stack([_near(seeds, pixels) for pixels in inside], axis=1)  # (seeds, examples)
     usual = _near(seeds, outside) / len(outside)

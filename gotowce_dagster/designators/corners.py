@@ -38,7 +38,7 @@ _SQUARE, _SHAPES = 0.07, 2.5
 """Marks within this of square, as a logarithm, are squares; others may be so many times wider or higher."""
 _COLOURED = 12.0
 """Distance from grey in Cr and Cb from which a mark counts as coloured."""
-_SMALLEST = 9.0
+SMALLEST = 9.0
 """Side in pixels below which corners cannot be distinguished."""
 _HARMLESS = 0.3
 """Confidence up to which something else than the mark may be found in an example."""
@@ -56,9 +56,9 @@ def learn(examples: Sequence[Example], name: str, class_name: str) -> Designator
         raise ValueError(f"{len(examples)} examples, at least {MIN_EXAMPLES} are needed")
     # A slip of the mouse among right boxes is left out; it counts as an example that is not recognised.
     smallest = min(float((example.box[2:] - example.box[:2]).min()) for example in examples)
-    examples = [e for e in examples if (e.box[2:] - e.box[:2]).min() >= _SMALLEST]
+    examples = [e for e in examples if (e.box[2:] - e.box[:2]).min() >= SMALLEST]
     if len(examples) < MIN_EXAMPLES:
-        raise ValueError(f"a box has a side of {smallest:.0f} px; four corners need at least {_SMALLEST:.0f}")
+        raise ValueError(f"a box has a side of {smallest:.0f} px; four corners need at least {SMALLEST:.0f}")
     scenes = [to_ycrcb(example.image) for example in examples]
     boxes = [example.box for example in examples]
     tried: list[tuple[float, Designator]] = []

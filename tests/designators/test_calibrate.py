@@ -156,8 +156,18 @@ def test_a_mark_that_none_of_its_examples_shows_is_refused_and_nothing_is_saved(
             "row 6: the video ends with frame 4",
         ),
         (lambda rows: rows.assign(x2=2000.0), "row 2: the box exceeds the image of"),
+        (
+            lambda rows: rows.assign(x1=4.0, y1=4.0, x2=10.0, y2=10.0),
+            "the boxes are 6 pixels large, and a mark needs about 9",
+        ),
     ],
-    ids=["two boxes", "another clip", "no such frame", "boxes of a larger picture"],
+    ids=[
+        "two boxes",
+        "another clip",
+        "no such frame",
+        "boxes of a larger picture",
+        "small boxes around nothing",
+    ],
 )
 def test_bad_boxes_are_refused(clip: tuple[Path, Path], edit, message: str) -> None:
     video, boxes = clip

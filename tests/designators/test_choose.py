@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.choose import (
     SURE,
     Candidate,
@@ -18,26 +17,14 @@ from gotowce_dagster.designators.choose import (
 from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
-from gotowce_dagster.designators.profile import Designator
-from tests.detectors.marks import put_mark, sky
+from tests.detectors.marks import TARGET, put_mark, sky
 from tests.support.synthetic import Bracket
 
-ANY = Designator(
-    name="mark",
-    class_name="ship",
-    colours=(Colour(ycrcb=(150, 80, 120), tolerance=(30, 20, 20)),),
-    arm=(0.1, 0.3),
-    arm_px=8,
-    gap=(0.4, 0.8),
-    thickness_px=2,
-    size_px=(18, 0),
-    aspect=(0.9, 1.1),
-)
 ONE_A_FRAME = [np.full((32, 32, 3), 50 * number, np.uint8) for number in range(4)]
 
 
 def candidate(unmarked: float, elsewhere: float = 0.0) -> Candidate:
-    return Candidate(ANY, score=1.0, recall=1.0, iou=0.9, elsewhere=elsewhere, unmarked=unmarked)
+    return Candidate(TARGET, score=1.0, recall=1.0, iou=0.9, elsewhere=elsewhere, unmarked=unmarked)
 
 
 @pytest.mark.parametrize(

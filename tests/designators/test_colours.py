@@ -8,6 +8,11 @@ from gotowce_dagster.designators.evidence import mask_of
 GROUND = (60.0, 128.0, 128.0)
 
 
+def test_boxes_of_whole_frames_suggest_no_colours() -> None:
+    scenes = [np.full((180, 320, 3), 40 * number, np.uint8) for number in range(3)]
+    assert hypotheses(scenes, [np.array([3.0, 3, 317, 177])] * 3) == []
+
+
 def _scenes(*layers: tuple[int, tuple[float, float, float]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Three frames with a frame of 60 x 60 px, and its boxes.
 
