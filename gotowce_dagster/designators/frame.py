@@ -35,8 +35,12 @@ INWARDS = np.array([1, 1, -1, -1])
 WHOLE = 0.6
 """A side of which less is line has gaps: without any it is the arc of a flat ring, not a side."""
 
+_LEAST = 0.3
+"""Minimum share of the sides that is line."""
 _CLOSED = 0.9
 """Share of the sides that is line from which they are no dashes."""
+_OUTSIDE = 5
+"""Pixels by which an example may be drawn outside of the lines."""
 _ON_EDGE = 3.0
 """Pixels by which the edges of two boxes on one line differ at most."""
 _ENDS = 0.5
@@ -198,16 +202,19 @@ def _judge(on: np.ndarray, inner: np.ndarray, fill: float) -> float:
     return float(np.mean(sides) * np.min(sides) ** 0.5 * hidden * (1 - ramp(clutter, 0.15, 0.45)) * dashed)
 
 
-def _on_edge(sides: Sides, box: np.ndarray) -> np.ndarray:
-    """The box with each edge on the outermost row that is nearly as full as the fullest near it."""
-    places = np.arange(-2, 3)
-    shifted = box + places[:, None]
-    shares = np.nan_to_num(sides.on(shifted))
+def _on_edge(sides: Sides, box: np.ndarray, inwards: int = 2) -> np.ndarray:
+    """The box with each edge on the outermost row that is nearly as full as the fullest near it.
+
+    Args:
+        inwards: pixels inside the box at which an edge is looked for; outside it is 2.
+    """
+    steps = np.arange(-2, inwards + 1)
+    shares = np.nan_to_num(sides.on(box + steps[:, None] * INWARDS))
     moved = box.copy()
     for side in range(4):
         full = shares[:, side]
         good = np.flatnonzero(full >= 0.6 * full.max()) if full.max() > 0.2 else np.array([2])
-        moved[side] = box[side] + places[good[0] if side < 2 else good[-1]]
+        moved[side] = box[side] + steps[good[0]] * INWARDS[side]
     return moved
 
 
@@ -267,9 +274,16 @@ class Frame:
 
     def learn(self, scenes: Sequence[Scene], boxes: Sequence[np.ndarray], draft: Draft) -> list[Look]:
         """See base.Family."""
-        fill, thickness = measured_fill(scenes, boxes, reach=1)
-        thin = thickness <= _THICKEST * float(np.median(sizes(boxes)))
-        if fill < 0.3 or not thin or not reaches_corners(scenes, boxes, fill):
+        lines = boxes
+        fill, thickness = measured_fill(scenes, lines, reach=1)
+        if fill < _LEAST:
+            lines = [
+                _on_edge(Sides(scene.mask, 0), box, _OUTSIDE)
+                for scene, box in zip(scenes, boxes, strict=True)
+            ]
+            fill, thickness = measured_fill(scenes, lines, reach=1)
+        thin = thickness <= _THICKEST * float(np.median(sizes(lines)))
+        if fill < _LEAST or not thin or not reaches_corners(scenes, lines, fill):
             return []
         looks: list[Look] = []
         for gap in GAPS if fill < _CLOSED else CLOSED_GAPS:
@@ -278,7 +292,7 @@ class Frame:
             looks.append(
                 FrameLook(
                     **vars(draft),
-                    **shape_of(boxes, slack=1.6),
+                    **shape_of(lines, slack=1.6),
                     thickness_px=thickness,
                     fill=round(fill, 2),
                     dash_gap_px=gap,

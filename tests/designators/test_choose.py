@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -95,3 +96,23 @@ def test_corners_are_corners_however_loosely_they_are_boxed(outside: int) -> Non
     for example in shown:
         (found,) = marks(to_ycrcb(example.image), look, SURE)
         assert np.abs(found.box - example.box).max() <= 1
+
+
+@pytest.mark.parametrize("outside", [0, 3, 5])
+@pytest.mark.parametrize("gap", [0, 6], ids=["closed", "dashed"])
+def test_frames_are_frames_however_loosely_they_are_boxed(outside: int, gap: int) -> None:
+    shown, edges = [], np.array([-outside, -outside, outside, outside], float)
+    for number, (x, y, side) in enumerate([(20, 20, 50), (90, 30, 60), (60, 70, 44), (30, 50, 72)]):
+        image = sky(180, 160, seed=number)
+        mask = np.zeros(image.shape[:2], np.uint8)
+        cv2.rectangle(mask, (x, y), (x + side - 1, y + side - 1), 1, 2)
+        for cut in range(10, side - 10 - gap, 10 + gap) if gap else ():
+            mask[:, x + cut : x + cut + gap] = mask[y + cut : y + cut + gap] = 0
+        image[mask > 0] = (60, 230, 60)
+        box = np.array([x - 1, y - 1, x + side + 1, y + side + 1], float)
+        shown.append(Example(number, image, box + edges))
+    look = candidates(shown, "mark", "ship")[0].designator
+    assert look.family == "frame"
+    for example in shown:
+        (found,) = marks(to_ycrcb(example.image), look, SURE)
+        assert np.abs(found.box - example.box).max() <= 1.5
