@@ -19,10 +19,11 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.designators.choose import SURE, candidates, marks
+from gotowce_dagster.designators.choose import candidates
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.profile import AnyDesignator
+from gotowce_dagster.designators.sightings import SURE, marks
 from tests.marks_scenes import VARIANTS, MarkScene, decoded, examples_at
 
 SIZES = (0.75, 1.0, 1.33)

@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 
 from gotowce_dagster.designators import families
-from gotowce_dagster.designators.choose import SURE, candidates, marks
+from gotowce_dagster.designators.choose import candidates
 from gotowce_dagster.designators.evidence import mark_mask, to_ycrcb
 from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.picture import read
 from gotowce_dagster.designators.profile import Designator, LearnedLook
 from gotowce_dagster.designators.relation import regions, with_target
+from gotowce_dagster.designators.sightings import SURE, marks
 from tests.marks_scenes import MarkScene, decoded, examples_at
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -11,24 +11,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
-import supervision as sv
 
 from gotowce_dagster.designators import families
-from gotowce_dagster.designators.base import Draft, Scene, Sighting, crop
-from gotowce_dagster.designators.bracket import inset, marks_of
+from gotowce_dagster.designators.base import Draft, Scene, crop
 from gotowce_dagster.designators.colours import hypotheses
 from gotowce_dagster.designators.composed import with_limits
 from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.evidence import mark_mask, mask_of, to_ycrcb
 from gotowce_dagster.designators.examples import Example
-from gotowce_dagster.designators.hud import NEARLY_ALL, is_at, is_moving, still, still_paint, still_regions
+from gotowce_dagster.designators.hud import MOST_KNOWN, is_at, knowing_hud, still
 from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Designator, LearnedLook
 from gotowce_dagster.designators.rims import is_rim
+from gotowce_dagster.designators.sightings import SURE, distinct, is_same_frame, marks, overlaps
 
-MOST_KNOWN = 24
-"""Maximum number of parts of the HUD in a designator's ``not_marks``."""
-SURE = 0.5
-"""Confidence from which a sighting counts."""
 PREFERRED = ("corners", *families.FAMILIES)
 """From the most specific family to the most general; with equal scores, the first one wins."""
 _PREFERENCE = 0.05
@@ -46,12 +41,6 @@ _MISSED = 0.5
 """What it costs a candidate to find nothing in other frames where another finds marks."""
 _FOUND_AT = 0.5
 """IoU from which a sighting is at an example."""
-_FAINT = 0.2
-"""Confidence from which a part of the HUD may look like the mark in another frame."""
-
-
-_ALIKE = 0.7
-"""Share of the pixels of a part of the HUD that two frames share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +58,6 @@ class Candidate:
     """False positives per frame, in the examples' frames and in frames without marks."""
     unmarked: float
     """Sightings per frame in frames without examples, where marks are possible."""
-
-
-def marks(ycrcb: np.ndarray, designator: AnyDesignator, min_confidence: float) -> list[Sighting]:
-    """Marks of a designator of any family in a frame, as the examples were drawn, most confident first."""
-    found = marks_of(ycrcb, designator, min_confidence)
-    return [Sighting(inset(mark.box, designator), mark.confidence) for mark in found]
 
 
 def candidates(
@@ -118,7 +101,7 @@ def candidates(
     checked = _against_each_other(checked, frames)
     # Only now: a look that takes parts of the HUD for marks must not be preferred to one that does not.
     return [
-        replace(each, designator=_knowing_hud(each.designator, [*frames, *without, *unknown], boxes))
+        replace(each, designator=knowing_hud(each.designator, [*frames, *without, *unknown], boxes))
         for each in sorted(checked, key=_rank, reverse=True)
     ]
 
@@ -151,7 +134,7 @@ def _against_each_other(checked: Sequence[Candidate], frames: Sequence[np.ndarra
 
 def _a_frame(frames: Sequence[np.ndarray]) -> float:
     """How many examples a frame has."""
-    return len(frames) / sum(not any(_same(frame, f) for f in frames[:k]) for k, frame in enumerate(frames))
+    return len(frames) / len(distinct(frames))
 
 
 def _rank(candidate: Candidate) -> float:
@@ -222,7 +205,7 @@ def _parts(
 def _explains(look: AnyDesignator, parts: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> bool:
     """Whether a look finds most examples at all; if not it need not be tried on whole frames."""
     hits = [
-        _ious(place[None], marks(part, look, SURE)).max(initial=0) >= _FOUND_AT
+        overlaps(place[None], marks(part, look, SURE)).max(initial=0) >= _FOUND_AT
         for part, place in zip(parts, places, strict=True)
     ]
     return float(np.mean(hits)) >= 0.6
@@ -257,19 +240,20 @@ def _measure(
     """Score a designator on its own examples."""
     explained, ious, elsewhere = [], [], []
     for number, frame in enumerate(frames):
-        drawn = np.stack([box for other, box in zip(frames, boxes, strict=True) if _same(other, frame)])
+        drawn = np.stack(
+            [box for other, box in zip(frames, boxes, strict=True) if is_same_frame(other, frame)]
+        )
         found = marks(frame, designator, 0.3)
-        own = _ious(boxes[number][None], found)[0]
+        own = overlaps(boxes[number][None], found)[0]
         sure = np.array([s.confidence for s in found])
         best = int(np.argmax(own)) if len(own) else -1
         at = len(own) > 0 and own[best] >= _FOUND_AT and sure[best] >= SURE
         side = float((boxes[number][2:] - boxes[number][:2]).mean())
         explained.append(sure[best] * min(own[best] + 4 / side, 1) if at else 0.0)
         ious.append(own[best] if at else 0.0)
-        strange = (_ious(drawn, found).max(axis=0, initial=0) < _FOUND_AT) & (sure >= 0.3)
+        strange = (overlaps(drawn, found).max(axis=0, initial=0) < _FOUND_AT) & (sure >= 0.3)
         elsewhere.append([s for s, odd in zip(found, strange, strict=True) if odd])
-    distinct = [k for k, frame in enumerate(frames) if not any(_same(frame, f) for f in frames[:k])]
-    known = still([[s.box for s in elsewhere[k]] for k in distinct], boxes)
+    known = still([[s.box for s in elsewhere[k]] for k in distinct(frames)], boxes)
     false = float(
         np.mean([sum(s.confidence >= SURE and not is_at(s.box, known) for s in odd) for odd in elsewhere])
     )
@@ -287,54 +271,6 @@ def _measure(
     )
 
 
-def _knowing_hud(
-    designator: AnyDesignator, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
-) -> AnyDesignator:
-    """The designator that knows what it finds of the HUD, where the examples' marks move.
-
-    A part of the HUD may look like the mark in few frames, so how often it is found tells nothing: it is one
-    if its pixels are the same in nearly all frames. Nor does one need to look like the mark in any of these
-    frames: bars and text of its colours do so now and then.
-
-    Args:
-        boxes: of the examples; what overlaps one of them in any frame may be a mark.
-    """
-    distinct = [frame for k, frame in enumerate(frames) if not any(_same(frame, f) for f in frames[:k])]
-    if len(distinct) < 3 or len({frame.shape for frame in distinct}) > 1 or not is_moving(boxes):
-        return designator
-    found = [marks(frame, designator, _FAINT) for frame in distinct]
-    masks = [mark_mask(frame, designator).astype(bool) for frame in distinct]
-    fixed: list[np.ndarray] = []
-    for sightings, mask in zip(found, masks, strict=True):
-        for sighting in sightings:
-            box = sighting.box
-            if _ious(np.stack(boxes), [sighting]).max() > 0 or is_at(box, fixed):
-                continue
-            (x1, y1), (x2, y2) = np.maximum(np.floor(box[:2]), 0).astype(int), np.ceil(box[2:]).astype(int)
-            own = mask[y1:y2, x1:x2]
-            others = [other[y1:y2, x1:x2] for other in masks]
-            alike = [(own & other).sum() >= _ALIKE * (own | other).sum() for other in others]
-            if own.any() and np.mean(alike) >= NEARLY_ALL:
-                fixed.append(box)
-    painted = still_paint(distinct, designator.colours)
-    regions = still_regions([mask | painted for mask in masks], boxes)
-    fixed += [box for box in regions if not is_at(box, fixed)]
-    places = tuple(tuple(round(float(v), 1) for v in box) for box in fixed)
-    return designator.model_copy(update={"not_marks": (*designator.not_marks, *places)[:MOST_KNOWN]})
-
-
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    if one is other or one.shape != other.shape:
-        return one is other
-    return np.array_equal(one[::16, ::16], other[::16, ::16]) and np.array_equal(one, other)
-
-
-def _ious(drawn: np.ndarray, found: Sequence[Sighting]) -> np.ndarray:
-    if not found:
-        return np.zeros((len(drawn), 0))
-    return np.asarray(sv.box_iou_batch(drawn, np.stack([s.box for s in found])))
-
-
 def _left_out(candidate: Candidate, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> Candidate:
     """The candidate with scores from leave-one-out cross-validation."""
     designator = candidate.designator
@@ -348,7 +284,9 @@ def _left_out(candidate: Candidate, frames: Sequence[np.ndarray], boxes: Sequenc
         looks = _learn_family(designator.family, [parts[k] for k in kept], [places[k] for k in kept], draft)
         ious = [
             float(
-                _ious(places[left][None], marks(parts[left], _as_sure(look, designator), SURE)).max(initial=0)
+                overlaps(places[left][None], marks(parts[left], _as_sure(look, designator), SURE)).max(
+                    initial=0
+                )
             )
             for look in looks
             if _same_kind(look, designator)

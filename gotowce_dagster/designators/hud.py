@@ -8,9 +8,17 @@ import numpy as np
 from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.base import blobs_of, closed
 from gotowce_dagster.designators.bracket import STILL
-from gotowce_dagster.designators.evidence import CONTRAST, TINTED
+from gotowce_dagster.designators.evidence import CONTRAST, TINTED, mark_mask
+from gotowce_dagster.designators.profile import AnyDesignator
+from gotowce_dagster.designators.sightings import distinct, marks, overlaps
 
-NEARLY_ALL = 0.8
+MOST_KNOWN = 24
+"""Maximum number of parts of the HUD in a designator's ``not_marks``."""
+_FAINT = 0.2
+"""Confidence from which a part of the HUD may look like the mark in another frame."""
+_ALIKE = 0.7
+"""Share of the pixels of a part of the HUD that two frames share."""
+_NEARLY_ALL = 0.8
 """Share of the frames in which a part of the HUD shows the same."""
 _AROUND = 21
 """Side in pixels of halved chroma of the square from which a part of the HUD stands out."""
@@ -20,6 +28,42 @@ _SPREAD = 0.7
 """Difference from the mark's hue up to which it is of it, as a tangent."""
 _MOVING = 0.3
 """Share of the scene's edges that may stand still where the camera moves."""
+
+
+def knowing_hud(
+    designator: AnyDesignator, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
+) -> AnyDesignator:
+    """The designator that knows what it finds of the HUD, where the examples' marks move.
+
+    A part of the HUD may look like the mark in few frames, so how often it is found tells nothing: it is one
+    if its pixels are the same in nearly all frames. Nor does one need to look like the mark in any of these
+    frames: bars and text of its colours do so now and then.
+
+    Args:
+        boxes: of the examples; what overlaps one of them in any frame may be a mark.
+    """
+    different = [frames[k] for k in distinct(frames)]
+    if len(different) < 3 or len({frame.shape for frame in different}) > 1 or not is_moving(boxes):
+        return designator
+    found = [marks(frame, designator, _FAINT) for frame in different]
+    masks = [mark_mask(frame, designator).astype(bool) for frame in different]
+    fixed: list[np.ndarray] = []
+    for sightings, mask in zip(found, masks, strict=True):
+        for sighting in sightings:
+            box = sighting.box
+            if overlaps(np.stack(boxes), [sighting]).max() > 0 or is_at(box, fixed):
+                continue
+            (x1, y1), (x2, y2) = np.maximum(np.floor(box[:2]), 0).astype(int), np.ceil(box[2:]).astype(int)
+            own = mask[y1:y2, x1:x2]
+            others = [other[y1:y2, x1:x2] for other in masks]
+            alike = [(own & other).sum() >= _ALIKE * (own | other).sum() for other in others]
+            if own.any() and np.mean(alike) >= _NEARLY_ALL:
+                fixed.append(box)
+    painted = still_paint(different, designator.colours)
+    regions = still_regions([mask | painted for mask in masks], boxes)
+    fixed += [box for box in regions if not is_at(box, fixed)]
+    places = tuple(tuple(round(float(v), 1) for v in box) for box in fixed)
+    return designator.model_copy(update={"not_marks": (*designator.not_marks, *places)[:MOST_KNOWN]})
 
 
 def still(found: Sequence[Sequence[np.ndarray]], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -58,7 +102,7 @@ def still_regions(
         join: pixels up to which letters and bars are of one region.
         most: share of a frame that a region covers at most.
     """
-    fixed = np.mean(masks, axis=0) >= NEARLY_ALL
+    fixed = np.mean(masks, axis=0) >= _NEARLY_ALL
     height, width = fixed.shape
     joined = closed(fixed.astype(np.uint8), join)
     blobs = blobs_of(joined, least=200)
@@ -90,7 +134,7 @@ def still_paint(frames: Sequence[np.ndarray], colours: Sequence[Colour]) -> np.n
     height, width = frames[0].shape[:2]
     light, chroma = (np.stack([frame[::2, ::2, part] for frame in frames]) for part in (0, np.s_[1:]))
     middle = np.median(chroma, axis=0).astype(np.float32)
-    alike = (np.abs(chroma - middle) <= CONTRAST[1:]).all(axis=-1).mean(axis=0) >= NEARLY_ALL
+    alike = (np.abs(chroma - middle) <= CONTRAST[1:]).all(axis=-1).mean(axis=0) >= _NEARLY_ALL
     shift = middle - cv2.blur(middle, (_AROUND, _AROUND))
     painted = np.zeros(alike.shape, bool)
     if not _is_scene_moving(light, alike & (np.abs(shift).max(axis=-1) > TINTED / 2)):

@@ -13,10 +13,11 @@ import supervision as sv
 
 from gotowce_dagster.designators.base import Sighting
 from gotowce_dagster.designators.bracket import STILL
-from gotowce_dagster.designators.choose import SURE, Candidate, marks
+from gotowce_dagster.designators.choose import Candidate
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Shown
 from gotowce_dagster.designators.hud import still
+from gotowce_dagster.designators.sightings import SURE, marks
 
 _CLEAR = 0.8
 """Confidence from which a finding is sure."""

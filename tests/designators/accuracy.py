@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import supervision as sv
 
-from gotowce_dagster.designators.choose import SURE, marks
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.profile import AnyDesignator
+from gotowce_dagster.designators.sightings import SURE, marks
 from tests.marks_scenes import MarkScene
 
 

@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 
 from gotowce_dagster.designators.choose import (
-    SURE,
     Candidate,
     _against_each_other,
     _against_others,
-    _same,
     candidates,
-    marks,
 )
 from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.examples import Example
+from gotowce_dagster.designators.sightings import SURE, marks
 from tests.detectors.marks import TARGET, put_mark, sky
 from tests.support.synthetic import Bracket
 
@@ -73,14 +71,6 @@ def test_what_is_found_where_a_human_saw_no_mark_is_wrong(
     others, without = ([with_corners(places) for places in frames] for frames in (unknown, empty))
     found = _against_others(replace(known, designator=look), others, without, [to_ycrcb(shown[0])])
     assert (found.score, found.unmarked, found.elsewhere) == (score, unmarked, elsewhere)
-
-
-def test_frames_that_differ_in_a_small_mark_are_two() -> None:
-    one, other = (np.zeros((240, 320, 3), np.uint8) for _ in range(2))
-    one[97:109, 129:143], other[97:109, 209:223] = 255, 255
-    assert not _same(one, other)
-    assert _same(one, one.copy())
-    assert not _same(one, one[:200])
 
 
 @pytest.mark.parametrize("outside", [0, 2, 3, 5])

@@ -14,7 +14,7 @@ from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators import families
 from gotowce_dagster.designators.base import Draft, Scene, Sighting
 from gotowce_dagster.designators.bracket import is_known
-from gotowce_dagster.designators.choose import SURE, candidates, marks
+from gotowce_dagster.designators.choose import candidates
 from gotowce_dagster.designators.circles import alone, circles
 from gotowce_dagster.designators.evidence import mask_of, to_ycrcb
 from gotowce_dagster.designators.examples import Example
@@ -29,6 +29,7 @@ from gotowce_dagster.designators.profile import (
     read_profile,
     write_profile,
 )
+from gotowce_dagster.designators.sightings import SURE, marks
 from gotowce_dagster.detectors.local.bracket import Bracket
 from tests.designators.accuracy import accuracy
 from tests.marks_scenes import MarkScene, decoded, examples_at

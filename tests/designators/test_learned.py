@@ -9,7 +9,7 @@ import pytest
 
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.designators.base import Draft, Scene, Sighting
-from gotowce_dagster.designators.choose import SURE, candidates, marks
+from gotowce_dagster.designators.choose import candidates
 from gotowce_dagster.designators.composed import with_limits
 from gotowce_dagster.designators.cutout import cut_out
 from gotowce_dagster.designators.erase import mark_pixels
@@ -19,6 +19,7 @@ from gotowce_dagster.designators.learned import Learned, correlation, likeness, 
 from gotowce_dagster.designators.picture import Cutout, read, written
 from gotowce_dagster.designators.profile import LearnedLook, Profile, read_profile, write_profile
 from gotowce_dagster.designators.relation import usual_target
+from gotowce_dagster.designators.sightings import SURE, marks
 from tests.designators.accuracy import accuracy
 from tests.marks_scenes import MarkScene, decoded, examples_at
 

@@ -9,10 +9,11 @@ import pytest
 
 from gotowce_dagster.core.colour import Colour
 from gotowce_dagster.designators.base import Draft, Scene
-from gotowce_dagster.designators.choose import SURE, candidates
+from gotowce_dagster.designators.choose import candidates
 from gotowce_dagster.designators.evidence import mask_of
 from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.outline import Outline
+from gotowce_dagster.designators.sightings import SURE
 from tests.designators.accuracy import accuracy
 from tests.marks_scenes import MarkScene, decoded, examples_at
 
