@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import supervision as sv
 
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
@@ -20,6 +21,8 @@ UNSEEN = 24
 """Frames without an example that a designator is tried on."""
 _OFF = 2
 """Pixels by which a box may be off."""
+_ONE_MARK = 0.7
+"""IoU from which two boxes of a frame are drawn around one mark."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +67,8 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
             The label ``none`` names frames without a mark.
 
     Raises:
-        InputError: fewer than three boxes on these videos, frames or places that they do not have, or a
-            frame with a mark and the label ``none``; two videos of one name.
+        InputError: fewer than three boxes on these videos, frames or places that they do not have, two boxes
+            around one mark, or a frame with a mark and the label ``none``; two videos of one name.
     """
     names = [clip.name for clip in clips]
     if len(set(names)) < len(names):
@@ -93,8 +96,9 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
             targets.append(_target_of(own, int(index), box))
         unseen += [Shown(clip.name, i, frames[i]) for i in others if i in frames]
         empty += [Shown(clip.name, int(i), frames[i]) for i in own["frame_index"][own["label"].eq("none")]]
-    for example in examples:
+    for number, example in enumerate(examples):
         _refuse_outside(boxes, example)
+        _refuse_twice(boxes, example, [each for each in examples[:number] if each.image is example.image])
     return Material(examples, targets, unseen, empty)
 
 
@@ -149,3 +153,13 @@ def _refuse_outside(boxes: Path, example: Example) -> None:
         raise InputError(
             f"{boxes}: frame {example.frame_index}: the box is the whole frame; draw it tight around one mark"
         )
+
+
+def _refuse_twice(boxes: Path, example: Example, before: Sequence[Example]) -> None:
+    """One mark that is boxed twice would count as two examples."""
+    for other in before:
+        if sv.box_iou_batch(example.box[None], other.box[None]).item() >= _ONE_MARK:
+            raise InputError(
+                f"{boxes}: frame {example.frame_index}: two boxes are around one mark, {other.box.tolist()} "
+                f"and {example.box.tolist()}; remove one of them"
+            )

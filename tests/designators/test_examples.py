@@ -43,6 +43,7 @@ def clip(tmp_path: Path) -> Path:
     [
         ("a.mp4,1,,,,,none\n", "frame 1 of a.mp4 has a box and the label `none`"),
         ("a.mp4,4,1,0,320,179,designator\n", "frame 4: the box is the whole frame"),
+        ("a.mp4,1,31,32,70,71,designator\n", "frame 1: two boxes are around one mark"),
     ],
 )
 def test_rows_that_contradict_are_refused(clip: Path, more: str, message: str) -> None:
