@@ -34,5 +34,5 @@ def is_same_frame(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def distinct(frames: Sequence[np.ndarray]) -> list[int]:
-    """The places in a sequence of frames at which one appears that was not there before."""
+    """The places in a sequence of frames at which one appears for the first time."""
     return [k for k, frame in enumerate(frames) if not any(is_same_frame(frame, f) for f in frames[:k])]
