@@ -22,7 +22,7 @@ from gotowce_dagster.designators.examples import Example
 from gotowce_dagster.designators.hud import MOST_KNOWN, is_at, knowing_hud, still
 from gotowce_dagster.designators.profile import AnyDesignator, BesideLook, Designator, LearnedLook
 from gotowce_dagster.designators.rims import is_rim
-from gotowce_dagster.designators.sightings import SURE, distinct, is_same_frame, marks, overlaps
+from gotowce_dagster.designators.sightings import SURE, different_frames, is_same_frame, marks, overlaps
 
 PREFERRED = ("corners", *families.FAMILIES)
 """From the most specific family to the most general; with equal scores, the first one wins."""
@@ -134,7 +134,7 @@ def _against_each_other(checked: Sequence[Candidate], frames: Sequence[np.ndarra
 
 def _a_frame(frames: Sequence[np.ndarray]) -> float:
     """How many examples a frame has."""
-    return len(frames) / len(distinct(frames))
+    return len(frames) / len(different_frames(frames))
 
 
 def _rank(candidate: Candidate) -> float:
@@ -253,7 +253,7 @@ def _measure(
         ious.append(own[best] if at else 0.0)
         strange = (overlaps(drawn, found).max(axis=0, initial=0) < _FOUND_AT) & (sure >= 0.3)
         elsewhere.append([s for s, odd in zip(found, strange, strict=True) if odd])
-    known = still([[s.box for s in elsewhere[k]] for k in distinct(frames)], boxes)
+    known = still([[s.box for s in elsewhere[k]] for k in different_frames(frames)], boxes)
     false = float(
         np.mean([sum(s.confidence >= SURE and not is_at(s.box, known) for s in odd) for odd in elsewhere])
     )

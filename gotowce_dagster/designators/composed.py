@@ -18,6 +18,7 @@ from gotowce_dagster.designators.evidence import to_ycrcb
 from gotowce_dagster.designators.families import FAMILIES, distinct
 from gotowce_dagster.designators.picture import Cutout, read
 from gotowce_dagster.designators.profile import LearnedLook
+from gotowce_dagster.designators.sightings import different_frames, is_same_frame
 from gotowce_dagster.video.decode import read_frames
 from gotowce_dagster.video.encode import write_video
 
@@ -50,19 +51,21 @@ def with_limits(
             target that the picture contains parts of.
     """
     open_look = look.model_copy(update={"likeness": (0.0, 1.0)})
-    distinct_frames = [
-        (frame, np.stack([box for other, box in zip(frames, boxes, strict=True) if other is frame]))
-        for k, frame in enumerate(frames)
-        if all(frame is not earlier for earlier in frames[:k])
+    different = [
+        (
+            frames[k],
+            np.stack([box for f, box in zip(frames, boxes, strict=True) if is_same_frame(f, frames[k])]),
+        )
+        for k in different_frames(frames)
     ]
     own, scene = [], []
-    for frame, drawn in distinct_frames:
+    for frame, drawn in different:
         at, elsewhere = _split(_found(frame, open_look), drawn)
         own += at
         scene += elsewhere
     for frame in empty:
         scene += [sighting.confidence for sighting in _found(frame, open_look)]
-    pictures, places = _composed(distinct_frames, look, np.random.default_rng(seed))
+    pictures, places = _composed(different, look, np.random.default_rng(seed))
     trials = []
     for quality in QUALITIES:
         at = []

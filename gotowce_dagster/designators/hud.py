@@ -10,7 +10,7 @@ from gotowce_dagster.designators.base import blobs_of, closed
 from gotowce_dagster.designators.bracket import STILL
 from gotowce_dagster.designators.evidence import CONTRAST, TINTED, mark_mask
 from gotowce_dagster.designators.profile import AnyDesignator
-from gotowce_dagster.designators.sightings import distinct, marks, overlaps
+from gotowce_dagster.designators.sightings import different_frames, marks, overlaps
 
 MOST_KNOWN = 24
 """Maximum number of parts of the HUD in a designator's ``not_marks``."""
@@ -42,7 +42,7 @@ def knowing_hud(
     Args:
         boxes: of the examples; what overlaps one of them in any frame may be a mark.
     """
-    different = [frames[k] for k in distinct(frames)]
+    different = [frames[k] for k in different_frames(frames)]
     if len(different) < 3 or len({frame.shape for frame in different}) > 1 or not is_moving(boxes):
         return designator
     found = [marks(frame, designator, _FAINT) for frame in different]

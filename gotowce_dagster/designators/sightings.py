@@ -33,6 +33,6 @@ def is_same_frame(one: np.ndarray, other: np.ndarray) -> bool:
     return np.array_equal(one[::16, ::16], other[::16, ::16]) and np.array_equal(one, other)
 
 
-def distinct(frames: Sequence[np.ndarray]) -> list[int]:
+def different_frames(frames: Sequence[np.ndarray]) -> list[int]:
     """The places in a sequence of frames at which one appears for the first time."""
     return [k for k, frame in enumerate(frames) if not any(is_same_frame(frame, f) for f in frames[:k])]

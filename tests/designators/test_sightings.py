@@ -1,6 +1,6 @@
 import numpy as np
 
-from gotowce_dagster.designators.sightings import distinct, is_same_frame
+from gotowce_dagster.designators.sightings import different_frames, is_same_frame
 
 
 def test_frames_that_differ_in_a_small_mark_are_two() -> None:
@@ -9,4 +9,4 @@ def test_frames_that_differ_in_a_small_mark_are_two() -> None:
     assert not is_same_frame(one, other)
     assert is_same_frame(one, one.copy())
     assert not is_same_frame(one, one[:200])
-    assert distinct([one, one.copy(), other, one]) == [0, 2]
+    assert different_frames([one, one.copy(), other, one]) == [0, 2]
