@@ -215,7 +215,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows, text = [], ""
     if options.quick:
         # One thread each, also of processes that they start: a second one saves no processor time.
         os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -233,8 +233,9 @@ def main() -> None:
             )
         else:
             rows.append(run(benchmark, options.quick, options.footage.resolve(), options.out.resolve()))
-    text = "\n".join(table(rows, "Quick run: the figures say nothing" if options.quick else "Full run"))
-    (options.out / "ratios.md").write_text(text + "\n", encoding="utf-8")
+        # Each time, so that a run that is stopped has a table too: all of them take an hour and more.
+        text = "\n".join(table(rows, "Quick run: the figures say nothing" if options.quick else "Full run"))
+        (options.out / "ratios.md").write_text(text + "\n", encoding="utf-8")
     print(f"\n{text}\n\nkept in {options.out}")
     sys.exit(any(str(row["outcome"]).startswith("failed") for row in rows))
 
