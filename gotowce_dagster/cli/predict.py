@@ -59,8 +59,10 @@ def predict(
     if json:
         console.show_json(asdict(done))
         return
-    tiles = f"tiles of {loaded.tile_px} px" if loaded.tile_px else f"whole frames at {loaded.imgsz} px"
-    settings = f"{tiles}, confidence {confidence:.2f}"
+    size = (
+        f"larger frames in tiles of {loaded.tile_px} px" if loaded.tile_px else f"frames at {loaded.imgsz} px"
+    )
+    settings = f"{size}, confidence {confidence:.2f}"
     console.say(f"{loaded.weights} (SHA-256 {loaded.sha256[:12]}) on {loaded.device}, {settings}")
     counted = f"{done.boxes} boxes in {done.frames_with_boxes} of {done.frames} frames"
     console.say(console.bold(done.out), f": {counted}" + (f", {done.tracks} tracks" if tracks else ""))
