@@ -5,7 +5,7 @@ there, so that what the report says about it for frames outside training data is
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ class OfGame:
     """Its complete frames near training data."""
     confidence: float | None
     """None: too few boxes count in them, or too many are wrong at every confidence; it has no say."""
+    is_reached: bool = False
+    """Whether enough boxes are right at the threshold that was chosen for all games."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ def own_threshold(
 
     Args:
         seen: all frames with ground truth; ``seen_apart`` those of them outside training data.
-        params: the threshold is not below ``confidence``, for precision near training data is higher than
-            elsewhere, and each game reaches ``least_precision``.
+        params: the threshold is the lowest confidence, not below ``confidence``, at which most games have
+            ``least_precision`` at once; near training data precision is higher than elsewhere.
         model: SHA-256 of the model.
 
     Returns:
@@ -65,14 +67,25 @@ def own_threshold(
     """
     apart = set(map(id, seen_apart))
     near = [one for one in seen if id(one) not in apart and one.complete is not None]
-    games = []
+    hundredths = np.arange(1, 100) / 100
+    tried = np.unique([params.confidence, *hundredths])
+    games, holds = [], {}
     for profile in sorted({one.profile for one in near}):
         own = [one for one in near if one.profile == profile]
-        games.append(OfGame(profile, len(own), _reaches(own, params.least_precision)))
-    found = [game.confidence for game in games if game.confidence is not None]
-    if not found:
+        counted, right = _counts(own, tried)
+        held = (right > 0) & (right >= params.least_precision * counted)
+        lowest = tried[held & (counted >= _LEAST_BOXES)]
+        games.append(OfGame(profile, len(own), float(lowest[0]) if len(lowest) else None))
+        if len(lowest):
+            holds[profile] = held[tried >= params.confidence]
+    if not holds:
         return None
-    confidence = max(params.confidence, *found)
+    # A game's precision may fall again at a higher confidence: what counts is where all have it at once.
+    best = int(np.sum(list(holds.values()), axis=0).argmax())
+    games = [
+        replace(game, is_reached=game.profile in holds and bool(holds[game.profile][best])) for game in games
+    ]
+    confidence = float(tried[tried >= params.confidence][best])
     return Threshold(confidence, model, figures_by_group(seen, seen_apart, confidence), games)
 
 
@@ -97,20 +110,12 @@ def threshold_in(evaluation: Path, model: str) -> float | None:
         raise InputError(f"{file}: its threshold is damaged; {_ADVICE}") from None
 
 
-def _reaches(seen: Sequence[Seen], precision: float) -> float | None:
-    """The lowest confidence, in hundredths, at which the precision on complete frames is reached.
-
-    Returns:
-        None if too few boxes count, or it is never reached.
-    """
+def _counts(seen: Sequence[Seen], confidences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many boxes of complete frames count above each confidence, and how many are right: int (n,)."""
     cases = [one.complete for one in seen if one.complete is not None]
-    for confidence in np.arange(1, 100) / 100:
-        match = np.concatenate(
-            [np.zeros(0, int), *(matches(case.surer_than(confidence), 0.5) for case in cases)]
-        )
-        counted = match[match != IGNORED]
-        if len(counted) < _LEAST_BOXES:
-            return None
-        if (counted >= 0).mean() >= precision:
-            return float(confidence)
-    return None
+    counted, right = np.zeros((2, len(confidences)), int)
+    for place, confidence in enumerate(confidences):
+        match = np.concatenate([matches(case.surer_than(confidence), 0.5) for case in cases])
+        counted[place] = np.count_nonzero(match != IGNORED)
+        right[place] = np.count_nonzero(match >= 0)
+    return counted, right

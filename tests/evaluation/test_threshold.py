@@ -48,13 +48,21 @@ SURE = [0.9] * 8
         ([_frame(SURE, [0.6, 0.6, 0.6], ignored=True)], 0.25),
         ([_frame(SURE, []), _frame(SURE, [0.6, 0.6, 0.6], "other")], 0.61),
         ([_frame(SURE, []), _frame([], SURE, "other")], 0.25),
+        ([_frame([0.9] * 4 + [0.1] * 9, [0.6] * 3)], 0.61),
+        (
+            [_frame([0.5] * 9 + [0.98] * 4, [0.95] * 2), _frame([0.97] * 8, [0.6] * 3, "other")],
+            0.96,
+        ),
+        ([_frame([0.5] * 8, []), _frame(SURE, [0.6] * 3, "other")], 0.25),
         ([_frame(SURE[:2], [0.3])], None),
         ([Seen("game")], None),
         ([], None),
     ],
     ids=[
         "all right", "sure and wrong", "two wrong of ten are allowed", "ignored regions", "the harder game",
-        "a game that never reaches it", "too few boxes", "no complete frame", "no frame",
+        "a game that never reaches it", "right below the least confidence alone",
+        "in one game precision falls again", "no box is left in the easier game", "too few boxes",
+        "no complete frame", "no frame",
     ],
 )  # fmt: skip
 def test_the_threshold_is_where_enough_boxes_are_right(near: list[Seen], expected: float | None) -> None:
@@ -100,7 +108,11 @@ def test_what_each_game_needs_is_kept_and_reported() -> None:
     *_, table = _without_marks(
         Findings({}, pd.DataFrame(), recalls=chosen.recalls, threshold=chosen), PARAMS
     ).tables
-    assert [row[:2] for row in table.rows] == [["game", 1], ["hard", 2], ["lost", 1]]
+    assert [[*row[:2], row[3]] for row in table.rows] == [
+        ["game", 1, "yes"],
+        ["hard", 2, "yes"],
+        ["lost", 1, "no"],
+    ]
     assert "no say" in str(table.rows[2][2])
 
 
