@@ -11,13 +11,17 @@ from gotowce_dagster.core.errors import GotowceError, InputError, PartlyDoneErro
 
 
 def add(
-    videos: Annotated[list[Path], typer.Argument(help="Video files.")],
+    videos: Annotated[
+        list[Path], typer.Argument(help="Video files; with --truth also keys of added videos.")
+    ],
     link: Annotated[
         bool, typer.Option(help="Keep one copy, in DVC's cache, instead of two; your file is not modified.")
     ] = False,
     truth: Annotated[
         Path | None,
-        typer.Option(help="Ground truth for evaluation: a CSV, a COCO file, or a YOLO folder."),
+        typer.Option(
+            help="Ground truth for evaluation: CSV, COCO file or YOLO folder; other frames keep theirs."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -32,7 +36,11 @@ def add(
         show = start("adding")
         for done, video in enumerate(videos, start=1):
             try:
-                keys[str(video)] = intake.add(project, video, link, truth)
+                if truth and not video.exists() and str(video) in listed_videos(project.paths):
+                    intake.add_truth(project, str(video), truth)
+                    keys[str(video)] = str(video)
+                else:
+                    keys[str(video)] = intake.add(project, video, link, truth)
             except (GotowceError, OSError) as error:
                 problems.append(f"{video}: not added: {one_sentence(error, video)}")
             show(done, len(videos))
@@ -45,7 +53,11 @@ def add(
     if json:
         console.show_json({"added": keys, "refused": problems, "notes": notes})
     for video, key in {} if json else keys.items():
-        console.say(f"{video} is now {key}, profile {known[key].profile if key in known else 'none'}")
+        profile = known[key].profile if key in known else "none"
+        known_by_key = truth is not None and video == key
+        console.say(
+            f"{key}: ground truth added" if known_by_key else f"{video} is now {key}, profile {profile}"
+        )
     for note in notes:
         console.note(note)
     if problems:

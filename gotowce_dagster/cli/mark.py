@@ -34,7 +34,7 @@ def mark(
 ) -> None:
     """Write a page for drawing boxes on frames of a video; it saves the CSV that `calibrate` reads.
 
-    With --complete, `gotowce add VIDEO --truth FILE` reads it, to measure the recall of unmarked targets.
+    With --complete, `gotowce add VIDEO --truth CSV` reads it, to measure the recall of unmarked targets.
     """
     from gotowce_dagster.cli.arguments import numbers, video_file
     from gotowce_dagster.core.files import fresh_file
@@ -59,7 +59,7 @@ def mark(
         new.write_text(page, encoding="utf-8")
     task = f"draw 5 boxes, save the CSV, then run `gotowce calibrate {video} --boxes CSV --out PROFILE.toml`."
     if complete:
-        task = "box every object, save the CSV, then run `gotowce add VIDEO --truth FILE`."
+        task = f"box every object, save the CSV, then run `gotowce add {video} --truth CSV`."
     console.say("Open ", console.bold(out), " in a browser, ", task)
 
 

@@ -160,7 +160,8 @@ PROVENANCE = _schema(
 ).with_metadata(_nullable_int64("annotator"))
 
 TAUGHT = _schema(
-    ("round", pa.int32()),  # the first round that learned from it; 0: from the first on
+    # 0: all rounds learned from it. Proposals are made anew for each round, and belong to that one.
+    ("round", pa.int32()),
     ("video", pa.string()),
     ("frame_index", pa.int64()),
     ("class_name", pa.string()),
@@ -316,19 +317,37 @@ def check_complete_truth(
     Raises:
         InputError: naming the file and the first bad row.
     """
-    frame = rows["clip"] + "\n" + rows["frame_index"]
-    place = ["clip", "frame_index", *BOX]
-    twice = rows["label"].ne("none") & rows[place].duplicated()
-    alike = rows[[*place, "label"]].duplicated()
+    kinds = rows["label"].str.strip().str.lower().isin([*COMPLETE_IGNORED, "none"])
     problems = {
         "label must be a class, other, unsure or none": rows["label"].eq(""),
+        "write the labels other, unsure and none in lower case": kinds
+        & ~rows["label"].isin([*COMPLETE_IGNORED, "none"]),
         "marked must be yes or no": ~rows["marked"].isin(["yes", "no"]),
-        "a frame with the label none must have no other row": frame.isin(frame[rows["label"] == "none"])
+    }
+    checked = _check_boxes(path, rows, problems, video, clips)
+    # As numbers: 62 and 62.0 are one frame.
+    frame = checked.set_index(["clip", "frame_index"]).index
+    empty, place = checked["label"].eq("none"), ["clip", "frame_index", *BOX]
+    twice, alike = ~empty & checked[place].duplicated(), checked[[*place, "label"]].duplicated()
+    repeated = {
+        "a frame with the label none must have no other row": frame.isin(frame[empty])
         & frame.duplicated(keep=False),
         "a row before has the same box with another label; remove one of the two": twice & ~alike,
         "a row before has the same box and label; remove one of the two": twice & alike,
     }
-    return _check_boxes(path, rows, problems, video, clips)
+    refuse(path, {what: pd.Series(bad, checked.index) for what, bad in repeated.items()})
+    return checked
+
+
+def with_other_frames(rows: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    """Ground truth of one clip: these rows, and those of frames that they do not have, by frame.
+
+    Args:
+        before: what the clip had; rows of frames that are in ``rows`` are replaced.
+    """
+    kept = before[~before["frame_index"].isin(rows["frame_index"])]
+    together = pd.concat([kept, rows]) if len(kept) else rows
+    return together.sort_values("frame_index", kind="stable", ignore_index=True)
 
 
 def empty_complete_truth() -> pd.DataFrame:

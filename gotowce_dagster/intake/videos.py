@@ -16,6 +16,7 @@ from gotowce_dagster.core.errors import BusyError, GotowceError, InputError, Par
 from gotowce_dagster.core.files import fresh_file, remove
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.sources import is_tracked_content, pointer, state, tracked_files
+from gotowce_dagster.core.tables import read_complete_truth, read_truth, with_other_frames
 from gotowce_dagster.core.yaml_files import read_yaml, write_yaml
 from gotowce_dagster.designators.profile import Profile, read_profile
 from gotowce_dagster.intake.code_digests import refresh
@@ -64,7 +65,7 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
             original file stays writable and independent of data/raw.
         truth: Ground truth (see tables.read_truth), or complete truth, with every object of its frames (see
             tables.read_complete_truth), also as COCO or YOLO (see interchange.truth); the rows of this file's
-            clip are added too.
+            clip are added too. Frames of which the video has such truth, but not this file, keep it.
 
     Returns:
         The video's key, a slug that identifies it everywhere.
@@ -87,7 +88,7 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
 
 
 def add_truth(project: Project, key: str, truth: Path) -> None:
-    """Write ground truth of a video that was added, in place of earlier rows of that kind.
+    """Write ground truth of a video that was added; frames that it does not have keep theirs.
 
     Args:
         truth: as in ``add``; its rows are those of the video's file in data/raw.
@@ -379,8 +380,12 @@ def _copy_and_track(
 
 
 def _write_truth(paths: Paths, key: str, clip: str, rows: pd.DataFrame) -> None:
-    with fresh_file(_truth_file(paths, key, rows)) as new:
-        rows.assign(clip=clip).to_csv(new, index=False)
+    file, rows = _truth_file(paths, key, rows), rows.assign(clip=clip)
+    if file.exists():
+        read = read_complete_truth if "marked" in rows.columns else read_truth
+        rows = with_other_frames(rows, read(file))
+    with fresh_file(file) as new:
+        rows.to_csv(new, index=False)
 
 
 def _truth_file(paths: Paths, key: str, rows: pd.DataFrame) -> Path:

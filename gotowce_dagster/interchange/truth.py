@@ -35,8 +35,12 @@ from gotowce_dagster.core.tables import (
 from gotowce_dagster.video.names import key_and_suffix, slug
 
 _NAME = re.compile(r"(?:(?P<clip>.+)[_-])?(?P<number>\d+)")
+_NO_LABELS = re.compile(r"(classes|train|val|valid|test|README.*)\.txt$", re.IGNORECASE)
+"""Files beside labels in folders that tools write: lists of images, and notes on the dataset."""
 _ERASED = "_erased"
 """Suffix of copies without marks, whose boxes repeat those of the original frame."""
+_NAMED = 3
+"""How many other clips an error names."""
 _ADVICE = "expected ground truth as CSV, a COCO file of annotations, or a folder of YOLO labels"
 
 
@@ -64,16 +68,19 @@ def read_any_truth(path: Path, clip: str, video: Extent) -> pd.DataFrame:
         InputError: the file has none of these formats, is malformed, or has no row of the clip.
     """
     if path.is_dir():
-        rows = _validated(path, _rows(_yolo(path, clip, video), clip), clip, video)
+        rows = _validated(path, _rows(path, _yolo(path, clip, video), clip), clip, video)
     elif path.suffix.lower() == ".json":
-        rows = _validated(path, _rows(_coco(path, clip, video), clip), clip, video)
+        rows = _validated(path, _rows(path, _coco(path, clip, video), clip), clip, video)
     else:
         read = read_complete_truth if is_complete_truth(path) else read_truth
         rows = read(path, video, {clip})
-    rows = rows[rows["clip"] == clip]
-    if rows.empty:
-        raise InputError(f"{path}: no row has the clip {clip}")
-    return rows
+    own = rows[rows["clip"] == clip]
+    if own.empty:
+        others = ", ".join(sorted(rows["clip"].unique())[:_NAMED])
+        raise InputError(
+            f"{path}: no row has the clip {clip}, only {others}; name a video of the project by its key"
+        )
+    return own
 
 
 def frame_of(name: str, clip: str) -> int | None:
@@ -124,7 +131,7 @@ def _coco(path: Path, clip: str, video: Extent) -> Mapping[int, list[_Box]]:
                     _yes_or_no(marked),
                 )
             )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         raise InputError(
             f"{path}: not COCO's annotation format ({type(error).__name__}: {error}); expected images, "
             "annotations with image_id, category_id and bbox, and categories"
@@ -154,17 +161,19 @@ def _yolo(folder: Path, clip: str, video: Extent) -> Mapping[int, list[_Box]]:
     classes = _yolo_classes(folder)
     size = np.array([video.width, video.height], float)
     boxes: dict[int, list[_Box]] = {}
-    files = sorted(path for path in folder.rglob("*.txt") if path.name not in {"classes.txt", "train.txt"})
+    files = sorted(path for path in folder.rglob("*.txt") if not _NO_LABELS.match(path.name))
     for file in files:
         if file.stem.endswith(_ERASED) or (index := frame_of(file.stem, clip)) is None:
             continue
-        boxes[index] = []
+        own = boxes.setdefault(index, [])
         for number, line in enumerate(read_text(file).splitlines(), start=1):
             if not line.strip():
                 continue
             try:
                 class_id, *values = line.split()
                 points = np.array(values, float)
+                if len(points) == 4 and not (points[2:] > 0).all():
+                    raise ValueError
                 name = classes[int(class_id)]
                 if len(points) == 4:
                     points = np.r_[points[:2] - points[2:] / 2, points[:2] + points[2:] / 2]
@@ -175,13 +184,13 @@ def _yolo(folder: Path, clip: str, video: Extent) -> Mapping[int, list[_Box]]:
                     f"{file}: row {number}: expected CLASS X Y WIDTH HEIGHT or CLASS X1 Y1 X2 Y2 ..., as "
                     f"fractions of the image, with a class of {', '.join(map(str, classes))}"
                 ) from None
-            boxes[index].append(_Box((low[0], low[1], high[0], high[1]), name))
+            own.append(_Box((low[0], low[1], high[0], high[1]), name))
     return boxes
 
 
 def _yolo_classes(folder: Path) -> Mapping[int, str]:
     if (listed := folder / "classes.txt").is_file():
-        return dict(enumerate(read_text(listed).split("\n")))
+        return dict(enumerate(read_text(listed).splitlines()))
     try:
         names = yaml.safe_load(read_text(folder / "data.yaml", _ADVICE))["names"]
         pairs = names.items() if isinstance(names, dict) else enumerate(names)
@@ -196,9 +205,15 @@ def _yes_or_no(marked: object) -> str | None:
     return None if marked is None else str(marked)
 
 
-def _rows(boxes: Mapping[int, Iterable[_Box]], clip: str) -> pd.DataFrame:
+def _rows(path: Path, boxes: Mapping[int, Iterable[_Box]], clip: str) -> pd.DataFrame:
     everything = [box for of_frame in boxes.values() for box in of_frame]
-    is_complete = bool(everything) and all(box.marked is not None for box in everything)
+    with_mark = [box.marked is not None for box in everything]
+    if any(with_mark) and not all(with_mark):
+        raise InputError(
+            f"{path}: {sum(with_mark)} of {len(with_mark)} boxes have the attribute marked; expected it of "
+            "all, for complete ground truth, or of none"
+        )
+    is_complete = bool(everything) and all(with_mark)
     rows = []
     for index, of_frame in sorted(boxes.items()):
         frame = {"clip": clip, "frame_index": str(index)}

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from gotowce_dagster.config.project import Project
+from gotowce_dagster.core.tables import read_complete_truth
 from tests.cli.running import run
 from tests.intake.test_videos import film
 
@@ -55,3 +57,23 @@ def test_frames_that_do_not_exist_are_refused(
     assert run(monkeypatch, "mark", str(film(tmp_path / "one.mp4")), *options) == 2
     assert problem in capsys.readouterr().err
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_what_it_says_to_run_brings_complete_truth_in(
+    clone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For a video of the project, whose own file may be gone: its key."""
+    assert run(monkeypatch, "add", str(film(tmp_path / "My Duel.mp4"))) == 0
+    assert run(monkeypatch, "mark", "my_duel", "--complete", "--count", "1") == 0
+    (command,) = re.findall(r"gotowce (add my_duel --truth CSV)", " ".join(capsys.readouterr().out.split()))
+    saved = tmp_path / "my_duel.csv"
+    saved.write_text("clip,frame_index,x1,y1,x2,y2,label,marked\nmy_duel.mp4,5,1,1,9,9,ship,no\n")
+    assert run(monkeypatch, *command.replace("CSV", str(saved)).split()) == 0
+    assert "my_duel: ground truth added" in capsys.readouterr().out
+    assert read_complete_truth(clone.paths.complete_truth("my_duel"))["label"].tolist() == ["ship"]
+    other = tmp_path / "Other Name.mp4"
+    (tmp_path / "My Duel.mp4").rename(other)
+    assert run(monkeypatch, "add", str(other), "--truth", str(saved)) == 2
+    assert "only my_duel.mp4; name a video of the project by its key" in " ".join(
+        capsys.readouterr().err.split()
+    )

@@ -326,6 +326,11 @@ def test_complete_truth(tmp_path: Path) -> None:
         ("a.mp4,3,5,2,5,6,ship,yes", "row 2: a box needs x1 < x2"),
         ("a.mp4,-1,1,2,5,6,ship,no", "row 2: frame_index must be a whole number"),
         ("a.mp4,3,1,2,5,6,ship,no\na.mp4,3,,,,,none,no", "row 2: a frame with the label none"),
+        ("a.mp4,3.0,1,2,5,6,ship,no\na.mp4,03,,,,,none,no", "row 2: a frame with the label none"),
+        ("a.mp4,3,1,2,5,6,ship,no\na.mp4,3.0,1.0,2,5,6,ship,no", "row 3: a row before has the same box"),
+        ("a.mp4,3,1,2,5,6,Other,no", "row 2: write the labels other, unsure and none in lower case"),
+        ("a.mp4,3,,,,,NONE,no", "row 2: write the labels"),
+        ("a.mp4,x,1,2,5,6,ship,no\na.mp4,y,1,2,5,6,ship,no", "row 2: frame_index must be a whole number"),
     ],
 )
 def test_complete_truth_with_a_bad_row(tmp_path: Path, rows: str, message: str) -> None:

@@ -103,6 +103,24 @@ def test_complete_truth_lies_beside_other_truth(clone: Project, tmp_path: Path) 
     assert read_complete_truth(clone.paths.complete_truth("duel"))["marked"].tolist() == ["no"]
 
 
+def test_further_truth_keeps_that_of_other_frames(clone: Project, tmp_path: Path) -> None:
+    rows = {
+        "first": "duel.mp4,2,1,1,9,9,ship,no\nduel.mp4,3,1,1,9,9,ship,no\n",
+        "second": "duel.mp4,3,2,2,9,9,ship,yes\nduel.mp4,1,,,,,none,no\n",
+    }
+    for name, text in rows.items():
+        (tmp_path / name).write_text(f"clip,frame_index,x1,y1,x2,y2,label,marked\n{text}")
+    intake.add(clone, film(tmp_path / "duel.mp4"), truth=tmp_path / "first")
+    intake.sync(clone)
+    intake.add_truth(Project(clone.paths), "duel", tmp_path / "second")
+    kept = read_complete_truth(clone.paths.complete_truth("duel"))
+    assert kept[["frame_index", "x1", "marked"]].fillna(0).to_numpy().tolist() == [
+        [1, 0, "no"],
+        [2, 1, "no"],
+        [3, 2, "yes"],
+    ]
+
+
 def test_a_profile_says_which_videos_are_negative(clone: Project, tmp_path: Path) -> None:
     for name in ("duel.mp4", "duel_menu.mp4"):
         # Equal files would be one video.

@@ -82,9 +82,38 @@ def test_yolo(tmp_path: Path) -> None:
     assert np.allclose(rows[SIDES].to_numpy(float)[:2], [[10, 10, 30, 30], [20, 10, 40, 30]])
 
 
+def test_yolo_as_other_tools_write_it(tmp_path: Path) -> None:
+    """Windows' line ends, a list of images, notes on the dataset, and a frame in two files."""
+    folder = _yolo(tmp_path, duel_000012="1 0.1 0.2 0.1 0.2\r\n")
+    (folder / "classes.txt").write_bytes(b"ship\r\ndesignator\r\n")
+    (folder / "README.dataset.txt").write_text("made by hand")
+    (folder / "valid.txt").write_text("images/duel_000012.jpg")
+    (folder / "labels" / "val").mkdir()
+    (folder / "labels" / "val" / "duel_000012.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    rows = read_any_truth(folder, "duel.mp4", VIDEO)
+    assert rows["label"].tolist() == ["designator", "object"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"images": [{"id": 1, "file_name": "duel_1.jpg", "width": 0, "height": 9}]}, "another shape"),
+        ({"images": [{"id": 1, "file_name": "duel_1.jpg", "width": 0, "height": 0}]}, "not COCO's"),
+        (
+            {
+                "annotations": [
+                    {"id": 1, "image_id": 1, "category_id": 9, "bbox": [1, 2, 3, 4]},
+                    {
+                        "id": 2,
+                        "image_id": 1,
+                        "category_id": 9,
+                        "bbox": [9, 2, 3, 4],
+                        "attributes": {"marked": True},
+                    },
+                ]
+            },
+            "1 of 2 boxes have the attribute marked",
+        ),
         (
             {"annotations": [{"id": 5, "image_id": 1, "category_id": 9, "bbox": [0, 0, -1, 4]}]},
             "annotation 5",
@@ -103,7 +132,9 @@ def test_bad_coco_is_named(tmp_path: Path, changes: dict, message: str) -> None:
         read_any_truth(_coco(tmp_path, **changes), "duel.mp4", VIDEO)
 
 
-@pytest.mark.parametrize("line", ["0 0.1 0.2 0.1", "5 0.1 0.2 0.1 0.1", "ship 0.1 0.2 0.1 0.1", "0 a b c d"])
+@pytest.mark.parametrize(
+    "line", ["0 0.1 0.2 0.1", "5 0.1 0.2 0.1 0.1", "ship 0.1 0.2 0.1 0.1", "0 a b c d", "0 0.5 0.5 -0.1 0.1"]
+)
 def test_bad_yolo_is_named(tmp_path: Path, line: str) -> None:
     with pytest.raises(InputError, match=r"duel_3.txt: row 1: expected CLASS X Y"):
         read_any_truth(_yolo(tmp_path, duel_3=line), "duel.mp4", VIDEO)

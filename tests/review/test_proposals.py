@@ -1,5 +1,6 @@
 """What a model proposes is asked about; what reviewers say of it is learned from."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
 from gotowce_dagster.core.tables import PROVENANCE, read_complete_truth, read_table
 from gotowce_dagster.labels.export import read_objects
+from gotowce_dagster.labels.followed import KeyFrame, Track, TrackedVideo, TrackReview, write_tracked
+from gotowce_dagster.labels.in_force import reviews_in_force
 from gotowce_dagster.labels.reviews import FIRST_PROPOSAL, ReviewedVideo, frame_hash, write_reviewed
 from gotowce_dagster.review.complete_truth import save_complete_truth
 from gotowce_dagster.review.frames import frames_to_review
@@ -181,6 +184,17 @@ def test_reviewed_frames_become_complete_truth(world: Project) -> None:
         [index + 10, "none", "no"],
     ]
     assert save_complete_truth(world, "a") == 2
+    assert read_complete_truth(file).equals(rows)
+    track = Track(
+        object_id="0/1", class_name="hostile", key_frames=(KeyFrame(frame_index=0, box=(1, 1, 9, 9)),)
+    )
+    followed = TrackReview(
+        review_id="r", task="t", annotator=1, at=datetime.now(UTC), state="done", tracks=(track,)
+    )
+    tracks = TrackedVideo(video="a", frames=999, width=WIDTH, height=HEIGHT, fps=10, reviews=(followed,))
+    write_tracked(world.paths.reviewed_tracks("a"), tracks)
+    assert len(reviews_in_force(world, "a")) > 2, "a timeline is a review of every sampled frame"
+    assert save_complete_truth(world, "a") == 2, "but shows only what is followed"
     assert read_complete_truth(file).equals(rows)
 
     yolo_dataset.run(world, silent)
