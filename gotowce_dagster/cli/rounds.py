@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gotowce_dagster.cli import console
-from gotowce_dagster.core.errors import GotowceError
+from gotowce_dagster.core.errors import GotowceError, InputError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -54,6 +54,11 @@ def rounds(
 
     project = Project.find()
     if count is not None:
+        if project.params.finetuned_model.crops is None:
+            raise InputError(
+                f"{project.paths.params}: finetuned_model.crops is null; rounds train on crops: set its "
+                "values as the shipped file has them"
+            )
         set_number(project.paths.params, ("finetuned_model", "rounds", "count"), count)
         project = Project(project.paths)
         if problems := run_job(project, "train_in_rounds"):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import linear_sum_assignment
 
 from gotowce_dagster.core.boxes import centres, xyxy
 from gotowce_dagster.core.detections import from_boxes
@@ -74,6 +75,8 @@ class Seen:
     """All its targets, if every object in it is boxed."""
     is_marked: np.ndarray | None = None
     """bool (targets,) of ``complete``: whether each has a mark."""
+    not_erased: int = 0
+    """Number of its marked targets of which no mark was found, if it is complete: in none of the recalls."""
     adopted: Case | None = None
     """The same truth, with the boxes that training in rounds would adopt as labels in this frame."""
 
@@ -95,7 +98,7 @@ def look(
         images: RGB uint8 (H, W, 3) by frame_index.
         objects: xyxy (n, 4) of the marked targets by frame_index; used if a frame is not complete.
         complete: columns of tables.read_complete_truth.
-        find_marks: detects marks; a frame without one has no marked targets.
+        find_marks: detects marks; a marked target near which there is none is in no recall.
         adopt: finds the boxes of an image, without its marks, that training in rounds would adopt as labels;
             asked about complete frames only.
     """
@@ -109,18 +112,21 @@ def look(
         marked = boxes[is_marked] if len(rows) else objects.get(index, np.zeros((0, 4)))
         found = predict(image)
         as_is, without, adopted = None, None, None
-        unmarked_image = image
+        unmarked_image, not_erased = image, 0
         if len(marked):
             erased = erase(image, find_marks(image), _filled(image.shape[:2], marked))
-            if erased.painted.any():
-                as_is = Case(video, index, found, from_boxes(marked))
-                without = Case(video, index, predict(erased.image), from_boxes(marked))
+            is_erased = _near(erased.painted, marked)
+            not_erased = int(np.count_nonzero(~is_erased)) if len(rows) else 0
+            if is_erased.any():
+                as_is = Case(video, index, found, from_boxes(marked[is_erased]))
+                without = Case(video, index, predict(erased.image), from_boxes(marked[is_erased]))
                 unmarked_image = erased.image
         whole = Case(video, index, found, from_boxes(boxes), ignored) if len(rows) else None
         if whole and adopt:
             adopted = replace(whole, found=adopt(unmarked_image))
         if as_is or whole:
-            seen.append(Seen(profile, as_is, without, whole, is_marked if whole else None, adopted))
+            known = is_marked if whole else None
+            seen.append(Seen(profile, as_is, without, whole, known, not_erased, adopted))
     return seen
 
 
@@ -150,14 +156,17 @@ def figures(seen: Iterable[Seen], confidence: float) -> dict[str, float]:
         confidence: boxes below it count for AP50 only.
 
     Returns:
-        marked_targets, marked_recall, erased_recall, erased_over_marked; complete_frames, unmarked_targets,
-        unmarked_recall, precision, AP50. For targets below SMALL_PX the recalls again, matched by IoU or by
-        centre, as ``small_..._recall`` and ``small_..._recall_by_centre``, with their number. If asked for,
-        the number of boxes that training in rounds would adopt in complete frames, ``adopted``, and how many
-        of them are targets, ``adopted_right``.
+        marked_targets, marked_recall, erased_recall, erased_over_marked, not_erased (see Seen);
+        complete_frames, unmarked_targets, unmarked_recall, precision, AP50; classes are not compared. For
+        targets below SMALL_PX the recalls again, matched by IoU or by centre, as ``small_..._recall`` and
+        ``small_..._recall_by_centre``, with their number. If asked for, the number of boxes that training in
+        rounds would adopt in complete frames, ``adopted``, and how many of them are targets,
+        ``adopted_right``.
     """
     seen = list(seen)
     result: dict[str, float] = {}
+    if not_erased := sum(one.not_erased for one in seen):
+        result["not_erased"] = not_erased
     pairs = [(one.marked, one.erased) for one in seen if one.marked and one.erased]
     if pairs:
         marked, erased = (_Found.of(cases, confidence) for cases in zip(*pairs, strict=True))
@@ -230,8 +239,8 @@ def found_truths(case: Case, confidence: float, by_centre: bool = False) -> np.n
     """Determine which ground truth boxes a prediction above ``confidence`` matches at IoU 0.5.
 
     Args:
-        by_centre: a target below SMALL_PX also counts as matched if the distance between the centres is at
-            most half its longer side.
+        by_centre: a target below SMALL_PX also counts as matched by a box of half to twice its longer side
+            whose centre is at most half that side away; each box matches one target.
 
     Returns:
         bool (ground truth boxes,).
@@ -240,13 +249,14 @@ def found_truths(case: Case, confidence: float, by_centre: bool = False) -> np.n
     found = np.zeros(len(case.truth), bool)
     match = matches(sure, 0.5)
     found[match[match >= 0]] = True
-    if by_centre and len(sure.found) and len(found):
-        boxes, truth = sure.found.xyxy[match < 0], case.truth.xyxy
-        middles = [centres(some) for some in (truth, boxes)]
-        side = (truth[:, 2:] - truth[:, :2]).max(axis=1)
-        if len(boxes):
-            nearest = np.linalg.norm(middles[0][:, None] - middles[1][None], axis=2).min(axis=1)
-            found |= (side < SMALL_PX) & (nearest <= side / 2)
+    if by_centre:
+        left = np.flatnonzero(~found)
+        truth, boxes = case.truth.xyxy[left], sure.found.xyxy[match < 0]
+        side, own = _long_sides(truth)[:, None], _long_sides(boxes)
+        apart = np.linalg.norm(centres(truth)[:, None] - centres(boxes), axis=2)
+        fits = (side < SMALL_PX) & (apart <= side / 2) & (own <= 2 * side) & (own >= side / 2)
+        rows, columns = linear_sum_assignment(fits, maximize=True)
+        found[left[rows[fits[rows, columns]]]] = True
     return found
 
 
@@ -260,7 +270,7 @@ class _Found:
 
     @classmethod
     def of(cls, cases: Sequence[Case], confidence: float) -> "_Found":
-        sides = [(case.truth.xyxy[:, 2:] - case.truth.xyxy[:, :2]).max(axis=1, initial=0) for case in cases]
+        sides = [_long_sides(case.truth.xyxy) for case in cases]
         return cls(
             np.concatenate([found_truths(case, confidence) for case in cases]),
             np.concatenate([found_truths(case, confidence, by_centre=True) for case in cases]),
@@ -282,6 +292,18 @@ class _Found:
             f"small_{name}_recall": float(self.by_iou[self.is_small].mean()),
             f"small_{name}_recall_by_centre": float(self.by_centre[self.is_small].mean()),
         }
+
+
+def _long_sides(boxes: np.ndarray) -> np.ndarray:
+    """Longer side of each box xyxy (n, 4), in pixels (n,)."""
+    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
+
+
+def _near(painted: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Whether pixels were painted over within its longer side of each box, bool (n,): its mark's."""
+    around = np.column_stack([boxes[:, :2], boxes[:, 2:]]) + _long_sides(boxes)[:, None] * [-1, -1, 1, 1]
+    corners = np.round(around).astype(int).clip(0)
+    return np.array([painted[y1:y2, x1:x2].any() for x1, y1, x2, y2 in corners], bool)
 
 
 def _filled(shape: tuple[int, int], boxes: np.ndarray) -> np.ndarray:

@@ -113,6 +113,11 @@ def _without_marks(findings: Findings, params: EvaluationParams) -> Section:
     is_complete = "complete_frames" in findings.recalls.get("all", {})
     notes = [note] if (note := none_found(findings.recalls.get("all", {}))) else []
     notes += [] if is_complete else [UNMEASURED]
+    if not_erased := int(findings.recalls.get("all", {}).get("not_erased", 0)):
+        notes.append(
+            f"{not_erased} marked targets of complete frames are in neither recall of marked targets: near "
+            "them no mark was found that could be erased"
+        )
     if own := findings.threshold:
         tables += _recalls(
             own.recalls,
@@ -120,11 +125,16 @@ def _without_marks(findings: Findings, params: EvaluationParams) -> Section:
             "complete frames that are not outside training data",
         )
         rows: list[list[Value]] = [
-            [game.profile, game.frames, _NEVER if game.confidence is None else game.confidence]
+            [
+                game.profile,
+                game.frames,
+                _NEVER if game.confidence is None else game.confidence,
+                "yes" if game.is_reached else "no",
+            ]
             for game in own.games
         ]
-        columns = ["game", "complete frames not outside training data", "lowest confidence"]
-        caption = f"The lowest confidence at which {share}, by game; the highest of them counts"
+        columns = ["game", "complete frames not outside training data", "lowest confidence", "reached"]
+        caption = f"The lowest confidence at which {share}, by game, and whether so many are at the threshold"
         tables += [Table(columns, rows, caption)] if rows else []
     elif is_complete:
         notes.append(

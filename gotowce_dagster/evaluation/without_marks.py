@@ -33,8 +33,12 @@ def look_at_video(
         read_complete_truth(file, probe(project.raw(video))) if file.exists() else empty_complete_truth()
     )
     boxed = checked[checked["label"] == "object"]
-    known = np.unique([*boxed["frame_index"], *complete["frame_index"]]).astype(int)
-    wanted = known[evenly(len(known), project.params.evaluation.max_truth_frames)].tolist()
+    limit = project.params.evaluation.max_truth_frames
+    # Each kind has the limit of its own: there are few complete frames, and they must not give way to others.
+    whole = np.unique(complete["frame_index"])
+    others = np.setdiff1d(boxed["frame_index"], whole)
+    chosen = [some[evenly(len(some), limit)] for some in (whole, others)]
+    wanted = np.sort(np.concatenate(chosen)).astype(int).tolist()
     if not wanted:
         return []
     name = project.video(video).profile

@@ -125,7 +125,7 @@ def train_on_crops(
         searched.add(file)
         found = pd.read_parquet(file)
         _log.info("round %d: %d boxes to learn as labels", number, _adopted(found))
-        if number and _adopted(found) < (1 + params.rounds.least_gain) * _adopted(before):
+        if number and _gains_too_little(found, before, params.rounds):
             _log.info("no further round: the one before had nearly as many")
             break
         proposals = {**as_proposals(found, frames), **refused}
@@ -154,7 +154,8 @@ def write_rounds(done: InRounds, dataset: Path, provenance: pd.DataFrame, folder
     write_table(taught(dataset, provenance, done.proposed), TAUGHT, folder / "provenance.parquet")
     for name, rows in (("crops", done.crops), ("proposed", done.proposed), ("rounds", done.rounds)):
         rows.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-    uses = done.proposed["use"].value_counts()
+    last = done.proposed[done.proposed["round"] == done.proposed["round"].max()]
+    uses = last["use"].value_counts()  # what the last round learned from; each round's proposals are its own
     return {
         "rounds": len(done.rounds),
         "adopted": int(uses.get("adopted", 0)),
@@ -272,6 +273,11 @@ def _round(
         "mAP50": float(best["mAP50"]),
         "seconds": round(trained.state.seconds, 1),
     }
+
+
+def _gains_too_little(found: pd.DataFrame, before: pd.DataFrame, params: RoundsParams) -> bool:
+    adopted = _adopted(found)
+    return not adopted or adopted < (1 + params.least_gain) * _adopted(before)
 
 
 def _adopted(proposed: pd.DataFrame) -> int:

@@ -4,6 +4,7 @@ import pytest
 import supervision as sv
 
 from gotowce_dagster.core.tables import empty_complete_truth
+from gotowce_dagster.evaluation.measures import Findings
 from gotowce_dagster.evaluation.recalls import (
     Seen,
     figures,
@@ -12,8 +13,10 @@ from gotowce_dagster.evaluation.recalls import (
     group_title,
     look,
 )
+from gotowce_dagster.evaluation.report import _without_marks
 from gotowce_dagster.evaluation.scoring import Case
 from tests.designators.test_erase import BOX, MARK, RED, _marked, _sky
+from tests.evaluation.test_threshold import PARAMS
 
 TARGET = np.array([[115.0, 75, 133, 93]])
 
@@ -125,13 +128,34 @@ def test_erasing_left_no_red_for_the_model() -> None:
         ((13, 13, 21, 21), False, False),
         ((12, 12, 20, 20), False, True),
         ((6, 6, 22, 22), False, True),
+        ((0, 0, 28, 28), False, False),
+        ((13, 13, 15, 15), False, False),
     ],
-    ids=["the same", "a centre too far", "two pixels off", "twice as large"],
+    ids=["the same", "a centre too far", "two pixels off", "twice as large", "its mark", "a dot in it"],
 )
 def test_small_targets_are_matched_by_centre_too(found: tuple, by_iou: bool, by_centre: bool) -> None:
     case = _case(_sees(found), (10, 10, 18, 18))
     assert found_truths(case, 0.25).tolist() == [by_iou]
     assert found_truths(case, 0.25, by_centre=True).tolist() == [by_centre]
+
+
+def test_one_box_is_one_small_target() -> None:
+    case = _case(_sees((12, 10, 20, 18)), (9, 10, 17, 18), (15, 10, 23, 18))
+    assert found_truths(case, 0.25, by_centre=True).sum() == 1
+
+
+def test_a_marked_target_whose_mark_is_not_found_is_counted_apart() -> None:
+    far = pd.DataFrame(
+        [(250, 150, 268, 168, "ship", "yes")], columns=["x1", "y1", "x2", "y2", "label", "marked"]
+    ).assign(clip="v.mp4", frame_index=7)
+    seen = look(
+        "v", "game", {7: _image()}, objects={}, complete=pd.concat([_complete(), far]),
+        find_marks=lambda image: [(BOX, MARK)], predict=_looks_for_targets,
+    )  # fmt: skip
+    measured = figures(seen, 0.25)
+    assert (measured["marked_targets"], measured["marked_recall"], measured["not_erased"]) == (1, 1, 1)
+    (note,) = _without_marks(Findings({}, pd.DataFrame(), recalls={"all": measured}), PARAMS).notes[:1]
+    assert note.startswith("1 marked targets of complete frames are in neither recall")
 
 
 def test_large_targets_are_not() -> None:

@@ -168,6 +168,11 @@ def test_complete_truth_gives_the_other_figures(evaluated: Project, tmp_path: Pa
     objects = truth[truth["label"] == "object"].head(3).assign(label="ship", marked="yes")
     unmarked = objects.assign(x1=5, y1=5, x2=25, y2=25, marked="no")
     pd.concat([objects, unmarked]).to_csv(other.paths.complete_truth("scene"), index=False)
+    assert truth.loc[truth["label"] == "object", "frame_index"].nunique() > 3
+    content = yaml.safe_load(other.paths.params.read_text())
+    content["evaluation"]["max_truth_frames"] = 3
+    other.paths.params.write_text(yaml.safe_dump(content))
+    other = Project(Paths(root))
     evaluation.run(other, silent)
     recalls = _metrics(other)["recalls"]["all"]
     assert (recalls["complete_frames"], recalls["unmarked_targets"]) == (3, 3)

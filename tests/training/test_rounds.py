@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from gotowce_dagster.training.proposals import (
     propose,
     searched_frames,
 )
-from gotowce_dagster.training.rounds import train_on_crops
+from gotowce_dagster.training.rounds import train_on_crops, write_rounds
 from tests.training.proposing import PARAMS, seen, sees
 from tests.worlds import box_at, make_world
 
@@ -113,7 +114,7 @@ def test_training_in_rounds_keeps_the_origin_of_every_label(trained: Project) ->
     crops = pd.read_csv(folder / "crops.csv")
     assert (crops["split"] == "train").sum() == 16
     arguments = read_arguments(folder)
-    assert (arguments["imgsz"], arguments["crop_px"], arguments["tile_px"]) == (160, 64, 0)
+    assert (arguments["imgsz"], arguments["crop_px"], arguments["tile_px"]) == (160, 64, 160)
 
 
 def test_an_interrupted_training_searches_no_round_again(
@@ -198,7 +199,7 @@ def test_without_rounds_there_is_no_table(tmp_path: Path) -> None:
         evaluation_rounds.models_of_rounds(tmp_path)
 
 
-def test_a_further_round_leaves_the_others_done(trained: Project) -> None:
+def test_a_further_round_leaves_the_others_done(trained: Project, tmp_path: Path) -> None:
     work = trained.paths.work("finetuned_model")
     (done,) = (work / "round-0").iterdir()
     before = (done / "epoch-00001" / "state.json").stat().st_mtime_ns
@@ -207,9 +208,25 @@ def test_a_further_round_leaves_the_others_done(trained: Project) -> None:
         update={"rounds": params.rounds.model_copy(update={"count": 2, "least_gain": 0.0})}
     )
     provenance = read_table(trained.paths.dataset / "provenance.parquet", PROVENANCE)
-    train_on_crops(
+    further = train_on_crops(
         trained.paths.dataset, provenance, "yolo26n.yaml", more, work,
         progress=silent, on_epoch=lambda epoch, metrics: None,
     )  # fmt: skip
+    boxes = [(number, "scene", 0, 0, 1, 1, 9, 9, 0.9, "adopted", "", 0) for number in (1, 2, 2)]
+    proposed = pd.DataFrame(boxes, columns=["round", *PROPOSED_COLUMNS])
+    numbers = write_rounds(replace(further, proposed=proposed), trained.paths.dataset, provenance, tmp_path)
+    assert numbers["adopted"] == 2, "what the last round learned from"
     assert [place.name for place in (work / "round-0").iterdir()] == [done.name]
     assert (done / "epoch-00001" / "state.json").stat().st_mtime_ns == before
+
+
+def test_the_command_refuses_a_training_without_crops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(tmp_path, {"a": ["hostile"]}, finetuned_model={"crops": None})
+    before = world.paths.params.read_text()
+    monkeypatch.chdir(world.paths.root)
+    refused = CliRunner().invoke(app, ["rounds", "2"])
+    assert isinstance(refused.exception, InputError)
+    assert "finetuned_model.crops is null" in str(refused.exception)
+    assert world.paths.params.read_text() == before
