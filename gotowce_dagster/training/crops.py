@@ -9,7 +9,7 @@ background.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -50,6 +50,7 @@ _AWAY = ("fly-by", "panel", "")
 """What crops away from targets show in equal parts, if the game has it; empty: anything."""
 _DISTRACTORS = 2
 """Maximum number of fly-bys pasted into a crop."""
+_GREY = 114  # with which ultralytics fills up pictures
 _AROUND_TARGET = 0.7
 """Share of the marks that are drawn around a target; the others surround nothing."""
 
@@ -137,6 +138,7 @@ def write_crops(
         frames = maker.frames(split)
         for number in range(count):
             crop, record = maker.make(frames, number, split, rng)
+            crop = _filled_up(crop, params.px)
             image = f"images/{split}/{number:06d}.jpg"
             write_picture(crop.image, target / image, quality=95)
             label_file(target, image).write_text(_lines(crop), encoding="utf-8")
@@ -350,6 +352,15 @@ def _paint_over(image: np.ndarray, box: np.ndarray, targets: np.ndarray) -> None
 
 def _area(boxes: np.ndarray) -> np.ndarray:
     return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)
+
+
+def _filled_up(crop: Scene, px: int) -> Scene:
+    """The crop with grey right of it and below up to the full side: a smaller one would be enlarged."""
+    height, width = crop.image.shape[:2]
+    if min(height, width) == px:
+        return crop
+    room = ((0, px - height), (0, px - width), (0, 0))
+    return replace(crop, image=np.pad(crop.image, room, constant_values=_GREY))
 
 
 def _lines(crop: Scene) -> str:

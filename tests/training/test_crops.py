@@ -208,6 +208,21 @@ def test_panels_of_the_hud_are_shown(
     assert 6 <= shows.sum() <= 24
 
 
+def test_crops_larger_than_the_frame_keep_its_scale(project: Project, tmp_path: Path) -> None:
+    """Ultralytics would enlarge smaller ones, and frames are searched at their own scale."""
+    wide = PARAMS.model_copy(update={"px": 128, "pasted": (0, 0), "marked": 0})
+    made = write_crops(project.paths.dataset, _provenance(project), tmp_path, wide, seed=1)
+    (tmp_path / "data.yaml").write_text("names: {0: hostile, 1: neutral}\n")
+    sides = []
+    for image in made["image"]:
+        picture, objects = read_objects(tmp_path, image)
+        assert picture.shape == (128, 128, 3)
+        assert abs(picture[HEIGHT + 8 :].astype(int) - 114).max() <= 3
+        sides += (objects.xyxy[:, 2:] - objects.xyxy[:, :2]).max(axis=1).tolist()
+    assert len(sides) > 20
+    assert np.median(sides) == pytest.approx(20, abs=0.1)
+
+
 def test_crops_are_larger_where_targets_are(project: Project) -> None:
     rows = _provenance(project)
     assert crop_side(project.paths.dataset, rows, PARAMS) == 64
