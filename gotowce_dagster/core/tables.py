@@ -317,7 +317,7 @@ def check_complete_truth(
     Raises:
         InputError: naming the file and the first bad row.
     """
-    kinds = rows["label"].str.strip().str.lower().isin([*COMPLETE_IGNORED, "none"])
+    kinds = rows["label"].str.lower().isin([*COMPLETE_IGNORED, "none"])
     problems = {
         "label must be a class, other, unsure or none": rows["label"].eq(""),
         "write the labels other, unsure and none in lower case": kinds

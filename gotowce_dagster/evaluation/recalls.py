@@ -114,8 +114,9 @@ def look(
         as_is, without, adopted = None, None, None
         unmarked_image, not_erased = image, 0
         if len(marked):
-            erased = erase(image, find_marks(image), _filled(image.shape[:2], marked))
-            is_erased = _near(erased.painted, marked)
+            marks = find_marks(image)
+            erased = erase(image, marks, _filled(image.shape[:2], marked))
+            is_erased = _has_mark(marked, [box for box, _ in marks]) & erased.painted.any()
             not_erased = int(np.count_nonzero(~is_erased)) if len(rows) else 0
             if is_erased.any():
                 as_is = Case(video, index, found, from_boxes(marked[is_erased]))
@@ -299,11 +300,11 @@ def _long_sides(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
 
 
-def _near(painted: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Whether pixels were painted over within its longer side of each box, bool (n,): its mark's."""
-    around = np.column_stack([boxes[:, :2], boxes[:, 2:]]) + _long_sides(boxes)[:, None] * [-1, -1, 1, 1]
-    corners = np.round(around).astype(int).clip(0)
-    return np.array([painted[y1:y2, x1:x2].any() for x1, y1, x2, y2 in corners], bool)
+def _has_mark(targets: np.ndarray, marks: Sequence[np.ndarray]) -> np.ndarray:
+    """Whether a mark lies around each target or no further from it than its longer side, bool (n,)."""
+    boxes = np.array(marks, float).reshape(-1, 4)
+    between = np.maximum(targets[:, None, :2] - boxes[:, 2:], boxes[:, :2] - targets[:, None, 2:])
+    return (between.max(axis=2) <= _long_sides(targets)[:, None]).any(axis=1)
 
 
 def _filled(shape: tuple[int, int], boxes: np.ndarray) -> np.ndarray:

@@ -73,7 +73,7 @@ def own_threshold(
     for profile in sorted({one.profile for one in near}):
         own = [one for one in near if one.profile == profile]
         counted, right = _counts(own, tried)
-        held = (right > 0) & (right >= params.least_precision * counted)
+        held = (right > 0) & (right / np.maximum(counted, 1) >= params.least_precision)
         lowest = tried[held & (counted >= _LEAST_BOXES)]
         games.append(OfGame(profile, len(own), float(lowest[0]) if len(lowest) else None))
         if len(lowest):

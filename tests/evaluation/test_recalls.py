@@ -7,6 +7,7 @@ from gotowce_dagster.core.tables import empty_complete_truth
 from gotowce_dagster.evaluation.measures import Findings
 from gotowce_dagster.evaluation.recalls import (
     Seen,
+    _has_mark,
     figures,
     figures_by_group,
     found_truths,
@@ -156,6 +157,21 @@ def test_a_marked_target_whose_mark_is_not_found_is_counted_apart() -> None:
     assert (measured["marked_targets"], measured["marked_recall"], measured["not_erased"]) == (1, 1, 1)
     (note,) = _without_marks(Findings({}, pd.DataFrame(), recalls={"all": measured}), PARAMS).notes[:1]
     assert note.startswith("1 marked targets of complete frames are in neither recall")
+
+
+@pytest.mark.parametrize(
+    ("target", "mark", "expected"),
+    [
+        ((50, 50, 58, 58), (33, 33, 75, 75), True),
+        ((50, 50, 90, 90), (65, 20, 75, 30), True),
+        ((50, 50, 58, 58), (50, 20, 58, 30), False),
+        ((50, 50, 90, 90), (200, 50, 240, 90), False),
+    ],
+    ids=["a dot within a large mark", "a mark above", "too far above", "another's"],
+)
+def test_the_mark_of_a_target_is_around_or_beside_it(target: tuple, mark: tuple, expected: bool) -> None:
+    assert _has_mark(np.array([target], float), [np.array(mark)]).tolist() == [expected]
+    assert _has_mark(np.array([target], float), []).tolist() == [False]
 
 
 def test_large_targets_are_not() -> None:
