@@ -46,7 +46,7 @@ def yolo_dataset(project: Project) -> Summary:
             "frames of different splits may look alike (yolo_dataset.near_duplicate_bits is null), so the "
             "model's figures say nothing about other footage"
         )
-    return Summary(numbers, [*notes, *leaks(project), *_unseen(folder)])
+    return Summary(numbers, [*notes, *leaks(project), *_unseen(folder), *_games_missing(provenance)])
 
 
 def finetuned_model(project: Project) -> Summary:
@@ -62,6 +62,18 @@ def finetuned_model(project: Project) -> Summary:
             "`gotowce sync --refresh`"
         )
     return Summary(read_metrics(folder) | {"began_from": start, "device": arguments["device"]}, notes)
+
+
+def _games_missing(provenance: pd.DataFrame) -> list[str]:
+    """Describe the games without an object in a split: others may have the same class there."""
+    games = provenance[provenance["objects"] > 0].groupby("profile")["split"].agg(set)
+    return [
+        f"{split} contains no object of the game {game}: "
+        + ("the model cannot learn it" if split == "train" else "it cannot be evaluated on it")
+        for game, splits in games.items()
+        for split in SPLITS
+        if split not in splits
+    ]
 
 
 def _unseen(folder: Path) -> list[str]:
