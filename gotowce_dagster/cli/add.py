@@ -36,7 +36,7 @@ def add(
         show = start("adding")
         for done, video in enumerate(videos, start=1):
             try:
-                if truth and not video.exists() and str(video) in listed_videos(project.paths):
+                if truth and not video.is_file() and str(video) in listed_videos(project.paths):
                     intake.add_truth(project, str(video), truth)
                     keys[str(video)] = str(video)
                 else:
