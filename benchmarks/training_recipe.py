@@ -34,7 +34,7 @@ from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.detectors.registry import build_detectors
 from gotowce_dagster.evaluation.recalls import Seen, figures, look
-from gotowce_dagster.training.engines.registry import ENGINES, tile_side
+from gotowce_dagster.training.engines.registry import ENGINES
 from gotowce_dagster.training.model import Predict, load_model
 from gotowce_dagster.training.rounds import train_on_crops
 from gotowce_dagster.training.targets_and_marks import marks_in
@@ -152,8 +152,7 @@ def report_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
 
 def loaded(model: Path, params: TrainingParams) -> Predict:
     """A model with the settings it was trained with."""
-    tile_px = tile_side(params, params.crops.px if params.crops else 0)
-    return load_model(model, params.imgsz, tile_px, enlarge=params.crops is None)
+    return load_model(model, params.imgsz, params.tile_px, enlarge=params.crops is None)
 
 
 def main() -> None:

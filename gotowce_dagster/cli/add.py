@@ -26,6 +26,7 @@ def add(
     json: Json = False,
 ) -> None:
     """Bring videos into the project: check, name, copy to data/raw, track with DVC."""
+    from gotowce_dagster.cli.arguments import is_key
     from gotowce_dagster.config.project import Project, listed_videos
     from gotowce_dagster.intake import videos as intake
 
@@ -36,13 +37,14 @@ def add(
         show = start("adding")
         for done, video in enumerate(videos, start=1):
             try:
-                if truth and not video.is_file() and str(video) in listed_videos(project.paths):
+                if truth and is_key(str(video)):
                     intake.add_truth(project, str(video), truth)
                     keys[str(video)] = str(video)
                 else:
                     keys[str(video)] = intake.add(project, video, link, truth)
             except (GotowceError, OSError) as error:
-                problems.append(f"{video}: not added: {one_sentence(error, video)}")
+                what = "ground truth not added" if truth and is_key(str(video)) else "not added"
+                problems.append(f"{video}: {what}: {one_sentence(error, video)}")
             show(done, len(videos))
     try:
         notes = intake.sync(project)

@@ -25,4 +25,15 @@ def known_detectors() -> dict[str, DetectorSettings]:
 
 def video_file(video: str) -> Path:
     """The path of a video given as a file or as the key of an added video."""
-    return Path(video) if Path(video).exists() else Project.find().raw(video)
+    path = Path(video)
+    return path if path.exists() and not is_key(video) else Project.find().raw(video)
+
+
+def is_key(video: str) -> bool:
+    """Whether a word is the key of an added video, and no file; a folder may have its name."""
+    if Path(video).is_file():
+        return False
+    try:
+        return video in Project.find().videos
+    except InputError:
+        return False

@@ -80,10 +80,11 @@ def spaced(frames: int, fps: float, count: int, start_s: float, end_s: float | N
 
 def _classes_in(video: str) -> list[str]:
     """The classes of a video's profile; ``target`` where it has none."""
+    from gotowce_dagster.cli.arguments import is_key
     from gotowce_dagster.config.project import Project
     from gotowce_dagster.designators.profile import read_profile
 
-    if Path(video).exists():
+    if not is_key(video):
         return ["target"]
     project = Project.find()
     profile = read_profile(project.paths.profile(project.video(video).profile))

@@ -59,10 +59,7 @@ def predict(
     if json:
         console.show_json(asdict(done))
         return
-    size = (
-        f"larger frames in tiles of {loaded.tile_px} px" if loaded.tile_px else f"frames at {loaded.imgsz} px"
-    )
-    settings = f"{size}, confidence {confidence:.2f}"
+    settings = f"{loaded.input}, confidence {confidence:.2f}"
     console.say(f"{loaded.weights} (SHA-256 {loaded.sha256[:12]}) on {loaded.device}, {settings}")
     counted = f"{done.boxes} boxes in {done.frames_with_boxes} of {done.frames} frames"
     console.say(console.bold(done.out), f": {counted}" + (f", {done.tracks} tracks" if tracks else ""))

@@ -116,7 +116,7 @@ def look(
         if len(marked):
             marks = find_marks(image)
             erased = erase(image, marks, _filled(image.shape[:2], marked))
-            is_erased = _has_mark(marked, [box for box, _ in marks]) & erased.painted.any()
+            is_erased = _has_mark(marked, [box for box, _ in marks if _is_painted(erased.painted, box)])
             not_erased = int(np.count_nonzero(~is_erased)) if len(rows) else 0
             if is_erased.any():
                 as_is = Case(video, index, found, from_boxes(marked[is_erased]))
@@ -301,10 +301,24 @@ def _long_sides(boxes: np.ndarray) -> np.ndarray:
 
 
 def _has_mark(targets: np.ndarray, marks: Sequence[np.ndarray]) -> np.ndarray:
-    """Whether a mark lies around each target or no further from it than its longer side, bool (n,)."""
+    """Whether each target has a mark, bool (n,): around it, or no further from it than its longer side.
+
+    A mark belongs to one target, so that the sum of the distances of their centres is smallest.
+    """
     boxes = np.array(marks, float).reshape(-1, 4)
-    between = np.maximum(targets[:, None, :2] - boxes[:, 2:], boxes[:, :2] - targets[:, None, 2:])
-    return (between.max(axis=2) <= _long_sides(targets)[:, None]).any(axis=1)
+    between = np.maximum(targets[:, None, :2] - boxes[:, 2:], boxes[:, :2] - targets[:, None, 2:]).max(axis=2)
+    fits = between <= _long_sides(targets)[:, None]
+    apart = np.linalg.norm(centres(targets)[:, None] - centres(boxes), axis=2)
+    rows, columns = linear_sum_assignment(np.where(fits, apart, apart.sum() + 1))
+    result = np.zeros(len(targets), bool)
+    result[rows] = fits[rows, columns]
+    return result
+
+
+def _is_painted(painted: np.ndarray, box: np.ndarray) -> bool:
+    """Whether pixels of a mark were painted over."""
+    x1, y1, x2, y2 = np.round(box).astype(int).clip(0)
+    return bool(painted[y1:y2, x1:x2].any())
 
 
 def _filled(shape: tuple[int, int], boxes: np.ndarray) -> np.ndarray:

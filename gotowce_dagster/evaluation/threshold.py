@@ -73,8 +73,8 @@ def own_threshold(
     for profile in sorted({one.profile for one in near}):
         own = [one for one in near if one.profile == profile]
         counted, right = _counts(own, tried)
-        held = (right > 0) & (right / np.maximum(counted, 1) >= params.least_precision)
-        lowest = tried[held & (counted >= _LEAST_BOXES)]
+        held = (counted >= _LEAST_BOXES) & (right / np.maximum(counted, 1) >= params.least_precision)
+        lowest = tried[held]
         games.append(OfGame(profile, len(own), float(lowest[0]) if len(lowest) else None))
         if len(lowest):
             holds[profile] = held[tried >= params.confidence]

@@ -25,6 +25,15 @@ class LoadedModel:
     device: str
     library: str = "ultralytics"
     """Package that runs it."""
+    crop_px: int = 0
+    """Side of the crops it was trained on, so that it gets frames at their own size; 0: on whole frames."""
+
+    @property
+    def input(self) -> str:
+        """What it gets of a frame, in words."""
+        if self.tile_px:
+            return f"tiles of {self.tile_px} px"
+        return "whole frames at their own size" if self.crop_px else f"whole frames at {self.imgsz} px"
 
     def record(self) -> dict[str, str | int]:
         """The weights and settings, for the record of a run."""
@@ -33,6 +42,7 @@ class LoadedModel:
             "sha256": self.sha256,
             "imgsz": self.imgsz,
             "tile_px": self.tile_px,
+            "crop_px": self.crop_px,
             "device": self.device,
         }
 
@@ -52,6 +62,7 @@ def open_model(folder: Path) -> LoadedModel:
         sha256=content_sha256(weights),
         imgsz=arguments["imgsz"],
         tile_px=arguments.get("tile_px", 0),
+        crop_px=arguments.get("crop_px", 0),
         device=best_device(),
         library=engine_of(weights).libraries[0],
     )

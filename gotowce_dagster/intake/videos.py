@@ -96,6 +96,7 @@ def add_truth(project: Project, key: str, truth: Path) -> None:
     Raises:
         InputError: the ground truth is malformed or has no row of this video.
     """
+    refuse_unfinished(project.paths)
     video = project.raw(key)
     _write_truth(project.paths, key, video.name, read_any_truth(truth, video.name, probe(video)))
 

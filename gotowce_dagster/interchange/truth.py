@@ -11,7 +11,7 @@ ground truth, and classes keep their names. An image without boxes is a frame wi
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,8 @@ def read_any_truth(path: Path, clip: str, video: Extent) -> pd.DataFrame:
         read = read_complete_truth if is_complete_truth(path) else read_truth
         rows = read(path, video, {clip})
     own = rows[rows["clip"] == clip]
+    if own.empty and rows.empty:
+        raise InputError(f"{path}: has no rows")
     if own.empty:
         others = ", ".join(sorted(rows["clip"].unique())[:_NAMED])
         raise InputError(
@@ -202,10 +204,11 @@ def _yolo_classes(folder: Path) -> Mapping[int, str]:
 def _yes_or_no(marked: object) -> str | None:
     if isinstance(marked, bool):
         return "yes" if marked else "no"
-    return None if marked is None else str(marked)
+    return None if marked is None else str(marked).lower()
 
 
-def _rows(path: Path, boxes: Mapping[int, Iterable[_Box]], clip: str) -> pd.DataFrame:
+def _rows(path: Path, boxes: Mapping[int, Sequence[_Box]], clip: str) -> pd.DataFrame:
+    boxes = {index: list(dict.fromkeys(of_frame)) for index, of_frame in boxes.items()}  # in two files
     everything = [box for of_frame in boxes.values() for box in of_frame]
     with_mark = [box.marked is not None for box in everything]
     if any(with_mark) and not all(with_mark):
@@ -217,10 +220,9 @@ def _rows(path: Path, boxes: Mapping[int, Iterable[_Box]], clip: str) -> pd.Data
     rows = []
     for index, of_frame in sorted(boxes.items()):
         frame = {"clip": clip, "frame_index": str(index)}
-        listed = list(of_frame)
-        if not listed:
+        if not of_frame:
             rows.append(frame | dict.fromkeys(BOX, "") | {"label": "none", "marked": "no"})
-        for box in listed:
+        for box in of_frame:
             sides = dict(zip(BOX, map(repr, box.xyxy), strict=True))
             is_kept = is_complete or box.class_name in TRUTH_LABELS
             label = box.class_name if is_kept else "object"

@@ -1,16 +1,19 @@
 """A fine-tuned model as a function of images."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import supervision as sv
 
+from gotowce_dagster.config.any_detector import InputSettings, TileSettings
+from gotowce_dagster.detectors.inputs import Piece, cut, join
 from gotowce_dagster.training.engines.registry import engine_of
 from gotowce_dagster.training.model_folder import read_arguments
 
-_TILE_NMS = 0.5  # IoU above which boxes of neighbouring tiles are the same object
+_OVERLAP = 0.25  # of neighbouring tiles, as a share of their side
+_ANY_SIDE = 2**15  # longer than any frame
 
 Predict = Callable[[np.ndarray], sv.Detections]
 """RGB uint8 (H, W, 3) to boxes with confidence and ``data["class_name"]``."""
@@ -21,10 +24,10 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0, *, enlarge: bool = T
 
     Args:
         weights: a file or folder of a training engine.
-        imgsz: long side in pixels of the model's input for a whole frame.
+        imgsz: long side in pixels of the model's input for a whole frame, if ``enlarge``.
         tile_px: side of the overlapping tiles into which larger frames are cut, at native scale; 0: no tiles.
-        enlarge: whether smaller images are enlarged to ``imgsz``, as in training on whole frames; a model
-            that was trained on crops knows targets at their native scale.
+        enlarge: whether images are enlarged or reduced to ``imgsz``, as in training on whole frames; a model
+            that was trained on crops knows targets at their native scale, so it gets frames at theirs.
 
     Raises:
         InputError: the weights are damaged, or not of a training engine.
@@ -33,17 +36,22 @@ def load_model(weights: Path, imgsz: int, tile_px: int = 0, *, enlarge: bool = T
 
     def predict(image: np.ndarray) -> sv.Detections:
         if not tile_px or max(image.shape[:2]) <= tile_px:
-            return look(image, imgsz if enlarge or not tile_px else tile_px, enlarge)
-        # A target truncated by a tile is complete in the next one; the more confident box is kept.
-        slicer = sv.InferenceSlicer(
-            callback=lambda tile: look(tile, tile_px, False),
-            slice_wh=tile_px,
-            overlap_wh=tile_px // 4,
-            iou_threshold=_TILE_NMS,
-        )
-        return slicer(image)
+            return look(image, imgsz if enlarge else tile_px or _ANY_SIDE, enlarge)
+        pieces = cut(image, InputSettings(tiles=TileSettings(side=tile_px, overlap=_OVERLAP)))
+        return _joined(pieces, [look(piece.image, tile_px, False) for piece in pieces])
 
     return predict
+
+
+def _joined(pieces: Sequence[Piece], answers: Sequence[sv.Detections]) -> sv.Detections:
+    """The boxes of all tiles; one that an inner edge of its tile cuts gives way to the whole one."""
+    numbers: dict[str, int] = {}
+    for answer in answers:
+        answer.data["prompt"] = answer.data["class_name"]
+        numbers |= zip(answer.data["class_name"], np.asarray(answer.class_id).tolist(), strict=True)
+    joined = join(pieces, answers, InputSettings().seam)
+    joined.class_id = np.array([numbers[name] for name in joined.data["class_name"]], int)
+    return joined
 
 
 def load_trained(folder: Path, weights: Path) -> Predict:

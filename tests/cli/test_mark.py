@@ -64,6 +64,7 @@ def test_what_it_says_to_run_brings_complete_truth_in(
 ) -> None:
     """For a video of the project, whose own file may be gone: its key."""
     assert run(monkeypatch, "add", str(film(tmp_path / "My Duel.mp4"))) == 0
+    Path("my_duel").mkdir()  # a folder of this name is no video
     assert run(monkeypatch, "mark", "my_duel", "--complete", "--count", "1") == 0
     (command,) = re.findall(r"gotowce (add my_duel --truth CSV)", " ".join(capsys.readouterr().out.split()))
     saved = tmp_path / "my_duel.csv"
@@ -71,6 +72,9 @@ def test_what_it_says_to_run_brings_complete_truth_in(
     assert run(monkeypatch, *command.replace("CSV", str(saved)).split()) == 0
     assert "my_duel: ground truth added" in capsys.readouterr().out
     assert read_complete_truth(clone.paths.complete_truth("my_duel"))["label"].tolist() == ["ship"]
+    saved.with_name("bad.csv").write_text("clip,frame_index,x1,y1,x2,y2,label,marked\n")
+    assert run(monkeypatch, "add", "my_duel", "--truth", str(saved.with_name("bad.csv"))) == 2
+    assert "my_duel: ground truth not added: " in " ".join(capsys.readouterr().err.split())
     other = tmp_path / "Other Name.mp4"
     (tmp_path / "My Duel.mp4").rename(other)
     assert run(monkeypatch, "add", str(other), "--truth", str(saved)) == 2

@@ -174,6 +174,15 @@ def test_the_mark_of_a_target_is_around_or_beside_it(target: tuple, mark: tuple,
     assert _has_mark(np.array([target], float), []).tolist() == [False]
 
 
+def test_a_mark_is_of_one_target() -> None:
+    large, small = (100, 100, 300, 300), (420, 150, 440, 170)
+    around_small, around_large = np.array((410, 140, 450, 180)), np.array((90, 90, 310, 310))
+    both = np.array([large, small], float)
+    assert _has_mark(both, [around_small]).tolist() == [False, True]
+    assert _has_mark(both, [around_large, around_small]).tolist() == [True, True]
+    assert _has_mark(both, [around_large]).tolist() == [True, False]
+
+
 def test_large_targets_are_not() -> None:
     case = _case(_sees((12, 12, 62, 62)), (10, 10, 40, 40))
     assert found_truths(case, 0.25, by_centre=True).tolist() == [False]

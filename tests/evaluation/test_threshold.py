@@ -54,6 +54,13 @@ SURE = [0.9] * 8
             0.96,
         ),
         ([_frame([0.5] * 8, []), _frame(SURE, [0.6] * 3, "other")], 0.25),
+        (
+            [
+                _frame([0.2] * 10 + [0.6] * 14 + [0.97], [0.7] * 5),
+                _frame([0.98] * 20, [], "other"),
+            ],
+            0.25,
+        ),
         ([_frame(SURE[:2], [0.3])], None),
         ([Seen("game")], None),
         ([], None),
@@ -61,8 +68,8 @@ SURE = [0.9] * 8
     ids=[
         "all right", "sure and wrong", "two wrong of ten are allowed", "ignored regions", "the harder game",
         "a game that never reaches it", "right below the least confidence alone",
-        "in one game precision falls again", "no box is left in the easier game", "too few boxes",
-        "no complete frame", "no frame",
+        "in one game precision falls again", "no box is left in the easier game", "one box is left",
+        "too few boxes", "no complete frame", "no frame",
     ],
 )  # fmt: skip
 def test_the_threshold_is_where_enough_boxes_are_right(near: list[Seen], expected: float | None) -> None:

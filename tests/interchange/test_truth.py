@@ -62,7 +62,7 @@ def test_coco_whose_pictures_are_larger_than_the_video(tmp_path: Path) -> None:
 def test_coco_with_marks_is_complete_truth(tmp_path: Path) -> None:
     boxes = [
         {"id": 1, "image_id": 1, "category_id": 9, "bbox": [1, 2, 3, 4], "attributes": {"marked": True}},
-        {"id": 2, "image_id": 1, "category_id": 9, "bbox": [9, 2, 3, 4], "attributes": {"marked": "no"}},
+        {"id": 2, "image_id": 1, "category_id": 9, "bbox": [9, 2, 3, 4], "attributes": {"marked": "No"}},
     ]
     rows = read_any_truth(_coco(tmp_path, annotations=boxes), "duel.mp4", VIDEO)
     assert rows["label"].tolist() == ["ship", "ship", "none"]
@@ -89,7 +89,7 @@ def test_yolo_as_other_tools_write_it(tmp_path: Path) -> None:
     (folder / "README.dataset.txt").write_text("made by hand")
     (folder / "valid.txt").write_text("images/duel_000012.jpg")
     (folder / "labels" / "val").mkdir()
-    (folder / "labels" / "val" / "duel_000012.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (folder / "labels" / "val" / "duel_000012.txt").write_text("0 0.5 0.5 0.1 0.1\n1 0.1 0.2 0.1 0.2\n")
     rows = read_any_truth(folder, "duel.mp4", VIDEO)
     assert rows["label"].tolist() == ["designator", "object"]
 

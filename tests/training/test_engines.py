@@ -239,8 +239,7 @@ def test_engines_yaml_of_another_engine_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("engine", "tile_px", "crop_px", "side"),
     [
-        ("yolo", 0, 192, 640),
-        ("yolo", 0, 0, 0),
+        ("yolo", 0, 192, 0),
         ("yolo", 320, 192, 320),
         ("dfine", 0, 192, 192),
         ("dfine", 320, 192, 320),
@@ -249,10 +248,7 @@ def test_engines_yaml_of_another_engine_is_refused(tmp_path: Path) -> None:
 )
 def test_tile_side(tmp_path: Path, engine: str, tile_px: int, crop_px: int, side: int) -> None:
     params = make_world(tmp_path, {"a": ["hostile"]}).params.finetuned_model
-    assert (
-        tile_side(params.model_copy(update={"engine": engine, "imgsz": 640, "tile_px": tile_px}), crop_px)
-        == side
-    )
+    assert tile_side(params.model_copy(update={"engine": engine, "tile_px": tile_px}), crop_px) == side
 
 
 @pytest.mark.parametrize("seed", range(6))

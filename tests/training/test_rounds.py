@@ -114,7 +114,7 @@ def test_training_in_rounds_keeps_the_origin_of_every_label(trained: Project) ->
     crops = pd.read_csv(folder / "crops.csv")
     assert (crops["split"] == "train").sum() == 16
     arguments = read_arguments(folder)
-    assert (arguments["imgsz"], arguments["crop_px"], arguments["tile_px"]) == (160, 64, 160)
+    assert (arguments["imgsz"], arguments["crop_px"], arguments["tile_px"]) == (160, 64, 0)
 
 
 def test_an_interrupted_training_searches_no_round_again(

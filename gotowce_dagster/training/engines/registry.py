@@ -34,14 +34,9 @@ def engine_of(weights: Path) -> Engine:
 
 
 def tile_side(params: TrainingParams, crop_px: int) -> int:
-    """Side in pixels of the tiles into which larger frames are cut for a trained model; 0: whole frames.
-
-    A model trained on crops knows targets at their native scale, so frames that are larger than its input
-    are never reduced to it.
+    """Side in pixels of the tiles into which frames are cut for a trained model; 0: whole frames.
 
     Args:
         crop_px: side of the crops it was trained on; 0: it was trained on whole frames.
     """
-    if params.tile_px or not crop_px:
-        return params.tile_px
-    return crop_px if ENGINES[params.engine].fixed_scale else params.imgsz
+    return params.tile_px or (crop_px if ENGINES[params.engine].fixed_scale else 0)
