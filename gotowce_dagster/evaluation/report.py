@@ -19,7 +19,13 @@ from gotowce_dagster.core.errors import GotowceError
 from gotowce_dagster.evaluation import summary as of_project
 from gotowce_dagster.evaluation.findings import case_sheet, score_table
 from gotowce_dagster.evaluation.measures import MEASURES, Findings
-from gotowce_dagster.evaluation.recalls import SMALL_PX, UNMEASURED, group_title, none_found
+from gotowce_dagster.evaluation.recalls import (
+    RECALLS_ON_TOP,
+    SMALL_PX,
+    UNMEASURED,
+    group_title,
+    none_found,
+)
 from gotowce_dagster.evaluation.scoring import Case
 from gotowce_dagster.labelling import summary as of_video
 from gotowce_dagster.labelling.story import frames_and_marks, masks_and_labels
@@ -108,7 +114,11 @@ def report(
 
 def _without_marks(findings: Findings, params: EvaluationParams) -> Section:
     """Whether the model sees targets or their marks."""
-    tables = _recalls(findings.recalls, f"Boxes with a confidence of at least {params.confidence:g}")
+    own = findings.threshold
+    chosen = "the model's own threshold, chosen on complete frames that are not outside training data"
+    is_own = own is not None and own.confidence == params.confidence
+    caption = f"Boxes with a confidence of at least {params.confidence:g}"
+    tables = _recalls(findings.recalls, f"{caption}, also {chosen}" if is_own else caption)
     share = f"{params.least_precision:.0%} of the model's boxes are right"
     is_complete = "complete_frames" in findings.recalls.get("all", {})
     notes = [note] if (note := none_found(findings.recalls.get("all", {}))) else []
@@ -118,12 +128,10 @@ def _without_marks(findings: Findings, params: EvaluationParams) -> Section:
             f"{not_erased} marked targets of complete frames are in neither recall of marked targets: near "
             "them no mark was found that could be erased"
         )
-    if own := findings.threshold:
-        tables += _recalls(
-            own.recalls,
-            f"Boxes with a confidence of at least {own.confidence:.2f}, the model's own threshold, chosen on "
-            "complete frames that are not outside training data",
-        )
+    if own is not None:
+        if not is_own:
+            caption = f"Boxes with a confidence of at least {own.confidence:.2f}, {chosen}"
+            tables += _recalls(own.recalls, caption)
         rows: list[list[Value]] = [
             [
                 game.profile,
@@ -153,14 +161,21 @@ def _without_marks(findings: Findings, params: EvaluationParams) -> Section:
 
 
 def _recalls(groups: Mapping[str, Mapping[str, float]], caption: str) -> list[Table]:
-    """A table with a row per group of frames; none without figures."""
-    columns = list(dict.fromkeys(name for figures in groups.values() for name in figures))
-    rows: list[list[Value]] = [
-        [group_title(group), *(figures.get(column) for column in columns)]
-        for group, figures in groups.items()
-        if figures
-    ]
-    return [Table(["", *(column.replace("_", " ") for column in columns)], rows, caption)] if rows else []
+    """A table with a row per group of frames, headline figures first, and one of small targets, if any."""
+    known = list(dict.fromkeys(name for figures in groups.values() for name in figures))
+    small = [name for name in known if name.startswith("small_")]
+    first = [name for name in RECALLS_ON_TOP if name in known]
+    others = [name for name in known if name not in {*first, *small}]
+    tables = []
+    for columns, of in (([*first, *others], ""), (small, f": targets below {SMALL_PX} pixels")):
+        rows: list[list[Value]] = [
+            [group_title(group), *(figures.get(column) for column in columns)]
+            for group, figures in groups.items()
+            if any(column in figures for column in columns)
+        ]
+        heads = ["", *(column.removeprefix("small_").replace("_", " ") for column in columns)]
+        tables += [Table(heads, rows, f"{caption}{of}")] if rows else []
+    return tables
 
 
 def _results(findings: Findings, scored: Scored, plots: Mapping[str, np.ndarray]) -> Section:

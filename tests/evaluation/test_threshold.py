@@ -135,7 +135,25 @@ def test_the_report_shows_both_confidences() -> None:
     recalls = {"all": {"complete_frames": 1, "precision": 0.5}}
     own = Threshold(0.4, MODEL, {"all": {"complete_frames": 1, "precision": 0.9}})
     section = _without_marks(Findings({}, pd.DataFrame(), recalls=recalls, threshold=own), PARAMS)
-    assert [table.rows[0][-1] for table in section.tables] == [0.5, 0.9]
+    rows = [dict(zip(table.headings, table.rows[0], strict=True)) for table in section.tables]
+    assert [row["precision"] for row in rows] == [0.5, 0.9]
     assert ["0.25" in table.caption for table in section.tables] == [True, False]
     assert "0.40" in section.tables[1].caption
     assert len(_without_marks(Findings({}, pd.DataFrame(), recalls=recalls), PARAMS).tables) == 1
+    same = Findings({}, pd.DataFrame(), recalls=recalls, threshold=Threshold(0.25, MODEL, recalls))
+    section = _without_marks(same, PARAMS)
+    assert len(section.tables) == 1
+    assert "at least 0.25, also the model's own threshold" in section.tables[0].caption
+
+
+def test_the_figures_that_matter_come_first_and_those_of_small_targets_apart() -> None:
+    figures = {"marked_targets": 3, "marked_recall": 0.5, "erased_recall": 0.4, "small_marked_recall": 0.1}
+    figures |= {"complete_frames": 2, "unmarked_recall": 0.3, "precision": 0.9, "AP50": 0.6}
+    recalls = {"all": figures, "game": {"precision": 0.8}}
+    whole, small = _without_marks(Findings({}, pd.DataFrame(), recalls=recalls), PARAMS).tables
+    assert list(whole.headings[1:6]) == [
+        "erased recall", "unmarked recall", "marked recall", "precision", "AP50",
+    ]  # fmt: skip
+    assert [row[0] for row in whole.rows] == ["all frames", "game"]
+    assert (list(small.headings), small.rows) == (["", "marked recall"], [["all frames", 0.1]])
+    assert "below 12 pixels" in small.caption
