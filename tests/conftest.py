@@ -43,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Its handlers of messages keep the standard error of the moment; a test's own is closed at its end.
     import dvc.logger  # noqa: F401
 
+    if "not slow" in config.option.markexpr:
+        gc.set_threshold(50_000, 50, 100)  # fast tests hold nothing large that waits for it
     if "not weights" in config.option.markexpr:
         return
     if "GOTOWCE_WEIGHTS_DIR" not in os.environ and _FETCH.exists():
