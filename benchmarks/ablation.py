@@ -30,7 +30,8 @@ from benchmarks.training_recipe import (
 )
 from gotowce_dagster.config.params import TrainingParams, read_params
 from gotowce_dagster.core.boxes import BOX, xyxy
-from gotowce_dagster.core.tables import COMPLETE_IGNORED, PROVENANCE, empty, read_complete_truth
+from gotowce_dagster.core.tables import PROVENANCE, empty
+from gotowce_dagster.core.truth import COMPLETE_IGNORED, read_complete_truth
 from gotowce_dagster.evaluation.recalls import Seen, figures
 from gotowce_dagster.labels.export import label_file
 from gotowce_dagster.pictures.write import write_picture

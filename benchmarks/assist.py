@@ -20,7 +20,8 @@ from gotowce_dagster.config.paths import Paths
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.masks import mask_box_iou
-from gotowce_dagster.core.tables import DETECTIONS, read_truth, write_table
+from gotowce_dagster.core.tables import DETECTIONS, write_table
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.review.assist import Assistant, build_model
 from gotowce_dagster.review.assist_server import TITLE, application, new_token, serving
 from gotowce_dagster.review.bitmask import url_to_mask

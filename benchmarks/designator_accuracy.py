@@ -19,7 +19,7 @@ import pandas as pd
 import supervision as sv
 
 from gotowce_dagster.core.boxes import BOX, xyxy
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.examples import MIN_EXAMPLES, Example
 from gotowce_dagster.designators.profile import Designator, Profile

@@ -24,10 +24,10 @@ import pandas as pd
 from benchmarks.ratios import compare
 from gotowce_dagster.config.params import MasksParams
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core import tables
 from gotowce_dagster.core.boxes import xyxy
 from gotowce_dagster.core.crops import Crop
 from gotowce_dagster.core.masks import mask_box_iou
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.propagation.gates import History, measure, state
 from gotowce_dagster.propagation.image_track import ImageTrack
 from gotowce_dagster.segmenters.prompts import Prompt, whole
@@ -99,7 +99,7 @@ def main() -> None:
 
 def segments(footage: Path, prefix: str) -> Iterator[Segment]:
     """Build segments from the ground truth boxes of objects."""
-    truth = tables.read_truth(footage / "truth.csv")
+    truth = read_truth(footage / "truth.csv")
     truth = truth[(truth["label"] == "object") & truth["clip"].str.startswith(prefix)]
     truth = truth.sort_values("frame_index")
     for clip, rows in truth.groupby("clip"):

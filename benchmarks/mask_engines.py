@@ -24,7 +24,7 @@ from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import centres, xyxy
 from gotowce_dagster.core.crops import around
 from gotowce_dagster.core.memory import peak_mb
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.core.weights import require
 from gotowce_dagster.video.decode import read_frames
 

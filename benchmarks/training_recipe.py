@@ -23,13 +23,8 @@ import yaml
 
 from gotowce_dagster.config.params import TrainingParams, read_params
 from gotowce_dagster.core.files import link_or_copy
-from gotowce_dagster.core.tables import (
-    PROVENANCE,
-    empty_complete_truth,
-    read_complete_truth,
-    read_table,
-    read_truth,
-)
+from gotowce_dagster.core.tables import PROVENANCE, read_table
+from gotowce_dagster.core.truth import empty_complete_truth, read_complete_truth, read_truth
 from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.detectors.registry import build_detectors

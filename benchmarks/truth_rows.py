@@ -1,6 +1,6 @@
 """Frames with ground truth for a designator and an object, for the benchmarks of masks.
 
-The folder contains clips and truth.csv (tables.read_truth); clips with the same prefix (`naev_`) are of one
+The folder contains clips and truth.csv (truth.read_truth); clips with the same prefix (`naev_`) are of one
 game. The prompt is the designator found by the bracket detector with the clip's profile, or the ground truth
 designator if it finds none.
 """
@@ -15,9 +15,9 @@ import supervision as sv
 
 from gotowce_dagster.config.detector_settings import BracketSettings
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core import tables
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.detections import from_boxes
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.designators.profile import read_profile
 from gotowce_dagster.detectors.base import Detector
 from gotowce_dagster.detectors.registry import build_detector
@@ -51,7 +51,7 @@ class Case:
 
 def read_cases(footage: Path, project: Project) -> Iterator[Case]:
     """Read every frame with ground truth for a designator and an object."""
-    truth = tables.read_truth(footage / "truth.csv")
+    truth = read_truth(footage / "truth.csv")
     boxes = truth[truth["label"].isin(["designator", "object"])].pivot_table(
         index=["clip", "frame_index"], columns="label", values=BOX, aggfunc="first"
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gotowce_dagster.core.boxes import BOX
-from gotowce_dagster.core.tables import read_complete_truth, read_truth
+from gotowce_dagster.core.truth import read_complete_truth, read_truth
 from gotowce_dagster.video.decode import read_frames
 from gotowce_dagster.video.packets import read_timeline
 

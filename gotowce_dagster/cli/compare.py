@@ -114,7 +114,7 @@ def _show(rows: list[dict], budget_frames: int) -> None:
 
 def _footage(project: "Project", video: str, truth: Path | None, profile: Path | None) -> "Footage":
     from gotowce_dagster.comparison.footage import Footage
-    from gotowce_dagster.core.tables import read_truth
+    from gotowce_dagster.core.truth import read_truth
     from gotowce_dagster.intake.videos import profile_of
     from gotowce_dagster.video.decode import probe
     from gotowce_dagster.video.names import key_and_suffix

@@ -32,7 +32,7 @@ class Footage:
     file: Path
     profile: Path
     truth: pd.DataFrame | None
-    """Ground truth: columns of tables.read_truth; None without annotations."""
+    """Ground truth: columns of truth.read_truth; None without annotations."""
 
 
 @dataclass(frozen=True, eq=False)

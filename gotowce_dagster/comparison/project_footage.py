@@ -7,7 +7,8 @@ import pandas as pd
 from gotowce_dagster.comparison.footage import Footage
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import BOX, DESIGNATOR
-from gotowce_dagster.core.tables import LABELS, read_table, read_truth
+from gotowce_dagster.core.tables import LABELS, read_table
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.labels.in_force import checked_and_reviewed
 from gotowce_dagster.video.decode import probe
 
@@ -45,7 +46,7 @@ def with_truth_or_labels(project: Project) -> tuple[list[Footage], str]:
 
 
 def truth_of_labels(labels: pd.DataFrame, clip: str) -> pd.DataFrame:
-    """Ground truth, as tables.read_truth returns it, of frames in which all labels are accepted.
+    """Ground truth, as truth.read_truth returns it, of frames in which all labels are accepted.
 
     Args:
         labels: rows of tables.LABELS of one video.

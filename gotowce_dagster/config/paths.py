@@ -67,11 +67,11 @@ class Paths:
         return self.data / "points" / f"{name}.csv"
 
     def truth(self, video: str) -> Path:
-        """Hand-checked boxes of a video (optional): the columns of tables.read_truth."""
+        """Hand-checked boxes of a video (optional): the columns of truth.read_truth."""
         return self.data / "truth" / f"{video}.csv"
 
     def complete_truth(self, video: str) -> Path:
-        """Frames of a video in which every object is boxed: the columns of tables.read_complete_truth."""
+        """Frames of a video in which every object is boxed: the columns of truth.read_complete_truth."""
         return self.data / "truth" / f"{video}.complete.csv"
 
     def frames(self, video: str) -> Path:

@@ -83,7 +83,7 @@ def calibrate(
 
     Args:
         video: the video file, or several of one game.
-        boxes: CSV with the columns of tables.read_truth; rows of other clips and labels are passed over.
+        boxes: CSV with the columns of truth.read_truth; rows of other clips and labels are passed over.
         profile_name: name of a new profile.
         name: what the designator is called; one of that name in ``into`` is replaced.
         class_name: the class its target gets.

@@ -11,7 +11,7 @@ import supervision as sv
 
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.video.decode import probe, read_frames
 
 MIN_EXAMPLES = 3
@@ -63,7 +63,7 @@ def read_material(clips: Sequence[Path], boxes: Path) -> Material:
 
     Args:
         clips: the videos.
-        boxes: CSV with the columns of tables.read_truth; rows of other clips and labels are passed over.
+        boxes: CSV with the columns of truth.read_truth; rows of other clips and labels are passed over.
             The label ``none`` names frames without a mark.
 
     Raises:

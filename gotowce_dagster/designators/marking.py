@@ -22,7 +22,7 @@ def marking_page(
         complete: classes of targets, if every object of a frame is to be boxed.
 
     Returns:
-        HTML; its button saves rows in the format of tables.read_truth, or of tables.read_complete_truth.
+        HTML; its button saves rows in the format of truth.read_truth, or of truth.read_complete_truth.
     """
     pictures = [{"index": index, "source": _source(image)} for index, image in frames]
     template = files("gotowce_dagster.designators").joinpath("marking.html.jinja").read_text(encoding="utf-8")

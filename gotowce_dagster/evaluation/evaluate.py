@@ -26,7 +26,7 @@ class KnownFrames:
 
     video: str
     truth: pd.DataFrame
-    """Columns of tables.read_truth, with the additional label NO_OBJECT; readable frames only."""
+    """Columns of truth.read_truth, with the additional label NO_OBJECT; readable frames only."""
     images: Mapping[int, np.ndarray]
     """RGB uint8 (H, W, 3) by frame_index."""
     times: Mapping[int, float]
@@ -61,7 +61,7 @@ def joined(checked: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
     """Join both sources of ground truth; objects of a frame in both come from its review.
 
     Args:
-        checked: columns of tables.read_truth.
+        checked: columns of truth.read_truth.
         reviewed: as from labels.reviewed.truth_from_reviews.
     """
     both = checked["frame_index"].isin(reviewed["frame_index"])

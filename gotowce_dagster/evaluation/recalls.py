@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from gotowce_dagster.core.boxes import centres, xyxy
 from gotowce_dagster.core.detections import from_boxes
-from gotowce_dagster.core.tables import COMPLETE_IGNORED
+from gotowce_dagster.core.truth import COMPLETE_IGNORED
 from gotowce_dagster.designators.erase import erase
 from gotowce_dagster.designators.profile import AnyDesignator
 from gotowce_dagster.evaluation.scoring import FALSE_POSITIVE, Case, matches, scores
@@ -97,7 +97,7 @@ def look(
     Args:
         images: RGB uint8 (H, W, 3) by frame_index.
         objects: xyxy (n, 4) of the marked targets by frame_index; used if a frame is not complete.
-        complete: columns of tables.read_complete_truth.
+        complete: columns of truth.read_complete_truth.
         find_marks: detects marks; a marked target near which there is none is in no recall.
         adopt: finds the boxes of an image, without its marks, that training in rounds would adopt as labels;
             asked about complete frames only.

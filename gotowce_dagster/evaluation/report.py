@@ -125,7 +125,7 @@ def _without_marks(findings: Findings, params: EvaluationParams) -> Section:
     notes += [] if is_complete else [UNMEASURED]
     if not_erased := int(findings.recalls.get("all", {}).get("not_erased", 0)):
         notes.append(
-            f"{not_erased} marked targets of complete frames are in neither recall of marked targets: near "
+            f"{not_erased} marked target(s) of complete frames are in neither recall of marked targets: near "
             "them no mark was found that could be erased"
         )
     if own is not None:

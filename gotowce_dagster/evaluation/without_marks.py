@@ -5,7 +5,8 @@ import pandas as pd
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import evenly, xyxy
-from gotowce_dagster.core.tables import FRAMES, empty, empty_complete_truth, read_complete_truth, read_table
+from gotowce_dagster.core.tables import FRAMES, empty, read_table
+from gotowce_dagster.core.truth import empty_complete_truth, read_complete_truth
 from gotowce_dagster.designators.profile import AnyDesignator, read_profile
 from gotowce_dagster.detectors.detect import detect_frames
 from gotowce_dagster.detectors.registry import build_detectors
@@ -22,7 +23,7 @@ def look_at_video(
     """Run the model on a video's frames with hand-checked objects or complete ground truth.
 
     Args:
-        checked: columns of tables.read_truth.
+        checked: columns of truth.read_truth.
         adopt: as in recalls.look.
 
     Raises:

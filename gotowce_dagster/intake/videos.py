@@ -16,7 +16,7 @@ from gotowce_dagster.core.errors import BusyError, GotowceError, InputError, Par
 from gotowce_dagster.core.files import fresh_file, remove
 from gotowce_dagster.core.progress import Progress, silent
 from gotowce_dagster.core.sources import is_tracked_content, pointer, state, tracked_files
-from gotowce_dagster.core.tables import read_complete_truth, read_truth, with_other_frames
+from gotowce_dagster.core.truth import read_complete_truth, read_truth, with_other_frames
 from gotowce_dagster.core.yaml_files import read_yaml, write_yaml
 from gotowce_dagster.designators.profile import Profile, read_profile
 from gotowce_dagster.intake.code_digests import refresh
@@ -63,8 +63,8 @@ def add(project: Project, source: Path, link: bool = False, truth: Path | None =
     Args:
         link: Give DVC a link to the file instead of a copy. DVC copies it into its cache either way, so the
             original file stays writable and independent of data/raw.
-        truth: Ground truth (see tables.read_truth), or complete truth, with every object of its frames (see
-            tables.read_complete_truth), also as COCO or YOLO (see interchange.truth); the rows of this file's
+        truth: Ground truth (see truth.read_truth), or complete truth, with every object of its frames (see
+            truth.read_complete_truth), also as COCO or YOLO (see interchange.truth); the rows of this file's
             clip are added too. Frames of which the video has such truth, but not this file, keep it.
 
     Returns:

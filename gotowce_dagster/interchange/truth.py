@@ -23,7 +23,7 @@ import yaml
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.files import read_json, read_text
-from gotowce_dagster.core.tables import (
+from gotowce_dagster.core.truth import (
     TRUTH_LABELS,
     Extent,
     check_complete_truth,
@@ -62,7 +62,7 @@ def read_any_truth(path: Path, clip: str, video: Extent) -> pd.DataFrame:
         clip: name of the video's file.
 
     Returns:
-        Rows of this clip, as from tables.read_truth or tables.read_complete_truth.
+        Rows of this clip, as from truth.read_truth or truth.read_complete_truth.
 
     Raises:
         InputError: the file has none of these formats, is malformed, or has no row of the clip.

@@ -8,7 +8,8 @@ from PIL import Image
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.tables import FRAMES, LABELS, read_table, read_truth
+from gotowce_dagster.core.tables import FRAMES, LABELS, read_table
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.labels.followed import read_tracked
 from gotowce_dagster.labels.reviewed import (
     ReviewedFrames,
@@ -57,7 +58,7 @@ def checked_and_reviewed(project: Project, video: str) -> tuple[pd.DataFrame, pd
     """The ground truth of a video: boxes checked by hand, and the objects of reviewed frames.
 
     Returns:
-        Two tables with the columns of tables.read_truth; each may be empty.
+        Two tables with the columns of truth.read_truth; each may be empty.
 
     Raises:
         InputError: the truth or a review is malformed.

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import BOX
-from gotowce_dagster.core.tables import COMPLETE_IGNORED, DETECTIONS, MASKS, PROVENANCE, read_table
+from gotowce_dagster.core.tables import DETECTIONS, MASKS, PROVENANCE, read_table
+from gotowce_dagster.core.truth import COMPLETE_IGNORED
 from gotowce_dagster.labels.reviewed import ReviewedFrames, decision_of, is_usable
 from gotowce_dagster.labels.reviews import FIRST_PROPOSAL, Box, Review
 from gotowce_dagster.labels.split import find_leaks

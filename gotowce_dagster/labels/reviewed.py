@@ -10,7 +10,8 @@ from scipy.optimize import linear_sum_assignment
 
 from gotowce_dagster.core.boxes import BOX, DESIGNATOR, xyxy
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.tables import COMPLETE_IGNORED, LABELS, records
+from gotowce_dagster.core.tables import LABELS, records
+from gotowce_dagster.core.truth import COMPLETE_IGNORED
 from gotowce_dagster.labels.followed import TrackedVideo, frame_rows
 from gotowce_dagster.labels.reviews import (
     Change,
@@ -185,7 +186,7 @@ def apply_reviews(labels: pd.DataFrame, reviews: ReviewedFrames, video: str) -> 
 
 
 def truth_from_reviews(reviews: ReviewedFrames, clip: str) -> pd.DataFrame:
-    """Convert reviews to ground truth: the columns of tables.read_truth, with label object or NO_OBJECT."""
+    """Convert reviews to ground truth: the columns of truth.read_truth, with label object or NO_OBJECT."""
     rows = []
     for index, frame in reviews.items():
         review = decision_of(frame)
@@ -196,7 +197,7 @@ def truth_from_reviews(reviews: ReviewedFrames, clip: str) -> pd.DataFrame:
 
 
 def complete_truth_from_reviews(reviews: ReviewedFrames, labels: pd.DataFrame, clip: str) -> pd.DataFrame:
-    """Convert reviews to complete truth: the columns of tables.read_complete_truth.
+    """Convert reviews to complete truth: the columns of truth.read_complete_truth.
 
     It holds where reviewers boxed every target, also those that the game never marks.
 

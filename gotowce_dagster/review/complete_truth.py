@@ -2,7 +2,8 @@
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.files import fresh_file
-from gotowce_dagster.core.tables import LABELS, read_complete_truth, read_table, with_other_frames
+from gotowce_dagster.core.tables import LABELS, read_table
+from gotowce_dagster.core.truth import read_complete_truth, with_other_frames
 from gotowce_dagster.labels.in_force import reviews_in_force
 from gotowce_dagster.labels.reviewed import complete_truth_from_reviews
 

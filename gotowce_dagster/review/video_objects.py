@@ -181,7 +181,7 @@ def _key_frame(frame: int, key: Mapping[str, Any], size: Size, name: str) -> Key
 
 
 def write_truth(path: Path, video: str, rows: pd.DataFrame, frames: Sequence[int]) -> int:
-    """Write the objects of these frames as ground truth (tables.read_truth); returns the number of boxes.
+    """Write the objects of these frames as ground truth (truth.read_truth); returns the number of boxes.
 
     Raises:
         InputError: The file exists; checked boxes are never overwritten.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import BOX, xyxy
-from gotowce_dagster.core.tables import COMPLETE_IGNORED, read_complete_truth, read_truth
+from gotowce_dagster.core.truth import COMPLETE_IGNORED, read_complete_truth, read_truth
 from gotowce_dagster.video.decode import probe, read_frames
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.truth import read_truth
 from tests.cli.running import run
 
 

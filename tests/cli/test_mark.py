@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gotowce_dagster.config.project import Project
-from gotowce_dagster.core.tables import read_complete_truth
+from gotowce_dagster.core.truth import read_complete_truth
 from tests.cli.running import run
 from tests.intake.test_videos import film
 

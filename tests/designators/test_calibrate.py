@@ -8,7 +8,7 @@ import supervision as sv
 
 from gotowce_dagster.cli.main import main
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.designators.calibrate import calibrate
 from gotowce_dagster.designators.corners import learn
 from gotowce_dagster.designators.examples import Example

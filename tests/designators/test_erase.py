@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.designators.erase import erase, mark_pixels
 from gotowce_dagster.designators.profile import Designator, FrameLook, Look, Profile, RadialLook, read_profile
 from gotowce_dagster.detectors.local.bracket import Bracket

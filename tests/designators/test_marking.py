@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from gotowce_dagster.core.tables import is_complete_truth, read_complete_truth, read_truth
+from gotowce_dagster.core.truth import is_complete_truth, read_complete_truth, read_truth
 from gotowce_dagster.designators.marking import marking_page
 
 

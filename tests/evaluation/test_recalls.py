@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import supervision as sv
 
-from gotowce_dagster.core.tables import empty_complete_truth
+from gotowce_dagster.core.truth import empty_complete_truth
 from gotowce_dagster.evaluation.measures import Findings
 from gotowce_dagster.evaluation.recalls import (
     Seen,
@@ -156,7 +156,7 @@ def test_a_marked_target_whose_mark_is_not_found_is_counted_apart() -> None:
     measured = figures(seen, 0.25)
     assert (measured["marked_targets"], measured["marked_recall"], measured["not_erased"]) == (1, 1, 1)
     (note,) = _without_marks(Findings({}, pd.DataFrame(), recalls={"all": measured}), PARAMS).notes[:1]
-    assert note.startswith("1 marked targets of complete frames are in neither recall")
+    assert note.startswith("1 marked target(s) of complete frames are in neither recall")
 
 
 @pytest.mark.parametrize(

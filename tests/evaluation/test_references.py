@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import supervision as sv
 
-from gotowce_dagster.core.tables import COMPLETE_IGNORED
+from gotowce_dagster.core.truth import COMPLETE_IGNORED
 from gotowce_dagster.evaluation.scoring import Case, matches, scores
 from tests.evaluation.references import REFERENCES, reference_average_precision
 

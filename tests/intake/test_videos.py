@@ -11,7 +11,7 @@ from PIL import Image
 
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError, PartlyDoneError
-from gotowce_dagster.core.tables import read_complete_truth, read_truth
+from gotowce_dagster.core.truth import read_complete_truth, read_truth
 from gotowce_dagster.intake import videos as intake
 from gotowce_dagster.intake.dvc_repo import DvcRepo
 from gotowce_dagster.intake.videos import keep_reviews

@@ -11,7 +11,8 @@ from gotowce_dagster.config.params import CropParams
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.errors import InputError
 from gotowce_dagster.core.progress import silent
-from gotowce_dagster.core.tables import PROVENANCE, read_complete_truth, read_table
+from gotowce_dagster.core.tables import PROVENANCE, read_table
+from gotowce_dagster.core.truth import read_complete_truth
 from gotowce_dagster.labels.export import read_objects
 from gotowce_dagster.labels.followed import KeyFrame, Track, TrackedVideo, TrackReview, write_tracked
 from gotowce_dagster.labels.in_force import reviews_in_force

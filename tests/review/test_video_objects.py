@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.labels.followed import (
     KeyFrame,
     Track,

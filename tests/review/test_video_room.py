@@ -9,7 +9,8 @@ import pytest
 from gotowce_dagster.config.project import Project
 from gotowce_dagster.core.boxes import BOX
 from gotowce_dagster.core.errors import InputError
-from gotowce_dagster.core.tables import MASKS, read_table, read_truth, write_table
+from gotowce_dagster.core.tables import MASKS, read_table, write_table
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.labels.followed import frame_rows, read_tracked
 from gotowce_dagster.review.connection import Room, connect
 from gotowce_dagster.review.regions import Size, percent_box

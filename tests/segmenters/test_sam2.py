@@ -14,7 +14,7 @@ from gotowce_dagster.core.boxes import BOX, xyxy
 from gotowce_dagster.core.crops import Crop, around
 from gotowce_dagster.core.device import inference
 from gotowce_dagster.core.errors import MissingWeightsError
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.labels.cleaning import clean
 from gotowce_dagster.segmenters.base import Segmenter
 from gotowce_dagster.segmenters.mobile_sam import MobileSam

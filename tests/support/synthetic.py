@@ -123,7 +123,7 @@ class Scene:
         return masks.astype(bool)
 
     def truth(self, clip: str) -> pd.DataFrame:
-        """Every frame's boxes in the columns of tables.read_truth, and ``target``, which one it belongs to.
+        """Every frame's boxes in the columns of truth.read_truth, and ``target``, which one it belongs to.
 
         ``designator``: all four corners visible; ``designator_partial``: some of it hidden or off the
         screen, the box cut at the screen's edge; ``object``: the visible part of a marked target;

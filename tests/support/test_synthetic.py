@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from gotowce_dagster.core.boxes import BOX
-from gotowce_dagster.core.tables import read_truth
+from gotowce_dagster.core.truth import read_truth
 from gotowce_dagster.video.decode import read_frames
 from tests.support.synthetic import (
     CLUTTER,
